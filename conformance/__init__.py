@@ -1,0 +1,1 @@
+"""The shipped suite: one module for each layer of the ladder, lowest first."""

@@ -1,0 +1,105 @@
+"""Layer runtime: is the containerd that this kubelet uses able to give GPUs to containers?"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_gpu.causes import fail, latent
+from pytest_gpu.diagnose import cri, docker, handler, restart, toolkit
+from pytest_gpu.layers import Layer
+from pytest_gpu.node.gpu_node import GpuNode
+
+pytestmark = pytest.mark.gpu_layer(Layer.RUNTIME)
+
+
+def test_kubelet_uses_containerd(gpu_node: GpuNode) -> None:
+    """The kubelet uses the container runtime that GPUs were set up for, not Docker beside it."""
+    if finding := cri.uses_no_containerd(gpu_node):
+        fail(finding)
+
+
+def test_containerd_listens_on_the_kubelets_socket(gpu_node: GpuNode) -> None:
+    """A containerd runs and listens on the very socket that this kubelet uses."""
+    if finding := cri.not_running(gpu_node):
+        fail(finding)
+
+
+def test_containerd_can_read_its_configuration(gpu_node: GpuNode) -> None:
+    """Every file of containerd's configuration is one that this containerd version can read."""
+    if finding := cri.unreadable(gpu_node):
+        fail(finding)
+    if finding := cri.versions_mixed(gpu_node):
+        latent(finding)
+
+
+def test_configuration_leaves_the_cri_on(gpu_node: GpuNode) -> None:
+    """The configuration does not switch off the CRI plugin, through which the kubelet works."""
+    if finding := cri.cri_disabled(gpu_node):
+        fail(finding)
+
+
+def test_default_runtime_is_defined(gpu_node: GpuNode) -> None:
+    """The default runtime is one that the merged configuration defines: else no CRI at all."""
+    if finding := cri.default_undefined(gpu_node):
+        fail(finding)
+
+
+def test_gpu_injection_is_configured(gpu_node: GpuNode) -> None:
+    """The files this containerd reads hold an NVIDIA handler, or CDI devices do its work."""
+    if finding := handler.no_gpu_handler(gpu_node):
+        fail(finding)
+
+
+def test_cri_answers(gpu_node: GpuNode) -> None:
+    """The running containerd answers on the CRI."""
+    if finding := cri.silent(gpu_node):
+        fail(finding)
+
+
+def test_running_containerd_has_loaded_the_handler(gpu_node: GpuNode) -> None:
+    """The running containerd has loaded the handler that stands in its files."""
+    if finding := restart.not_restarted(gpu_node):
+        fail(finding)
+
+
+def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
+    """What the running containerd has loaded is still there after its next restart."""
+    for finding in (restart.lost_at_restart(gpu_node), restart.rendered_file_edited(gpu_node)):
+        if finding:
+            latent(finding)
+
+
+def test_handler_starts_an_installed_runtime(gpu_node: GpuNode) -> None:
+    """The program that the NVIDIA handler starts is installed on the node."""
+    if finding := toolkit.handler_without_type(gpu_node) or toolkit.binary_missing(gpu_node):
+        fail(finding)
+
+
+def test_toolkit_runs_on_this_hosts_glibc(gpu_node: GpuNode) -> None:
+    """The toolkit's programs were built for a C library that this host has."""
+    if finding := toolkit.glibc_too_old(gpu_node):
+        fail(finding)
+
+
+def test_toolkit_configuration_names_what_exists(gpu_node: GpuNode) -> None:
+    """The NVIDIA runtime's own configuration is readable and names paths that exist."""
+    if finding := toolkit.own_config_wrong(gpu_node):
+        fail(finding)
+
+
+def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
+    """The NVIDIA handler uses the cgroup driver that the kubelet uses."""
+    if finding := toolkit.cgroup_driver_differs(gpu_node):
+        fail(finding)
+
+
+def test_cdi_specs_name_what_exists(gpu_node: GpuNode) -> None:
+    """Every CDI spec of NVIDIA devices names device nodes and libraries that are there now."""
+    if finding := toolkit.cdi_spec_stale(gpu_node):
+        fail(finding)
+
+
+def test_docker_beside_it_knows_the_nvidia_runtime(gpu_node: GpuNode) -> None:
+    """A Docker daemon on the node, if there is one, can start GPU containers, too."""
+    if finding := docker.docker_without_nvidia(gpu_node):
+        latent(finding)

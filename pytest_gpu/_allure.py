@@ -1,0 +1,92 @@
+"""Allure: evidence as attachments, and the run's own files; the only module that imports it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import allure
+import pytest
+
+from pytest_gpu.outcome import gpu_of
+from pytest_gpu.session import GpuSession
+
+CATEGORIES = (
+    {"name": "GPU stack", "matchedStatuses": ["failed"]},
+    {
+        "name": "Blocked by a lower layer",
+        "matchedStatuses": ["skipped"],
+        "messageRegex": r"(?s).*blocked: .*",
+    },
+    {
+        "name": "Unproven",
+        "matchedStatuses": ["skipped"],
+        "messageRegex": r"(?s).*unproven: .*",
+    },
+    {"name": "Trouble of the test run", "matchedStatuses": ["broken"]},
+)
+
+
+class Attachments:
+    """Attaches to each test what decided it, in the process that runs it."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Attach evidence and fix while the test is still open in Allure."""
+        gpu = gpu_of(report)
+        if gpu is not None and not hasattr(report, "node"):
+            for finding in [gpu["finding"], *gpu["latent"]]:
+                if finding is not None:
+                    _attach(finding)
+        yield
+
+
+def _attach(finding: Mapping[str, Any]) -> None:
+    for part in ("evidence", "fix", "check"):
+        lines = [_show(line) for line in finding[part]]
+        if lines:
+            name = f"{finding['cause']}: {part}"
+            allure.attach("\n".join(lines), name, allure.attachment_type.TEXT)
+
+
+def _show(line: str | Mapping[str, Any]) -> str:
+    if isinstance(line, str):
+        return line
+    where = line["source"] if line["line"] is None else f"{line['source']}:{line['line']}"
+    return f"{where}: {line['text']}"
+
+
+class RunFiles:
+    """Writes what Allure reads about the run as a whole, in the controller."""
+
+    def __init__(self, session: GpuSession) -> None:
+        self.session = session
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the files last: ``--clean-alluredir`` empties the folder at the start."""
+        folder = Path(session.config.getoption("allure_report_dir"))
+        folder.mkdir(parents=True, exist_ok=True)
+        properties = [f"{name}={_escaped(value)}\n" for name, value in self._facts().items()]
+        (folder / "environment.properties").write_text("".join(properties), encoding="ascii")
+        categories = folder / "categories.json"
+        if not categories.exists():
+            # Not over a user's own file.
+            categories.write_text(json.dumps(CATEGORIES, indent=2) + "\n", encoding="utf-8")
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "cluster": self.session.settings.cluster,
+            "taken": self.session.cluster.taken.isoformat(),
+            "nodes": str(len(self.session.names)),
+            "layers": f"up to {self.session.settings.up_to}",
+            "suite": f"pytest-gpu {version('pytest-gpu')}",
+        }
+
+
+def _escaped(value: str) -> str:
+    """Return a value as Java's Properties.load reads it back."""
+    backslashes = value.replace("\\", "\\\\")
+    return backslashes.encode("ascii", "backslashreplace").decode("ascii").replace("\n", "\\n")

@@ -1,0 +1,83 @@
+"""xdist hooks, registered only in a controller that runs with xdist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from pytest_gpu.items import Rung
+from pytest_gpu.layers import Layer, node_of
+from pytest_gpu.outcome import Gpu, blank, properties_of
+from pytest_gpu.session import GpuSession
+
+
+class ShardScheduling(LoadScopeScheduling):
+    """Deal the cluster's nodes out to the workers; each worker climbs its own, layer by layer.
+
+    A test that crashed its worker is done: running it again would crash the next one.
+    """
+
+    def __init__(self, config: pytest.Config, log: Any, names: tuple[str, ...]) -> None:
+        super().__init__(config, log)
+        self.place = {name: index for index, name in enumerate(names)}
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = node_of(nodeid, self.place)
+        if name is None:
+            scope: str = super()._split_scope(nodeid)
+            return scope
+        return f"shard {self.place[name] % self.numnodes}"
+
+    def remove_node(self, node: Any) -> str | None:
+        """Take a crashed worker's test off the list before the rest is dealt out again."""
+        units = self.assigned_work[node].values()
+        pending = (test for unit in units for test, done in unit.items() if not done)
+        crashed = next(pending, None)
+        if crashed is not None:
+            next(unit for unit in units if crashed in unit)[crashed] = True
+        super().remove_node(node)
+        return crashed
+
+
+class XdistHooks:
+    """Hand the controller's findings to the workers, and tell what crashed."""
+
+    def __init__(self, session: GpuSession) -> None:
+        self.session = session
+
+    # Not ``--dist=loadgroup``: with pytest 9.2 it no longer groups (pytest-xdist#1386).
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ShardScheduling:
+        """Schedule by node, whatever ``--dist`` says."""
+        return ShardScheduling(config, log, self.session.names)
+
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give every worker the same nodes in the same order."""
+        node.workerinput.update(self.session.for_workers())
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Make a crash an error of its node; xdist's own report says nothing of it."""
+        gpu = self._crashed(crashitem, report)
+        if gpu is not None:
+            vars(report)["gpu"] = gpu
+            report.user_properties = list(properties_of(gpu).items())
+            # The last phase of a test: JUnit writes a test's properties when it sees that.
+            report.when = "teardown"
+
+    def _crashed(self, crashitem: str, report: Any) -> Gpu | None:
+        test = self.session.ledger.running(report.node.gateway.id)
+        if test.pop("nodeid", None) != crashitem:
+            return self._from_id(crashitem)
+        return test | {"reason": report.longrepr}
+
+    def _from_id(self, nodeid: str) -> Gpu | None:
+        """Return what a test's ID tells, for a worker that died before it started the test."""
+        module, _, test = nodeid.partition("::")
+        layers = {f"{layer.module}.py": layer for layer in Layer}
+        layer, node = layers.get(module.rpartition("/")[2]), node_of(nodeid, self.session.names)
+        if layer is None or node is None:
+            return None
+        rung = Rung(node=node, layer=layer, test=test.partition("[")[0], requirement="")
+        return blank(rung, "error", "the worker crashed before the test started")

@@ -1,0 +1,115 @@
+"""Which cluster ``--gpu-cluster`` means, and the way to its evidence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_gpu.cluster.recorded import open_recording
+from pytest_gpu.cluster.samples import sample_path
+from pytest_gpu.errors import GpuError
+from pytest_gpu.evidence import ClusterEvidence
+
+LIVE = ("current", "in-cluster", "local", "kind")
+"""Words that name a live cluster; they win over contexts and paths of the same name."""
+
+PREFIXES = ("sample", "path", "context")
+
+Contexts = Callable[[], Collection[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A cluster to open: ``kind`` is sample, path, context or one of :data:`LIVE`."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a cluster's evidence lies as a recording; every process opens it for itself."""
+
+    folder: Path
+    title: str
+
+    def open(self) -> ClusterEvidence:
+        """Return the evidence.
+
+        Raises:
+            RecordingError: the recording cannot be read.
+        """
+        return open_recording(self.folder, self.title)
+
+
+def choose(spec: str, contexts: Contexts | None = None) -> Target:
+    """Return what a value of ``--gpu-cluster`` names.
+
+    A word without a prefix is an exact context name (those of EKS are ARNs, with colons and
+    slashes), else a path that exists.
+
+    Raises:
+        GpuError: it names nothing, or both a context and a path.
+    """
+    if spec in LIVE:
+        return Target(kind=spec, value=spec)
+    prefix, colon, value = spec.partition(":")
+    if colon and prefix in PREFIXES:
+        return Target(kind=prefix, value=value)
+    return _look_up(spec, (contexts or kube_contexts)())
+
+
+def _look_up(word: str, contexts: Collection[str]) -> Target:
+    is_context, is_path = word in contexts, bool(word) and Path(word).exists()
+    if is_context and is_path:
+        raise GpuError(f"is both a context and a path; write context:{word} or path:{word}")
+    if not is_context and not is_path:
+        raise GpuError(
+            f"is neither a context of the kubeconfig ({_listed(contexts)}) nor a path that exists; "
+            "sample:NAME is a shipped sample"
+        )
+    return Target(kind="context" if is_context else "path", value=word)
+
+
+def _listed(contexts: Collection[str]) -> str:
+    return f"contexts: {', '.join(sorted(contexts))}" if contexts else "it has none"
+
+
+def locate(target: Target, spool: Path) -> Place:
+    """Return where the evidence of a target lies; an archive is unpacked into ``spool``.
+
+    Raises:
+        GpuError: this version cannot open such a cluster.
+        RecordingError: there is no such sample or recording, or it cannot be read.
+    """
+    if target.kind == "sample":
+        return Place(folder=sample_path(target.value), title=f"sample:{target.value}")
+    if target.kind == "path":
+        return Place(folder=Path(target.value).expanduser(), title=f"path:{target.value}")
+    raise GpuError(
+        "live clusters cannot be opened by this version, which judges recorded ones; "
+        "sample:NAME or path:PATH would be right"
+    )
+
+
+def kube_contexts() -> tuple[str, ...]:
+    """Return the names of all contexts, from $KUBECONFIG or ~/.kube/config, as kubectl does.
+
+    Raises:
+        GpuError: such a file is there and cannot be read.
+    """
+    listed = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    files = [Path(each) for each in listed.split(os.pathsep) if each]
+    return tuple(name for file in files if file.is_file() for name in _contexts_in(file))
+
+
+def _contexts_in(file: Path) -> list[str]:
+    import yaml  # noqa: PLC0415 - only a word without a prefix needs the kubeconfig
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        return [str(context["name"]) for context in content.get("contexts") or ()]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise GpuError(f"the kubeconfig {file} cannot be read: {error!r}") from error

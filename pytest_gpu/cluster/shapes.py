@@ -1,0 +1,111 @@
+"""Checks that what a recording's file holds has the shape the format gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pytest_gpu.errors import RecordingError
+
+_JSON_NAMES = {dict: "a mapping", list: "a list", str: "text", type(None): "empty", bool: "a boolean"}
+
+
+def kind(value: Any) -> str:
+    """Return what a value is, as a message says it."""
+    return _JSON_NAMES.get(type(value), "a number")
+
+
+def mapping(value: Any, where: str, keys: Collection[str] | None = None) -> Mapping[str, Any]:
+    """Return a mapping whose keys are text; with ``keys``, only those.
+
+    Raises:
+        RecordingError: it is something else, or has other keys.
+    """
+    if not isinstance(value, dict):
+        raise RecordingError(f"{where}: is {kind(value)}, must be a mapping")
+    for key in value:
+        if not isinstance(key, str):
+            raise RecordingError(f"{where}: the key {key!r} is no text; quote it")
+        if keys is not None and key not in keys:
+            raise RecordingError(f"{where}: unknown key {key!r}; keys are {', '.join(keys)}")
+    return value
+
+
+def items(value: Any, where: str) -> list[Any]:
+    """Return a list, an empty one for nothing.
+
+    Raises:
+        RecordingError: it is something else.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise RecordingError(f"{where}: is {kind(value)}, must be a list")
+    return value
+
+
+def text(value: Any, where: str) -> str:
+    """Return text.
+
+    Raises:
+        RecordingError: it is something else, such as a number that lacks its quotes.
+    """
+    if not isinstance(value, str):
+        raise RecordingError(f"{where}: is {kind(value)}, must be text; quote it")
+    return value
+
+
+def texts(value: Any, where: str) -> tuple[str, ...]:
+    """Return a list of text, with the check of :func:`items` and :func:`text`."""
+    return tuple(text(item, f"{where}[{at}]") for at, item in enumerate(items(value, where)))
+
+
+def integer(value: Any, where: str) -> int:
+    """Return a whole number.
+
+    Raises:
+        RecordingError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RecordingError(f"{where}: is {kind(value)}, must be a whole number")
+    return value
+
+
+def number(value: Any, where: str) -> float:
+    """Return a number, of seconds say.
+
+    Raises:
+        RecordingError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordingError(f"{where}: is {kind(value)}, must be a number")
+    return float(value)
+
+
+def moment(value: Any, where: str) -> datetime:
+    """Return an ISO 8601 time with its zone; without one it is UTC.
+
+    Raises:
+        RecordingError: it is no such time.
+    """
+    try:
+        found = datetime.fromisoformat(text(value, where))
+    except ValueError:
+        right = "must be a time like 2026-11-21T10:00:00Z"
+        raise RecordingError(f"{where}: is {value!r}, {right}") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def octal(value: Any, where: str) -> int:
+    """Return file mode bits: ``"0666"``, or 0666 without quotes, which YAML reads as octal.
+
+    Raises:
+        RecordingError: it is no such number.
+    """
+    if isinstance(value, str):
+        try:
+            return int(value, 8)
+        except ValueError:
+            raise RecordingError(f"{where}: is {value!r}, must be octal like '0666'") from None
+    return integer(value, where)

@@ -1,0 +1,195 @@
+"""YAML and JSON of recordings: read as hostile input, written as a person would write it.
+
+Read: UTF-8, no aliases, bounded depth and number of values, every key once, and timestamps stay
+text, as in the API's own JSON. Written: no aliases, multi-line text as a block.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from pytest_gpu.errors import RecordingError
+
+try:
+    from yaml import CSafeDumper as _BaseDumper
+    from yaml import CSafeLoader as _BaseLoader
+except ImportError:  # PyYAML was built without libyaml: slower, the same result
+    from yaml import SafeDumper as _BaseDumper  # type: ignore[assignment]
+    from yaml import SafeLoader as _BaseLoader  # type: ignore[assignment]
+
+MAX_DEPTH = 100
+"""Nesting that is read. Both libyaml's binding and Python itself recurse: 5,000 crash them."""
+
+MAX_VALUES = 3_000_000
+"""Values in one file: about 5,000 nodes as kubectl prints them."""
+
+_BLOCK_PREFIX = re.compile(rb"^[ \t?:-]{%d}" % MAX_DEPTH, re.MULTILINE)
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_VALUE = "tag:yaml.org,2002:value"
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = re.compile(r"[^\[\]{}]+")
+_UNPRINTABLE = re.compile("[^\n\t -~\u00a0-\u2027\u202a-\ud7ff]")
+_UNLIKELY_BLOCK = re.compile(r"\A\s|[ \t]\n|[ \t]\Z")
+
+
+class _Loader(_BaseLoader):
+    """The safe loader without timestamps, and with every key once."""
+
+    # "=" is a tag of YAML 1.1 that safe loaders know and cannot construct.
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and type are PyYAML's
+        first: [pair for pair in pairs if pair[0] not in (_TIMESTAMP, _VALUE)]
+        for first, pairs in _BaseLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice: YAML would drop the first one silently."""
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        if len(found) != len(node.value):
+            raise yaml.constructor.ConstructorError(
+                problem="a key stands twice", problem_mark=node.start_mark
+            )
+        return found
+
+
+class _Dumper(_BaseDumper):
+    """The safe dumper without aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write a shared object in full each time: the reader refuses aliases."""
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    block = "\n" in text and not _UNPRINTABLE.search(text) and not _UNLIKELY_BLOCK.search(text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def load(data: bytes, where: str) -> Any:
+    """Return the one document in ``data``, ``None`` if it is empty.
+
+    Raises:
+        RecordingError: it is no such YAML; the message begins with ``where``.
+    """
+    documents = load_all(data, where)
+    if len(documents) > 1:
+        raise RecordingError(f"{where}: holds {len(documents)} documents, must hold one")
+    return documents[0] if documents else None
+
+
+def load_all(data: bytes, where: str) -> list[Any]:
+    """Return every document in ``data`` that is not empty.
+
+    JSON is YAML, and reads a hundred times faster: what starts with a brace is tried as JSON.
+
+    Raises:
+        RecordingError: it is no YAML, or more than is read; the message begins with ``where``.
+    """
+    text = _utf8(data, where)
+    _check_values(data, where)
+    if text.startswith("{"):
+        try:
+            return [_parse_json(text)]
+        except (ValueError, RecursionError):
+            pass  # flow YAML, or broken: the YAML reader tells which
+    _check_structure(data, where)
+    try:
+        documents = list(yaml.load_all(text, Loader=_Loader))  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError) as error:
+        raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
+    return [document for document in documents if document is not None]
+
+
+def load_json(data: bytes, where: str) -> Any:
+    """Return what ``data`` holds as JSON.
+
+    Raises:
+        RecordingError: it is no JSON; the message begins with ``where``.
+    """
+    text = _utf8(data, where)
+    _check_values(data, where)
+    try:
+        return _parse_json(text)
+    except RecursionError:
+        raise RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise RecordingError(f"{where}: is no valid JSON: {error}") from None
+
+
+def dump(value: Any) -> bytes:
+    """Return a value as YAML, keys in the order they have."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000
+    )
+    return text.encode(errors="replace")
+
+
+def dump_json(value: Mapping[str, Any]) -> bytes:
+    """Return a mapping as JSON with one key a line."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
+
+
+def _utf8(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"{where}: is no UTF-8 text (byte {error.start})") from None
+
+
+def _check_values(data: bytes, where: str) -> None:
+    # Every value stands behind one of these, so their number bounds that of the values.
+    if sum(data.count(mark) for mark in (b"\n", b",", b"[", b"{", b"- ", b": ")) > MAX_VALUES:
+        raise RecordingError(f"{where}: holds more than {MAX_VALUES:,} values")
+
+
+def _check_structure(data: bytes, where: str) -> None:
+    """Refuse aliases and deep nesting, before anything is built that recurses over them.
+
+    An alias needs an anchor, and depth needs brackets or indentation: most files show at a
+    glance that they have none, and are not parsed twice.
+    """
+    brackets = data.count(b"[") + data.count(b"{")
+    if b"&" not in data and brackets < MAX_DEPTH and not _BLOCK_PREFIX.search(data):
+        return
+    depth = 0
+    try:
+        for event in yaml.parse(data, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                raise RecordingError(f"{where}: has an alias (*{event.anchor}); write it in full")
+            if depth > MAX_DEPTH:
+                raise RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels")
+    except yaml.YAMLError as error:
+        raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
+
+
+def _parse_json(text: str) -> Any:
+    depth = 0
+    for bracket in _NO_BRACKETS.sub("", _STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise RecursionError
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem:
+        mark = error.problem_mark
+        line = f" (line {mark.line + 1})" if mark else ""
+        return f"{line}: {error.problem}"
+    return f": {' '.join(str(error).split())}"

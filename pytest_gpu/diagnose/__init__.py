@@ -1,0 +1,1 @@
+"""From facts to findings: which root cause explains what a requirement saw."""

@@ -1,0 +1,214 @@
+"""Why the containerd of a kubelet does not serve the CRI as it should."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.docker import docker_evidence
+from pytest_gpu.diagnose.toml_diff import new_file, with_handler
+from pytest_gpu.errors import Unproven
+from pytest_gpu.node.config_file import ConfigFile, handler_line
+from pytest_gpu.node.config_merge import EffectiveConfig
+from pytest_gpu.node.containerd import handler_injects
+from pytest_gpu.node.gpu_node import GpuNode
+
+RUNC_DROP_IN = "00-k8s-runc.toml"
+_CRI_LOG = re.compile(r"failed to load plugin.*cri|no corresponding runtime configured")
+
+
+def uses_no_containerd(node: GpuNode) -> Finding | None:
+    """Find a kubelet that still talks to Docker while GPUs are set up for containerd.
+
+    Raises:
+        Unproven: it uses a runtime whose configuration this version does not judge.
+    """
+    kubelet = node.kubelet
+    if kubelet.runtime == "docker":
+        return node.finding("runtime/kubelet-uses-docker", *docker_evidence(node))
+    if kubelet.runtime == "cri-o":
+        raise Unproven("the kubelet uses CRI-O, whose configuration is not judged yet")
+    return None
+
+
+def not_running(node: GpuNode) -> Finding | None:
+    """Find that nothing listens on the kubelet's CRI socket."""
+    containerd = node.containerd
+    if containerd.process is not None:
+        return None
+    running = [p for p in node.processes if p.program == "containerd"]
+    seen = ", ".join(f"pid {p.pid}: {' '.join(p.argv)}" for p in running) or "none"
+    return node.finding(
+        "runtime/containerd-not-running",
+        Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}"),
+        Evidence(source="/proc", text=f"containerd processes: {seen}"),
+        *cri_log(node),
+        socket=containerd.socket,
+    )
+
+
+def unreadable(node: GpuNode) -> Finding | None:
+    """Find configuration files that keep containerd from starting."""
+    problems = node.containerd.config.problems
+    if not problems:
+        return None
+    return node.finding(
+        "runtime/config-invalid",
+        *problems,
+        config=node.containerd.config_path,
+        release=node.containerd.release,
+    )
+
+
+def versions_mixed(node: GpuNode) -> Finding | None:
+    """Find root file and drop-ins of different versions: sections of the older are not read."""
+    config = node.containerd.config
+    if len({file.version for file in config.files}) < 2:
+        return None
+    lines = [Evidence(source=f.path, text=f"version = {f.version}") for f in config.files]
+    return node.finding("runtime/config-versions-mixed", *lines, release=node.containerd.release)
+
+
+def cri_disabled(node: GpuNode) -> Finding | None:
+    """Find the CRI switched off by ``disabled_plugins``."""
+    config = node.containerd.config
+    if not config.cri_disabled:
+        return None
+    lines = [
+        Evidence(source=file.path, line=number, text=line.strip())
+        for file in config.files
+        for number, line in enumerate(file.text.splitlines(), 1)
+        if line.strip().startswith("disabled_plugins")
+    ]
+    return node.finding("runtime/cri-disabled", *lines, config=config.path)
+
+
+def default_undefined(node: GpuNode) -> Finding | None:
+    """Find a default runtime that the merged configuration does not define."""
+    config = node.containerd.config
+    if config.default_runtime in config.runtimes:
+        return None
+    culprit = _replacing_file(config)
+    if culprit and config.default_runtime == "runc":
+        return _left_no_runc(node, culprit)
+    return node.finding(
+        "runtime/default-runtime-undefined",
+        Evidence(
+            source=config.path,
+            text=f'default_runtime_name is "{config.default_runtime}"; the merged configuration'
+            f" defines {', '.join(config.runtimes) or 'no runtime'}",
+        ),
+        *cri_log(node),
+        default=config.default_runtime,
+        config=config.path,
+    )
+
+
+def _replacing_file(config: EffectiveConfig) -> ConfigFile | None:
+    """Return the file whose GPU handler is all that is left of the runtimes."""
+    sources = {
+        runtime.source.source
+        for name, runtime in config.runtimes.items()
+        if handler_injects(config, name)
+    }
+    return next((file for file in reversed(config.files) if file.path in sources), None)
+
+
+def _left_no_runc(node: GpuNode, culprit: ConfigFile) -> Finding:
+    config = node.containerd.config
+    systemd = node.kubelet.cgroup_driver != "cgroupfs"
+    handler = next(name for name in config.runtimes if handler_injects(config, name))
+    return node.finding(
+        "runtime/drop-in-left-no-runc",
+        handler_line(culprit, handler),
+        Evidence(
+            source=config.path,
+            text=f'merged: runtimes {", ".join(config.runtimes)}; default_runtime_name "runc"'
+            " is none of them",
+        ),
+        *cri_log(node),
+        drop_in=culprit.path,
+        steps=_runc_steps(node, culprit, systemd=systemd),
+        release=node.containerd.release,
+        rule=_merge_rule(node),
+    )
+
+
+def _merge_rule(node: GpuNode) -> str:
+    if node.containerd.version[0] >= 2:
+        return "merges the sections of all files"
+    return "replaces the whole CRI section by the one of the file imported last"
+
+
+def _runc_steps(node: GpuNode, culprit: ConfigFile, *, systemd: bool) -> str:
+    """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces."""
+    config = node.containerd.config
+    steps = []
+    base = _runc_file(config, culprit)
+    if base and base not in {file.path for file in config.files}:
+        text = _RUNC_TEXT.format(systemd=str(systemd).lower())
+        steps.append(f"put the runc runtime in place:\n{new_file(base, text)}")
+    if node.containerd.version[0] < 2:
+        change = with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd)
+        steps.append(
+            f"and let {culprit.path} contain runc too, since containerd"
+            f" {node.containerd.release} {_merge_rule(node)}:\n{change}"
+        )
+    return "\n".join(steps)
+
+
+def _runc_file(config: EffectiveConfig, culprit: ConfigFile) -> str | None:
+    """Return where the runc drop-in belongs: beside the drop-in that took runc away."""
+    if culprit.path == config.path:
+        return None
+    return str(PurePosixPath(culprit.path).with_name(RUNC_DROP_IN))
+
+
+_RUNC_TEXT = """\
+version = 2
+
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  default_runtime_name = "runc"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  SystemdCgroup = {systemd}
+"""
+
+
+def silent(node: GpuNode) -> Finding | None:
+    """Find a running containerd that does not answer the CRI.
+
+    Raises:
+        Unproven: nobody asked it.
+    """
+    live = node.containerd.live
+    if live is None:
+        raise Unproven("nobody asked the running containerd (crictl info)")
+    if not live.error:
+        return None
+    return node.finding(
+        "runtime/cri-not-served",
+        Evidence(source=live.command, text=_last_line(live.error)),
+        *cri_log(node),
+        socket=node.containerd.socket,
+    )
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else "(no output)"
+
+
+def cri_log(node: GpuNode) -> tuple[Evidence, ...]:
+    """Return what containerd's own log says of its CRI plugin, the last such line."""
+    unit = node.distribution.containerd_unit
+    for result in reversed(node.evidence.commands):
+        if result.argv[0] == "journalctl" and any(unit in part for part in result.argv):
+            for number, line in reversed(list(enumerate(result.stdout.splitlines(), 1))):
+                if _CRI_LOG.search(line):
+                    source = " ".join(result.argv)
+                    return (Evidence(source=source, line=number, text=line.strip()),)
+    return ()

@@ -1,0 +1,226 @@
+"""Why the kubelet's containerd has no way to inject GPUs, though somebody set one up.
+
+``no runtime for "nvidia" is configured`` has many root causes. What decides: which files the
+kubelet's containerd reads, which files hold the handler, and who else reads those.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.toml_diff import cri_plugin, with_handler
+from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod, toolkit_pod_evidence
+from pytest_gpu.diagnose.values import toolkit_values
+from pytest_gpu.kube.objects import optional
+from pytest_gpu.node.config_file import ConfigFile, handler_line
+from pytest_gpu.node.config_search import Written, written
+from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, others
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
+
+BINARIES = (
+    f"{INSTALL_DIR}/nvidia-container-runtime",
+    "/usr/bin/nvidia-container-runtime",
+)
+
+
+def no_gpu_handler(node: GpuNode) -> Finding | None:
+    """Find why containers cannot get GPUs from the configuration on disk, ``None`` if they can.
+
+    A handler that only the running containerd still has is not missing now: that is latent.
+    """
+    containerd = node.containerd
+    if containerd.gpu_handlers or _cdi_serves(node) or still_live(node):
+        return None
+    places = (containerd.config_path, node.toolkit.config_path, node.toolkit.drop_in)
+    found = written(node.evidence, places)
+    return _replaced(node, found) or _written_elsewhere(node, found) or _never_written(node)
+
+
+def still_live(node: GpuNode) -> bool:
+    """Say whether the running containerd has an NVIDIA handler that its files have no more."""
+    live = node.containerd.live
+    return live is not None and any(name.startswith("nvidia") for name in live.handlers)
+
+
+def _cdi_serves(node: GpuNode) -> bool:
+    """Say whether CDI devices are all this cluster needs: none of its GPU pods names a class."""
+    config = node.containerd.config
+    return config.cdi_enabled and not uses_gpu_class(node) and bool(node.cdi.gpu_devices)
+
+
+def uses_gpu_class(node: GpuNode) -> bool:
+    """Say whether DaemonSets or pods name an NVIDIA RuntimeClass."""
+    specs = [each["spec"]["template"]["spec"] for each in optional(node.cluster, "daemonsets")]
+    specs += [each["spec"] for each in optional(node.cluster, "pods")]
+    return any("nvidia" in str(spec.get("runtimeClassName") or "") for spec in specs)
+
+
+def _replaced(node: GpuNode, found: Sequence[Written]) -> Finding | None:
+    """Find the handler in a file that is read, but whose section a later file replaces."""
+    config = node.containerd.config
+    read = {file.path for file in config.files}
+    lost = [each for each in found if each.file.path in read]
+    if not lost:
+        return None
+    last = _last_with_cri(config.files)
+    binary = _binary(node)
+    return node.finding(
+        "runtime/section-replaced-by-import",
+        *_defined_in(lost),
+        Evidence(
+            source=last.path,
+            text=f"imported later: its CRI section ({cri_plugin(last.version)})"
+            " is the one that counts",
+        ),
+        *stale_validators(node),
+        lost=lost[-1].file.path,
+        last=last.path,
+        release=node.containerd.release,
+        diff=with_handler(last, "nvidia", binary=binary, systemd_cgroup=_systemd(node)),
+    )
+
+
+def _last_with_cri(files: Sequence[ConfigFile]) -> ConfigFile:
+    """Return the file read last that has a CRI section of its version."""
+    with_section = [f for f in files if cri_plugin(f.version) in f.table.get("plugins", {})]
+    return (with_section or list(files))[-1]
+
+
+def _written_elsewhere(node: GpuNode, found: Sequence[Written]) -> Finding | None:
+    """Find the handler in a file that the kubelet's containerd does not read."""
+    if not found:
+        return None
+    for other in others(node.containerd, node.processes, node.evidence):
+        theirs = {file.path for file in other.config.files}
+        if hits := [each for each in found if each.file.path in theirs]:
+            return _other_containerd(node, other, hits)
+    if hits := [each for each in found if each.is_drop_in]:
+        return _outside_imports(node, hits)
+    return _unread(node, found)
+
+
+def _other_containerd(node: GpuNode, other: Containerd, hits: Sequence[Written]) -> Finding:
+    pid = other.process.pid if other.process else 0
+    return node.finding(
+        "runtime/toolkit-configured-other-containerd",
+        *_defined_in(hits),
+        Evidence(
+            source=f"/proc/{pid}/cmdline",
+            text=f"containerd that reads it, on {other.socket}: not the kubelet's",
+        ),
+        *_kubelet_side(node),
+        *_symptoms(node),
+        other_config=other.config_path,
+        other_socket=other.socket,
+        **toolkit_values(node),
+    )
+
+
+def _outside_imports(node: GpuNode, hits: Sequence[Written]) -> Finding:
+    config = node.containerd.config
+    imports = ", ".join(config.imports) or "nothing"
+    drop_in = hits[-1].file.path
+    return node.finding(
+        "runtime/drop-in-outside-imports",
+        *_defined_in(hits),
+        Evidence(source=config.path, text=f"imports {imports}: {drop_in} is not among them"),
+        *_symptoms(node),
+        drop_in=drop_in,
+        imports=imports,
+        wanted=_drop_in_inside(config.imports, drop_in, config.path),
+        **toolkit_values(node),
+    )
+
+
+def _drop_in_inside(imports: Sequence[str], drop_in: str, config: str) -> str:
+    """Return where the drop-in would be read: a folder that an import glob looks into."""
+    name = posixpath.basename(drop_in)
+    for pattern in imports:
+        if fnmatchcase(name, posixpath.basename(pattern)):
+            return posixpath.join(posixpath.dirname(pattern), name)
+    return config
+
+
+def _unread(node: GpuNode, found: Sequence[Written]) -> Finding:
+    """Tell the toolkit's defaults from another distribution's paths: nobody reads either."""
+    toolkit = node.toolkit
+    hit = found[0]
+    default = hit.file.path in {DEFAULT_CONFIG, DEFAULT_DROP_IN}
+    told = toolkit.env.get("CONTAINERD_CONFIG")
+    cause = "runtime/toolkit-default-paths" if default else "runtime/toolkit-other-paths"
+    where = f"CONTAINERD_CONFIG={told}" if told else "CONTAINERD_CONFIG is not set"
+    return node.finding(
+        cause,
+        *_defined_in(found),
+        Evidence(source="toolkit.env", text=f"{where}; no containerd on this node reads that file"),
+        *_kubelet_side(node),
+        *_symptoms(node),
+        written=hit.file.path,
+        **toolkit_values(node),
+    )
+
+
+def _never_written(node: GpuNode) -> Finding:
+    """Tell a handler that was overwritten from one that nobody ever set up."""
+    toolkit, containerd = node.toolkit, node.containerd
+    nothing = Evidence(
+        source=containerd.config_path,
+        text=f"merged runtimes: {', '.join(containerd.config.runtimes) or 'none'}",
+    )
+    pod = toolkit_pod(node)
+    same = node.evidence.resolve(toolkit.config_path) == node.evidence.resolve(
+        containerd.config_path
+    )
+    if pod and pod.ready and same:
+        return node.finding(
+            "runtime/config-overwritten",
+            nothing,
+            *toolkit_pod_evidence(node),
+            *_symptoms(node),
+            config=containerd.config_path,
+            pod=pod.name,
+            namespace=pod.namespace,
+        )
+    return node.finding(
+        "runtime/handler-not-configured",
+        nothing,
+        *_binaries(node),
+        *toolkit_pod_evidence(node),
+        **toolkit_values(node),
+    )
+
+
+def _kubelet_side(node: GpuNode) -> Iterator[Evidence]:
+    containerd = node.containerd
+    yield Evidence(
+        source=containerd.config_path,
+        text=f"the kubelet's containerd ({containerd.socket}) reads this file;"
+        f" its runtimes: {', '.join(containerd.config.runtimes)}",
+    )
+
+
+def _symptoms(node: GpuNode) -> Iterator[Evidence]:
+    yield from toolkit_pod_evidence(node)
+    yield from stale_validators(node)
+
+
+def _defined_in(found: Sequence[Written]) -> list[Evidence]:
+    return [handler_line(each.file, each.handlers[0]) for each in found]
+
+
+def _binaries(node: GpuNode) -> Iterator[Evidence]:
+    for path in BINARIES:
+        if node.evidence.entry(path) is None:
+            yield Evidence(source=path, text="is not installed")
+
+
+def _binary(node: GpuNode) -> str:
+    return next((path for path in BINARIES if node.evidence.entry(path)), BINARIES[-1])
+
+
+def _systemd(node: GpuNode) -> bool:
+    return node.kubelet.cgroup_driver != "cgroupfs"

@@ -1,0 +1,79 @@
+"""Pods of the toolkit and the operator's validator, as witnesses: they explain, never convict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.kube.objects import optional
+from pytest_gpu.node.gpu_node import GpuNode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodState:
+    """A pod on the node: ``state`` as kubectl's STATUS column shows it."""
+
+    namespace: str
+    name: str
+    state: str
+    ready: bool
+
+
+def toolkit_pod(node: GpuNode) -> PodState | None:
+    """Return the container toolkit's pod on this node."""
+    return next(_pods(node, "container-toolkit"), None)
+
+
+def toolkit_pod_evidence(node: GpuNode) -> Iterator[Evidence]:
+    """Yield what the toolkit's pod says of itself where it is not well."""
+    pod = toolkit_pod(node)
+    if pod and not pod.ready:
+        yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=f"is {pod.state}")
+
+
+def stale_validators(node: GpuNode) -> Iterator[Evidence]:
+    """Yield the operator's validators that still look well.
+
+    Their work is done once, in init containers; what they show is the day they started.
+    """
+    for pod in _pods(node, "gpu-operator-validator"):
+        if pod.state in {"Running", "Completed"}:
+            text = f"still {pod.state}: stale, it validated at its start and never looks again"
+            yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=text)
+
+
+def _pods(node: GpuNode, image: str) -> Iterator[PodState]:
+    for pod in optional(node.cluster, "pods"):
+        spec = pod["spec"]
+        if spec.get("nodeName") != node.name:
+            continue
+        if any(image in str(c.get("image", "")) for c in spec.get("containers", ())):
+            yield _state(pod)
+
+
+def _state(pod: KubeObject) -> PodState:
+    status = pod.get("status", {})
+    statuses = status.get("containerStatuses") or []
+    return PodState(
+        namespace=pod["metadata"]["namespace"],
+        name=pod["metadata"]["name"],
+        state=_reason(statuses) or _phase(status),
+        ready=bool(statuses) and all(each.get("ready") for each in statuses),
+    )
+
+
+def _phase(status: Mapping[str, Any]) -> str:
+    phase = str(status.get("phase", "Unknown"))
+    return {"Succeeded": "Completed", "Failed": "Error"}.get(phase, phase)
+
+
+def _reason(statuses: list[Mapping[str, Any]]) -> str:
+    for each in statuses:
+        state = each.get("state") or {}
+        for kind in ("waiting", "terminated"):
+            if reason := (state.get(kind) or {}).get("reason"):
+                return str(reason)
+    return ""

@@ -1,0 +1,133 @@
+"""What evidence looks like, wherever it came from: the seam between the world and the facts.
+
+Every look-up has three answers: the thing, ``None`` when it is proven absent, and
+:class:`~pytest_gpu.errors.NotInEvidence` when nobody looked. Unknown is never absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+KubeObject = Mapping[str, Any]
+"""A Kubernetes object as ``kubectl get -o yaml`` prints it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Metadata of one path, as lstat(2) and readlink(2) give it.
+
+    ``kind`` is file, directory, symlink, char, block, socket or fifo; ``mtime`` is seconds since
+    the epoch; ``target`` is a symlink's text; ``device`` is (major, minor) of a device node.
+    """
+
+    path: str
+    kind: str
+    mode: int | None = None
+    mtime: float | None = None
+    size: int | None = None
+    target: str | None = None
+    device: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """One command that ran on the node; ``duration`` is seconds, ``exit`` its exit code."""
+
+    argv: tuple[str, ...]
+    exit: int
+    stdout: str = ""
+    stderr: str = ""
+    duration: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How a node's evidence was brought.
+
+    ``kind`` is pod, ssh, local or none; ``reason`` says why there is no door or what went wrong.
+    """
+
+    kind: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElfSummary:
+    """The one file format the probe parses: what an ELF file needs in order to start.
+
+    ``versions`` maps each needed library to the symbol versions asked of it, such as
+    ``{"libc.so.6": ("GLIBC_2.27",)}``; ``defines`` are the versions the file itself offers.
+    """
+
+    path: str
+    machine: str
+    interpreter: str | None = None
+    needed: tuple[str, ...] = ()
+    versions: Mapping[str, tuple[str, ...]]
+    defines: tuple[str, ...] = ()
+
+
+class NodeEvidence(Protocol):
+    """All that was seen of one node. Paths are absolute; symbolic links are followed."""
+
+    @property
+    def name(self) -> str:
+        """The node's name in Kubernetes."""
+
+    @property
+    def door(self) -> Door:
+        """The door through which this evidence came."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return a regular file's bytes, ``None`` if it is proven absent."""
+
+    def entry(self, path: str) -> Entry | None:
+        """Return a path's own metadata (a link is not followed), ``None`` if proven absent."""
+
+    def names(self, directory: str) -> Sequence[str] | None:
+        """Return the sorted names in a directory that was listed whole, ``None`` if absent."""
+
+    def resolve(self, path: str) -> str:
+        """Return the path with every recorded symbolic link followed."""
+
+    @property
+    def commands(self) -> Sequence[CommandResult]:
+        """Every command that was run on the node, in order."""
+
+    @property
+    def nvml(self) -> Mapping[str, Any] | None:
+        """NVML's answers (docs/reference/recordings.md), ``None`` if there is no library."""
+
+    def elf(self, path: str) -> ElfSummary | None:
+        """Return the summary of an ELF file, ``None`` if the file is proven absent."""
+
+    def outcome(self, kind: str) -> Mapping[str, Any]:
+        """Return what happened to the suite's own objects: ``kind`` is sandbox or pod."""
+
+
+class ClusterEvidence(Protocol):
+    """All that was seen of one cluster."""
+
+    def __hash__(self) -> int:
+        """Evidence is known by its identity: what was worked out from it is kept with it."""
+
+    @property
+    def title(self) -> str:
+        """What the user asked for, such as ``sample:healthy-rke2``."""
+
+    @property
+    def taken(self) -> datetime:
+        """When the evidence was taken (with a time zone): ages count from here."""
+
+    def objects(self, resource: str) -> Sequence[KubeObject]:
+        """Return all objects of a resource, by its plural name such as ``runtimeclasses``.
+
+        Raises:
+            NotInEvidence: the resource was not asked for, or could not be read.
+        """
+
+    def node(self, name: str) -> NodeEvidence:
+        """Return one node's evidence; a node nobody visited has a door of kind none."""

@@ -1,0 +1,79 @@
+"""``--gpu-explain``: what a cause of the catalogue means, without any cluster."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import textwrap
+from collections.abc import Iterator
+
+from pytest_gpu.causes import Cause, catalogue
+from pytest_gpu.errors import GpuError
+
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
+WIDTH = 80
+
+
+def explain(cause_id: str) -> str:
+    """Return all that the catalogue says of a cause.
+
+    Raises:
+        GpuError: there is no such cause; the message names the closest ones.
+    """
+    causes = catalogue()
+    if cause_id not in causes:
+        raise GpuError(_unknown(cause_id, tuple(causes)))
+    return "\n".join(_lines(causes[cause_id])) + "\n"
+
+
+def _unknown(cause_id: str, known: tuple[str, ...]) -> str:
+    # Compared by the name alone too: people remember the name, not whose thing it is.
+    close = difflib.get_close_matches(cause_id, known, n=3, cutoff=0.5)
+    by_name = {each.partition("/")[2]: each for each in known}
+    name = cause_id.rpartition("/")[2]
+    close += [by_name[each] for each in difflib.get_close_matches(name, by_name, n=3, cutoff=0.6)]
+    close = list(dict.fromkeys(close))[:3]
+    if close:
+        return f"no such cause; closest are {', '.join(close)}"
+    prefixes = sorted({each.partition("/")[0] for each in known})
+    return f"no such cause; causes start with {', '.join(f'{each}/' for each in prefixes)}"
+
+
+def _lines(cause: Cause) -> Iterator[str]:
+    yield from _wrapped(f"{cause.id}: {cause.title}")
+    yield ""
+    yield from _wrapped(cause.why)
+    yield from _block("Check by hand", cause.check)
+    for distribution, lines in cause.fix.items():
+        where = "" if len(cause.fix) == 1 else f" ({_where(distribution)})"
+        yield from _block(f"Fix{where}", lines)
+    yield from _block("Explains, as its mere consequences", cause.explains)
+
+
+def _where(distribution: str) -> str:
+    return "any other distribution" if distribution == "default" else distribution
+
+
+def _block(title: str, lines: tuple[str, ...]) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield f"{title}:"
+        for line in lines:
+            # A command is to be copied: it is never broken.
+            yield from [f"  {_shown(line)}"] if line.startswith("$ ") else _wrapped(line, "  ")
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        _shown(" ".join(text.split())),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _shown(text: str) -> str:
+    """Return a text with its placeholders as a manual shows them: ``<node>``."""
+    return _PLACEHOLDER.sub(lambda match: f"<{match[1].replace('_', '-')}>", text)

@@ -1,0 +1,68 @@
+"""What a collected test is to the ladder: its node, its layer, its requirement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_gpu.layers import Layer
+
+MARK = "gpu_layer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A test's place on the ladder; ``requirement`` is the first line of its docstring."""
+
+    node: str
+    layer: Layer
+    test: str
+    requirement: str
+
+
+RUNG_KEY = pytest.StashKey[Rung | None]()
+
+
+def layer_of(item: pytest.Item) -> Layer | None:
+    """Return the layer that a test's ``gpu_layer`` mark names, ``None`` without a mark.
+
+    Raises:
+        pytest.UsageError: the mark names no layer.
+    """
+    mark = item.get_closest_marker(MARK)
+    if mark is None:
+        return None
+    try:
+        return mark.args[0] if isinstance(mark.args[0], Layer) else Layer.parse(str(mark.args[0]))
+    except (IndexError, ValueError) as error:
+        raise pytest.UsageError(f"{item.nodeid}: mark {MARK}: {error}") from error
+
+
+def rung_of(item: pytest.Item) -> Rung | None:
+    """Return a test's place on the ladder, ``None`` for a test that has no node or no layer."""
+    if RUNG_KEY not in item.stash:
+        item.stash[RUNG_KEY] = _rung(item)
+    return item.stash[RUNG_KEY]
+
+
+def _rung(item: pytest.Item) -> Rung | None:
+    layer, callspec = layer_of(item), getattr(item, "callspec", None)
+    if layer is None or callspec is None or "gpu_node" not in callspec.params:
+        return None
+    node = str(callspec.params["gpu_node"])
+    return Rung(
+        node=node, layer=layer, test=_test(item, node, callspec.id), requirement=_requirement(item)
+    )
+
+
+def _test(item: pytest.Item, node: str, parameters: str) -> str:
+    """Return the test's name with its parameters, without the node among them."""
+    name = str(getattr(item, "originalname", None) or item.name)
+    others = parameters.removeprefix(node).removeprefix("-")
+    return f"{name}[{others}]" if others else name
+
+
+def _requirement(item: pytest.Item) -> str:
+    doc = (getattr(getattr(item, "function", None), "__doc__", None) or "").strip()
+    return str(doc.partition("\n")[0])

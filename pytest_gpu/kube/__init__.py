@@ -1,0 +1,1 @@
+"""What Kubernetes objects say: pure functions from objects to facts."""

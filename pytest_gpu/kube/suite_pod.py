@@ -1,0 +1,90 @@
+"""The suite's own pod on a node: one container that asks for a GPU, one that asks for none."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.errors import Unproven
+from pytest_gpu.evidence import KubeObject, NodeEvidence
+
+_GPU = re.compile(r"/dev/nvidia\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one container saw.
+
+    ``visible`` is its NVIDIA_VISIBLE_DEVICES; ``cuda`` holds init (the code of cuInit), count and
+    compute (``ok``, else what went wrong), empty if CUDA was not tried.
+    """
+
+    exit: int
+    devices: tuple[str, ...]
+    libraries: tuple[str, ...]
+    visible: str
+    cuda: Mapping[str, Any]
+
+    @property
+    def gpus(self) -> tuple[str, ...]:
+        """The device nodes of GPUs; control devices are none."""
+        return tuple(device for device in self.devices if _GPU.fullmatch(device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuitePod:
+    """What became of the pod; ``rejected`` is the API server's refusal to create it."""
+
+    pod: KubeObject
+    events: Sequence[KubeObject]
+    rejected: str
+    containers: Mapping[str, Seen]
+
+    def saw(self, container: str) -> Seen:
+        """Return what a container saw: ``gpu`` asked for a GPU, ``none`` did not.
+
+        Raises:
+            Unproven: it did not get so far as to tell.
+        """
+        if container not in self.containers:
+            raise Unproven(f"the container {container!r} of the suite's pod told nothing")
+        return self.containers[container]
+
+
+def read(evidence: NodeEvidence) -> SuitePod:
+    """Return the outcome of the suite's pod.
+
+    Raises:
+        Unproven: no pod was tried, and why.
+    """
+    outcome = evidence.outcome("pod")
+    if "skipped" in outcome:
+        raise Unproven(f"no pod was tried: {outcome['skipped']}")
+    reports = outcome.get("containers") or {}
+    told = {name: _seen(report) for name, report in reports.items()}
+    return SuitePod(
+        pod=outcome.get("pod") or {},
+        events=tuple(outcome.get("events") or ()),
+        rejected=str(outcome.get("rejected") or ""),
+        containers={name: seen for name, seen in told.items() if seen is not None},
+    )
+
+
+def _seen(report: Mapping[str, Any]) -> Seen | None:
+    """Return a container's report, ``None`` if what it printed is no report."""
+    try:
+        output = json.loads(str(report.get("output") or ""))
+    except ValueError:
+        return None
+    if not isinstance(output, dict) or "devices" not in output:
+        return None
+    return Seen(
+        exit=int(report.get("exit", 0)),
+        devices=tuple(output["devices"]),
+        libraries=tuple(output.get("libraries") or ()),
+        visible=str(output.get("visible") or ""),
+        cuda=output.get("cuda") or {},
+    )

@@ -1,0 +1,48 @@
+"""The layers of the GPU stack, in the order in which the ladder climbs them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+
+class Layer(enum.IntEnum):
+    """One layer of the stack; a lower value must work before a higher one can."""
+
+    ACCESS = enum.auto()
+    HARDWARE = enum.auto()
+    DRIVER = enum.auto()
+    RUNTIME = enum.auto()
+    SANDBOX = enum.auto()
+    DEVICE_PLUGIN = enum.auto()
+    RUNTIMECLASS_POD = enum.auto()
+
+    def __str__(self) -> str:
+        return self.name.lower().replace("_", "-")
+
+    @classmethod
+    def parse(cls, name: str) -> Layer:
+        """Return the layer called ``name`` as the user writes it, such as ``device-plugin``.
+
+        Raises:
+            ValueError: there is no such layer; the message lists those there are.
+        """
+        for layer in cls:
+            if str(layer) == name:
+                return layer
+        raise ValueError(f"{name!r} is no layer; layers are {', '.join(map(str, cls))}")
+
+    @property
+    def module(self) -> str:
+        """Name of the conformance module of this layer, without its suffix."""
+        return f"test_{self.name.lower()}"
+
+
+def node_of(nodeid: str, names: Iterable[str]) -> str | None:
+    """Return the node a test ID such as ``t.py::test_x[gpu-1-all]`` belongs to.
+
+    The longest match wins: node names contain ``-``, which also separates parameters.
+    """
+    params = nodeid.partition("[")[2].removesuffix("]")
+    matches = [name for name in names if params == name or params.startswith(f"{name}-")]
+    return max(matches, key=len, default=None)

@@ -1,0 +1,1 @@
+"""What a node says about itself: pure functions from evidence to facts."""

@@ -1,0 +1,219 @@
+"""The containerd that a node's kubelet uses: its process, its configuration, its live handlers.
+
+Never guessed from a list of paths: the truth is the command line of the process that listens on
+the socket the kubelet uses.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from pytest_gpu.evidence import CommandResult, KubeObject, NodeEvidence
+from pytest_gpu.node.config_merge import EffectiveConfig, merge
+from pytest_gpu.node.distribution import Distribution
+from pytest_gpu.node.kubelet import Kubelet
+from pytest_gpu.node.processes import Process
+
+DEFAULT_CONFIG = "/etc/containerd/config.toml"
+DEFAULT_SOCKET = "/run/containerd/containerd.sock"
+_RUNC = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveHandlers:
+    """What the running containerd says of itself through ``crictl info``.
+
+    ``error`` is what crictl said when the CRI did not answer; the rest is then empty.
+    """
+
+    handlers: frozenset[str]
+    default: str
+    error: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Containerd:
+    """One containerd on the node: who it is, what its files say, what it says itself.
+
+    ``process`` is ``None`` when nothing listens on the kubelet's socket; the configuration is
+    then the one that would be read at the next start.
+    """
+
+    version: tuple[int, ...]
+    process: Process | None
+    config_path: str
+    socket: str
+    config: EffectiveConfig
+    live: LiveHandlers | None
+
+    @property
+    def release(self) -> str:
+        """The version as people write it, such as ``1.7.24``."""
+        return ".".join(map(str, self.version))
+
+    def knows(self, handler: str) -> bool:
+        """Say whether a pod with this handler finds a runtime now: live if known, else on disk."""
+        if not handler:
+            return True
+        if self.live and not self.live.error:
+            return handler in self.live.handlers
+        return handler in self.config.runtimes
+
+    @property
+    def default_runtime(self) -> str:
+        """The handler of pods that name none: live if known, else on disk."""
+        if self.live and self.live.default:
+            return self.live.default
+        return self.config.default_runtime
+
+    def injects(self, handler: str) -> bool:
+        """Say whether containers under a handler (``""``: the default one) get GPUs injected."""
+        return handler_injects(self.config, handler or self.default_runtime)
+
+    @property
+    def gpu_handlers(self) -> tuple[str, ...]:
+        """The handlers of the merged table that inject GPUs, the plain ``nvidia`` first."""
+        found = [name for name in self.config.runtimes if handler_injects(self.config, name)]
+        return tuple(sorted(found, key=lambda name: (name != "nvidia", name)))
+
+
+def handler_injects(config: EffectiveConfig, handler: str) -> bool:
+    """Say whether a handler runs an NVIDIA runtime rather than runc itself."""
+    runtime = config.runtimes.get(handler)
+    if runtime is None or runtime.binary is None:
+        return False
+    return PurePosixPath(runtime.binary).name.startswith("nvidia-container-runtime")
+
+
+def serving(
+    kubelet: Kubelet,
+    processes: Sequence[Process],
+    evidence: NodeEvidence,
+    node: KubeObject,
+    distribution: Distribution,
+) -> Containerd:
+    """Return the containerd behind the kubelet's socket."""
+    process = listener(kubelet.socket, processes, evidence)
+    path = config_path(process) if process else distribution.config
+    version = _version(process, evidence, node)
+    return Containerd(
+        version=version,
+        process=process,
+        config_path=path,
+        socket=kubelet.socket,
+        config=merge(evidence.read, evidence.names, path, version),
+        live=live_handlers(evidence.commands, kubelet.socket),
+    )
+
+
+def listener(socket: str, processes: Sequence[Process], evidence: NodeEvidence) -> Process | None:
+    """Return the process that listens on a socket, else the containerd told to."""
+    found = [each for each in processes if each.program == "containerd"]
+    for process in found:
+        if socket in {evidence.resolve(path) for path in process.sockets}:
+            return process
+    silent = [process for process in found if not process.sockets]
+    for process in silent:
+        if evidence.resolve(told_socket(process, evidence)) == socket:
+            return process
+    return None
+
+
+def told_socket(process: Process, evidence: NodeEvidence) -> str:
+    """Return the socket a containerd was told to listen on: flag, file, or its default."""
+    told = process.flag("--address", "-a")
+    if told:
+        return told
+    content = evidence.read(config_path(process)) or b""
+    match = re.search(rb"(?ms)^\s*\[grpc\].*?^\s*address\s*=\s*[\"']([^\"']+)", content)
+    return match[1].decode() if match else DEFAULT_SOCKET
+
+
+def config_path(process: Process) -> str:
+    """Return the configuration file a containerd process was started with."""
+    return process.flag("--config", "-c") or DEFAULT_CONFIG
+
+
+def others(
+    serving: Containerd, processes: Sequence[Process], evidence: NodeEvidence
+) -> tuple[Containerd, ...]:
+    """Return the containerds on the node that the kubelet does not use."""
+    found = []
+    for process in processes:
+        if process.program != "containerd" or process == serving.process:
+            continue
+        path = config_path(process)
+        version = _printed_version(process, evidence) or serving.version
+        found.append(
+            Containerd(
+                version=version,
+                process=process,
+                config_path=path,
+                socket=told_socket(process, evidence),
+                config=merge(evidence.read, evidence.names, path, version),
+                live=None,
+            )
+        )
+    return tuple(found)
+
+
+def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) -> tuple[int, ...]:
+    printed = _printed_version(process, evidence) if process else None
+    if printed:
+        return printed
+    info = node.get("status", {}).get("nodeInfo", {})
+    return parse_version(str(info.get("containerRuntimeVersion", ""))) or (2, 0, 0)
+
+
+def _printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...] | None:
+    for result in evidence.commands:
+        if result.argv[0] in {process.exe, process.argv[0]} and result.argv[-1] == "--version":
+            return parse_version(result.stdout)
+    return None
+
+
+def parse_version(text: str) -> tuple[int, ...] | None:
+    """Return the first ``N.N.N`` of ``containerd … v1.7.24 …`` or ``containerd://1.7.24``."""
+    match = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", text)
+    return tuple(int(number) for number in match.groups()) if match else None
+
+
+def live_handlers(commands: Sequence[CommandResult], socket: str) -> LiveHandlers | None:
+    """Return what ``crictl info`` on the kubelet's socket printed, ``None`` if it never ran."""
+    for result in reversed(commands):
+        if result.argv[-1] == "info" and any("crictl" in part for part in result.argv[:2]):
+            endpoint = next((part for part in result.argv if "://" in part), None)
+            if endpoint is None or endpoint.partition("://")[2] == socket:
+                return _live(result)
+    return None
+
+
+def _live(result: CommandResult) -> LiveHandlers:
+    command = " ".join(result.argv)
+    if result.exit != 0:
+        error = (result.stderr or result.stdout).strip()
+        return LiveHandlers(handlers=frozenset(), default="", error=error, command=command)
+    try:
+        handlers, default = parse_info(result.stdout)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        text = f"printed no usable JSON: {error}"
+        return LiveHandlers(handlers=frozenset(), default="", error=text, command=command)
+    return LiveHandlers(handlers=handlers, default=default, command=command)
+
+
+@lru_cache(maxsize=128)
+def parse_info(stdout: str) -> tuple[frozenset[str], str]:
+    """Return handlers and default handler of ``crictl info``'s JSON.
+
+    Raises:
+        ValueError: it is no JSON.
+        KeyError: it has no runtimes.
+    """
+    section = json.loads(stdout)["config"]["containerd"]
+    return frozenset(section["runtimes"]), str(section.get("defaultRuntimeName", ""))

@@ -1,0 +1,143 @@
+"""What crictl showed: the suite's own sandboxes, started without Kubernetes in the way.
+
+A sandbox is tried twice: ``control`` with the default handler, ``gpu`` with the one under test.
+What fails both ways (network, pause image, cgroups) says nothing about the GPU.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.errors import Unproven
+from pytest_gpu.evidence import NodeEvidence
+
+# The kubelet kills sandboxes it does not own, looking every two seconds; the losses look like
+# faults of the runtime and are none.
+_REAPED = re.compile(
+    r"can't find shim for sandbox|cannot start a stopped process|code = NotFound"
+    r"|(exit status|exit code|exited with) 137|try(ing)? to find sandbox"
+)
+_NO_IMAGE = re.compile(r"[Ff]ailed to pull|pull(ing)? image|failed to resolve (image|reference)")
+_LATE = re.compile(r"DeadlineExceeded|context deadline exceeded|timed out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxFiles:
+    """The two JSON files given to crictl; ``origin`` is shipped or admin."""
+
+    origin: str
+    pod_source: str
+    pod_text: str
+    container_source: str
+    container_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxRun:
+    """One sandbox with one container.
+
+    ``output`` holds one injected path a line; ``attempts`` counts all starts, ``reaped`` those
+    that the kubelet ended.
+    """
+
+    role: str
+    handler: str
+    cdi_devices: tuple[str, ...]
+    exit: int
+    text: str
+    output: tuple[str, ...]
+    attempts: int
+    reaped: int
+
+    @property
+    def command(self) -> str:
+        """The crictl command line, short, as evidence names it."""
+        runtime = f" --runtime={self.handler}" if self.handler else ""
+        return f"crictl run{runtime}"
+
+    @property
+    def error(self) -> str:
+        """The decisive line of what crictl printed: the last one that tells of an error."""
+        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+        loud = [line for line in lines if re.search(r"FATA|rror|failed|desc =", line)]
+        return next(reversed(loud or lines), f"exit code {self.exit}, no output")
+
+    @property
+    def inconclusive(self) -> str | None:
+        """Why a failed run proves nothing about runtime and GPU; ``None`` if it does prove."""
+        if self.exit == 0:
+            return None
+        if _NO_IMAGE.search(self.text):
+            return f"an image could not be pulled: {self.error}"
+        if self.exit == 137 or _REAPED.search(self.text):
+            return f"the kubelet removed the sandbox in {self.attempts} attempts: {self.error}"
+        if _LATE.search(self.text):
+            return f"crictl did not end in time: {self.error}"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandboxes:
+    """All that was tried on one node with crictl; ``endpoint`` has no ``unix://``."""
+
+    crictl: str
+    endpoint: str
+    files: SandboxFiles
+    runs: Mapping[str, SandboxRun]
+
+    def run(self, role: str) -> SandboxRun:
+        """Return the run of a role.
+
+        Raises:
+            Unproven: it was not tried.
+        """
+        if role not in self.runs:
+            raise Unproven(f"no {role} sandbox was tried on this node")
+        return self.runs[role]
+
+
+def read(evidence: NodeEvidence) -> Sandboxes:
+    """Return the outcome of the sandboxes.
+
+    Raises:
+        Unproven: none was tried, and why.
+    """
+    outcome = evidence.outcome("sandbox")
+    if "skipped" in outcome:
+        raise Unproven(f"no sandbox was tried: {outcome['skipped']}")
+    crictl = outcome.get("crictl") or {}
+    runs = (_run(each) for each in outcome.get("runs") or ())
+    return Sandboxes(
+        crictl=str(crictl.get("path", "crictl")),
+        endpoint=str(crictl.get("endpoint") or "").removeprefix("unix://"),
+        files=_files(outcome.get("files") or {}),
+        runs={run.role: run for run in runs},
+    )
+
+
+def _run(each: Mapping[str, Any]) -> SandboxRun:
+    return SandboxRun(
+        role=str(each["role"]),
+        handler=str(each.get("handler") or ""),
+        cdi_devices=tuple(each.get("cdi_devices") or ()),
+        exit=int(each["exit"]),
+        text=f"{each.get('stdout') or ''}\n{each.get('stderr') or ''}",
+        output=tuple(line.strip() for line in str(each.get("output") or "").splitlines()),
+        attempts=int(each.get("attempts", 1)),
+        reaped=int(each.get("reaped", 0)),
+    )
+
+
+def _files(files: Mapping[str, Any]) -> SandboxFiles:
+    pod = files.get("pod_config") or {}
+    container = files.get("container_config") or {}
+    return SandboxFiles(
+        origin=str(files.get("origin", "shipped")),
+        pod_source=str(pod.get("source", "pod-config.json")),
+        pod_text=str(pod.get("text", "")),
+        container_source=str(container.get("source", "container-config.json")),
+        container_text=str(container.get("text", "")),
+    )

@@ -1,0 +1,109 @@
+"""One GPU node under test: its evidence, and its facts, each worked out once when first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
+from pytest_gpu.kube.objects import node_object
+from pytest_gpu.node import cdi, containerd, distribution, kernel_log, nvml, pci, processes, toolkit
+from pytest_gpu.node import driver as driver_facts
+from pytest_gpu.node import kubelet as kubelet_facts
+
+
+class GpuNode:
+    """What conformance tests ask. Every fact comes from the evidence and from nothing else."""
+
+    def __init__(self, name: str, cluster: ClusterEvidence) -> None:
+        self.name = name
+        self.cluster = cluster
+
+    def __repr__(self) -> str:
+        return f"GpuNode({self.name!r})"
+
+    @cached_property
+    def evidence(self) -> NodeEvidence:
+        """All that was seen of this node."""
+        return self.cluster.node(self.name)
+
+    @cached_property
+    def object(self) -> KubeObject:
+        """The Node object."""
+        return node_object(self.cluster, self.name)
+
+    @cached_property
+    def processes(self) -> tuple[processes.Process, ...]:
+        """The processes that run on the node."""
+        return processes.running(self.evidence)
+
+    @cached_property
+    def distribution(self) -> distribution.Distribution:
+        """Which Kubernetes distribution this node runs, and its commands and paths."""
+        try:
+            seen = self.processes
+        except NotInEvidence:
+            # A node without a door still has a name for its distribution: the version suffix.
+            seen = ()
+        return distribution.detect(self.object, seen)
+
+    @cached_property
+    def kubelet(self) -> kubelet_facts.Kubelet:
+        """The kubelet: whether it runs, and which runtime it uses."""
+        return kubelet_facts.read(self.object, self.processes, self.evidence, self.distribution)
+
+    @cached_property
+    def containerd(self) -> containerd.Containerd:
+        """The containerd that this kubelet uses, with its configuration as it merges it."""
+        return containerd.serving(
+            self.kubelet, self.processes, self.evidence, self.object, self.distribution
+        )
+
+    @cached_property
+    def toolkit(self) -> toolkit.Toolkit:
+        """The NVIDIA container toolkit: which containerd it was told to configure."""
+        return toolkit.read(self.cluster)
+
+    @cached_property
+    def cdi(self) -> cdi.CdiSpecs:
+        """The CDI specs that the runtime can see."""
+        return cdi.read(self.evidence, self.containerd.config.cdi_dirs)
+
+    @cached_property
+    def pci(self) -> pci.PciGpus:
+        """The NVIDIA functions on the PCI bus, or the platform's own GPU."""
+        return pci.read(self.evidence)
+
+    @cached_property
+    def driver(self) -> driver_facts.Driver:
+        """The NVIDIA kernel driver and its user-space libraries."""
+        return driver_facts.read(self.evidence)
+
+    @cached_property
+    def nvml(self) -> nvml.Nvml:
+        """What NVML answered on the node."""
+        return nvml.read(self.evidence)
+
+    @cached_property
+    def kernel_log(self) -> kernel_log.KernelLog:
+        """The kernel's messages of the NVIDIA driver."""
+        return kernel_log.read(self.evidence)
+
+    def finding(self, cause: str, *evidence: Evidence, **values: str) -> Finding:
+        """Return a finding of this node: the values every cause may name are filled in."""
+        return Finding(cause=cause, evidence=evidence, values={**self.values, **values})
+
+    @cached_property
+    def values(self) -> Mapping[str, str]:
+        """The placeholders any cause may use: node, distribution and its commands and paths."""
+        where = self.distribution
+        return {
+            "node": self.name,
+            "distribution": where.name,
+            "restart": where.restart,
+            "kubelet_unit": where.kubelet_unit,
+            "restart_kubelet": where.restart_kubelet,
+            "containerd_unit": where.containerd_unit,
+        }

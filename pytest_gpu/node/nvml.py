@@ -1,0 +1,153 @@
+"""What NVML answered on the node. Codes are those of nvmlReturn_t in nvml.h."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.node.pci import normal
+
+NOT_SUPPORTED = 3
+NO_PERMISSION = 4
+NOT_FOUND = 6
+DRIVER_NOT_LOADED = 9
+LIBRARY_NOT_FOUND = 12
+FUNCTION_NOT_FOUND = 13
+GPU_IS_LOST = 15
+RESET_REQUIRED = 16
+LIB_RM_VERSION_MISMATCH = 18
+UNKNOWN = 999
+
+# A question that this GPU or this driver branch does not know is no fault of the GPU.
+NOT_ASKABLE = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvmlError:
+    """An error instead of an answer."""
+
+    code: int
+    message: str = ""
+
+    def __str__(self) -> str:
+        return f"NVML error {self.code}: {self.message}" if self.message else f"NVML {self.code}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvmlDevice:
+    """One GPU as NVML enumerates it; ``address`` is as sysfs writes it, ``None`` if unreadable.
+
+    ``error`` stands where NVML gave no handle for it at all.
+    """
+
+    node: str
+    index: int
+    name: str
+    address: str | None
+    minor: int | None
+    error: NvmlError | None
+    answers: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"GPU {self.index} ({self.name}, {self.address})"
+
+    def answer(self, question: str) -> Any:
+        """Return the answer to a question such as ``memory``: a value or an :class:`NvmlError`.
+
+        Raises:
+            NotInEvidence: it was not asked.
+        """
+        if question not in self.answers:
+            raise NotInEvidence(self.node, f"NVML's answer to {question} of GPU {self.index}")
+        return _value(self.answers[question])
+
+    def errors(self) -> Iterator[tuple[str, NvmlError]]:
+        """Yield every question that got an error, the device's own first."""
+        if self.error:
+            yield "handle", self.error
+        for question, raw in self.answers.items():
+            value = _value(raw)
+            if isinstance(value, NvmlError):
+                yield question, value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nvml:
+    """NVML's answers. ``library`` is the file that was loaded, ``None`` if there is none.
+
+    ``error`` is that of nvmlInit; ``hung``: a call did not return within its deadline.
+    """
+
+    library: str | None = None
+    error: NvmlError | None = None
+    hung: bool = False
+    driver_version: str | None = None
+    devices: tuple[NvmlDevice, ...] = ()
+
+    @property
+    def answers(self) -> bool:
+        """Whether NVML started and returned."""
+        return self.library is not None and self.error is None and not self.hung
+
+    def asked(self) -> tuple[NvmlDevice, ...]:
+        """Return the devices.
+
+        Raises:
+            Unproven: NVML itself did not answer, so nobody knows.
+        """
+        if not self.answers:
+            raise Unproven(f"NVML did not answer ({self.why_not})")
+        return self.devices
+
+    @property
+    def why_not(self) -> str:
+        """Why it does not answer, in words."""
+        if self.library is None:
+            return "no libnvidia-ml.so.1"
+        return "it hangs" if self.hung else str(self.error)
+
+
+def read(evidence: NodeEvidence) -> Nvml:
+    """Return NVML's answers.
+
+    Raises:
+        NotInEvidence: nobody asked NVML.
+    """
+    raw = evidence.nvml
+    if raw is None:
+        return Nvml()
+    error = _error(raw.get("init"))
+    missing = error is not None and error.code == LIBRARY_NOT_FOUND
+    return Nvml(
+        library=None if missing else raw.get("library"),
+        error=error,
+        hung=bool(raw.get("hung")),
+        driver_version=raw.get("driver_version"),
+        devices=tuple(_device(evidence.name, item) for item in raw.get("devices") or ()),
+    )
+
+
+def _device(node: str, raw: Mapping[str, Any]) -> NvmlDevice:
+    bdf, minor = raw.get("bdf"), raw.get("minor")
+    return NvmlDevice(
+        node=node,
+        index=int(raw.get("index", 0)),
+        name=str(raw.get("name", "unknown")),
+        address=normal(bdf) if isinstance(bdf, str) else None,
+        minor=minor if isinstance(minor, int) else None,
+        error=_error(raw),
+        answers={key: value for key, value in raw.items() if key not in {"error", "message"}},
+    )
+
+
+def _value(raw: Any) -> Any:
+    return _error(raw) or raw
+
+
+def _error(raw: Any) -> NvmlError | None:
+    if isinstance(raw, Mapping) and raw.get("error") is not None:
+        return NvmlError(code=int(raw["error"]), message=str(raw.get("message", "")))
+    return None

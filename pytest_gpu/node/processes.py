@@ -1,0 +1,131 @@
+"""Processes, from procfs (proc(5)): who runs, with which arguments, listening on which sockets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import NodeEvidence
+
+TICKS = 100
+"""USER_HZ, the unit of start times in /proc/PID/stat: 100 on every Linux port NVIDIA supports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process. ``started`` is seconds since the epoch, ``None`` where procfs does not tell.
+
+    ``sockets`` are the paths of the Unix sockets it holds open.
+    """
+
+    pid: int
+    argv: tuple[str, ...]
+    exe: str | None = None
+    started: float | None = None
+    sockets: frozenset[str] = frozenset()
+
+    @property
+    def program(self) -> str:
+        """The program's file name, without its directory."""
+        return PurePosixPath(self.exe or (self.argv[0] if self.argv else "")).name
+
+    def flag(self, *names: str) -> str | None:
+        """Return the value of ``--name=value`` or ``--name value``, the last one given."""
+        return flag(self.argv, *names)
+
+
+def flag(argv: tuple[str, ...], *names: str) -> str | None:
+    """Return the value of a flag in a command line, the last one given."""
+    found: str | None = None
+    for position, argument in enumerate(argv):
+        name, equals, value = argument.partition("=")
+        if name in names:
+            if equals:
+                found = value
+            elif position + 1 < len(argv):
+                found = argv[position + 1]
+    return found
+
+
+def running(evidence: NodeEvidence) -> tuple[Process, ...]:
+    """Return the processes, by PID. Kernel threads have no arguments and are left out.
+
+    Raises:
+        NotInEvidence: /proc was not listed.
+    """
+    names = evidence.names("/proc") or ()
+    paths = socket_paths(_text(evidence, "/proc/net/unix"))
+    boot = boot_time(_text(evidence, "/proc/stat"))
+    pids = sorted(int(name) for name in names if name.isdecimal())
+    found = (_process(evidence, pid, paths, boot) for pid in pids)
+    return tuple(process for process in found if process.argv)
+
+
+def _process(
+    evidence: NodeEvidence, pid: int, paths: dict[str, str], boot: float | None
+) -> Process:
+    inodes = _open_sockets(evidence, pid)
+    return Process(
+        pid=pid,
+        argv=arguments(evidence.read(f"/proc/{pid}/cmdline") or b""),
+        exe=_target(evidence, f"/proc/{pid}/exe"),
+        started=start_time(_text(evidence, f"/proc/{pid}/stat"), boot),
+        sockets=frozenset(paths[inode] for inode in inodes if inode in paths),
+    )
+
+
+def arguments(cmdline: bytes) -> tuple[str, ...]:
+    """Split /proc/PID/cmdline: NUL as the kernel writes it, or one argument a line by hand."""
+    text = cmdline.decode(errors="replace")
+    return tuple(part for part in re.split("[\0\n]", text) if part)
+
+
+def socket_paths(unix: str) -> dict[str, str]:
+    """Return path by inode of every listening socket in /proc/net/unix.
+
+    Columns: Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is __SO_ACCEPTCON.
+    """
+    found = {}
+    for line in unix.splitlines()[1:]:
+        columns = line.split(None, 7)
+        if len(columns) == 8 and int(columns[3], 16) & 0x10000:
+            found[columns[6]] = columns[7]
+    return found
+
+
+def boot_time(stat: str) -> float | None:
+    """Return the ``btime`` line of /proc/stat: the boot, in seconds since the epoch."""
+    match = re.search(r"^btime (\d+)$", stat, re.MULTILINE)
+    return float(match[1]) if match else None
+
+
+def start_time(stat: str, boot: float | None) -> float | None:
+    """Return field 22 of /proc/PID/stat as seconds since the epoch."""
+    fields = stat.rpartition(")")[2].split()
+    return boot + int(fields[19]) / TICKS if boot is not None and len(fields) > 19 else None
+
+
+def _open_sockets(evidence: NodeEvidence, pid: int) -> list[str]:
+    try:
+        names = evidence.names(f"/proc/{pid}/fd") or ()
+    except NotInEvidence:
+        return []
+    targets = (_target(evidence, f"/proc/{pid}/fd/{name}") or "" for name in names)
+    return [target[8:-1] for target in targets if target.startswith("socket:[")]
+
+
+def _target(evidence: NodeEvidence, path: str) -> str | None:
+    try:
+        entry = evidence.entry(path)
+    except NotInEvidence:
+        return None
+    return entry.target if entry else None
+
+
+def _text(evidence: NodeEvidence, path: str) -> str:
+    try:
+        return (evidence.read(path) or b"").decode(errors="replace")
+    except NotInEvidence:
+        return ""

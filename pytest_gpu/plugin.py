@@ -1,0 +1,87 @@
+"""The pytest plugin. Without ``--gpu-cluster`` it does nothing and imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from pytest_gpu import hookspecs, options
+from pytest_gpu.items import MARK
+from pytest_gpu.session import SESSION_KEY
+
+pytest_plugins = ["pytest_gpu.fixtures.cluster"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the ``--gpu-*`` options and their twins in the configuration file."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the ``pytest_gpu_*`` hooks."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+    """Run the shipped suite when ``--gpu-cluster`` comes without a path.
+
+    xdist workers start from the same command line, so they run this hook too.
+    """
+    known = parser.parse_known_args(args)
+    if known.gpu_cluster is not None:
+        from pytest_gpu.suite import with_suite  # noqa: PLC0415 - nobody pays who didn't order
+
+        args[:] = with_suite(args, known.file_or_dir)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Answer ``--gpu-explain``, which needs neither cluster nor tests."""
+    cause = config.getoption("gpu_explain")
+    if cause is None:
+        return None
+    from pytest_gpu.errors import GpuError  # noqa: PLC0415 - nobody pays who didn't order
+    from pytest_gpu.explain import explain  # noqa: PLC0415 - nobody pays who didn't order
+
+    try:
+        sys.stdout.write(explain(cause))
+    except GpuError as error:
+        raise pytest.UsageError(f"--gpu-explain: {cause}: {error}") from error
+    return 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker; keep an xdist worker from emptying Allure's results.
+
+    Every worker would clean the directory again; one that replaces a crashed worker would lose
+    all results so far. The controller cleans once.
+    """
+    config.addinivalue_line(
+        "markers", f"{MARK}(layer): the layer of the GPU stack that a test with gpu_node tests"
+    )
+    if _is_active(config) and hasattr(config, "workerinput"):
+        config.option.clean_alluredir = False
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Open the cluster and register the hooks that do the work."""
+    if _is_active(session.config):
+        from pytest_gpu.startup import start  # noqa: PLC0415 - nobody pays who didn't order
+
+        start(session.config)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str] | None:
+    """Show the cluster, its nodes and the settings, and where each of them came from."""
+    session = config.stash.get(SESSION_KEY, None)
+    if session is None:
+        return None
+    from pytest_gpu.header import header  # noqa: PLC0415 - nobody pays who didn't order
+
+    return header(session)
+
+
+def _is_active(config: pytest.Config) -> bool:
+    return config.getoption("gpu_cluster") is not None

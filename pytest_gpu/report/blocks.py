@@ -1,0 +1,182 @@
+"""One block per root cause: what is wrong, where, the evidence, why, and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.report.findings import nameless
+from pytest_gpu.report.names import fold
+from pytest_gpu.report.text import Line, Span, age, count, cut, safe, wrap
+
+_EVIDENCE = 12
+_EVIDENCE_LINES = 6
+_LONGEST_LINE = 300
+_PODS = 10
+_STATE = 30
+_NAMES = 240
+_JSON = "--gpu-report=FILE.json has all"
+
+
+class Block:
+    """Writes blocks of one width for one kind of terminal."""
+
+    def __init__(self, width: int, *, unicode: bool) -> None:
+        self.width = width
+        self.unicode = unicode
+
+    def cause(self, cause: Mapping[str, Any], title: str, of: int) -> Iterator[Line]:
+        """Yield the block of one root cause; ``of`` is how many nodes were tested."""
+        yield self._rule(title, f"{len(cause['nodes'])} of {count(of, 'node')}")
+        yield from self._head(cause, "red bold")
+        yield from self._evidence(cause)
+        yield from self._paragraph("why", cause["why"])
+        yield from self._also_seen(cause)
+        yield from self._fix(cause)
+        yield from self._pods(cause["waiting_pods"])
+        yield from self._more(cause)
+
+    def latent(self, cause: Mapping[str, Any], title: str, of: int) -> Iterator[Line]:
+        """Yield the block of something that works now and breaks later."""
+        yield self._rule(title, f"{len(cause['nodes'])} of {count(of, 'node')}")
+        yield from self._head(cause, "yellow bold")
+        yield from self._evidence(cause)
+        yield from self._paragraph("why", cause["why"])
+        yield from self._fix(cause)
+        yield from self._more(cause)
+
+    def short(self, cause: Mapping[str, Any], title: str) -> Iterator[Line]:
+        """Yield one entry for a cause for which there is no room."""
+        text = f"{title}: {cause['title']} ({cause['id']}) on {self.names(cause['nodes'])}"
+        yield from self.prose(text, hanging="  ")
+
+    def names(self, names: Sequence[str]) -> str:
+        """Return names as ranges; of very many only the first ones."""
+        folded = fold(names)
+        shown = ""
+        for position, name in enumerate(folded):
+            longer = f"{shown}, {name}" if shown else name
+            if shown and len(longer) > _NAMES:
+                return f"{shown} and {len(folded) - position} more ({_JSON})"
+            shown = longer
+        return cut(shown, 3 * _NAMES)
+
+    def prose(
+        self, text: str, indent: str = "", hanging: str | None = None, style: str = ""
+    ) -> Iterator[Line]:
+        """Yield wrapped text."""
+        clean = safe(" ".join(text.split()), unicode=self.unicode)
+        for line in wrap(clean, self.width, indent, hanging):
+            yield (Span(line, style),)
+
+    def _rule(self, left: str, right: str) -> Line:
+        dash = "─" if self.unicode else "-"
+        filling = max(2, self.width - len(left) - len(right) - 2)
+        return (Span(f"{left} {dash * filling} {right}", "bold"),)
+
+    def _head(self, cause: Mapping[str, Any], style: str) -> Iterator[Line]:
+        yield from self.prose(cause["title"], style=style)
+        yield from self.prose(f"cause: {cause['id']} (layer {cause['layer']})", "  ")
+        yield from self.prose(f"nodes: {self.names(cause['nodes'])}", "  ", " " * 9)
+
+    def _paragraph(self, name: str, text: str) -> Iterator[Line]:
+        if text.strip():
+            yield (Span(f"  {name}:", "bold"),)
+            yield from self.prose(text, "    ")
+
+    def _evidence(self, cause: Mapping[str, Any]) -> Iterator[Line]:
+        items = cause["evidence"]
+        if not items:
+            return
+        of = f" of {cause['evidence_of']}" if len(cause["nodes"]) > 1 else ""
+        yield (Span(safe(f"  evidence{of}:", unicode=self.unicode), "bold"),)
+        for item in items[:_EVIDENCE]:
+            yield from self._item(item)
+        if len(items) > _EVIDENCE:
+            yield from self.prose(f"and {len(items) - _EVIDENCE} more ({_JSON})", "    ")
+
+    def _item(self, item: Mapping[str, Any]) -> Iterator[Line]:
+        """Yield ``source:line: text``, the text below its source where one line is too short."""
+        number = "" if item["line"] is None else f":{item['line']}"
+        where = f"{' '.join(item['source'].split())}{number}:"
+        lines = [cut(line.strip(), _LONGEST_LINE) for line in item["text"].splitlines() if line]
+        if len(lines) == 1 and len(where) + len(lines[0]) + 5 <= self.width:
+            yield from self.prose(f"{where} {lines[0]}", "    ", " " * 6)
+            return
+        yield from self.prose(where, "    ", " " * 6)
+        for line in lines[:_EVIDENCE_LINES]:
+            yield from self.prose(line, " " * 6, " " * 8)
+        if len(lines) > _EVIDENCE_LINES:
+            left = count(len(lines) - _EVIDENCE_LINES, "more line")
+            yield from self.prose(f"and {left} ({_JSON})", " " * 6)
+
+    def _also_seen(self, cause: Mapping[str, Any]) -> Iterator[Line]:
+        if not cause["also_seen"]:
+            return
+        yield (Span("  also seen there:", "bold"),)
+        for other in cause["also_seen"]:
+            where = f" on {count(len(other['nodes']), 'node')}" if len(cause["nodes"]) > 1 else ""
+            text = f"{other['title']} ({other['cause']}){where}"
+            yield from self.prose(text, "    ", " " * 6)
+
+    def _fix(self, cause: Mapping[str, Any]) -> Iterator[Line]:
+        if not cause["fix"]:
+            return
+        name = cause["evidence_of"]
+        named = any(nameless(line, name) != line for line in cause["fix"])
+        each = f" (as for {name}; on the other nodes with their own names)"
+        several = len(cause["nodes"]) > 1 and named
+        yield from self.prose(f"fix{each if several else ''}:", "  ", "    ", "bold")
+        for entry in cause["fix"]:
+            yield from self._step(entry)
+
+    def _step(self, entry: str) -> Iterator[Line]:
+        """Yield one step. What is to be copied is never wrapped, whatever its length.
+
+        Commands and files of several lines start in the first column: a copied here-document
+        ends only at an unindented word, and a diff applies only as it is.
+        """
+        command = entry.removeprefix("$ ")
+        if "\n" in entry:
+            yield from self._copied(command.strip("\n").split("\n"))
+        elif command != entry:
+            yield (Span(f"      {self._verbatim(command)}", "cyan"),)
+        elif entry[:1].isspace():
+            yield (Span(f"      {self._verbatim(entry)}"),)
+        else:
+            yield from self.prose(entry, "    ")
+
+    def _copied(self, lines: Sequence[str]) -> Iterator[Line]:
+        is_diff = lines[0].startswith("--- ")
+        for line in lines:
+            style = {"+": "green", "-": "red"}.get(line[:1], "") if is_diff else ""
+            yield (Span(self._verbatim(line), style),)
+
+    def _verbatim(self, text: str) -> str:
+        return safe(text, unicode=self.unicode, keep="\t")
+
+    def _pods(self, pods: Sequence[Mapping[str, Any]] | None) -> Iterator[Line]:
+        if pods is None:
+            yield from self.prose("pods that wait: not in the evidence", "  ")
+        if not pods:
+            return
+        yield (Span("  pods that wait because of it:", "bold"),)
+        names = [f"{pod['namespace']}/{pod['name']}" for pod in pods[:_PODS]]
+        room = self.width - _STATE
+        longest = max((len(name) for name in names if len(name) <= room), default=0)
+        for name, pod in zip(names, pods, strict=False):
+            yield from self._pod(name, f"{pod['state']}  {age(pod['age_seconds'])}", longest)
+        if len(pods) > _PODS:
+            yield from self.prose(f"and {len(pods) - _PODS} more ({_JSON})", "    ")
+
+    def _pod(self, name: str, state: str, longest: int) -> Iterator[Line]:
+        clean = safe(state, unicode=self.unicode)
+        if max(longest, len(name)) + len(clean) + 6 <= self.width:
+            yield (Span(f"    {safe(name, unicode=self.unicode).ljust(longest)}  {clean}"),)
+        else:
+            yield from self.prose(name, "    ")
+            yield (Span(f"      {clean}"),)
+
+    def _more(self, cause: Mapping[str, Any]) -> Iterator[Line]:
+        # A command to copy: it stays in one line.
+        yield (Span(f"  more: pytest --gpu-explain={self._verbatim(cause['id'])}"),)

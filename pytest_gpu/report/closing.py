@@ -1,0 +1,129 @@
+"""The end of the summary: the legend, what stayed open, and the one-line verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.layers import Layer
+from pytest_gpu.report.blocks import Block
+from pytest_gpu.report.findings import nameless
+from pytest_gpu.report.text import Line, Span, count
+
+_REASONS = 15
+_LEGEND = {
+    "blocked": "blocked: not tried, a lower layer of the node fails",
+    "unproven": "unproven: could not be decided",
+    "implied": "implied: not tried, but an ordinary pod passed through it",
+    "latent": "latent: works now, breaks later",
+    "skipped": "skipped: no test was tried",
+    "not-asked": "-: not asked",
+}
+_PLURALS = {"error": "errors"}
+_TOP = str(max(Layer))
+
+Node = Mapping[str, Any]
+
+
+def header(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
+    """Yield what was judged: cluster, versions, distributions, and when it was seen."""
+    cluster = document["cluster"]
+    names = {node["distribution"] for node in document["nodes"]} - {None}
+    facts = [
+        cluster["title"],
+        cluster["kubernetes_version"] and f"Kubernetes {cluster['kubernetes_version']}",
+        ", ".join(sorted(names)),
+        f"seen {document['run']['taken']}",
+    ]
+    yield from block.prose(" · ".join(filter(None, facts)), hanging="  ")
+
+
+def legend(nodes: Sequence[Node], block: Block) -> Iterator[Line]:
+    """Yield what the words of the table mean, for the words that need it and occur."""
+    states = {cell["state"] for node in nodes for cell in node["layers"].values()}
+    found = [text for state, text in _LEGEND.items() if state in states]
+    if any(node["cause"] for node in nodes):
+        found.append("#: number of the cause below")
+    yield from block.prose("; ".join(found), style="light")
+
+
+def still_open(nodes: Sequence[Node], key: str, title: str, block: Block) -> Iterator[Line]:
+    """Yield the nodes' ``unproven`` or ``errors``, one entry per reason."""
+    reasons: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for node in nodes:
+        for entry in node[key]:
+            reason = nameless(entry["reason"], node["name"])
+            reasons.setdefault(reason, []).append((node["name"], entry))
+    if not reasons:
+        return
+    yield (Span(f"{title}:", "yellow bold"),)
+    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    for reason, members in ordered[:_REASONS]:
+        yield from block.prose(_reason(reason, members, block), "  ", "    ")
+    if len(ordered) > _REASONS:
+        yield from block.prose(f"and {count(len(ordered) - _REASONS, 'more reason')}", "  ")
+
+
+def _reason(reason: str, members: Sequence[tuple[str, Mapping[str, Any]]], block: Block) -> str:
+    names = list(dict.fromkeys(name for name, _ in members))
+    layers = list(dict.fromkeys(entry["layer"] for _, entry in members if entry["layer"]))
+    tests = list(dict.fromkeys(entry["test"] for _, entry in members if entry["test"]))
+    text = members[0][1]["reason"] if len(names) == 1 else reason
+    what = tests[0] if len(tests) == 1 else count(len(tests), "test") if tests else ""
+    where = "every layer" if len(layers) == len(Layer) else ", ".join(layers)
+    told = f"{what} ({where})" if what and where else what or where
+    return f"{text} - {f'{told} on ' if told else ''}{block.names(names)}"
+
+
+def last(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the one-line verdict on the run, and its style."""
+    summary = document["summary"]
+    parts = [
+        _part(document, "conform", "conforms", _extent(document)),
+        _part(document, "fail", "fails", f" ({count(summary['causes'], 'cause')})"),
+        _part(document, "error", "error"),
+        _part(document, "unproven", "unproven", _allowed(document)),
+    ]
+    text = f"{count(summary['nodes'], 'node')}: {', '.join(filter(None, parts))}"
+    if summary["latent"]:
+        text += f"; {count(summary['latent'], 'latent finding')}"
+    return text, _style(summary)
+
+
+def deselected(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
+    """Yield a warning where the verdict rests on a part of the suite only."""
+    left_out = document["run"]["deselected"]
+    if left_out:
+        text = f"{count(left_out, 'test')} deselected: the verdict covers only what was run"
+        yield from block.prose(text, style="yellow")
+
+
+def _part(document: Mapping[str, Any], key: str, one: str, more: str = "") -> str:
+    number, total = document["summary"][key], document["summary"]["nodes"]
+    if not number:
+        return ""
+    verb = one if number == 1 else _PLURALS.get(key, key)
+    return f"{verb}{more}" if total == 1 else f"{number} {verb}{more}"
+
+
+def _allowed(document: Mapping[str, Any]) -> str:
+    return " (allowed)" if document["run"]["allow_unproven"] else ""
+
+
+def _extent(document: Mapping[str, Any]) -> str:
+    """Return how far conforming nodes were looked at, nothing if on all layers."""
+    asked = document["run"]["layers_asked"]
+    nodes = [node for node in document["nodes"] if node["verdict"] == "conforms"]
+    reached = {node["conforms_up_to"] for node in nodes}
+    if reached == {_TOP}:
+        return ""
+    highest = max(asked, key=Layer.parse, default=_TOP)
+    if reached == {highest}:
+        return f" up to {highest}"
+    return f" in what was asked ({', '.join(asked)})"
+
+
+def _style(summary: Mapping[str, int]) -> str:
+    if summary["fail"] or summary["error"]:
+        return "red bold"
+    return "yellow bold" if summary["unproven"] else "green bold"

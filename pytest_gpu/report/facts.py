@@ -1,0 +1,78 @@
+"""What the verdict document says about the cluster, beside what the tests found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.kube.objects import optional
+from pytest_gpu.kube.pods import WaitingPod
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.report.run_info import RunInfo
+
+
+def run_facts(run: RunInfo, cluster: ClusterEvidence) -> dict[str, Any]:
+    """Return the document's ``run``, without its exit code."""
+    return {
+        "suite_version": run.suite_version,
+        "cluster": run.cluster,
+        "taken": timestamp(cluster.taken),
+        "started": timestamp(run.started),
+        "duration": round(run.duration, 3),
+        "layers_asked": list(run.layers_asked),
+        "all_layers": run.all_layers,
+        "allow_unproven": run.allow_unproven,
+        "deselected": run.deselected,
+    }
+
+
+def cluster_facts(cluster: ClusterEvidence, versions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the document's ``cluster``; several Kubernetes versions are joined by commas."""
+    return {
+        "title": cluster.title,
+        "kubernetes_version": ", ".join(sorted(set(versions.values()))) or None,
+    }
+
+
+def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
+    """Return ``nodeInfo.kubeletVersion`` by node; the API server's own version is no object."""
+    return {
+        node["metadata"]["name"]: version
+        for node in optional(cluster, "nodes")
+        if (version := node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion"))
+    }
+
+
+def distribution(cluster: ClusterEvidence, name: str) -> str | None:
+    """Return the Kubernetes distribution of a node, ``None`` where the evidence does not tell."""
+    try:
+        return GpuNode(name, cluster).distribution.name
+    except Unproven:
+        return None
+
+
+def waiting_as_json(pods: Callable[[], Iterable[WaitingPod]]) -> list[dict[str, Any]] | None:
+    """Return waiting pods in the order given; ``None`` if the pods were never asked for."""
+    try:
+        return [_waiting_pod(pod) for pod in pods()]
+    except NotInEvidence:
+        return None
+
+
+def _waiting_pod(pod: WaitingPod) -> dict[str, Any]:
+    return {
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "state": pod.state,
+        "age_seconds": max(0, int(pod.age.total_seconds())),
+        "node": pod.node,
+        "reason": pod.reason,
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,84 @@
+"""Small pieces of the verdict document that are made from single test results."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pytest_gpu.layers import Layer
+
+Result = Mapping[str, Any]
+"""The ``report.gpu`` of one test: node, layer, test, requirement, state, finding, latent, …"""
+
+
+def layer_of(result: Result) -> Layer:
+    """Return the layer of a result."""
+    return Layer.parse(result["layer"])
+
+
+def finding_of(result: Result) -> Mapping[str, Any]:
+    """Return the finding of a failed test; a bare assertion becomes the layer's unexplained."""
+    return result["finding"] or {
+        "cause": f"{result['layer']}/unexplained",
+        "title": f"Not met: {result['requirement']}",
+        "why": "",
+        "check": [],
+        "fix": [],
+        "explains": [],
+        "evidence": [
+            {"source": result["test"], "line": None, "text": result["reason"] or "it failed"}
+        ],
+    }
+
+
+def as_seen(result: Result, finding: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a finding with the test that made it: an entry of also_seen or latent."""
+    return {
+        "cause": finding["cause"],
+        "title": finding["title"],
+        "layer": result["layer"],
+        "test": result["test"],
+        "why": finding["why"],
+        "evidence": [dict(item) for item in finding["evidence"]],
+        "check": list(finding["check"]),
+        "fix": list(finding["fix"]),
+    }
+
+
+def as_open(result: Result) -> dict[str, Any]:
+    """Return a test that proved nothing: an entry of unproven, errors or implied."""
+    return {
+        "layer": result["layer"],
+        "test": result["test"],
+        "requirement": result["requirement"],
+        "reason": result["reason"] or "no reason was given",
+    }
+
+
+def covered(finding: Mapping[str, Any], other: str) -> bool:
+    """Say whether the first finding has the other cause as its mere consequence."""
+    return any(fnmatchcase(other, pattern) for pattern in finding["explains"])
+
+
+def same_repair(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two findings of one node are one: the same cause and the same fix."""
+    return (one["cause"], one["fix"]) == (other["cause"], other["fix"])
+
+
+def distinct(seen: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the findings with one entry per cause and fix, which holds all their evidence."""
+    found: list[dict[str, Any]] = []
+    for entry in seen:
+        known = next((one for one in found if same_repair(one, entry)), None)
+        if known is None:
+            found.append(entry)
+        else:
+            known["evidence"] += [e for e in entry["evidence"] if e not in known["evidence"]]
+    return found
+
+
+def nameless(text: str, node: str) -> str:
+    """Return a text with the node's own name taken out, to compare it with another node's."""
+    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", "NODE", text)

@@ -1,0 +1,83 @@
+"""Findings of many nodes as few root causes: one block for what one repair mends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.layers import Layer
+from pytest_gpu.report.findings import nameless
+
+Entry = dict[str, Any]
+_Members = list[tuple[str, Mapping[str, Any]]]
+
+
+def causes(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Return the distinct root causes of the failing nodes, the most frequent first.
+
+    Two nodes share a root cause if both its ID and the fix are the same, apart from the node's
+    own name in the commands. Texts and evidence are those of the first such node.
+    """
+    failing = [(node["name"], node) for node in nodes if node["verdict"] == "fails"]
+    also = {node["name"]: node["also_seen"] for node in nodes}
+    return [
+        {**group, "also_seen": also_seen((name, also[name]) for name in group["nodes"])}
+        for group in _grouped(failing)
+    ]
+
+
+def latent(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Return what works now and breaks later, grouped like root causes."""
+    return _grouped([(node["name"], found) for node in nodes for found in node["latent"]])
+
+
+def also_seen(seen: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[Entry]:
+    """Return further causes by how often they were seen: cause, title, layer, nodes."""
+    members = [(name, found) for name, entries in seen for found in entries]
+    return [
+        {
+            "cause": cause,
+            "title": group[0][1]["title"],
+            "layer": group[0][1]["layer"],
+            "nodes": _names(group),
+        }
+        for cause, group in _by(members, lambda member: member[1]["cause"])
+    ]
+
+
+def _grouped(members: _Members) -> list[Entry]:
+    groups = [_entry(group) for _, group in _by(members, _repair)]
+    return sorted(groups, key=lambda g: (-len(g["nodes"]), Layer.parse(g["layer"]), g["id"]))
+
+
+def _repair(member: tuple[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    name, found = member
+    return (found["cause"], *(nameless(line, name) for line in found["fix"]))
+
+
+def _entry(members: _Members) -> Entry:
+    name, found = members[0]
+    return {
+        "id": found["cause"],
+        "title": found["title"],
+        "why": found["why"],
+        "layer": found["layer"],
+        "nodes": _names(members),
+        "evidence_of": name,
+        "evidence": found["evidence"],
+        "check": found["check"],
+        "fix": found["fix"],
+    }
+
+
+def _names(members: _Members) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in members))
+
+
+def _by(
+    members: _Members, key: Callable[[tuple[str, Mapping[str, Any]]], Any]
+) -> Iterator[tuple[Any, _Members]]:
+    groups: dict[Any, _Members] = {}
+    for member in members:
+        groups.setdefault(key(member), []).append(member)
+    yield from groups.items()

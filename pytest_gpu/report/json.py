@@ -1,0 +1,36 @@
+"""The verdict document as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """Return the document as JSON text with sorted keys: equal verdicts are equal text."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write(document: Mapping[str, Any], path: Path) -> None:
+    """Write the document as UTF-8 JSON, all or nothing: a reader never meets half a file.
+
+    Folders on the way are made.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(dumps(document))
+        # mkstemp makes files for their owner alone; a report is for others to read.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,97 @@
+"""One cell of the table nodes x layers: the results of one node on one layer, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_gpu.layers import Layer
+from pytest_gpu.report.findings import Result
+from pytest_gpu.report.run_info import RunInfo
+
+GOOD = frozenset({"passed", "latent", "implied"})
+"""States of a layer that let its node conform."""
+
+Cell = dict[str, Any]
+
+
+def fold(name: str, results: Sequence[Result], run: RunInfo) -> dict[str, Cell]:
+    """Return the cell of every layer of one node, lowest first.
+
+    Keys: state, total (tests, without skipped ones), passed, failed, blocked, unproven, error,
+    implied, skipped, missing (selected tests without a result), latent (findings), blocked_by.
+    """
+    cells = {str(layer): _cell(name, str(layer), results, run) for layer in Layer}
+    _imply(cells)
+    _block_unreached(cells, run)
+    for cell in cells.values():
+        cell["state"] = _state(cell)
+    return cells
+
+
+def is_implied(result: Result, cell: Cell) -> bool:
+    """Say whether an untried result follows from what a pod of the same node showed."""
+    untried = {"unproven"} if cell["skipped"] else {"unproven", "skipped"}
+    return result["state"] in untried and bool(cell["implied"])
+
+
+def _cell(name: str, layer: str, results: Sequence[Result], run: RunInfo) -> Cell:
+    mine = [result for result in results if result["layer"] == layer]
+    count = Counter(str(result["state"]) for result in mine)
+    missing = max(0, _planned(name, layer, run) - len(mine))
+    return {
+        "total": len(mine) - count["skipped"] + missing,
+        "passed": count["passed"],
+        "failed": count["failed"],
+        "blocked": count["blocked"],
+        "unproven": count["unproven"],
+        "error": count["error"],
+        "implied": 0,
+        "skipped": count["skipped"],
+        "missing": missing,
+        "latent": sum(len(result["latent"]) for result in mine),
+        "blocked_by": next((r["blocked_by"] for r in mine if r["state"] == "blocked"), None),
+    }
+
+
+def _planned(name: str, layer: str, run: RunInfo) -> int:
+    """Return how many results to expect; at least one where the layer was asked."""
+    if run.planned:
+        return run.planned.get(name, {}).get(layer, 0)
+    return int(layer in run.layers_asked)
+
+
+def _imply(cells: dict[str, Cell]) -> None:
+    """Take sandboxes that could not be tried as shown by a pod that passed the same handler."""
+    pod, sandbox = cells[str(Layer.RUNTIMECLASS_POD)], cells[str(Layer.SANDBOX)]
+    if pod["passed"] and pod["passed"] == pod["total"]:
+        sandbox["implied"], sandbox["unproven"] = sandbox["unproven"], 0
+        if not sandbox["total"]:
+            sandbox["implied"] = sandbox["total"] = sandbox["skipped"]
+            sandbox["skipped"] = 0
+
+
+def _block_unreached(cells: dict[str, Cell], run: RunInfo) -> None:
+    """Count tests that never ran above a failing layer as blocked: they would have been."""
+    failing = next((layer for layer, cell in cells.items() if cell["failed"]), None)
+    if failing is None or run.all_layers:
+        return
+    for layer, cell in cells.items():
+        if Layer.parse(layer) > Layer.parse(failing) and cell["missing"]:
+            cell["blocked"] += cell["missing"]
+            cell["missing"] = 0
+            cell["blocked_by"] = cell["blocked_by"] or failing
+
+
+def _state(cell: Cell) -> str:
+    for state in ("failed", "error", "blocked"):
+        if cell[state]:
+            return state
+    if cell["unproven"] or cell["missing"]:
+        return "unproven"
+    if not cell["total"]:
+        return "skipped" if cell["skipped"] else "not-asked"
+    if cell["implied"]:
+        return "implied"
+    return "latent" if cell["latent"] else "passed"

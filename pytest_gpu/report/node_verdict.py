@@ -1,0 +1,128 @@
+"""The verdict on one node, from the results of its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.layers import Layer
+from pytest_gpu.report import findings, layer_cells
+from pytest_gpu.report.findings import Result
+from pytest_gpu.report.run_info import RunInfo
+
+Entry = dict[str, Any]
+
+
+def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
+    """Return the document's entry of one node.
+
+    ``results`` are this node's, in definition order. The verdict is the worst of: fails, error,
+    unproven, conforms. The first failed test of the first failing layer names the cause.
+    """
+    cells = layer_cells.fold(name, results, run)
+    unproven = _unproven(results, cells)
+    errors = [findings.as_open(result) for result in results if result["state"] == "error"]
+    first = _first_failed(results)
+    return {
+        "name": name,
+        "verdict": _verdict(first, errors, unproven),
+        **_cause(first),
+        "conforms_up_to": _conforms_up_to(cells),
+        **_seen(first, results),
+        "unproven": unproven,
+        "implied": [
+            findings.as_open(result)
+            for result in results
+            if layer_cells.is_implied(result, cells[result["layer"]])
+        ],
+        "errors": errors,
+        "layers": cells,
+    }
+
+
+def _first_failed(results: Sequence[Result]) -> Result | None:
+    failed = [result for result in results if result["state"] == "failed"]
+    return min(failed, key=findings.layer_of, default=None)
+
+
+def _verdict(first: Result | None, errors: list[Entry], unproven: list[Entry]) -> str:
+    if first is not None:
+        return "fails"
+    if errors:
+        return "error"
+    return "unproven" if unproven else "conforms"
+
+
+def _cause(first: Result | None) -> Entry:
+    if first is None:
+        return dict.fromkeys(("layer", "cause", "title", "why")) | {
+            "evidence": [],
+            "check": [],
+            "fix": [],
+        }
+    entry = findings.as_seen(first, findings.finding_of(first))
+    del entry["test"]
+    return entry
+
+
+def _seen(first: Result | None, results: Sequence[Result]) -> Entry:
+    """Return also_seen, consequences and latent: all findings beside the cause itself."""
+    nothing: Entry = {"cause": None, "fix": [], "explains": []}
+    cause = findings.finding_of(first) if first is not None else nothing
+    failed = [
+        findings.as_seen(result, findings.finding_of(result))
+        for result in results
+        if result["state"] == "failed"
+    ]
+    latent = [findings.as_seen(result, found) for result in results for found in result["latent"]]
+    others = [e for e in findings.distinct(failed) if not findings.same_repair(e, cause)]
+    explained = [entry for entry in others if findings.covered(cause, entry["cause"])]
+    return {
+        "also_seen": [entry for entry in others if entry not in explained],
+        "consequences": [
+            {key: entry[key] for key in ("cause", "title", "layer", "test")} for entry in explained
+        ],
+        "latent": findings.distinct(
+            entry
+            for entry in latent
+            if not findings.same_repair(entry, cause)
+            and not findings.covered(cause, entry["cause"])
+        ),
+    }
+
+
+def _unproven(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[Entry]:
+    told = [
+        findings.as_open(result)
+        for result in results
+        if result["state"] == "unproven"
+        and not layer_cells.is_implied(result, cells[result["layer"]])
+    ]
+    missing = [_without_result(layer, cell) for layer, cell in cells.items() if cell["missing"]]
+    skipped = [_all_skipped(layer) for layer, cell in cells.items() if cell["state"] == "skipped"]
+    found = sorted(told + missing + skipped, key=lambda entry: Layer.parse(entry["layer"]))
+    return found if found or results else [_open(None, "no test of this node was run")]
+
+
+def _without_result(layer: str, cell: Entry) -> Entry:
+    if cell["total"] == cell["missing"]:
+        return _open(layer, "no test of this layer has a result: the run ended before")
+    return _open(layer, f"tests without a result: {cell['missing']} (a crash, or the run ended)")
+
+
+def _all_skipped(layer: str) -> Entry:
+    return _open(layer, "every test of this layer was skipped: that proves nothing")
+
+
+def _open(layer: str | None, reason: str) -> Entry:
+    return {"layer": layer, "test": None, "requirement": None, "reason": reason}
+
+
+def _conforms_up_to(cells: Mapping[str, Entry]) -> str | None:
+    """Return the highest layer that holds together with all layers below it."""
+    reached = None
+    for layer, cell in cells.items():
+        if cell["state"] not in layer_cells.GOOD:
+            break
+        reached = layer
+    return reached

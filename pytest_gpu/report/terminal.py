@@ -1,0 +1,87 @@
+"""The verdict document as lines for a terminal or a CI log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from pytest_gpu.report import closing
+from pytest_gpu.report.blocks import Block
+from pytest_gpu.report.table import table
+from pytest_gpu.report.text import Line, Span, is_unicode
+
+_BLOCKS = 20
+_NARROWEST, _WIDEST = 80, 120
+
+_BlockOf = Callable[[Mapping[str, Any], str, int], Iterator[Line]]
+
+
+class Writer(Protocol):
+    """What is needed of a terminal; ``pytest.TerminalReporter`` has it."""
+
+    def write(self, content: str, /, *, flush: bool = False, **markup: bool) -> None:
+        """Write text without a line end."""
+
+
+def render(
+    document: Mapping[str, Any], *, width: int = 80, encoding: str | None = "utf-8"
+) -> list[Line]:
+    """Return the whole summary: table, a block per cause, what is open, and the last line.
+
+    Lines are at most ``width`` characters (80 at least, 120 at most), except for what is to be
+    copied and for single words that are longer. ``encoding`` is that of the stream: where it is
+    no Unicode, the lines are pure ASCII.
+    """
+    block = Block(min(max(width, _NARROWEST), _WIDEST), unicode=is_unicode(encoding))
+    nodes = document["nodes"]
+    if not nodes:
+        return [(Span("no GPU node was tested: that proves nothing", "red bold"),)]
+    text, style = closing.last(document)
+    parts = [
+        _top(document, block),
+        *_blocks(document["causes"], block.cause, "cause", block, len(nodes)),
+        *_blocks(document["latent"], block.latent, "latent", block, len(nodes)),
+        closing.still_open(nodes, "errors", "errors (of the suite, not of a GPU)", block),
+        closing.still_open(nodes, "unproven", "unproven (neither passed nor failed)", block),
+        closing.deselected(document, block),
+        block.prose(text, style=style),
+    ]
+    return list(_spaced(parts))
+
+
+def print_lines(lines: Iterable[Line], writer: Writer) -> None:
+    """Write rendered lines; whether colours appear is the writer's decision."""
+    for line in lines:
+        for span in line:
+            writer.write(span.text, **dict.fromkeys(span.style.split(), True))
+        writer.write("\n")
+
+
+def plain(lines: Iterable[Line]) -> list[str]:
+    """Return rendered lines without styles."""
+    return ["".join(span.text for span in line) for line in lines]
+
+
+def _top(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
+    yield from closing.header(document, block)
+    yield (Span(""),)
+    yield from table(document, block.width, unicode=block.unicode)
+    yield from closing.legend(document["nodes"], block)
+
+
+def _blocks(
+    causes: Sequence[Mapping[str, Any]], write: _BlockOf, name: str, block: Block, of: int
+) -> Iterator[Iterable[Line]]:
+    for number, cause in enumerate(causes, 1):
+        title = f"{name} {number} of {len(causes)}"
+        yield write(cause, title, of) if number <= _BLOCKS else block.short(cause, title)
+
+
+def _spaced(parts: Iterable[Iterable[Line]]) -> Iterator[Line]:
+    """Yield the lines of all parts, with an empty line between parts that have any."""
+    started = False
+    for part in map(list, parts):
+        if part and started:
+            yield (Span(""),)
+        started = started or bool(part)
+        yield from part

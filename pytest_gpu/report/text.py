@@ -1,0 +1,100 @@
+"""Text for terminals: made harmless, made to fit, ages as kubectl prints them."""
+
+from __future__ import annotations
+
+import codecs
+import textwrap
+import unicodedata
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A piece of a line; ``style`` holds words of pytest's terminal markup, or nothing."""
+
+    text: str
+    style: str = ""
+
+
+Line = tuple[Span, ...]
+
+_ASCII = str.maketrans({"…": "..", "·": "-", "—": "-", "─": "-", "→": "->"})
+# Control, format (bidirectional overrides, zero width), surrogate, private, line and paragraph.
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def is_unicode(encoding: str | None) -> bool:
+    """Say whether a stream of this encoding can show every character."""
+    try:
+        return codecs.lookup(encoding or "ascii").name.startswith("utf")
+    except LookupError:
+        return False
+
+
+def safe(text: str, *, unicode: bool, keep: str = "") -> str:
+    r"""Return text that cannot steer a terminal: harmful characters are written as ``\x1b``.
+
+    Evidence comes from nodes that may be hostile. ``keep`` are characters to leave alone.
+    """
+    shown = text if unicode else text.translate(_ASCII)
+    return "".join(
+        char if char in keep else _escaped(char) if _is_harmful(char, unicode=unicode) else char
+        for char in shown
+    )
+
+
+def _is_harmful(char: str, *, unicode: bool) -> bool:
+    if char.isascii():
+        return not char.isprintable()
+    return not unicode or unicodedata.category(char) in _HARMFUL
+
+
+def _escaped(char: str) -> str:
+    return char.encode("ascii", "backslashreplace").decode() if ord(char) > 127 else _control(char)
+
+
+def _control(char: str) -> str:
+    return " " if char == "\t" else f"\\x{ord(char):02x}"
+
+
+def wrap(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:
+    """Return prose in lines of at most ``width``; a path or word too long stays whole."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent if hanging is None else hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text of at most about ``limit`` characters that says how much is left out."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit} more characters)"
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``1 node``, ``12 nodes``."""
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
+
+
+def age(seconds: int) -> str:
+    """Return an age as kubectl prints it (k8s.io/apimachinery duration.HumanDuration)."""
+    minutes, hours, days, years = (seconds // unit for unit in (60, 3600, 86400, 31536000))
+    steps = (
+        (seconds < 120, f"{seconds}s"),
+        (minutes < 10, _two(minutes, "m", seconds % 60, "s")),
+        (hours < 3, f"{minutes}m"),
+        (hours < 8, _two(hours, "h", minutes % 60, "m")),
+        (hours < 48, f"{hours}h"),
+        (days < 8, _two(days, "d", hours % 24, "h")),
+        (years < 2, f"{days}d"),
+        (years < 8, _two(years, "y", days % 365, "d")),
+    )
+    return next((text for fits, text in steps if fits), f"{years}y")
+
+
+def _two(big: int, unit: str, small: int, smaller: str) -> str:
+    return f"{big}{unit}{small}{smaller}" if small else f"{big}{unit}"

@@ -1,0 +1,113 @@
+"""The result of a run as data: the verdict document, which every reporter only renders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.kube.pods import WaitingPod
+from pytest_gpu.report import facts, grouping, node_verdict
+from pytest_gpu.report.run_info import RunInfo
+
+VERSION = 1
+"""Version of the document; within one version keys are only added."""
+
+WaitingPods = Callable[[ClusterEvidence, Collection[str]], Iterable[WaitingPod]]
+"""Returns the users' pods that wait on the named nodes."""
+
+DistributionOf = Callable[[ClusterEvidence, str], str | None]
+"""Returns the Kubernetes distribution of the named node, ``None`` if that is unknown."""
+
+
+def build(  # noqa: PLR0913 - each argument is a source of its own
+    results: Iterable[Mapping[str, Any]],
+    nodes: Sequence[str],
+    run: RunInfo,
+    cluster: ClusterEvidence,
+    waiting: WaitingPods,
+    *,
+    distribution: DistributionOf = facts.distribution,
+) -> dict[str, Any]:
+    """Return the verdict document (docs/reference/reports.md) as plain JSON types.
+
+    Args:
+        results: the ``report.gpu`` of every test; those of one node in definition order.
+        nodes: the nodes under test, in order; one without results is unproven.
+        run: what is known of the run.
+        cluster: the evidence, asked for the Node objects and handed to the two look-ups.
+        waiting: usually :func:`pytest_gpu.kube.pods.waiting_pods`.
+        distribution: how to learn a node's distribution.
+    """
+    versions = facts.kubelet_versions(cluster)
+    judged = [
+        _with_facts(entry, distribution(cluster, entry["name"]), versions)
+        for entry in _judged(results, nodes, run)
+    ]
+    causes = [_with_pods(cause, cluster, waiting) for cause in grouping.causes(judged)]
+    document: dict[str, Any] = {
+        "version": VERSION,
+        "run": facts.run_facts(run, cluster),
+        "cluster": facts.cluster_facts(cluster, versions),
+        "nodes": judged,
+        "causes": causes,
+        "latent": grouping.latent(judged),
+    }
+    document["summary"] = _summary(document)
+    document["run"]["exit_code"] = exit_code(document, run.allow_unproven)
+    return document
+
+
+def exit_code(document: Mapping[str, Any], allow_unproven: bool) -> int:
+    """Return pytest's exit code: 0 if every node conforms, 1 if one does not, 4 without nodes.
+
+    ``allow_unproven`` forgives what could not be decided, but a node on which no test passed at
+    all stays a 1: nothing tested is never a 0.
+    """
+    if not document["nodes"]:
+        return 4
+    return int(not all(_is_good(node, allow_unproven) for node in document["nodes"]))
+
+
+def _is_good(node: Mapping[str, Any], allow_unproven: bool) -> bool:
+    tested = any(cell["passed"] for cell in node["layers"].values())
+    good = {"conforms", "unproven"} if allow_unproven else {"conforms"}
+    return tested and node["verdict"] in good
+
+
+def _judged(
+    results: Iterable[Mapping[str, Any]], nodes: Sequence[str], run: RunInfo
+) -> list[dict[str, Any]]:
+    by_node: dict[str, list[Mapping[str, Any]]] = {name: [] for name in nodes}
+    for result in results:
+        by_node.setdefault(result["node"], []).append(result)
+    return [node_verdict.judge(name, mine, run) for name, mine in by_node.items()]
+
+
+def _with_facts(
+    entry: dict[str, Any], distribution: str | None, versions: Mapping[str, str]
+) -> dict[str, Any]:
+    entry["distribution"] = distribution
+    entry["kubelet_version"] = versions.get(entry["name"])
+    return entry
+
+
+def _with_pods(
+    cause: dict[str, Any], cluster: ClusterEvidence, waiting: WaitingPods
+) -> dict[str, Any]:
+    cause["waiting_pods"] = facts.waiting_as_json(lambda: waiting(cluster, cause["nodes"]))
+    return cause
+
+
+def _summary(document: Mapping[str, Any]) -> dict[str, int]:
+    count = Counter(node["verdict"] for node in document["nodes"])
+    return {
+        "nodes": len(document["nodes"]),
+        "conform": count["conforms"],
+        "fail": count["fails"],
+        "error": count["error"],
+        "unproven": count["unproven"],
+        "causes": len(document["causes"]),
+        "latent": len(document["latent"]),
+    }

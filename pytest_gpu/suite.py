@@ -1,0 +1,51 @@
+"""The shipped suite: where it is, and what its tests are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+SUITE = "conformance"
+
+
+def suite_path() -> Path:
+    """Return the shipped suite: inside the package in a wheel, next to it in a checkout."""
+    package = Path(__file__).parent
+    shipped = package / SUITE
+    return shipped if shipped.is_dir() else package.parent / SUITE
+
+
+def suite_arguments() -> list[str]:
+    """Return the suite's modules as arguments for pytest, sorted.
+
+    Files, not the directory: a user's ``python_files`` does not apply to named files.
+    """
+    return [str(path) for path in sorted(suite_path().glob("test_*.py"))]
+
+
+def nodeid_of(path: Path) -> str | None:
+    """Return the ID of a shipped module, ``None`` for any other file.
+
+    It is the same wherever the package is installed: JUnit's class names and Allure's history
+    are derived from it.
+    """
+    suite = suite_path()
+    return f"{SUITE}/{path.name}" if path.parent == suite else None
+
+
+def located(argument: str) -> str:
+    """Return an argument as pytest finds it: a shipped test's ID is made a path.
+
+    So a line of the report, ``conformance/test_driver.py::test_x[gpu-1]``, can be pasted back.
+    """
+    path, colons, rest = argument.partition("::")
+    name = Path(path).name
+    shipped = path == f"{SUITE}/{name}" and name.startswith("test_") and not Path(path).exists()
+    return f"{suite_path() / name}{colons}{rest}" if shipped else argument
+
+
+def with_suite(arguments: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Return the command line's arguments with the suite added if they name no path."""
+    if not paths:
+        return [*arguments, *suite_arguments()]
+    return [located(each) if each in paths else each for each in arguments]

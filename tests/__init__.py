@@ -1,0 +1,1 @@
+"""Tests of the plugin, its library and its shipped suite."""

@@ -1,0 +1,65 @@
+"""The real components that the lab tests start, and a loud word about those left out.
+
+``PYTEST_GPU_LAB=required`` (CI sets it) turns "left out" into a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.lab import debian
+
+LEFT_OUT = "lab test left out: "
+
+
+def _leave_out(reason: str) -> None:
+    if os.environ.get("PYTEST_GPU_LAB") == "required":
+        pytest.fail(f"{LEFT_OUT}{reason} (PYTEST_GPU_LAB=required)", pytrace=False)
+    pytest.skip(LEFT_OUT + reason)
+
+
+@pytest.fixture(scope="session")
+def containerd_program() -> Callable[[str], Path]:
+    """Return the function that gives the real containerd of a generation, or leaves out."""
+    known: dict[str, Path | str] = {}
+
+    def program(generation: str) -> Path:
+        if generation not in known:
+            known[generation] = _ask(generation)
+        found = known[generation]
+        if isinstance(found, str):
+            _leave_out(found)
+        return Path(found)
+
+    return program
+
+
+def _ask(generation: str) -> Path | str:
+    try:
+        return debian.containerd(generation)
+    except debian.Missing as missing:
+        return f"containerd {generation}: {missing}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the lab tests that did not run, and why, by reason."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", ()):
+        text = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""
+        if LEFT_OUT in text:
+            reason = text.partition(LEFT_OUT)[2]
+            reasons[reason] = reasons.get(reason, 0) + 1
+    if reasons:
+        _tell(terminalreporter, reasons)
+
+
+def _tell(terminalreporter: pytest.TerminalReporter, reasons: Mapping[str, int]) -> None:
+    terminalreporter.section("LAB TESTS LEFT OUT", yellow=True, bold=True)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count} tests not run: {reason}", yellow=True)
+    terminalreporter.write_line("They compare with real components: run them as root on Debian.")

@@ -1,0 +1,133 @@
+"""containerd of several generations from Debian's own packages, unpacked in a folder of ours.
+
+Nothing on the machine changes: apt works with a configuration of its own, whose sources are the
+machine's with the suite changed, and packages are unpacked, never installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SUITES = {"1.6": "bookworm", "1.7": "trixie", "2.x": "sid"}
+"""The Debian suite that packages each generation of containerd."""
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+SECONDS = 300
+
+
+class Missing(Exception):  # noqa: N818 - not an error: a machine that has less
+    """This machine cannot give the component; the message says what it lacks."""
+
+
+def cache() -> Path:
+    """Return the folder that keeps what was unpacked, also between runs."""
+    user = os.environ.get("XDG_CACHE_HOME")
+    return Path(user) / "pytest-gpu-lab" if user else Path("/var/cache/pytest-gpu-lab")
+
+
+def containerd(generation: str) -> Path:
+    """Return the ``containerd`` program of a generation, fetched at the first call.
+
+    Raises:
+        Missing: not Debian, not root, or Debian's archive did not give the package.
+    """
+    _require_debian()
+    suite = SUITES[generation]
+    program = cache() / suite / "root/usr/bin/containerd"
+    with _locked(cache() / f"{suite}.lock"):
+        if not program.exists():
+            _fetch("containerd", suite, cache() / suite)
+    return program
+
+
+def _require_debian() -> None:
+    if os.geteuid() != 0:
+        raise Missing("needs root")
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and KEYRING.exists()):
+        raise Missing(f"needs Debian (apt-get, dpkg-deb, {KEYRING})")
+    if platform.machine() not in {"x86_64", "aarch64"}:
+        raise Missing(f"needs x86_64 or aarch64, this is {platform.machine()}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes: the workers of a parallel run share the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(package: str, suite: str, folder: Path) -> None:
+    """Download one package of a suite and unpack it; a half-done folder never stays."""
+    shutil.rmtree(folder, ignore_errors=True)
+    work = folder.with_suffix(".new")
+    shutil.rmtree(work, ignore_errors=True)
+    for name in ("lists/partial", "archives/partial", "sources", "deb"):
+        (work / name).mkdir(parents=True)
+    (work / "sources/suite.list").write_text(f"deb [signed-by={KEYRING}] {_archive()} {suite} main")
+    (work / "apt.conf").write_text(_configuration(work))
+    environment = {**os.environ, "APT_CONFIG": str(work / "apt.conf")}
+    _run(["apt-get", "--quiet", "update"], work, environment)
+    _run(["apt-get", "--quiet", "download", package], work / "deb", environment)
+    deb = next((work / "deb").glob("*.deb"))
+    _run(["dpkg-deb", "--extract", str(deb), str(work / "root")], work, environment)
+    for name in ("lists", "archives", "sources", "deb", "apt.conf"):
+        _remove(work / name)
+    work.rename(folder)
+
+
+def _archive() -> str:
+    """Return where this machine gets Debian's own ``main`` from."""
+    listing = ["apt-get", "indextargets", "--no-release-info"]
+    wanted = ["--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    for line in _run([*listing, *wanted], Path("/"), dict(os.environ)).splitlines():
+        uri, release, component = line.split()
+        if (release, component) == (codename, "main"):
+            return uri
+    raise Missing(f"apt's sources name no Debian archive of {codename or 'this system'}")
+
+
+def _configuration(work: Path) -> str:
+    """Return an apt configuration that keeps all its state below ``work``."""
+    return f"""
+Dir::State "{work}";
+Dir::State::lists "{work}/lists";
+Dir::State::status "/dev/null";
+Dir::Cache "{work}";
+Dir::Cache::archives "{work}/archives";
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "{work}/sources";
+Acquire::Languages "none";
+APT::Sandbox::User "root";
+"""
+
+
+def _run(argv: list[str], folder: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        argv,
+        check=False,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    if done.returncode:
+        raise Missing(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

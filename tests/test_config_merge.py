@@ -1,0 +1,127 @@
+"""containerd's merge, by generation. The differential test in tests/lab asks the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from pytest_gpu.node.config_merge import EffectiveConfig, merge
+from tests.fake_evidence import FakeNode
+
+CRI2 = 'plugins."io.containerd.grpc.v1.cri".containerd'
+CRI3 = "plugins.'io.containerd.cri.v1.runtime'.containerd"
+NVIDIA = "/usr/bin/nvidia-container-runtime"
+CONFIG = "/etc/containerd/config.toml"
+DROP_INS = "/etc/containerd/conf.d"
+OLD, NEW = (1, 7, 24), (2, 1, 9)
+
+
+def handler(name: str, cri: str = CRI2, *, binary: str = "", systemd: bool = False) -> str:
+    """Return one handler's tables."""
+    option = f'BinaryName = "{binary}"\n' if binary else ""
+    return (
+        f'[{cri}.runtimes.{name}]\nruntime_type = "io.containerd.runc.v2"\n'
+        f"[{cri}.runtimes.{name}.options]\n{option}SystemdCgroup = {str(systemd).lower()}\n"
+    )
+
+
+def effective(files: Mapping[str, str], version: tuple[int, ...]) -> EffectiveConfig:
+    """Merge files as containerd ``version`` does."""
+    node = FakeNode(files=files, complete=["/etc/containerd", DROP_INS])
+    return merge(node.read, node.names, CONFIG, version)
+
+
+IMPORTING = f'version = 2\nimports = ["{DROP_INS}/*.toml"]\n'
+TWO_DROP_INS = {
+    CONFIG: IMPORTING,
+    f"{DROP_INS}/00-k8s-runc.toml": "version = 2\n" + handler("runc", systemd=True),
+    f"{DROP_INS}/99-nvidia.toml": "version = 2\n" + handler("nvidia", binary=NVIDIA),
+}
+
+
+def test_1x_replaces_the_whole_section_and_2x_merges() -> None:
+    """The same two drop-ins leave only nvidia on 1.x, and both handlers on 2.x."""
+    assert set(effective(TWO_DROP_INS, OLD).runtimes) == {"nvidia"}
+    assert set(effective(TWO_DROP_INS, (1, 6, 20)).runtimes) == {"nvidia"}
+    assert set(effective(TWO_DROP_INS, NEW).runtimes) == {"nvidia", "runc"}
+
+
+def test_order_of_drop_ins_decides_on_1x() -> None:
+    """The file that sorts last is the one that counts."""
+    moved = {
+        CONFIG: IMPORTING,
+        f"{DROP_INS}/10-nvidia.toml": TWO_DROP_INS[f"{DROP_INS}/99-nvidia.toml"],
+        f"{DROP_INS}/20-runc.toml": TWO_DROP_INS[f"{DROP_INS}/00-k8s-runc.toml"],
+    }
+    assert set(effective(moved, OLD).runtimes) == {"runc"}
+
+
+@pytest.mark.parametrize(("version", "left"), [(OLD, {"nvidia"}), (NEW, {"nvidia", "runc"})])
+def test_a_table_of_runtimes_removes_the_built_in_runc_on_1x_only(
+    version: tuple[int, ...], left: set[str]
+) -> None:
+    """A root file with nothing but nvidia loses the built-in runc on 1.x."""
+    files = {CONFIG: "version = 2\n" + handler("nvidia", binary=NVIDIA)}
+    assert set(effective(files, version).runtimes) == left
+
+
+def test_built_in_runc_stands_without_a_table() -> None:
+    """No file, an empty file, or a file without runtimes keep runc."""
+    for files in ({}, {CONFIG: ""}, {CONFIG: "version = 2\n"}):
+        assert set(effective(files, OLD).runtimes) == {"runc"}
+
+
+def test_section_of_another_version_counts_for_nothing() -> None:
+    """A version 3 section in a version 2 file is another plugin's: nobody reads it."""
+    files = {CONFIG: "version = 2\n" + handler("nvidia", CRI3, binary=NVIDIA)}
+    assert "nvidia" not in effective(files, OLD).runtimes
+
+
+def test_single_quotes_and_version_3_are_read() -> None:
+    """What 2.x prints and k3s renders."""
+    files = {CONFIG: "version = 3\n" + handler("nvidia", CRI3, binary=NVIDIA, systemd=True)}
+    runtime = effective(files, NEW).runtimes["nvidia"]
+    assert (runtime.binary, runtime.systemd_cgroup) == (NVIDIA, True)
+    assert (runtime.source.source, runtime.source.line) == (CONFIG, 2)
+
+
+def test_another_spelling_of_binaryname_wins() -> None:
+    """Option names ignore case: binaryName next to BinaryName wins in the field."""
+    text = "version = 2\n" + handler("nvidia", binary=NVIDIA) + 'binaryName = "runc"\n'
+    assert effective({CONFIG: text}, OLD).runtimes["nvidia"].binary == "runc"
+
+
+def test_missing_import_and_broken_toml_are_problems() -> None:
+    """Each keeps containerd from starting, and says which file."""
+    missing = effective({CONFIG: 'version = 2\nimports = ["/etc/containerd/gone.toml"]\n'}, OLD)
+    assert missing.problems[0].source == "/etc/containerd/gone.toml"
+    broken = effective({CONFIG: "version = 2\n[plugins\n"}, OLD)
+    assert "is no valid TOML" in broken.problems[0].text
+
+
+def test_imports_are_followed_through_imports_once() -> None:
+    """A file that imports back does not loop, and a nested import is read."""
+    files = {
+        CONFIG: 'version = 2\nimports = ["/etc/containerd/a.toml"]\n',
+        "/etc/containerd/a.toml": f'version = 2\nimports = ["b.toml", "{CONFIG}"]\n',
+        "/etc/containerd/b.toml": "version = 2\n" + handler("nvidia", binary=NVIDIA),
+    }
+    config = effective(files, OLD)
+    assert [file.path for file in config.files][-1] == "/etc/containerd/b.toml"
+    assert "nvidia" in config.runtimes
+
+
+@pytest.mark.parametrize("name", ["cri", "io.containerd.grpc.v1.cri"])
+def test_disabled_cri_is_seen(name: str) -> None:
+    """By the short name of Docker's package and by the plugin's own."""
+    assert effective({CONFIG: f'disabled_plugins = ["{name}"]\n'}, OLD).cri_disabled
+    assert not effective({CONFIG: 'disabled_plugins = ["aufs"]\n'}, OLD).cri_disabled
+
+
+def test_cdi_is_on_by_default_from_2x() -> None:
+    """And off on 1.7, unless the file says otherwise."""
+    assert not effective({}, OLD).cdi_enabled
+    assert effective({}, NEW).cdi_enabled
+    on = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nenable_cdi = true\n'
+    assert effective({CONFIG: on}, OLD).cdi_enabled

@@ -1,0 +1,369 @@
+"""Every cause of the runtime layer: broken in one place it is found, next to it it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_gpu.causes import Finding, as_json
+from pytest_gpu.diagnose import cri, docker, handler, restart, toolkit
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.evidence import ElfSummary
+from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, STARTED, Machine
+from tests.test_config_merge import CONFIG
+from tests.test_config_merge import handler as table
+
+OTHER = "/var/lib/k8s-containerd/k8s-containerd/etc/containerd/config.toml"
+OTHER_SOCKET = "/var/lib/k8s-containerd/k8s-containerd/run/containerd/containerd.sock"
+DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
+ONLY_RUNC = "version = 2\n" + table("runc", systemd=True)
+ONLY_NVIDIA = "version = 2\n" + table("nvidia", binary=NVIDIA, systemd=True)
+IMPORTING = 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n'
+
+
+def cause(finding: Finding | None) -> str | None:
+    """Return a finding's cause, having filled in every text of it."""
+    if finding is None:
+        return None
+    assert finding.evidence
+    assert as_json(finding)["fix"]
+    return finding.cause
+
+
+def text_of(finding: Finding | None) -> str:
+    """Return all that a finding says."""
+    assert finding is not None
+    return str(as_json(finding))
+
+
+def toolkit_daemonset(**env: str) -> dict[str, list[dict[str, Any]]]:
+    """Return a toolkit DaemonSet with this environment."""
+    container = {
+        "name": "toolkit",
+        "image": "nvcr.io/nvidia/k8s/container-toolkit:v1.17.5-ubuntu20.04",
+        "env": [{"name": name, "value": value} for name, value in env.items()],
+    }
+    metadata = {"name": "nvidia-container-toolkit-daemonset", "namespace": "gpu-operator"}
+    spec = {"template": {"spec": {"containers": [container]}}}
+    return {"daemonsets": [{"metadata": metadata, "spec": spec}]}
+
+
+def test_a_healthy_machine_shows_nothing() -> None:
+    """No cause is found where nothing is broken."""
+    machine = Machine()
+    machine.elf = glibc("GLIBC_2.27", "GLIBC_2.27")
+    node = machine.node()
+    checks = [cri.uses_no_containerd, cri.not_running, cri.unreadable, cri.versions_mixed]
+    checks += [cri.cri_disabled, cri.default_undefined, cri.silent, handler.no_gpu_handler]
+    checks += [restart.not_restarted, restart.lost_at_restart, restart.rendered_file_edited]
+    checks += [toolkit.binary_missing, toolkit.handler_without_type, toolkit.glibc_too_old]
+    checks += [toolkit.own_config_wrong, toolkit.cgroup_driver_differs, toolkit.cdi_spec_stale]
+    checks += [docker.docker_without_nvidia]
+    assert [cause(check(node)) for check in checks] == [None] * len(checks)
+
+
+def test_kubelet_on_docker_is_found_by_its_own_flag() -> None:
+    """The command line of the kubelet outranks what the Node object still says."""
+    machine = Machine(kubelet="/usr/bin/kubelet --container-runtime docker --config /x")
+    finding = cri.uses_no_containerd(machine.node())
+    assert cause(finding) == "runtime/kubelet-uses-docker"
+    assert "--container-runtime docker" in text_of(finding)
+
+
+def test_containerd_that_listens_elsewhere_is_not_the_kubelets() -> None:
+    """A containerd runs, but not on the socket the kubelet uses."""
+    machine = Machine(containerds={"/run/other.sock": "/usr/bin/containerd"})
+    assert cause(cri.not_running(machine.node())) == "runtime/containerd-not-running"
+
+
+def test_broken_toml_names_the_file() -> None:
+    """Containerd cannot start with it."""
+    machine = Machine(files={CONFIG: "version = 2\n[plugins\n"})
+    finding = cri.unreadable(machine.node())
+    assert cause(finding) == "runtime/config-invalid"
+    assert CONFIG in text_of(finding)
+
+
+def test_mixed_versions_are_told() -> None:
+    """A drop-in of version 3 beside a root file of version 2."""
+    machine = Machine(version="2.1.9", files={CONFIG: IMPORTING, DROP_IN: "version = 3\n"})
+    assert cause(cri.versions_mixed(machine.node())) == "runtime/config-versions-mixed"
+
+
+def test_cri_disabled_by_dockers_package() -> None:
+    """The line Docker's containerd.io package brings."""
+    machine = Machine(files={CONFIG: 'disabled_plugins = ["cri"]\n'})
+    assert cause(cri.cri_disabled(machine.node())) == "runtime/cri-disabled"
+
+
+def test_drop_in_that_left_no_runc_is_mended_in_two_files_on_1x() -> None:
+    """On 1.x the runc drop-in alone would not help: the nvidia file must define runc, too."""
+    machine = Machine(files={CONFIG: IMPORTING, DROP_IN: "# mine\n" + ONLY_NVIDIA})
+    finding = cri.default_undefined(machine.node())
+    assert cause(finding) == "runtime/drop-in-left-no-runc"
+    text = "\n".join(as_json(finding)["fix"]) if finding else ""
+    assert "+++ /etc/containerd/conf.d/00-k8s-runc.toml" in text
+    assert f"+++ {DROP_IN}" in text
+    assert '+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]' in text
+    assert not [line for line in text.splitlines() if line[:1] == "-" and line[:3] != "---"]
+
+
+def test_with_the_runc_file_in_place_1x_is_still_red_and_2x_green() -> None:
+    """The measured trap: 00 beside a 99 that lacks runc."""
+    files = {
+        CONFIG: IMPORTING,
+        "/etc/containerd/conf.d/00-k8s-runc.toml": ONLY_RUNC,
+        DROP_IN: ONLY_NVIDIA,
+    }
+    finding = cri.default_undefined(Machine(files=files).node())
+    assert cause(finding) == "runtime/drop-in-left-no-runc"
+    assert "+++ /etc/containerd/conf.d/00-k8s-runc.toml" not in text_of(finding)
+    assert cause(cri.default_undefined(Machine(files=files, version="2.1.9").node())) is None
+
+
+def test_a_default_that_nobody_defines() -> None:
+    """Not the drop-in's doing: the name itself is wrong."""
+    text = HEALTHY + '[plugins."io.containerd.grpc.v1.cri".containerd]\n'
+    machine = Machine(files={CONFIG: text + 'default_runtime_name = "nvidia-cdi"\n'})
+    assert cause(cri.default_undefined(machine.node())) == "runtime/default-runtime-undefined"
+
+
+def test_two_containerds_and_the_wrong_one_configured() -> None:
+    """The handler stands in the file of a containerd that the kubelet does not use."""
+    machine = two_containerds()
+    finding = handler.no_gpu_handler(machine.node())
+    assert cause(finding) == "runtime/toolkit-configured-other-containerd"
+    text = text_of(finding)
+    for line in (f'CONTAINERD_CONFIG\\n    value: "{OTHER}"', OTHER_SOCKET):
+        assert line in text
+
+
+def two_containerds() -> Machine:
+    """Return a node whose kubelet uses a second containerd, while the first one is configured."""
+    return Machine(
+        files={CONFIG: HEALTHY, OTHER: ONLY_RUNC},
+        kubelet=f"/snap/k8s/1/bin/kubelet --container-runtime-endpoint=unix://{OTHER_SOCKET}",
+        containerds={
+            SOCKET: "/usr/bin/containerd",
+            OTHER_SOCKET: f"/snap/k8s/1/bin/containerd --config {OTHER}",
+        },
+        live=None,
+        objects=toolkit_daemonset(),
+    )
+
+
+def test_the_same_file_read_by_nobody_is_the_toolkits_default() -> None:
+    """Without the second process the cause is another one: nobody reads the default file."""
+    machine = two_containerds()
+    del machine.containerds[SOCKET]
+    assert cause(handler.no_gpu_handler(machine.node())) == "runtime/toolkit-default-paths"
+
+
+def test_paths_of_another_distribution() -> None:
+    """The toolkit was told a path, and it is k3s's on a node that is not k3s."""
+    k3s = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+    machine = Machine(
+        files={CONFIG: ONLY_RUNC, k3s: HEALTHY},
+        live=("runc",),
+        objects=toolkit_daemonset(CONTAINERD_CONFIG=k3s),
+    )
+    finding = handler.no_gpu_handler(machine.node())
+    assert cause(finding) == "runtime/toolkit-other-paths"
+    assert k3s in text_of(finding)
+
+
+def test_drop_in_where_the_imports_do_not_look() -> None:
+    """The drop-in exists; the glob looks into another folder. Beside it, all is well."""
+    runc = {"/etc/elsewhere/00.toml": ONLY_RUNC}
+    importing = 'version = 2\nimports = ["/etc/elsewhere/*.toml"]\n'
+    machine = Machine(files={CONFIG: importing, DROP_IN: ONLY_NVIDIA, **runc}, live=("runc",))
+    machine.listed = ["/etc/elsewhere"]
+    finding = handler.no_gpu_handler(machine.node())
+    assert cause(finding) == "runtime/drop-in-outside-imports"
+    assert "/etc/elsewhere/99-nvidia.toml" in text_of(finding)
+    machine.files["/etc/elsewhere/99-nvidia.toml"] = HEALTHY
+    assert cause(handler.no_gpu_handler(machine.node())) is None
+
+
+def test_unlisted_imports_are_unknown() -> None:
+    """Nobody listed the folder that the glob looks into: no verdict on what it holds."""
+    importing = 'version = 2\nimports = ["/etc/elsewhere/*.toml"]\n'
+    with pytest.raises(NotInEvidence):
+        handler.no_gpu_handler(Machine(files={CONFIG: importing}).node())
+
+
+def test_section_replaced_by_a_later_import_on_1x_only() -> None:
+    """A registries file with a CRI section takes the handler away; on 2.x both stand."""
+    registries = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/x"\n'
+    files = {
+        CONFIG: IMPORTING + HEALTHY.partition("\n")[2],
+        "/etc/containerd/conf.d/z.toml": registries,
+    }
+    finding = handler.no_gpu_handler(Machine(files=files, live=("runc",)).node())
+    assert cause(finding) == "runtime/section-replaced-by-import"
+    assert "+++ /etc/containerd/conf.d/z.toml" in text_of(finding)
+    assert cause(handler.no_gpu_handler(Machine(files=files, version="2.0.4").node())) is None
+
+
+def test_nothing_configured_anywhere() -> None:
+    """No file on the node holds a handler."""
+    machine = Machine(files={CONFIG: ONLY_RUNC}, live=("runc",), binaries=())
+    assert cause(handler.no_gpu_handler(machine.node())) == "runtime/handler-not-configured"
+
+
+def test_overwritten_after_the_toolkit_ran() -> None:
+    """The toolkit's pod is well, told this very file, and the handler is not in it."""
+    pod = {
+        "metadata": {"name": "toolkit-x", "namespace": "gpu-operator"},
+        "spec": {"nodeName": "gpu-1", "containers": [{"image": "x/container-toolkit:v1.17.5"}]},
+        "status": {"phase": "Running", "containerStatuses": [{"ready": True, "state": {}}]},
+    }
+    machine = Machine(files={CONFIG: ONLY_RUNC}, live=("runc",), objects=toolkit_daemonset())
+    machine.objects["pods"] = [pod]
+    assert cause(handler.no_gpu_handler(machine.node())) == "runtime/config-overwritten"
+
+
+def test_handler_gone_from_disk_but_live_is_latent() -> None:
+    """It works until the next restart, so it is no failure and not nothing."""
+    machine = Machine(files={CONFIG: ONLY_RUNC})
+    assert cause(handler.no_gpu_handler(machine.node())) is None
+    assert cause(restart.lost_at_restart(machine.node())) == "runtime/lost-at-restart"
+
+
+def test_handler_on_disk_but_not_live_is_not_restarted() -> None:
+    """The file changed after the daemon started."""
+    machine = Machine(live=("runc",), mtimes={CONFIG: STARTED + 3600})
+    finding = restart.not_restarted(machine.node())
+    assert cause(finding) == "runtime/not-restarted"
+    assert "changed 1970-01-12" in text_of(finding)
+
+
+def test_unasked_containerd_is_unproven() -> None:
+    """Nobody asked the running daemon: neither loaded nor not."""
+    with pytest.raises(Unproven):
+        restart.not_restarted(Machine(live=None).node())
+    with pytest.raises(Unproven):
+        cri.silent(Machine(live=None).node())
+
+
+def test_cri_that_does_not_answer() -> None:
+    """Crictl's own error is the evidence."""
+    error = "rpc error: code = Unimplemented desc = unknown service runtime.v1.RuntimeService"
+    finding = cri.silent(Machine(info_error=error).node())
+    assert cause(finding) == "runtime/cri-not-served"
+    assert error in text_of(finding)
+
+
+def test_rendered_file_edited_after_the_start() -> None:
+    """On RKE2 the file is rendered at each start; an edit since then is lost at the next."""
+    path = "/var/lib/rancher/rke2/agent/etc/containerd/config.toml"
+    machine = Machine(
+        files={path: HEALTHY},
+        kubelet_version="v1.32.1+rke2r1",
+        containerds={SOCKET: f"containerd -c {path}"},
+        mtimes={path: STARTED + 3600},
+    )
+    assert cause(restart.rendered_file_edited(machine.node())) == "runtime/rendered-file-edited"
+    machine.mtimes[path] = STARTED - 1
+    assert cause(restart.rendered_file_edited(machine.node())) is None
+
+
+def test_runtime_binary_that_is_not_installed() -> None:
+    """By absolute path and along the PATH."""
+    finding = toolkit.binary_missing(Machine(binaries=()).node())
+    assert cause(finding) == "runtime/binary-missing"
+    assert NVIDIA in text_of(finding)
+
+
+def test_handler_without_a_runtime_type() -> None:
+    """As in the malformed file of the two-containerds write-up."""
+    text = HEALTHY.replace('runtime_type = "io.containerd.runc.v2"\n', "")
+    found = toolkit.handler_without_type(Machine(files={CONFIG: text}).node())
+    assert cause(found) == "runtime/handler-without-type"
+
+
+def glibc(needs: str, *defines: str) -> dict[str, ElfSummary]:
+    """Return ELF summaries of a toolkit library and of the host's libc."""
+    library = "/usr/bin/nvidia-container-cli"
+    libc = "/lib/x86_64-linux-gnu/libc.so.6"
+    return {
+        library: ElfSummary(path=library, machine="x86-64", versions={"libc.so.6": (needs,)}),
+        libc: ElfSummary(
+            path=libc, machine="x86-64", versions={}, defines=("GLIBC_2.2.5", *defines)
+        ),
+    }
+
+
+def test_toolkit_for_a_newer_glibc() -> None:
+    """The version that is asked for is not among those the host's libc defines."""
+    machine = Machine(elf=glibc("GLIBC_2.27", "GLIBC_2.9", "GLIBC_2.26"))
+    finding = toolkit.glibc_too_old(machine.node())
+    assert cause(finding) == "runtime/toolkit-glibc-too-new"
+    assert "defines versions up to GLIBC_2.26" in text_of(finding)
+    machine.elf = glibc("GLIBC_2.27", "GLIBC_2.26", "GLIBC_2.27")
+    assert cause(toolkit.glibc_too_old(machine.node())) is None
+
+
+def test_unread_libraries_are_unproven() -> None:
+    """Neither side was looked into."""
+    with pytest.raises(Unproven):
+        toolkit.glibc_too_old(Machine().node())
+
+
+def test_cgroup_driver_of_the_handler() -> None:
+    """On 1.x the kubelet's driver counts, on 2.x the handlers are compared with each other."""
+    text = "version = 2\n" + table("runc", systemd=True) + table("nvidia", binary=NVIDIA)
+    assert cause(toolkit.cgroup_driver_differs(Machine(files={CONFIG: text}).node())) == (
+        "runtime/cgroup-driver-differs"
+    )
+    both = "version = 2\n" + table("runc") + table("nvidia", binary=NVIDIA)
+    modern = Machine(files={CONFIG: both}, version="2.1.9")
+    assert cause(toolkit.cgroup_driver_differs(modern.node())) is None
+
+
+OWN = "/etc/nvidia-container-runtime/config.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x = [", "runtime/toolkit-config-invalid"),
+        ('[nvidia-container-cli]\nroot = "/etc/containerd/gone"\n', "runtime/toolkit-root-missing"),
+        (
+            '[nvidia-container-cli]\nldconfig = "@/usr/bin/ldconfig.real"\n',
+            "runtime/toolkit-ldconfig-missing",
+        ),
+        ('[nvidia-container-cli]\nldconfig = "@/usr/bin/nvidia-container-runtime"\n', None),
+        ('[nvidia-container-runtime]\nmode = "auto"\n', None),
+    ],
+)
+def test_the_runtimes_own_configuration(text: str, expected: str | None) -> None:
+    """Each key that names what is not there, and near misses."""
+    machine = Machine(files={CONFIG: HEALTHY, OWN: text})
+    if "mode" in text:
+        machine.files["/sys/bus/pci/devices/x/vendor"] = "0x1002"
+    assert cause(toolkit.own_config_wrong(machine.node())) == expected
+
+
+def test_stale_cdi_spec() -> None:
+    """A spec that names a device node that is gone; one whose paths exist is fine."""
+    spec = (
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: '0'\n"
+        "  containerEdits:\n    deviceNodes:\n    - path: {path}\n"
+    )
+    machine = Machine(
+        files={CONFIG: HEALTHY, "/etc/cdi/nvidia.yaml": spec.format(path="/usr/bin/x")}
+    )
+    assert cause(toolkit.cdi_spec_stale(machine.node())) == "runtime/cdi-spec-stale"
+    machine.files["/etc/cdi/nvidia.yaml"] = spec.format(path=NVIDIA)
+    assert cause(toolkit.cdi_spec_stale(machine.node())) is None
+
+
+def test_docker_beside_the_kubelets_containerd() -> None:
+    """Latent only where a daemon runs and its configuration lacks the runtime."""
+    machine = Machine(others=["/usr/bin/dockerd -H fd://"])
+    assert cause(docker.docker_without_nvidia(machine.node())) == "docker/runtime-not-configured"
+    machine.files["/etc/docker/daemon.json"] = '{"runtimes": {"nvidia": {"path": "x"}}}'
+    assert cause(docker.docker_without_nvidia(machine.node())) is None
+    assert cause(docker.docker_without_nvidia(Machine().node())) is None
