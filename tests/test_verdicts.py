@@ -37,6 +37,7 @@ def state(doc: dict[str, Any], layer: str, name: str = "gpu-1") -> str:
 
 
 def test_healthy_node_conforms() -> None:
+    """Every layer passed: no layer, no cause, exit 0."""
     doc = document(healthy("gpu-1"))
     entry = node(doc)
     assert entry["verdict"] == "conforms"
@@ -49,6 +50,7 @@ def test_healthy_node_conforms() -> None:
 
 
 def test_failing_node_names_layer_cause_evidence_and_fix() -> None:
+    """The finding of the failed test is the node's verdict; what lies above is blocked."""
     doc = document(broken("gpu-1"))
     entry = node(doc)
     assert (entry["verdict"], entry["layer"]) == ("fails", "runtime")
@@ -62,6 +64,7 @@ def test_failing_node_names_layer_cause_evidence_and_fix() -> None:
 
 
 def test_the_lowest_failing_layer_names_the_cause_whatever_ended_first() -> None:
+    """With --gpu-all-layers too, climbing order decides and not the order of results."""
     results = [
         result("gpu-1", "device-plugin", "failed", finding=finding("access/second")),
         result("gpu-1", "driver", "failed", finding=finding("driver/first")),
@@ -73,6 +76,7 @@ def test_the_lowest_failing_layer_names_the_cause_whatever_ended_first() -> None
 
 
 def test_findings_that_the_cause_explains_are_consequences() -> None:
+    """Consequences are kept apart, so that nobody repairs them."""
     first = finding("driver/first", explains=["driver/later*", "device-plugin/*"])
     results = [
         result("gpu-1", "driver", "failed", finding=first),
@@ -89,12 +93,14 @@ def test_findings_that_the_cause_explains_are_consequences() -> None:
 
 
 def test_the_same_finding_of_a_second_test_is_not_also_seen() -> None:
+    """Two tests may meet one cause; it is told once."""
     results = [*broken("gpu-1"), result("gpu-1", "runtime", "failed", finding=finding())]
     entry = node(document(results))
     assert (entry["also_seen"], entry["consequences"]) == ([], [])
 
 
 def test_failed_test_without_finding_is_unexplained_and_keeps_its_message() -> None:
+    """A bare assertion in a user's test still says what it says."""
     bare = result("gpu-1", "driver", "failed", reason="assert 470 < 400")
     entry = node(document([bare]))
     assert entry["cause"] == "driver/unexplained"
@@ -111,11 +117,13 @@ def test_failed_test_without_finding_is_unexplained_and_keeps_its_message() -> N
     ],
 )
 def test_node_verdict_is_the_worst_state(states: Sequence[str], verdict: str) -> None:
+    """Fails > error > unproven > conforms; skipped tests do not count."""
     results = [result("gpu-1", "driver", one) for one in states]
     assert node(document(results, layers_asked=("driver",)))["verdict"] == verdict
 
 
 def test_failing_node_lists_what_was_unproven_below() -> None:
+    """What could not be decided below the failing layer may be the real cause."""
     results = replaced(broken("gpu-1"), "hardware", "unproven", reason="dmesg is not in evidence")
     entry = node(document(results))
     assert entry["verdict"] == "fails"
@@ -126,6 +134,7 @@ def test_failing_node_lists_what_was_unproven_below() -> None:
 
 
 def test_node_without_any_result_is_unproven() -> None:
+    """Silence is not conformance."""
     doc = document(healthy("gpu-1"), ["gpu-1", "gpu-2"])
     assert node(doc, "gpu-2")["verdict"] == "unproven"
     assert len(node(doc, "gpu-2")["unproven"]) == len(LAYERS)
@@ -133,6 +142,7 @@ def test_node_without_any_result_is_unproven() -> None:
 
 
 def test_node_whose_tests_were_all_deselected_is_unproven() -> None:
+    """-k may leave nothing of a node."""
     planned = {"gpu-1": {"driver": 1}}
     results = [result("gpu-1", "driver")]
     doc = document(results, ["gpu-1", "gpu-2"], layers_asked=("driver",), planned=planned)
@@ -142,6 +152,7 @@ def test_node_whose_tests_were_all_deselected_is_unproven() -> None:
 
 
 def test_planned_tests_without_a_result_are_unproven() -> None:
+    """A crashed worker or -x leaves tests without results."""
     planned = {"gpu-1": dict.fromkeys(LAYERS, 2)}
     doc = document(healthy("gpu-1")[:-1], planned=planned)
     assert (
@@ -153,6 +164,7 @@ def test_planned_tests_without_a_result_are_unproven() -> None:
 
 
 def test_asked_layer_without_a_result_is_unproven_and_not_asked_one_is_not() -> None:
+    """Only --gpu-layers and the like make a layer not asked."""
     results = healthy("gpu-1", LAYERS[:3])
     doc = document(results, layers_asked=LAYERS[:4])
     assert state(doc, "runtime") == "unproven"
@@ -163,6 +175,7 @@ def test_asked_layer_without_a_result_is_unproven_and_not_asked_one_is_not() -> 
 
 
 def test_layers_that_never_ran_above_a_failing_one_are_blocked() -> None:
+    """They would have been blocked, had the run gone on."""
     doc = document(broken("gpu-1")[:8])
     assert state(doc, "runtime") == "failed"
     assert state(doc, "sandbox") == "blocked"
@@ -171,11 +184,13 @@ def test_layers_that_never_ran_above_a_failing_one_are_blocked() -> None:
 
 
 def test_layer_of_which_every_test_was_skipped_proves_nothing() -> None:
+    """No vacuous pass."""
     doc = document(replaced(healthy("gpu-1"), "driver", "skipped"))
     assert (state(doc, "driver"), node(doc)["verdict"]) == ("skipped", "unproven")
 
 
 def test_single_skipped_test_does_not_apply_and_is_not_counted() -> None:
+    """A test that does not apply here is neither here nor there."""
     doc = document([*healthy("gpu-1"), result("gpu-1", "driver", "skipped")])
     assert state(doc, "driver") == "passed"
     assert node(doc)["layers"]["driver"]["total"] == 2
@@ -183,6 +198,7 @@ def test_single_skipped_test_does_not_apply_and_is_not_counted() -> None:
 
 @pytest.mark.parametrize("untried", ["unproven", "skipped"])
 def test_untried_sandbox_is_implied_by_pods_that_passed(untried: str) -> None:
+    """A host without a shell can be green: pods went through the same handler."""
     results = replaced(healthy("gpu-1"), "sandbox", untried, reason="no crictl on this node")
     doc = document(results)
     assert state(doc, "sandbox") == "implied"
@@ -194,6 +210,7 @@ def test_untried_sandbox_is_implied_by_pods_that_passed(untried: str) -> None:
 
 @pytest.mark.parametrize("pods", ["unproven", "error", "skipped", "failed"])
 def test_untried_sandbox_is_not_implied_by_pods_that_did_not_pass(pods: str) -> None:
+    """Only pods that all passed show anything."""
     results = replaced(healthy("gpu-1"), "sandbox", "unproven", reason="no crictl")
     doc = document(replaced(results, "runtimeclass-pod", pods, reason="busy"))
     assert state(doc, "sandbox") == "unproven"
@@ -202,17 +219,20 @@ def test_untried_sandbox_is_not_implied_by_pods_that_did_not_pass(pods: str) -> 
 
 
 def test_failed_sandbox_is_never_implied() -> None:
+    """A failure stays one, whatever pods do."""
     results = replaced(healthy("gpu-1"), "sandbox", "failed", finding=finding("sandbox/x"))
     assert state(document(results, all_layers=True), "sandbox") == "failed"
 
 
 def test_pods_of_another_node_imply_nothing() -> None:
+    """Each node stands for itself."""
     results = replaced(healthy("gpu-1", LAYERS[:5]), "sandbox", "unproven", reason="no crictl")
     doc = document([*results, *healthy("gpu-2")], planned={"gpu-1": dict.fromkeys(LAYERS[:5], 2)})
     assert state(doc, "sandbox") == "unproven"
 
 
 def test_latent_findings_are_shown_and_do_not_change_the_verdict() -> None:
+    """It works now: exit 0, but it is told."""
     late = finding("docker/unknown-runtime", evidence=[])
     results = replaced(healthy("gpu-1"), "runtime", "passed", latent=[late])
     doc = document([*results, *healthy("gpu-2")])
@@ -225,12 +245,14 @@ def test_latent_findings_are_shown_and_do_not_change_the_verdict() -> None:
 
 
 def test_latent_finding_that_the_cause_explains_is_not_told() -> None:
+    """It goes with the cause."""
     results = broken("gpu-1", "runtime", explains=["docker/*"])
     results[0]["latent"] = [finding("docker/x"), finding("driver/x")]
     assert [one["cause"] for one in node(document(results))["latent"]] == ["driver/x"]
 
 
 def test_two_latent_findings_of_one_repair_are_one_with_all_evidence() -> None:
+    """One GPU each, one repair."""
     lines = [{"source": "journal", "line": n, "text": f"GPU {n}"} for n in (1, 2)]
     results = healthy("gpu-1")
     results[4]["latent"] = [finding("driver/x", evidence=[line]) for line in lines]
@@ -239,6 +261,7 @@ def test_two_latent_findings_of_one_repair_are_one_with_all_evidence() -> None:
 
 
 def test_nodes_with_the_same_cause_and_fix_share_a_block() -> None:
+    """One repair, one block, all of its nodes."""
     doc = document([*broken("gpu-1"), *broken("gpu-2"), *healthy("gpu-3"), *broken("gpu-4")])
     (cause,) = doc["causes"]
     assert cause["nodes"] == ["gpu-1", "gpu-2", "gpu-4"]
@@ -247,12 +270,24 @@ def test_nodes_with_the_same_cause_and_fix_share_a_block() -> None:
 
 
 def test_the_nodes_own_name_in_a_fix_does_not_split_a_block() -> None:
+    """`ssh NODE` is the same step everywhere, also where one name begins with another."""
     names = ["gpu-1", "gpu-10", "gpu-1.example.com"]
     results = [one for name in names for one in broken(name, fix=[f"$ ssh {name} sudo reboot"])]
     assert [cause["nodes"] for cause in document(results)["causes"]] == [names]
 
 
+def test_title_of_many_nodes_names_none_of_them() -> None:
+    """A block on 85 nodes must not read as if it were about the first one."""
+    results = [one for n in "12" for one in broken(f"gpu-{n}", title=f"No driver on gpu-{n}")]
+    doc = document(results)
+    assert [cause["title"] for cause in doc["causes"]] == ["No driver on the node"]
+    assert [node["title"] for node in doc["nodes"]] == ["No driver on gpu-1", "No driver on gpu-2"]
+    (alone,) = document(broken("gpu-1", title="No driver on gpu-1"))["causes"]
+    assert alone["title"] == "No driver on gpu-1"
+
+
 def test_different_fixes_of_one_cause_are_separate_blocks() -> None:
+    """A fleet of two distributions needs both fixes."""
     other = broken("gpu-2", fix=["$ microk8s enable nvidia"])
     doc = document([*broken("gpu-1"), *other, *broken("gpu-3")])
     assert [(c["id"], c["nodes"]) for c in doc["causes"]] == [
@@ -263,6 +298,7 @@ def test_different_fixes_of_one_cause_are_separate_blocks() -> None:
 
 
 def test_causes_come_with_the_most_frequent_first() -> None:
+    """What mends most nodes is read first."""
     results = [
         *broken("gpu-1", "driver", cause="driver/a"),
         *broken("gpu-2", cause="runtime/b"),
@@ -272,6 +308,7 @@ def test_causes_come_with_the_most_frequent_first() -> None:
 
 
 def test_also_seen_of_a_cause_names_its_nodes() -> None:
+    """Further findings are grouped like causes."""
     more = [
         result(name, "runtime", "failed", finding=finding("runtime/other"))
         for name in ("gpu-1", "gpu-3")
@@ -284,6 +321,8 @@ def test_also_seen_of_a_cause_names_its_nodes() -> None:
 
 
 def test_waiting_pods_are_asked_for_the_nodes_of_each_cause() -> None:
+    """Each cause has the pods of its own nodes."""
+
     def waiting(cluster: ClusterEvidence, nodes: Collection[str]) -> Sequence[WaitingPod]:
         return [pod(f"pod-of-{name}", node=name) for name in nodes]
 
@@ -304,6 +343,8 @@ def test_waiting_pods_are_asked_for_the_nodes_of_each_cause() -> None:
 
 
 def test_pods_that_nobody_asked_for_are_unknown_and_not_none() -> None:
+    """Null is not the empty list."""
+
     def waiting(cluster: ClusterEvidence, nodes: Collection[str]) -> Sequence[WaitingPod]:
         raise NotInEvidence("the cluster", "pods")
 
@@ -312,6 +353,7 @@ def test_pods_that_nobody_asked_for_are_unknown_and_not_none() -> None:
 
 
 def test_versions_come_from_the_node_objects() -> None:
+    """All versions of the cluster are named, and each node's own."""
     cluster = Cluster({"gpu-1": "v1.31.4", "gpu-2": "v1.30.2", "cpu-1": "v1.31.4"})
     doc = document([*healthy("gpu-1"), *healthy("gpu-2"), *healthy("gpu-3")], cluster=cluster)
     assert doc["cluster"] == {"title": "sample:made-up", "kubernetes_version": "v1.30.2, v1.31.4"}
@@ -320,27 +362,32 @@ def test_versions_come_from_the_node_objects() -> None:
 
 
 def test_results_of_several_workers_may_be_interleaved() -> None:
+    """Under xdist results of different nodes arrive mixed."""
     mixed = [one for pair in zip(broken("gpu-1"), healthy("gpu-2"), strict=True) for one in pair]
     apart = [*broken("gpu-1"), *healthy("gpu-2")]
     assert document(mixed, ["gpu-1", "gpu-2"]) == document(apart, ["gpu-1", "gpu-2"])
 
 
 def test_exit_code_is_4_without_nodes() -> None:
+    """Nothing tested is never 0."""
     assert document([], [], layers_asked=LAYERS)["run"]["exit_code"] == 4
 
 
 def test_unproven_is_forgiven_only_on_request() -> None:
+    """--gpu-allow-unproven turns 1 into 0."""
     doc = document(replaced(healthy("gpu-1"), "driver", "unproven", reason="busy"))
     assert exit_code(doc, allow_unproven=False) == 1
     assert exit_code(doc, allow_unproven=True) == 0
 
 
 def test_nothing_tested_is_never_forgiven() -> None:
+    """Not even with --gpu-allow-unproven."""
     doc = document(healthy("gpu-1"), ["gpu-1", "gpu-2"])
     assert exit_code(doc, allow_unproven=True) == 1
 
 
 @pytest.mark.parametrize("state", ["failed", "error"])
 def test_failures_and_errors_are_never_forgiven(state: str) -> None:
+    """--gpu-allow-unproven is about unproven only."""
     doc = document(replaced(healthy("gpu-1"), "driver", state), all_layers=True)
     assert exit_code(doc, allow_unproven=True) == 1

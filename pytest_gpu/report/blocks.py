@@ -13,7 +13,6 @@ _EVIDENCE = 12
 _EVIDENCE_LINES = 6
 _LONGEST_LINE = 300
 _PODS = 10
-_STATE = 30
 _NAMES = 240
 _JSON = "--gpu-report=FILE.json has all"
 
@@ -128,7 +127,8 @@ class Block:
         several = len(cause["nodes"]) > 1 and named
         yield from self.prose(f"fix{each if several else ''}:", "  ", "    ", "bold")
         for entry in cause["fix"]:
-            yield from self._step(entry)
+            apart = [(Span(""),)] if "\n" in entry else []
+            yield from (*apart, *self._step(entry), *apart)
 
     def _step(self, entry: str) -> Iterator[Line]:
         """Yield one step. What is to be copied is never wrapped, whatever its length.
@@ -161,21 +161,25 @@ class Block:
         if not pods:
             return
         yield (Span("  pods that wait because of it:", "bold"),)
-        names = [f"{pod['namespace']}/{pod['name']}" for pod in pods[:_PODS]]
-        room = self.width - _STATE
-        longest = max((len(name) for name in names if len(name) <= room), default=0)
-        for name, pod in zip(names, pods, strict=False):
-            yield from self._pod(name, f"{pod['state']}  {age(pod['age_seconds'])}", longest)
+        rows = [self._pod(pod) for pod in pods[:_PODS]]
+        state, old = (max(len(row[column]) for row in rows) for column in (0, 1))
+        for row in rows:
+            start = f"    {row[0]:{state}}  {row[1]:{old}}"
+            if len(start) + 2 + len(row[2]) <= self.width:
+                yield (Span(f"{start}  {row[2]}"),)
+            else:
+                yield (Span(start.rstrip()),)
+                yield (Span(f"      {row[2]}"),)
         if len(pods) > _PODS:
             yield from self.prose(f"and {len(pods) - _PODS} more ({_JSON})", "    ")
 
-    def _pod(self, name: str, state: str, longest: int) -> Iterator[Line]:
-        clean = safe(state, unicode=self.unicode)
-        if max(longest, len(name)) + len(clean) + 6 <= self.width:
-            yield (Span(f"    {safe(name, unicode=self.unicode).ljust(longest)}  {clean}"),)
-        else:
-            yield from self.prose(name, "    ")
-            yield (Span(f"      {clean}"),)
+    def _pod(self, pod: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return state, age and name; the name is last because it may be of any length."""
+        state, name = (
+            safe(text, unicode=self.unicode)
+            for text in (pod["state"], f"{pod['namespace']}/{pod['name']}")
+        )
+        return state, age(pod["age_seconds"]), name
 
     def _more(self, cause: Mapping[str, Any]) -> Iterator[Line]:
         # A command to copy: it stays in one line.

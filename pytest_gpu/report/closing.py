@@ -33,9 +33,11 @@ def header(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
         cluster["title"],
         cluster["kubernetes_version"] and f"Kubernetes {cluster['kubernetes_version']}",
         ", ".join(sorted(names)),
-        f"seen {document['run']['taken']}",
     ]
-    yield from block.prose(" · ".join(filter(None, facts)), hanging="  ")
+    what, when = " · ".join(filter(None, facts)), f"seen {document['run']['taken']}"
+    lines = [f"{what} · {when}"] if len(what) + len(when) + 3 <= block.width else [what, when]
+    for line in lines:
+        yield from block.prose(line, hanging="  ")
 
 
 def legend(nodes: Sequence[Node], block: Block) -> Iterator[Line]:

@@ -80,5 +80,5 @@ def distinct(seen: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def nameless(text: str, node: str) -> str:
-    """Return a text with the node's own name taken out, to compare it with another node's."""
-    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", "NODE", text)
+    """Return a text with ``the node`` for the node's own name, so that it suits other nodes."""
+    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", "the node", text)

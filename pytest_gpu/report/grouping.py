@@ -16,7 +16,7 @@ def causes(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:
     """Return the distinct root causes of the failing nodes, the most frequent first.
 
     Two nodes share a root cause if both its ID and the fix are the same, apart from the node's
-    own name in the commands. Texts and evidence are those of the first such node.
+    own name in the commands. Evidence and commands are those of the first such node.
     """
     failing = [(node["name"], node) for node in nodes if node["verdict"] == "fails"]
     also = {node["name"]: node["also_seen"] for node in nodes}
@@ -37,7 +37,7 @@ def also_seen(seen: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[E
     return [
         {
             "cause": cause,
-            "title": group[0][1]["title"],
+            "title": _for_all(group[0][1]["title"], group),
             "layer": group[0][1]["layer"],
             "nodes": _names(group),
         }
@@ -59,8 +59,8 @@ def _entry(members: _Members) -> Entry:
     name, found = members[0]
     return {
         "id": found["cause"],
-        "title": found["title"],
-        "why": found["why"],
+        "title": _for_all(found["title"], members),
+        "why": _for_all(found["why"], members),
         "layer": found["layer"],
         "nodes": _names(members),
         "evidence_of": name,
@@ -68,6 +68,11 @@ def _entry(members: _Members) -> Entry:
         "check": found["check"],
         "fix": found["fix"],
     }
+
+
+def _for_all(text: str, members: _Members) -> str:
+    """Return a text of the first node so that it does not name one node where there are more."""
+    return text if len(members) == 1 else nameless(text, members[0][0])
 
 
 def _names(members: _Members) -> list[str]:

@@ -19,7 +19,7 @@ _BlockOf = Callable[[Mapping[str, Any], str, int], Iterator[Line]]
 class Writer(Protocol):
     """What is needed of a terminal; ``pytest.TerminalReporter`` has it."""
 
-    def write(self, content: str, /, *, flush: bool = False, **markup: bool) -> None:
+    def write(self, content: str, *, flush: bool = False, **markup: bool) -> None:
         """Write text without a line end."""
 
 
