@@ -12,7 +12,7 @@ from pytest_gpu.node.device_nodes import NVIDIA_MAJOR
 from pytest_gpu.node.driver import VERSION_FILE, Driver, numbers
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
-from pytest_gpu.node.libraries import CUDA, NVML, Library
+from pytest_gpu.node.libraries import CUDA, NVML
 
 OLDEST = (470,)
 """The oldest driver branch that NVIDIA's container toolkit and device plugin are made for."""
@@ -119,9 +119,9 @@ def too_old(node: GpuNode) -> Finding | None:
 def library_missing(node: GpuNode) -> Finding | None:
     """Say which of NVML's and CUDA's libraries the host lacks."""
     if not _has_nvml(node):
-        return node.finding("driver/nvml-library-missing", _absent(NVML), library=NVML)
+        return node.finding("driver/nvml-library-missing", _absent(NVML))
     if node.driver.libcuda is None:
-        return node.finding("driver/libcuda-missing", _absent(CUDA), library=CUDA)
+        return node.finding("driver/libcuda-missing", _absent(CUDA))
     return None
 
 
@@ -130,7 +130,7 @@ def _has_nvml(node: GpuNode) -> bool:
     try:
         return node.driver.libnvml is not None
     except NotInEvidence:
-        return node.nvml.library is not None
+        return not node.nvml.missing
 
 
 def _absent(library: str) -> Evidence:
@@ -141,33 +141,29 @@ def mismatch(node: GpuNode) -> Finding | None:
     """Say that a library is of another version than the loaded module."""
     if platform_gpu(node):
         return None
-    version = loaded(node).version
-    nvml = known(lambda: node.nvml)
-    libraries = [lib for lib in (_nvml_library(node), known(lambda: node.driver.libcuda)) if lib]
-    evidence = [
-        Evidence(source=lib.file, text=f"version {lib.version}")
-        for lib in libraries
-        if lib.version not in (None, version)
-    ]
-    if nvml and nvml.error and nvml.error.code == nvml_codes.LIB_RM_VERSION_MISMATCH:
-        evidence.append(Evidence(source="nvmlInit", text=str(nvml.error)))
-    if not evidence:
-        return None
-    module = Evidence(source=node.driver.version_source, line=1, text=node.driver.version_line)
-    other = next(
-        (lib.version for lib in libraries if lib.version not in (None, version)), "another"
-    )
-    return node.finding(
-        "driver/library-module-mismatch", module, *evidence, version=version, library=other or ""
-    )
-
-
-def _nvml_library(node: GpuNode) -> Library | None:
-    """NVML's library; where its version is unknown, NVML must have started to prove the match."""
-    library = known(lambda: node.driver.libnvml)
+    driver = loaded(node)
+    evidence = [*_nvml_says_mismatch(node), *_other_versions(driver)]
+    if evidence:
+        module = Evidence(source=driver.version_source, line=1, text=driver.version_line)
+        return node.finding(
+            "driver/library-module-mismatch", module, *evidence, version=driver.version
+        )
+    library = known(lambda: driver.libnvml)
     if library is None or library.version is None:
-        node.nvml.asked()
-    return library
+        node.nvml.asked()  # its file does not tell its version: that it starts proves the match
+    return None
+
+
+def _nvml_says_mismatch(node: GpuNode) -> Iterator[Evidence]:
+    nvml = known(lambda: node.nvml)
+    if nvml and nvml.error and nvml.error.code == nvml_codes.LIB_RM_VERSION_MISMATCH:
+        yield Evidence(source="nvmlInit", text=str(nvml.error))
+
+
+def _other_versions(driver: Driver) -> Iterator[Evidence]:
+    for library in (known(lambda: driver.libnvml), known(lambda: driver.libcuda)):
+        if library and library.version not in (None, driver.version):
+            yield Evidence(source=library.file, text=f"version {library.version}")
 
 
 def device_nodes(node: GpuNode) -> Finding | None:
@@ -182,7 +178,8 @@ def _missing_nodes(node: GpuNode) -> Finding | None:
     wanted = ["nvidiactl"] if "nvidiactl" not in nodes.entries else []
     minors = {device.minor for device in _devices(node) if device.minor is not None}
     wanted += [f"nvidia{minor}" for minor in sorted(minors - nodes.gpus)]
-    ours = [gpu for gpu in node.pci.gpus if gpu.driver not in HOLDERS]
+    found = known(lambda: node.pci)
+    ours = [gpu for gpu in found.gpus if gpu.driver not in HOLDERS] if found else []
     short = len(ours) - len(nodes.gpus)
     evidence = [Evidence(source=f"{nodes.directory}/{name}", text="absent") for name in wanted]
     if short > 0:
@@ -203,7 +200,7 @@ def _missing_uvm(node: GpuNode) -> Finding | None:
     evidence = []
     if "nvidia-uvm" not in nodes.entries:
         evidence.append(Evidence(source=f"{nodes.directory}/nvidia-uvm", text="absent"))
-    if "nvidia-uvm" not in node.driver.majors:
+    if "nvidia-uvm" not in (known(lambda: node.driver.majors) or ("nvidia-uvm",)):
         text = "no nvidia-uvm: the module nvidia_uvm is not loaded"
         evidence.append(Evidence(source="/proc/devices", text=text))
     return node.finding("driver/uvm-node-missing", *evidence)

@@ -69,16 +69,15 @@ def _was_contained(log: KernelLog, xid: Xid) -> bool:
 def _of_xids(node: GpuNode, cause: str, xids: list[Xid] | tuple[Xid, ...]) -> Finding:
     latest = {(xid.slot, xid.number): node.kernel_log.at(xid.index) for xid in xids}
     gpus = join(sorted({f"{xid.slot}.0" for xid in xids}))
-    said = xids[-1].text
-    return node.finding(cause, *latest.values(), gpus=gpus, message=said, library="libnvidia-ml")
+    return node.finding(cause, *latest.values(), gpus=gpus)
 
 
 def nvml_silent(node: GpuNode) -> Finding | None:
     """Say why NVML, or a GPU in it, does not answer."""
     nvml = node.nvml
-    if nvml.library is None:
+    if nvml.missing:
         absent = Evidence(source="libnvidia-ml.so.1", text="no such library on the host")
-        return node.finding("driver/nvml-library-missing", absent, library="libnvidia-ml.so.1")
+        return node.finding("driver/nvml-library-missing", absent)
     if nvml.hung:
         return node.finding(
             "driver/nvml-hangs", Evidence(source="NVML", text="no answer within the deadline")
@@ -106,7 +105,6 @@ def _of_error(node: GpuNode, cause: str, where: str, error: NvmlError) -> Findin
         message=str(error),
         gpus=where.rpartition(" of ")[2],
         version=known(lambda: node.driver.version) or "unknown",
-        library=known(lambda: node.nvml.library) or "libnvidia-ml.so.1",
     )
 
 
@@ -136,12 +134,9 @@ def remap_failed(node: GpuNode) -> Finding | None:
     }
     log = known(lambda: node.kernel_log)
     logged = {f"{x.slot}.0": log.at(x.index) for x in log.standing((REMAP_FAILED,))} if log else {}
-    seen = {**flagged, **logged}
-    return (
-        node.finding("hardware/row-remap-failed", *seen.values(), gpus=join([*seen]))
-        if seen
-        else None
-    )
+    if not (seen := {**flagged, **logged}):
+        return None
+    return node.finding("hardware/row-remap-failed", *seen.values(), gpus=join([*seen]))
 
 
 def remap_pending(node: GpuNode) -> Finding | None:

@@ -46,15 +46,13 @@ def missing(node: GpuNode) -> Finding | None:
 
 def _signs(node: GpuNode) -> Iterator[Evidence]:
     """Yield the labels and the capacity that announce a GPU; a person may have set them."""
-    labels = _labels(node)
-    announced = {
-        **{f"label {key}": labels[key] for key in (*COUNT_LABELS, "nvidia.com/gpu.present")
-           if key in labels},
-        **{f"capacity {key}": value for key, value in _capacity(node).items()
-           if key.startswith("nvidia.com/")},
-    }  # fmt: skip
-    for key, value in announced.items():
-        yield Evidence(source=f"node {node.name}", text=f"{key}={value}")
+    labels, capacity = _labels(node), _capacity(node)
+    for key in (*COUNT_LABELS, "nvidia.com/gpu.present"):
+        if key in labels:
+            yield Evidence(source=f"node {node.name}", text=f"label {key}={labels[key]}")
+    for key, value in capacity.items():
+        if key.startswith("nvidia.com/"):
+            yield Evidence(source=f"node {node.name}", text=f"capacity {key}={value}")
 
 
 def fallen_off_the_bus(node: GpuNode) -> Finding | None:
@@ -217,7 +215,8 @@ def _is_narrow(gpu: PciGpu) -> bool:
 
 def iommu_faults(node: GpuNode) -> Finding | None:
     """Say that the IOMMU refused memory accesses of a GPU since the driver was loaded."""
-    line = node.kernel_log.find(r"\bnvidia [0-9a-f:.]+: AMD-Vi: Event logged \[IO_PAGE_FAULT")
+    pattern = r"\bnvidia [0-9a-f:.]+: AMD-Vi: Event logged \[IO_PAGE_FAULT"
+    line = node.kernel_log.find(pattern, "IO_PAGE_FAULT")
     return node.finding("hardware/iommu-faults", line) if line else None
 
 

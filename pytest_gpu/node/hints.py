@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 def known(look: Callable[[], _T]) -> _T | None:
-    """Return what a look-up returns, ``None`` where nobody looked. Never a verdict's only ground."""
+    """Return what a look-up returns, ``None`` where nobody looked: no verdict rests on it alone."""
     try:
         return look()
     except NotInEvidence:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -20,6 +20,11 @@ _XID = re.compile(
 _LOADED = "NVRM: loading NVIDIA UNIX"
 # "[ 1234.5] pci 0000:a1:00.0: [10de:20b0] type 00 ...": the device was found on the bus anew.
 _FOUND = re.compile(r"pci (?P<slot>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2})\.0: \[10de:", re.I)
+
+RECOVERY_ACTION = 154
+_NONE = " to 0x0 (None)"
+_HARMLESS = re.compile(r" to 0x[0-9a-f]+ \((None|Drain P2P)\)", re.IGNORECASE)
+
 _STAMP = re.compile(r"^(?:\[[^\]]*\]\s*)?(?:NVRM: ?)?")
 
 
@@ -35,16 +40,25 @@ class Xid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelLog:
-    """The lines of the ring buffer, oldest first, and the command that printed them."""
+    """The lines of the ring buffer, oldest first, and the command that printed them.
+
+    ``loaded_at`` is the index of the line with which the driver was last loaded, 0 without one;
+    ``recovered_at`` that of each slot's last sign of recovery.
+    """
 
     lines: tuple[str, ...]
     source: str = "dmesg"
-    xids: tuple[Xid, ...] = field(default=())
+    xids: tuple[Xid, ...] = ()
+    loaded_at: int = 0
+    recovered_at: Mapping[str, int] = field(default_factory=dict)
 
-    def find(self, pattern: str) -> Evidence | None:
-        """Return the newest line that matches a regular expression, since the driver's load."""
-        for index in range(len(self.lines) - 1, self.driver_loaded_at - 1, -1):
-            if re.search(pattern, self.lines[index], re.IGNORECASE):
+    def find(self, pattern: str, needle: str = "") -> Evidence | None:
+        """Return the newest line that matches a regular expression, since the driver's load.
+
+        Only lines that contain ``needle`` are tried: logs are long.
+        """
+        for index in range(len(self.lines) - 1, self.loaded_at - 1, -1):
+            if needle in self.lines[index] and re.search(pattern, self.lines[index]):
                 return self.at(index)
         return None
 
@@ -62,14 +76,17 @@ class KernelLog:
         return Evidence(source=self.source, line=index + 1, text=self.lines[index].strip())
 
     def standing(self, numbers: Collection[int]) -> tuple[Xid, ...]:
-        """Return the XIDs of these numbers that nothing in the log shows to be over."""
-        found = (xid for xid in self.xids if xid.number in numbers)
-        return tuple(xid for xid in found if not self._is_over(xid))
+        """Return the XIDs of these numbers that nothing in the log shows to be over.
 
-    @property
-    def driver_loaded_at(self) -> int:
-        """Index of the line with which the driver was last loaded, 0 if it is not there."""
-        return max((i for i, line in enumerate(self.lines) if _LOADED in line), default=0)
+        A reload of the driver, the GPU's rediscovery on the bus, or the driver's own word
+        (XID 154: no recovery action any more) ends a fault.
+        """
+        return tuple(
+            xid
+            for xid in self.xids
+            if xid.number in numbers
+            and xid.index >= max(self.loaded_at, self.recovered_at.get(xid.slot, 0))
+        )
 
     @property
     def recovery_actions(self) -> tuple[Xid, ...]:
@@ -77,20 +94,8 @@ class KernelLog:
 
         The text is ``GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)``.
         """
-        latest = {xid.slot: xid for xid in self.standing((154,))}
-        wanted = re.compile(r" to 0x[0-9a-f]+ \((?!None|Drain P2P\))", re.IGNORECASE)
-        return tuple(xid for xid in latest.values() if wanted.search(xid.text))
-
-    def _is_over(self, xid: Xid) -> bool:
-        """A reload, a rediscovery on the bus, or the driver's own word ends a fault."""
-        if xid.index < self.driver_loaded_at:
-            return True
-        for later in self.xids:
-            same = later.slot == xid.slot and later.index > xid.index
-            if same and later.number == 154 and "(None)" in later.text.rpartition(" to ")[2]:
-                return True
-        found = (_FOUND.search(line) for line in self.lines[xid.index + 1 :])
-        return any(match and normal(match["slot"]) == xid.slot for match in found)
+        latest = {xid.slot: xid for xid in self.standing((RECOVERY_ACTION,))}
+        return tuple(xid for xid in latest.values() if not _HARMLESS.search(xid.text))
 
 
 def read(evidence: NodeEvidence) -> KernelLog:
@@ -103,13 +108,20 @@ def read(evidence: NodeEvidence) -> KernelLog:
     if command is None:
         raise NotInEvidence(evidence.name, "the kernel log (dmesg)")
     lines = tuple(command.stdout.splitlines())
-    return KernelLog(lines=lines, source=" ".join(command.argv), xids=_xids(lines))
+    xids = _xids(lines)
+    return KernelLog(
+        lines=lines,
+        source=" ".join(command.argv),
+        xids=xids,
+        loaded_at=max((i for i, line in enumerate(lines) if _LOADED in line), default=0),
+        recovered_at=_recoveries(lines, xids),
+    )
 
 
 def _prints_log(command: CommandResult) -> bool:
     program = PurePosixPath(command.argv[0]).name
-    dmesg = program == "dmesg" or (program == "journalctl" and {"-k", "--dmesg"} & {*command.argv})
-    return bool(dmesg) and command.exit == 0
+    kernel = program == "journalctl" and not {"-k", "--dmesg"}.isdisjoint(command.argv)
+    return (program == "dmesg" or kernel) and command.exit == 0
 
 
 def _xids(lines: tuple[str, ...]) -> tuple[Xid, ...]:
@@ -124,3 +136,10 @@ def _xids(lines: tuple[str, ...]) -> tuple[Xid, ...]:
         for index, match in matches
         if match
     )
+
+
+def _recoveries(lines: tuple[str, ...], xids: tuple[Xid, ...]) -> Mapping[str, int]:
+    found = ((i, _FOUND.search(line)) for i, line in enumerate(lines) if "[10de:" in line)
+    over = [(normal(match["slot"]), index) for index, match in found if match]
+    over += [(x.slot, x.index) for x in xids if x.number == RECOVERY_ACTION and _NONE in x.text]
+    return dict(sorted(over, key=lambda item: item[1]))

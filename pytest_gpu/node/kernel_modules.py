@@ -36,7 +36,8 @@ def text(evidence: NodeEvidence, path: str) -> str:
 
 def loaded(evidence: NodeEvidence) -> frozenset[str]:
     """Return the names of the loaded modules, from /proc/modules."""
-    return frozenset(line.split()[0] for line in text(evidence, "/proc/modules").splitlines())
+    lines = text(evidence, "/proc/modules").splitlines()
+    return frozenset(line.split()[0] for line in lines if line.strip())
 
 
 def release(evidence: NodeEvidence) -> str:

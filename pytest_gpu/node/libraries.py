@@ -41,11 +41,6 @@ class Library:
     file: str
     version: str | None
 
-    @property
-    def root(self) -> str:
-        """The root directory of the driver it belongs to, empty for the host's own."""
-        return OPERATOR_ROOT if self.path.startswith(f"{OPERATOR_ROOT}/") else ""
-
 
 def find(evidence: NodeEvidence, name: str, beside: str | None = None) -> Library | None:
     """Return a library of the driver, ``None`` if it is proven absent.

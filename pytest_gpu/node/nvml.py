@@ -76,11 +76,13 @@ class NvmlDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nvml:
-    """NVML's answers. ``library`` is the file that was loaded, ``None`` if there is none.
+    """NVML's answers. ``library`` is the file that was loaded, ``None`` if nobody knows.
 
-    ``error`` is that of nvmlInit; ``hung``: a call did not return within its deadline.
+    ``missing``: there is none to load. ``error`` is that of nvmlInit; ``hung``: a call did not
+    return within its deadline.
     """
 
+    missing: bool = False
     library: str | None = None
     error: NvmlError | None = None
     hung: bool = False
@@ -90,7 +92,7 @@ class Nvml:
     @property
     def answers(self) -> bool:
         """Whether NVML started and returned."""
-        return self.library is not None and self.error is None and not self.hung
+        return not self.missing and self.error is None and not self.hung
 
     def asked(self) -> tuple[NvmlDevice, ...]:
         """Return the devices.
@@ -105,7 +107,7 @@ class Nvml:
     @property
     def why_not(self) -> str:
         """Why it does not answer, in words."""
-        if self.library is None:
+        if self.missing:
             return "no libnvidia-ml.so.1"
         return "it hangs" if self.hung else str(self.error)
 
@@ -118,13 +120,14 @@ def read(evidence: NodeEvidence) -> Nvml:
     """
     raw = evidence.nvml
     if raw is None:
-        return Nvml()
-    error = _error(raw.get("init"))
-    missing = error is not None and error.code == LIBRARY_NOT_FOUND
+        return Nvml(missing=True)
+    error, hung = _error(raw.get("init")), bool(raw.get("hung"))
+    loaded = bool(raw.get("library")) or hung
     return Nvml(
-        library=None if missing else raw.get("library"),
+        library=raw.get("library"),
+        missing=error.code == LIBRARY_NOT_FOUND if error else not loaded,
         error=error,
-        hung=bool(raw.get("hung")),
+        hung=hung,
         driver_version=raw.get("driver_version"),
         devices=tuple(_device(evidence.name, item) for item in raw.get("devices") or ()),
     )
