@@ -305,6 +305,14 @@ def test_toolkit_for_a_newer_glibc() -> None:
     assert cause(toolkit.glibc_too_old(machine.node())) is None
 
 
+def test_versions_between_need_not_be_listed() -> None:
+    """glibc keeps old versions; a name without a number must be there by itself."""
+    assert toolkit.missing(["GLIBC_2.17"], ["GLIBC_2.2.5", "GLIBC_2.35"]) == []
+    assert toolkit.missing(["GLIBC_2.9"], ["GLIBC_2.10"]) == []
+    assert toolkit.missing(["GLIBC_2.34"], ["GLIBC_2.4"]) == ["GLIBC_2.34"]
+    assert toolkit.missing(["GLIBC_ABI_DT_RELR"], ["GLIBC_2.99"]) == ["GLIBC_ABI_DT_RELR"]
+
+
 def test_unread_libraries_are_unproven() -> None:
     """Neither side was looked into."""
     with pytest.raises(Unproven):

@@ -152,10 +152,10 @@ def _runc_steps(node: GpuNode, culprit: ConfigFile, *, systemd: bool) -> str:
     if node.containerd.version[0] < 2:
         change = with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd)
         steps.append(
-            f"and let {culprit.path} contain runc too, since containerd"
+            f"let {culprit.path} contain runc, too, since containerd"
             f" {node.containerd.release} {_merge_rule(node)}:\n{change}"
         )
-    return "\n".join(steps)
+    return "\nand ".join(steps)
 
 
 def _runc_file(config: EffectiveConfig, culprit: ConfigFile) -> str | None:

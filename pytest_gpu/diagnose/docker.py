@@ -40,6 +40,8 @@ def docker_without_nvidia(node: GpuNode) -> Finding | None:
     daemon = next((each for each in node.processes if each.program == "dockerd"), None)
     if daemon is None or any("nvidia" in part for part in daemon.argv):
         return None
+    if node.kubelet.runtime == "docker":
+        return None  # Then it is no bystander, and a cause of its own.
     content = node.evidence.read(DAEMON_JSON)
     if content is None:
         seen = Evidence(source=DAEMON_JSON, text="is not there")
@@ -62,6 +64,7 @@ def _runtimes(content: bytes) -> list[str]:
 
 def _refusals(node: GpuNode) -> Iterator[Evidence]:
     for result in node.evidence.commands:
-        if result.argv[:2] == ("docker", "run") and "unknown" in result.stderr.lower():
-            text = result.stderr.strip().splitlines()[-1]
-            yield Evidence(source=" ".join(result.argv), text=text)
+        if result.argv[:2] == ("docker", "run"):
+            for line in result.stderr.splitlines():
+                if "unknown" in line.lower():
+                    yield Evidence(source=" ".join(result.argv), text=line.strip())

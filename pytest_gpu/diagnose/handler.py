@@ -14,12 +14,16 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose.toml_diff import cri_plugin, with_handler
 from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod, toolkit_pod_evidence
 from pytest_gpu.diagnose.values import toolkit_values
+from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import optional
 from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
 from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, others
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
+
+TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
+"""The app label that the GPU operator gives its toolkit's pods."""
 
 BINARIES = (
     f"{INSTALL_DIR}/nvidia-container-runtime",
@@ -164,6 +168,13 @@ def _unread(node: GpuNode, found: Sequence[Written]) -> Finding:
     )
 
 
+def _selector(daemonset: KubeObject | None) -> str:
+    """Return the labels of a DaemonSet's pods, as ``kubectl -l`` takes them."""
+    spec = daemonset["spec"] if daemonset else {}
+    labels = spec.get("selector", {}).get("matchLabels") or {"app": TOOLKIT_APP}
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
 def _never_written(node: GpuNode) -> Finding:
     """Tell a handler that was overwritten from one that nobody ever set up."""
     toolkit, containerd = node.toolkit, node.containerd
@@ -182,7 +193,7 @@ def _never_written(node: GpuNode) -> Finding:
             *toolkit_pod_evidence(node),
             *_symptoms(node),
             config=containerd.config_path,
-            pod=pod.name,
+            selector=_selector(toolkit.daemonset),
             namespace=pod.namespace,
         )
     return node.finding(

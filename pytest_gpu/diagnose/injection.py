@@ -41,7 +41,7 @@ def needs_no_handler(node: GpuNode) -> str | None:
     if cdi.get("nriPluginEnabled"):
         return "the toolkit's NRI plugin injects"
     strategy = plugin.env.get("DEVICE_LIST_STRATEGY", "")
-    if not strategy and cdi.get("enabled") and cdi.get("default"):
+    if not strategy and cdi.get("enabled"):
         strategy = "cdi-cri"
     by_cdi = "cdi-cri" in strategy or "cdi-annotations" in strategy
     return "the plugin names CDI devices" if by_cdi and node.containerd.config.cdi_enabled else None

@@ -24,8 +24,10 @@ def not_restarted(node: GpuNode) -> Finding | None:
     if not containerd.gpu_handlers:
         return None
     live = containerd.live
-    if live is None or live.error:
-        raise Unproven("the running containerd was not asked for its handlers (crictl info)")
+    if live is None:
+        raise Unproven("nobody asked the running containerd for its handlers (crictl info)")
+    if live.error:
+        raise Unproven("the running containerd did not tell its handlers (crictl info failed)")
     if any(handler in live.handlers for handler in containerd.gpu_handlers):
         return None
     handler = containerd.gpu_handlers[0]

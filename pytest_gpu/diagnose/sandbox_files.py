@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import posixpath
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, evidence_at
+from pytest_gpu.diagnose.json_diff import diff
 from pytest_gpu.diagnose.sandbox import tried
 from pytest_gpu.diagnose.start_errors import is_cgroup_error, is_nameless_error, is_network_error
 from pytest_gpu.errors import NotInEvidence, Unproven
@@ -137,7 +136,7 @@ def _finding(node: GpuNode, files: SandboxFiles, pod: Mapping[str, Any], cause: 
         _line(files, cause),
         *_error(node, cause),
         file=files.pod_source,
-        diff=diff(files, corrected(pod, systemd=_systemd_cgroups(node))),
+        diff=diff(files.pod_source, files.pod_text, corrected(pod, systemd=_systemd_cgroups(node))),
     )
 
 
@@ -176,17 +175,3 @@ def corrected(pod: Mapping[str, Any], *, systemd: bool) -> dict[str, Any]:
     context = linux.setdefault("security_context", {})
     context.setdefault("namespace_options", {})["network"] = NODE
     return fixed
-
-
-def diff(files: SandboxFiles, fixed: Mapping[str, Any]) -> str:
-    """Return a unified diff from the admin's file to the corrected one, in its own indentation."""
-    indent = re.search(r"^([ \t]+)\S", files.pod_text, re.MULTILINE)
-    text = json.dumps(fixed, indent=indent[1] if indent else "  ", ensure_ascii=False)
-    lines = difflib.unified_diff(
-        files.pod_text.strip().splitlines(),
-        text.splitlines(),
-        files.pod_source,
-        files.pod_source,
-        lineterm="",
-    )
-    return "\n".join(lines)

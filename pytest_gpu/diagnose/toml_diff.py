@@ -37,6 +37,8 @@ def with_handler(
             runtimes[key] = tomlkit.table(is_super_table=True)
         runtimes = runtimes[key]
     runtimes[handler] = _handler(binary, systemd_cgroup=systemd_cgroup)
+    # tomlkit indents the new header like its neighbours, but not the lines below it.
+    runtimes[handler].trivia.indent = ""
     return diff(file.path, file.text, tomlkit.dumps(document))
 
 

@@ -80,7 +80,7 @@ def glibc_too_old(node: GpuNode) -> Finding | None:
     libc = _host_libc(node)
     programs = list(_programs(node, runtimes))
     for program in programs:
-        wanted = [v for v in program.versions.get("libc.so.6", ()) if v not in libc.defines]
+        wanted = missing(program.versions.get("libc.so.6", ()), libc.defines)
         if wanted and libc.defines:
             return _too_old(node, program, libc, wanted)
     if not programs or not libc.defines:
@@ -102,6 +102,20 @@ def _too_old(
         host=newest,
         upgrade=change_values(node.cluster, "toolkit.version", "VERSION-ubi8"),
     )
+
+
+def missing(needs: Sequence[str], defines: Sequence[str]) -> list[str]:
+    """Return the symbol versions that a C library does not define.
+
+    glibc keeps every version it ever had, so a number counts as defined up to the newest one (a
+    hand-written summary need not list them all); a name such as GLIBC_ABI_DT_RELR must be there.
+    """
+    newest = max(map(_number, defines), default=())
+    return [
+        version
+        for version in needs
+        if version not in defines and (not _number(version) or _number(version) > newest)
+    ]
 
 
 def _number(version: str) -> tuple[int, ...]:

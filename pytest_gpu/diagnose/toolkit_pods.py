@@ -39,18 +39,20 @@ def stale_validators(node: GpuNode) -> Iterator[Evidence]:
 
     Their work is done once, in init containers; what they show is the day they started.
     """
-    for pod in _pods(node, "gpu-operator-validator"):
+    for pod in _pods(node, "operator-validator", "cuda-validator"):
         if pod.state in {"Running", "Completed"}:
             text = f"still {pod.state}: stale, it validated at its start and never looks again"
             yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=text)
 
 
-def _pods(node: GpuNode, image: str) -> Iterator[PodState]:
+def _pods(node: GpuNode, *words: str) -> Iterator[PodState]:
+    """Yield the node's pods that have one of the words in their app label or an image."""
     for pod in optional(node.cluster, "pods"):
         spec = pod["spec"]
-        if spec.get("nodeName") != node.name:
-            continue
-        if any(image in str(c.get("image", "")) for c in spec.get("containers", ())):
+        said = [str(container.get("image", "")) for container in spec.get("containers", ())]
+        # Newer operators run their validators from the operator's own image.
+        said.append(str((pod["metadata"].get("labels") or {}).get("app", "")))
+        if spec.get("nodeName") == node.name and any(w in text for w in words for text in said):
             yield _state(pod)
 
 

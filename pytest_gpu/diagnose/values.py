@@ -8,6 +8,8 @@ from pytest_gpu.kube.operator import operator_release
 from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.gpu_node import GpuNode
 
+SELF_CONFIGURING = ("rke2", "k3s")
+FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
 DROP_IN_SINCE = (1, 18, 0)
 """From this release on the toolkit writes a drop-in instead of the file itself (measured)."""
 
@@ -24,8 +26,14 @@ def toolkit_values(node: GpuNode) -> Mapping[str, str]:
 
 
 def wanted_env(node: GpuNode) -> Mapping[str, str]:
-    """Return the toolkit's environment for the containerd that this kubelet uses."""
+    """Return the toolkit's environment for the containerd that this kubelet uses.
+
+    RKE2 and k3s add the handlers to their rendered file themselves: there the toolkit needs the
+    socket and must leave the file alone (docs.rke2.io, "Deploy NVIDIA operator").
+    """
     containerd = node.containerd
+    if node.distribution.name in SELF_CONFIGURING:
+        return {"CONTAINERD_SOCKET": containerd.socket}
     wanted = {
         "CONTAINERD_CONFIG": containerd.config_path,
         "CONTAINERD_SOCKET": containerd.socket,
@@ -57,7 +65,10 @@ def _toolkit_image(node: GpuNode) -> str:
 
 def _values(node: GpuNode) -> str:
     """Return one env list: Helm replaces lists, so what was set before must stand in it too."""
-    entries = {**node.toolkit.asked, **wanted_env(node)}
+    wanted = wanted_env(node)
+    # A path for a file that the toolkit shall leave alone must not stay behind.
+    kept = {k: v for k, v in node.toolkit.asked.items() if k not in FILES or k in wanted}
+    entries = {**kept, **wanted}
     lines = ["toolkit:", "  env:"]
     for name, value in entries.items():
         lines += [f"  - name: {name}", f'    value: "{value}"']

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from pytest_gpu.errors import Unproven
@@ -21,6 +22,7 @@ _REAPED = re.compile(
     r"|(exit status|exit code|exited with) 137|try(ing)? to find sandbox"
 )
 _NO_IMAGE = re.compile(r"[Ff]ailed to pull|pull(ing)? image|failed to resolve (image|reference)")
+_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 _LATE = re.compile(r"DeadlineExceeded|context deadline exceeded|timed out")
 
 
@@ -60,10 +62,14 @@ class SandboxRun:
 
     @property
     def error(self) -> str:
-        """The decisive line of what crictl printed: the last one that tells of an error."""
+        """The decisive line of what crictl printed: the last one that tells of an error.
+
+        Without crictl's own wrapping, and with IDs of sandboxes cut to what people compare.
+        """
         lines = [line.strip() for line in self.text.splitlines() if line.strip()]
         loud = [line for line in lines if re.search(r"FATA|rror|failed|desc =", line)]
-        return next(reversed(loud or lines), f"exit code {self.exit}, no output")
+        last = next(reversed(loud or lines), f"exit code {self.exit}, no output")
+        return _ID.sub(r"\1…", last.rpartition("desc = ")[2])
 
     @property
     def inconclusive(self) -> str | None:
@@ -131,13 +137,25 @@ def _run(each: Mapping[str, Any]) -> SandboxRun:
     )
 
 
-def _files(files: Mapping[str, Any]) -> SandboxFiles:
-    pod = files.get("pod_config") or {}
-    container = files.get("container_config") or {}
+def _files(used: Mapping[str, Any]) -> SandboxFiles:
+    pod = used.get("pod_config") or {}
+    container = used.get("container_config") or {}
     return SandboxFiles(
-        origin=str(files.get("origin", "shipped")),
+        origin=str(used.get("origin", "shipped")),
         pod_source=str(pod.get("source", "pod-config.json")),
         pod_text=str(pod.get("text", "")),
         container_source=str(container.get("source", "container-config.json")),
         container_text=str(container.get("text", "")),
+    )
+
+
+def shipped_files() -> SandboxFiles:
+    """Return the files that ship with the package: host network, a systemd slice, short-lived."""
+    folder = files("pytest_gpu.fixtures")
+    return SandboxFiles(
+        origin="shipped",
+        pod_source="pod-config.json",
+        pod_text=(folder / "pod-config.json").read_text(encoding="utf-8"),
+        container_source="container-config.json",
+        container_text=(folder / "container-config.json").read_text(encoding="utf-8"),
     )

@@ -52,7 +52,7 @@ def read(
     """Return the kubelet's facts, from its process, else from what systemd says of its unit."""
     process = next((each for each in processes if _is_kubelet(each)), None)
     argv = process.argv if process else unit_argv(_status(evidence))
-    config = _config(evidence, flag(argv, "--config") or CONFIG)
+    config = _merged_config(evidence, argv)
     endpoint = flag(argv, "--container-runtime-endpoint") or config.get("containerRuntimeEndpoint")
     path = str(endpoint or distribution.socket).removeprefix("unix://")
     return Kubelet(
@@ -89,6 +89,26 @@ def unit_argv(status: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(match[1])) if match else ()
     except ValueError:
+        return ()
+
+
+def _merged_config(evidence: NodeEvidence, argv: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the KubeletConfiguration with its drop-ins over it, in the order of their names.
+
+    Source: kubelet ``--config-dir`` (KEP-3983): files that end in .conf, sorted.
+    """
+    merged = dict(_config(evidence, flag(argv, "--config") or CONFIG))
+    folder = flag(argv, "--config-dir")
+    for name in _names(evidence, folder) if folder else ():
+        if name.endswith(".conf"):
+            merged |= _config(evidence, f"{folder}/{name}")
+    return merged
+
+
+def _names(evidence: NodeEvidence, folder: str) -> Sequence[str]:
+    try:
+        return sorted(evidence.names(folder) or ())
+    except NotInEvidence:
         return ()
 
 
