@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import allure
 import pytest
+from allure_commons.logger import AllureFileLogger
+from allure_commons.model2 import Label, Status, StatusDetails, TestResult
+from allure_commons.types import LabelType
 
-from pytest_gpu.outcome import gpu_of
+from pytest_gpu.outcome import Gpu, gpu_of
 from pytest_gpu.session import GpuSession
 
 CATEGORIES = (
@@ -33,15 +38,13 @@ CATEGORIES = (
 class Attachments:
     """Attaches to each test what decided it, in the process that runs it."""
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Attach evidence and fix while the test is still open in Allure."""
         gpu = gpu_of(report)
         if gpu is not None and not hasattr(report, "node"):
             for finding in [gpu["finding"], *gpu["latent"]]:
                 if finding is not None:
                     _attach(finding)
-        yield
 
 
 def _attach(finding: Mapping[str, Any]) -> None:
@@ -62,12 +65,21 @@ def _show(line: str | Mapping[str, Any]) -> str:
 class RunFiles:
     """Writes what Allure reads about the run as a whole, in the controller."""
 
-    def __init__(self, session: GpuSession) -> None:
+    def __init__(self, session: GpuSession, folder: Path) -> None:
         self.session = session
+        self.folder = folder
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(optionalhook=True, trylast=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Write the result of a test whose xdist worker crashed before it could."""
+        gpu = gpu_of(report)
+        if gpu is not None:
+            logger: Any = AllureFileLogger  # not annotated
+            logger(str(self.folder)).report_result(_broken(crashitem, gpu))
+
+    def pytest_sessionfinish(self) -> None:
         """Write the files last: ``--clean-alluredir`` empties the folder at the start."""
-        folder = Path(session.config.getoption("allure_report_dir"))
+        folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
         properties = [f"{name}={_escaped(value)}\n" for name, value in self._facts().items()]
         (folder / "environment.properties").write_text("".join(properties), encoding="ascii")
@@ -84,6 +96,22 @@ class RunFiles:
             "layers": f"up to {self.session.settings.up_to}",
             "suite": f"pytest-gpu {version('pytest-gpu')}",
         }
+
+
+def _broken(nodeid: str, gpu: Gpu) -> TestResult:
+    moment = int(time.time() * 1000)
+    suites = {LabelType.PARENT_SUITE: gpu["node"], LabelType.SUITE: gpu["layer"]}
+    return TestResult(
+        uuid=str(uuid4()),
+        name=nodeid.rpartition("::")[2],
+        fullName=nodeid,
+        description=gpu["requirement"],
+        status=Status.BROKEN,
+        statusDetails=StatusDetails(message=gpu["reason"]),
+        labels=[Label(name=name, value=value) for name, value in suites.items()],
+        start=moment,
+        stop=moment,
+    )
 
 
 def _escaped(value: str) -> str:

@@ -28,15 +28,15 @@ def layer_of(item: pytest.Item) -> Layer | None:
     """Return the layer that a test's ``gpu_layer`` mark names, ``None`` without a mark.
 
     Raises:
-        pytest.UsageError: the mark names no layer.
+        ValueError: the mark names no layer; the message lists those there are.
     """
     mark = item.get_closest_marker(MARK)
     if mark is None:
         return None
-    try:
-        return mark.args[0] if isinstance(mark.args[0], Layer) else Layer.parse(str(mark.args[0]))
-    except (IndexError, ValueError) as error:
-        raise pytest.UsageError(f"{item.nodeid}: mark {MARK}: {error}") from error
+    if len(mark.args) != 1:
+        raise ValueError("takes one layer, such as Layer.DRIVER")
+    [named] = mark.args
+    return named if isinstance(named, Layer) else Layer.parse(str(named))
 
 
 def rung_of(item: pytest.Item) -> Rung | None:

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_gpu import outcome
 from pytest_gpu.causes import LATENT
-from pytest_gpu.items import Rung, layer_of, rung_of
+from pytest_gpu.items import MARK, Rung, layer_of, rung_of
 from pytest_gpu.session import GpuSession
 from pytest_gpu.suite import nodeid_of
 
@@ -39,7 +39,16 @@ class Ladder:
         return module
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run every test that needs ``gpu_node`` once per node."""
+        """Run every test that needs ``gpu_node`` once per node.
+
+        A wrong mark is told here, as an error of collection, which xdist workers can pass on.
+        """
+        try:
+            layer_of(metafunc.definition)
+        except ValueError as error:
+            raise pytest.Collector.CollectError(
+                f"{metafunc.definition.nodeid}: mark {MARK}: {error}"
+            ) from error
         if "gpu_node" in metafunc.fixturenames:
             names = self.session.names
             metafunc.parametrize("gpu_node", names, ids=names, indirect=True, scope="session")
@@ -116,7 +125,7 @@ class Ladder:
         if ours:
             outcome.point_at_test(item, report)
         node = self.session.node(rung.node)
-        gpu = outcome.judge(item, rung, node, call, report, LATENT.get())
+        gpu = outcome.judge(item, rung, node, call, report, latent=LATENT.get())
         if gpu is not None:
             outcome.attach(item, report, gpu)
             if gpu["state"] == "failed":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Container
 
 
 class Layer(enum.IntEnum):
@@ -38,11 +38,12 @@ class Layer(enum.IntEnum):
         return f"test_{self.name.lower()}"
 
 
-def node_of(nodeid: str, names: Iterable[str]) -> str | None:
+def node_of(nodeid: str, names: Container[str]) -> str | None:
     """Return the node a test ID such as ``t.py::test_x[gpu-1-all]`` belongs to.
 
     The longest match wins: node names contain ``-``, which also separates parameters.
     """
-    params = nodeid.partition("[")[2].removesuffix("]")
-    matches = [name for name in names if params == name or params.startswith(f"{name}-")]
-    return max(matches, key=len, default=None)
+    candidate = nodeid.partition("[")[2].removesuffix("]")
+    while candidate and candidate not in names:
+        candidate = candidate.rpartition("-")[0]
+    return candidate or None

@@ -7,8 +7,9 @@ what failed, and the controller must learn what the old one was doing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
@@ -64,3 +65,9 @@ class Ledger:
         half = path.with_name(f".{path.name}")
         half.write_text(text, encoding="utf-8")
         half.replace(path)
+
+
+def new_ledger() -> tuple[Ledger, Callable[[], None]]:
+    """Return an empty ledger, and what removes it when the run is over."""
+    folder = TemporaryDirectory(prefix="pytest-gpu-")
+    return Ledger(Path(folder.name)), folder.cleanup

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from pytest_gpu.cluster.choose import choose, locate
-from pytest_gpu.cluster.recorder import record
+from pytest_gpu.cluster.choose import choose, open_target
+from pytest_gpu.cluster.recorded import RecordedCluster
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
 from pytest_gpu.kube.objects import name_of
-from pytest_gpu.ledger import Ledger
+from pytest_gpu.ledger import new_ledger
 from pytest_gpu.selection import Selection, no_gpu_node, select_nodes, shorten
 from pytest_gpu.session import GpuSession
 from pytest_gpu.settings import Settings
@@ -27,34 +26,43 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         pytest.UsageError: the cluster cannot be opened, has no node to test, or cannot be
             recorded.
     """
-    spool = TemporaryDirectory(prefix="pytest-gpu-")
-    config.add_cleanup(spool.cleanup)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
-        place = locate(choose(settings.cluster), Path(spool.name))
-        cluster = place.open()
+        cluster = open_target(choose(settings.cluster))
+    config.add_cleanup(cluster.close)
     selection = _selected(config, settings, cluster)
     if settings.record is not None:
-        with blaming(f"--gpu-record: {settings.record}"):
-            record(cluster, settings.record)
-    ledger = Path(spool.name, "ledger")
-    ledger.mkdir()
+        _record(cluster, settings.record)
+    ledger, remove = new_ledger()
+    config.add_cleanup(remove)
     return GpuSession(
         settings=settings,
-        place=place,
+        folder=cluster.folder,
+        title=cluster.title,
         names=selection.names,
         others=selection.others,
-        ledger=Ledger(ledger),
-        cluster=cluster,
+        ledger=ledger,
+        opened=cluster,
     )
 
 
+def _record(cluster: RecordedCluster, to: Path) -> None:
+    from pytest_gpu.cluster.recorder import record  # noqa: PLC0415 - few runs record
+
+    with blaming(f"--gpu-record: {to}", str(to)):
+        record(cluster, to)
+
+
 @contextmanager
-def blaming(source: str) -> Iterator[None]:
-    """Turn trouble of ours into a usage error that starts with where the value came from."""
+def blaming(source: str, value: str = "") -> Iterator[None]:
+    """Turn trouble of ours into a usage error that starts with where the value came from.
+
+    ``value`` is what ``source`` ends with, where the trouble may begin with it as well.
+    """
     try:
         yield
     except (GpuError, OSError) as error:
-        raise pytest.UsageError(f"{source}: {error}") from error
+        text = str(error).removeprefix(f"{value}: ")
+        raise pytest.UsageError(f"{source}: {text}") from error
 
 
 def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidence) -> Selection:

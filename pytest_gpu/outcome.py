@@ -58,6 +58,7 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
     node: GpuNode,
     call: pytest.CallInfo[None],
     report: pytest.TestReport,
+    *,
     latent: Sequence[Finding],
 ) -> Gpu | None:
     """Return what a phase of a test decides, ``None`` if a later phase will.
@@ -132,6 +133,9 @@ def _line(error: BaseException) -> str:
 
 def attach(item: pytest.Item, report: pytest.TestReport, gpu: Gpu) -> None:
     """Put a decision on the report, and in short on the test's properties."""
+    if gpu["state"] == "error" and report.passed:
+        # The test passed, but what it noted cannot be told: pytest must not call that a pass.
+        report.outcome, report.longrepr = "failed", gpu["reason"]
     vars(report)["gpu"] = gpu
     properties = dict(item.user_properties) | properties_of(gpu)
     item.user_properties[:] = properties.items()

@@ -7,10 +7,9 @@ import sys
 import pytest
 
 from pytest_gpu import hookspecs, options
-from pytest_gpu.items import MARK
 from pytest_gpu.session import SESSION_KEY
 
-pytest_plugins = ["pytest_gpu.fixtures.cluster"]
+pytest_plugins = ["pytest_gpu.fixtures.cluster", "pytest_gpu.fixtures.sandbox"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     all results so far. The controller cleans once.
     """
     config.addinivalue_line(
-        "markers", f"{MARK}(layer): the layer of the GPU stack that a test with gpu_node tests"
+        "markers", "gpu_layer(layer): the layer of the GPU stack that a test with gpu_node tests"
     )
     if _is_active(config) and hasattr(config, "workerinput"):
         config.option.clean_alluredir = False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 
+from pytest_gpu.errors import GpuError
 from pytest_gpu.kube.pods import waiting_pods
 from pytest_gpu.layers import Layer
 from pytest_gpu.outcome import Gpu, gpu_of
@@ -48,19 +51,26 @@ class Results:
         plan = self.session.ledger.planned()
         if session.config.getoption("collectonly") or not (plan.get("tests") or self._results):
             return
-        self._document = self._judge(plan)
-        session.config.hook.pytest_gpu_verdict(config=session.config, document=self._document)
-        self._write(self._document)
-        if exitstatus == pytest.ExitCode.OK and self._document["run"]["exit_code"]:
-            session.exitstatus = self._document["run"]["exit_code"]
-        if self._troubles and session.exitstatus == pytest.ExitCode.OK:
+        try:
+            self._document = self._judge(plan)
+        except GpuError as error:
+            self._troubles.append(f"ERROR: no verdict: {error}")
+        else:
+            session.config.hook.pytest_gpu_verdict(config=session.config, document=self._document)
+            self._write(self._document)
+        good = self._document is not None and not self._document["run"]["exit_code"]
+        if exitstatus == pytest.ExitCode.OK and (self._troubles or not good):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, exitstatus: int
-    ) -> None:
-        """Print the verdicts, or why there are none."""
+    ) -> Generator[None, None, None]:
+        """Print the verdicts last, or why there are none."""
+        with told_once(terminalreporter):
+            yield
         if self._document is not None:
+            terminalreporter.section("GPU conformance")
             lines = terminal.render(self._document, **_page(terminalreporter))
             terminal.print_lines(lines, terminalreporter)
         elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -102,11 +112,34 @@ class Results:
                 self._troubles.append(f"ERROR: --gpu-report: {path}: {error.strerror}")
 
 
+@contextmanager
+def told_once(reporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Keep failures that have a cause out of pytest's own summary: the verdicts tell them.
+
+    A hundred nodes with one cause would otherwise be a hundred tracebacks. Any of ``-v``,
+    ``--tb`` and ``-r`` brings them back; failures without a cause and errors always stay.
+    """
+    options, failed = reporter.config.option, reporter.stats.get("failed", [])
+    asked = options.verbose > 0 or options.tbstyle != "auto" or options.reportchars != "fE"
+    rest = [report for report in failed if asked or not _has_cause(report)]
+    reporter.stats["failed"] = rest
+    try:
+        yield
+    finally:
+        reporter.stats["failed"] = failed
+        if not failed:
+            del reporter.stats["failed"]
+
+
+def _has_cause(report: pytest.TestReport) -> bool:
+    cause = ((gpu_of(report) or {}).get("finding") or {}).get("cause")
+    return cause is not None and not cause.endswith("/unexplained")
+
+
 def _page(reporter: pytest.TerminalReporter) -> dict[str, Any]:
     """Return how wide the terminal is and which characters it has."""
-    writer = reporter.config.get_terminal_writer()
-    encoding = getattr(reporter.config.get_terminal_writer()._file, "encoding", None)  # noqa: SLF001
-    return {"width": writer.fullwidth, "encoding": encoding}
+    encoding = getattr(sys.__stdout__, "encoding", None)
+    return {"width": reporter.config.get_terminal_writer().fullwidth, "encoding": encoding}
 
 
 def why_nothing(config: pytest.Config) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +9,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from pytest_gpu.cluster.user_files import json_file, report_file
 from pytest_gpu.layers import Layer
 from pytest_gpu.options import INI
 from pytest_gpu.selector import Selector, parse_selector
 
 DEFAULT_TIMEOUT = 300.0
-REPORT_SUFFIXES = (".json",)
 
 T = TypeVar("T")
 
@@ -78,7 +76,7 @@ def read_settings(config: pytest.Config) -> Settings:
 def _outputs(reader: _Reader) -> tuple[Path | None, tuple[Path, ...]]:
     record = reader.value("record", reader.path, None)
     reports = tuple(
-        reader.parse("--gpu-report", text, lambda text: _report(reader.path(text)))
+        reader.parse("--gpu-report", text, lambda text: report_file(reader.path(text)))
         for text in reader.value("report", tuple, ())
     )
     return record, reports
@@ -117,7 +115,7 @@ class _Reader:
     def ini_file(self, name: str) -> Path | None:
         """Return a file named in the configuration, relative to it; it must hold JSON."""
         folder = self.config.inipath.parent if self.config.inipath else self.config.rootpath
-        found: Path | None = self.value(name, lambda text: _json_file(folder / text), None)
+        found: Path | None = self.value(name, lambda text: json_file(folder / text), None)
         return found
 
     def _ini(self, name: str) -> Any:
@@ -142,29 +140,3 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise ValueError("is no number of seconds above zero; 300 is the default")
     return seconds
-
-
-def _report(path: Path) -> Path:
-    if path.suffix not in REPORT_SUFFIXES:
-        raise ValueError("only .json is written by this version; name a file that ends so")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"its folder cannot be made: {error.strerror}") from error
-    if path.is_dir():
-        raise ValueError("is a folder; a file is needed")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"cannot write to {path.parent}")
-    return path
-
-
-def _json_file(path: Path) -> Path:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON, as crictl reads it: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is not a JSON object, as crictl reads it")
-    return path

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from pytest_gpu.ladder import Ladder
-from pytest_gpu.session import SESSION_KEY, GpuSession, join_session
-from pytest_gpu.settings import read_settings
+from pytest_gpu.ledger import Ledger
+from pytest_gpu.session import SESSION_KEY, GpuSession
+from pytest_gpu.settings import Settings, read_settings
 
 
 def start(config: pytest.Config) -> None:
@@ -46,7 +51,19 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
         from pytest_gpu._xdist import XdistHooks  # noqa: PLC0415 - optional dependency
 
         config.pluginmanager.register(XdistHooks(session), "gpu-xdist")
-    if config.getoption("allure_report_dir", None):
+    if folder := config.getoption("allure_report_dir", None):
         from pytest_gpu._allure import RunFiles  # noqa: PLC0415 - optional dependency
 
-        config.pluginmanager.register(RunFiles(session), "gpu-allure-run")
+        config.pluginmanager.register(RunFiles(session, Path(folder)), "gpu-allure-run")
+
+
+def join_session(settings: Settings, received: Mapping[str, Any]) -> GpuSession:
+    """Return the session of an xdist worker, from what the controller sent."""
+    return GpuSession(
+        settings=settings,
+        folder=Path(received["gpu_folder"]),
+        title=received["gpu_title"],
+        names=tuple(received["gpu_nodes"]),
+        others=tuple(received["gpu_others"]),
+        ledger=Ledger(Path(received["gpu_ledger"])),
+    )

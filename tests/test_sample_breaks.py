@@ -18,7 +18,17 @@ Break = Callable[[SampleCopy], None]
 
 
 def stop_the_kubelet(copy: SampleCopy) -> None:
-    """Take the kubelet's process away; containerd goes on."""
+    """Take the kubelet's process away; containerd goes on, the control plane misses the node."""
+
+    def unknown(objects: dict[str, Any]) -> None:
+        for node in objects["items"]:
+            for condition in node["status"]["conditions"]:
+                condition |= {
+                    "status": "Unknown",
+                    "message": "Kubelet stopped posting node status.",
+                }
+
+    copy.edit_yaml(copy.folder / "kubernetes/nodes.yaml", unknown)
     for cmdline in (copy.node / "files/proc").glob("[0-9]*/cmdline"):
         if "kubelet" in cmdline.read_bytes().decode().split("\0")[0].split("\n")[0]:
             cmdline.write_bytes(b"")
@@ -45,7 +55,9 @@ def disable_the_cri(copy: SampleCopy) -> None:
     files = list((copy.node / "files").rglob("config.toml"))
     roots = [file for file in files if file.parent.name == "containerd"]
     for file in roots:
-        copy.edit(file, lambda text: f'disabled_plugins = ["cri"]\n{_without_disabled(text)}')
+        # Docker's own containerd may have that line by right.
+        if 'disabled_plugins = ["cri"]' not in file.read_text():
+            copy.edit(file, lambda text: f'disabled_plugins = ["cri"]\n{_without_disabled(text)}')
 
 
 def _without_disabled(text: str) -> str:

@@ -88,4 +88,4 @@ def test_mixed_fleet_tells_two_causes_apart(pytester: pytest.Pytester) -> None:
     for cause in document["causes"]:
         named = {n["name"] for n in document["nodes"] if n["cause"] == cause["id"]}
         assert named == set(cause["nodes"])
-        assert output.count(cause["title"]) >= 1
+        assert cause["title"] in " ".join(output.split())  # long titles are wrapped

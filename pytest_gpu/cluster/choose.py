@@ -1,4 +1,7 @@
-"""Which cluster ``--gpu-cluster`` means, and the way to its evidence."""
+"""Which cluster ``--gpu-cluster`` means, and the way to its evidence.
+
+A new kind of cluster is a kind of :class:`Target` and a branch of :func:`open_target`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_gpu.cluster.recorded import open_recording
+from pytest_gpu.cluster.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.samples import sample_path
 from pytest_gpu.errors import GpuError
-from pytest_gpu.evidence import ClusterEvidence
 
 LIVE = ("current", "in-cluster", "local", "kind")
 """Words that name a live cluster; they win over contexts and paths of the same name."""
@@ -26,22 +28,6 @@ class Target:
 
     kind: str
     value: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a cluster's evidence lies as a recording; every process opens it for itself."""
-
-    folder: Path
-    title: str
-
-    def open(self) -> ClusterEvidence:
-        """Return the evidence.
-
-        Raises:
-            RecordingError: the recording cannot be read.
-        """
-        return open_recording(self.folder, self.title)
 
 
 def choose(spec: str, contexts: Contexts | None = None) -> Target:
@@ -77,17 +63,19 @@ def _listed(contexts: Collection[str]) -> str:
     return f"contexts: {', '.join(sorted(contexts))}" if contexts else "it has none"
 
 
-def locate(target: Target, spool: Path) -> Place:
-    """Return where the evidence of a target lies; an archive is unpacked into ``spool``.
+def open_target(target: Target) -> RecordedCluster:
+    """Return the evidence of a target.
 
     Raises:
         GpuError: this version cannot open such a cluster.
         RecordingError: there is no such sample or recording, or it cannot be read.
     """
     if target.kind == "sample":
-        return Place(folder=sample_path(target.value), title=f"sample:{target.value}")
+        return open_recording(sample_path(target.value), f"sample:{target.value}")
     if target.kind == "path":
-        return Place(folder=Path(target.value).expanduser(), title=f"path:{target.value}")
+        if not target.value:
+            raise GpuError("names no path; path:PATH would be right")
+        return open_recording(Path(target.value).expanduser(), f"path:{target.value}")
     raise GpuError(
         "live clusters cannot be opened by this version, which judges recorded ones; "
         "sample:NAME or path:PATH would be right"

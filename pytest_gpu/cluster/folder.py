@@ -73,7 +73,7 @@ class Folder:
         found = self.locate(relative)
         if found is None or not stat.S_ISDIR(found.st_mode):
             return []
-        return sorted(os.listdir(self.root / relative))
+        return sorted(path.name for path in (self.root / relative).iterdir())
 
     def walk(self, relative: str) -> Iterator[tuple[str, bool]]:
         """Yield every path below a folder, relative to it, and whether it is a folder itself.

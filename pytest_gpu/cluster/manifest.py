@@ -65,25 +65,27 @@ def read_manifest(folder: Folder) -> Manifest:
     )
 
 
-def check_node_name(name: str) -> str:
-    """Return a node's name if it can be a folder's name.
+def check_node_name(name: str, where: str = "") -> str:
+    """Return a node's name if it can be a folder's name; ``where`` begins the message.
 
     Raises:
         RecordingError: it cannot; no name that Kubernetes accepts is refused.
     """
     if not _NODE_NAME.fullmatch(name):
-        raise RecordingError(f"{printable(name)!r} is no node name: letters, digits, '.', '-', '_'")
+        wrong = f"{printable(name)!r} is no node name: letters, digits, '.', '-', '_'"
+        raise RecordingError(f"{where}: {wrong}" if where else wrong)
     return name
 
 
-def check_plural(resource: str) -> str:
-    """Return a resource's plural name if it can be a file's name.
+def check_plural(resource: str, where: str = "") -> str:
+    """Return a resource's plural name if it can be a file's name; ``where`` begins the message.
 
     Raises:
         RecordingError: it cannot.
     """
     if not _PLURAL.fullmatch(resource):
-        raise RecordingError(f"{printable(resource)!r} is no resource's plural, such as pods")
+        wrong = f"{printable(resource)!r} is no resource's plural, such as pods"
+        raise RecordingError(f"{where}: {wrong}" if where else wrong)
     return resource
 
 
@@ -102,9 +104,9 @@ def _removal(line: str, where: str) -> str:
     name, _, below = rest.partition("/")
     if head == "nodes" and _is_node_removal(below):
         kept = below if below.startswith("commands/") else below.rstrip("/")
-        return f"nodes/{check_node_name(name)}/{kept}".rstrip("/" if not kept else "")
+        return f"nodes/{check_node_name(name, where)}/{kept}".rstrip("/" if not kept else "")
     if head == "kubernetes" and _is_object_removal(name, below):
-        return f"kubernetes/{check_plural(name)}" + (f"/{below}" if below else "")
+        return f"kubernetes/{check_plural(name, where)}" + (f"/{below}" if below else "")
     raise RecordingError(
         f"{where}: {printable(line)!r} is nothing that can be removed: nodes/NODE, "
         f"nodes/NODE/files/PATH, nodes/NODE/commands/ARGV, nodes/NODE/{{{','.join(_WHOLE)}}}, "

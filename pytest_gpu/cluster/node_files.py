@@ -111,7 +111,9 @@ def _elf(path: str, item: Any, where: str) -> ElfSummary:
         machine=shapes.text(raw.get("machine"), f"{where}: machine"),
         interpreter=interpreter and shapes.text(interpreter, f"{where}: interpreter"),
         needed=shapes.texts(raw.get("needed"), f"{where}: needed"),
-        versions={key: shapes.texts(found, f"{where}: versions") for key, found in versions.items()},
+        versions={
+            key: shapes.texts(found, f"{where}: versions") for key, found in versions.items()
+        },
         defines=shapes.texts(raw.get("defines"), f"{where}: defines"),
     )
 

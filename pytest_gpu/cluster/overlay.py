@@ -53,9 +53,7 @@ def _base_folder(folder: Folder, base: str, where: str) -> Folder:
     relative = str(path)
     if folder.locate(relative) is None:
         raise RecordingError(f"{where}: there is no {folder.where(relative)}")
-    return Folder(
-        root=folder.root / relative, label=folder.where(relative), trusted=folder.trusted
-    )
+    return Folder(root=folder.root / relative, label=folder.where(relative), trusted=folder.trusted)
 
 
 def sample_folder(name: str, where: str) -> Folder:

@@ -60,9 +60,14 @@ class RecordedCluster:
         self._close()
 
     @property
+    def folder(self) -> Path:
+        """The folder with the manifest, which another process can open too while this one lives."""
+        return self._chain[-1].folder.root
+
+    @property
     def suite(self) -> str:
         """The version of pytest-gpu that made the recording, empty if it does not say."""
-        return next((part.manifest.suite for part in self._down() if part.manifest.suite), "")
+        return next((part.manifest.suite for part in self._chain[::-1] if part.manifest.suite), "")
 
     @property
     def note(self) -> str:
@@ -82,9 +87,9 @@ class RecordedCluster:
 
     def _check_likes(self, node: RecordedNode) -> None:
         steps = [node.name]
+        where = f"nodes/{node.name}/node.yaml: like"
         other = node.head.like
         while other:
-            where = f"nodes/{node.name}/node.yaml: like"
             if other in steps:
                 raise RecordingError(f"{where}: leads back to {other!r}")
             if len(steps) > MAX_LIKES:
@@ -96,7 +101,7 @@ class RecordedCluster:
         """Return the sorted names of the nodes that the recording has evidence of."""
         found: set[str] = set()
         for part in self._chain:
-            found -= {line.partition("/")[2] for line in part.manifest.removed}
+            found.difference_update(part.manifest.removed_below("nodes/"))
             found.update(part.folder.names("nodes"))
         return tuple(sorted(found))
 
@@ -104,8 +109,8 @@ class RecordedCluster:
         """Return the sorted plural names of the resources that the recording has."""
         found: set[str] = set()
         for part in self._chain:
+            found.difference_update(part.manifest.removed_below("kubernetes/"))
             names = part.folder.names("kubernetes")
-            found -= {line.removeprefix("kubernetes/") for line in part.manifest.removed}
             found.update(name for name in names if name.endswith(".yaml"))
         return tuple(sorted(name.removesuffix(".yaml") for name in found))
 
@@ -133,9 +138,6 @@ class RecordedCluster:
         if found is None:
             raise NotInEvidence("the cluster", f"the list of {resource}")
         return tuple(found.values())
-
-    def _down(self) -> Sequence[Part]:
-        return self._chain[::-1]
 
 
 def open_recording(path: Path, title: str) -> RecordedCluster:
@@ -189,8 +191,11 @@ def _taken(chain: Sequence[Part]) -> datetime:
 
 def _by_name(data: bytes, where: str) -> dict[str, KubeObject]:
     """Return the objects of a file by ``namespace/name``, or ``name`` where there is no other."""
-    found = {}
-    for document in yaml_io.load_all(data, where):
+    found: dict[str, KubeObject] = {}
+    documents = yaml_io.load_all(data, where)
+    if not documents:
+        raise RecordingError(f"{where}: is empty; a list of no objects is 'items: []'")
+    for document in documents:
         for item in _items(shapes.mapping(document, where), where):
             at = f"{where}: object {len(found) + 1}: metadata"
             metadata = shapes.mapping(item.get("metadata"), at)

@@ -8,7 +8,13 @@ from typing import Any
 
 from pytest_gpu.errors import RecordingError
 
-_JSON_NAMES = {dict: "a mapping", list: "a list", str: "text", type(None): "empty", bool: "a boolean"}
+_JSON_NAMES = {
+    dict: "a mapping",
+    list: "a list",
+    str: "text",
+    type(None): "empty",
+    bool: "a boolean",
+}
 
 
 def kind(value: Any) -> str:

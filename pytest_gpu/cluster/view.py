@@ -19,7 +19,7 @@ MAX_LINKS = 40
 class Recorded:
     """What one folder records of a node's paths; ``files`` maps a path to where its bytes lie."""
 
-    listing: Listing = Listing()
+    listing: Listing = field(default_factory=Listing)
     files: Mapping[str, str] = field(default_factory=dict)
     directories: Sequence[str] = ()
     elves: Sequence[ElfSummary] = ()
@@ -174,7 +174,7 @@ class View:
     def _proven_absent(self, path: str) -> bool:
         above = "/"
         for step in _steps(path):
-            if step in self.absent or above in self.complete and not self._known(step):
+            if step in self.absent or (above in self.complete and not self._known(step)):
                 return True
             if step != path and not self._may_hold(step):
                 return True

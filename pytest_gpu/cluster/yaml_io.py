@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -64,7 +65,7 @@ class _Dumper(_BaseDumper):
         return True
 
 
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     block = "\n" in text and not _UNPRINTABLE.search(text) and not _UNLIKELY_BLOCK.search(text)
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
 
@@ -95,13 +96,12 @@ def load_all(data: bytes, where: str) -> list[Any]:
     text = _utf8(data, where)
     _check_values(data, where)
     if text.startswith("{"):
-        try:
+        # Flow YAML, or broken: the YAML reader tells which.
+        with suppress(ValueError, RecursionError):
             return [_parse_json(text)]
-        except (ValueError, RecursionError):
-            pass  # flow YAML, or broken: the YAML reader tells which
     _check_structure(data, where)
     try:
-        documents = list(yaml.load_all(text, Loader=_Loader))  # noqa: S506 - a safe loader
+        documents = list(yaml.load_all(text, Loader=_Loader))
     except (yaml.YAMLError, ValueError) as error:
         raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
     return [document for document in documents if document is not None]
@@ -125,9 +125,7 @@ def load_json(data: bytes, where: str) -> Any:
 
 def dump(value: Any) -> bytes:
     """Return a value as YAML, keys in the order they have."""
-    text: str = yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000
-    )
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
     return text.encode(errors="replace")
 
 

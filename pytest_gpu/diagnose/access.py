@@ -20,7 +20,7 @@ TOGETHER = 60.0
 """Seconds between the kubelet's stop and containerd's start that are one and the same event:
 systemd stops what is bound to a unit before it starts the unit again."""
 
-_FORBIDDEN = re.compile(r"cannot (?P<verb>\w+) resource \"?(?P<what>[\w/]+)|[Ff]orbidden")
+_FORBIDDEN = re.compile(r"forbidden(?:.*cannot (?P<verb>\w+) resource \"?(?P<what>[\w/]+))?", re.I)
 _SINCE = re.compile(
     r"Active: (?:inactive|failed) .*since \w{3} (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC"
 )
@@ -71,10 +71,13 @@ def kubelet_stopped(node: GpuNode) -> Finding | None:
 
     Raises:
         NotInEvidence: it is not known which processes run.
+        Unproven: no kubelet was recognised, and yet somebody reports the node Ready.
     """
-    state = readiness(node.object)
-    if state.ready or node.kubelet.running:
+    if node.kubelet.running:
         return None
+    state = readiness(node.object)
+    if state.ready:
+        raise Unproven("no process of the node was recognised as its kubelet; yet it is Ready")
     runtime = _serving(node)
     if runtime is None:
         return None
@@ -139,10 +142,16 @@ def _cut_off(node: GpuNode) -> Iterator[Evidence]:
         last: Evidence | None = None
         for number, line in enumerate(result.stdout.splitlines(), 1):
             if "kubelet[" in line and _CUT_OFF.search(line):
-                last = Evidence(source=" ".join(result.argv), line=number, text=line.strip())
+                last = Evidence(source=" ".join(result.argv), line=number, text=_ends(line))
             elif "systemd[" in line and "Stopping" in line and last is not None:
                 yield last
                 return
+
+
+def _ends(line: str) -> str:
+    """Return both ends of a long log line: who speaks, and what went wrong in the end."""
+    text = line.strip()
+    return text if len(text) <= 200 else f"{text[:80]} … {text[-110:]}"
 
 
 def bound_unit(node: GpuNode) -> Finding | None:

@@ -22,10 +22,13 @@ def edited(text: str, wanted: Mapping[str, Any]) -> str:
     """Return the text with only the differing members changed; written anew if that fails."""
     try:
         changed = _merge(text, json.loads(text), wanted, ())
-        if json.loads(changed) == wanted:
-            return changed
+        right = json.loads(changed) == wanted
     except ValueError:
-        pass
+        right = False
+    return changed if right else _written_anew(text, wanted)
+
+
+def _written_anew(text: str, wanted: Mapping[str, Any]) -> str:
     indent = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
     return json.dumps(wanted, indent=indent[1] if indent else "  ", ensure_ascii=False)
 

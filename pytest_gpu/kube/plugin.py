@@ -69,9 +69,10 @@ class DevicePlugin:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The environment of the plugin's own container."""
-        container = next(_plugin_containers(self.spec), None)
-        return env_of(container) if container else {}
+        """The environment of the plugin's own container, as the pod or its DaemonSet says."""
+        specs = [self.spec, *(template_of(each) for each in self.daemonsets)]
+        found = (env_of(container) for spec in specs for container in _plugin_containers(spec))
+        return next((env for env in found if env), {})
 
 
 def find(cluster: ClusterEvidence, node: str) -> DevicePlugin:
@@ -99,7 +100,7 @@ def _plugin_containers(pod_spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any
         words = [*(container.get("command") or ()), *(container.get("args") or ())]
         runs = any(str(word).rpartition("/")[2] == _PROGRAM for word in words)
         mounts = folders & {m.get("name") for m in container.get("volumeMounts") or ()}
-        named = "k8s-device-plugin" in image and "device-plugin" in str(container.get("name"))
+        named = "k8s-device-plugin" in image and _PROGRAM in str(container.get("name"))
         if _NOT_GPUS.search(image):
             continue
         if runs or named or (mounts and "nvidia" in image):

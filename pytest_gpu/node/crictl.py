@@ -78,7 +78,7 @@ class SandboxRun:
             return None
         if _NO_IMAGE.search(self.text):
             return f"an image could not be pulled: {self.error}"
-        if self.exit == 137 or _REAPED.search(self.text):
+        if self.exit == 137 or self.reaped >= self.attempts or _REAPED.search(self.text):
             return f"the kubelet removed the sandbox in {self.attempts} attempts: {self.error}"
         if _LATE.search(self.text):
             return f"crictl did not end in time: {self.error}"

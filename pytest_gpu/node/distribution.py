@@ -19,7 +19,8 @@ class Distribution:
     """A distribution's commands and default paths.
 
     ``config`` and ``socket`` are containerd's; ``source`` is what an admin edits when ``config``
-    is rendered at every start; ``crictl`` is the command line that starts crictl.
+    is rendered at every start; ``crictl`` is the command line that starts crictl; ``home`` is
+    where its programs are installed, if it brings its own.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Distribution:
     source: str | None = None
     crictl: tuple[str, ...] = ("crictl",)
     containerd_unit: str = "containerd"
+    home: str | None = None
 
 
 _PLAIN = Distribution(
@@ -54,6 +56,7 @@ def _rancher(name: str, unit: str) -> Distribution:
         source=f"{home}/agent/etc/containerd/config-v3.toml.tmpl",
         crictl=crictl,
         containerd_unit=unit,
+        home=f"{home}/",
     )
 
 
@@ -63,6 +66,7 @@ _K8S_SNAP = Distribution(
     kubelet_unit="snap.k8s.kubelet",
     restart_kubelet="sudo snap restart k8s.kubelet",
     containerd_unit="snap.k8s.containerd",
+    home="/snap/k8s/",
 )
 
 _MICROK8S = Distribution(
@@ -74,6 +78,7 @@ _MICROK8S = Distribution(
     socket="/var/snap/microk8s/common/run/containerd.sock",
     source="/var/snap/microk8s/current/args/containerd-template.toml",
     containerd_unit="snap.microk8s.daemon-containerd",
+    home="/snap/microk8s/",
 )
 
 _K0S = Distribution(

@@ -54,7 +54,8 @@ def read(
     argv = process.argv if process else unit_argv(_status(evidence))
     config = _merged_config(evidence, argv)
     endpoint = flag(argv, "--container-runtime-endpoint") or config.get("containerRuntimeEndpoint")
-    path = str(endpoint or distribution.socket).removeprefix("unix://")
+    default = _own_socket(processes, distribution) or distribution.socket
+    path = str(endpoint or default).removeprefix("unix://")
     return Kubelet(
         process=process,
         argv=argv,
@@ -62,6 +63,20 @@ def read(
         runtime=_runtime(node, argv, path),
         cgroup_driver=flag(argv, "--cgroup-driver") or config.get("cgroupDriver"),
     )
+
+
+def _own_socket(processes: Sequence[Process], distribution: Distribution) -> str | None:
+    """Return the socket of the containerd that the distribution brings along.
+
+    For a kubelet that does not run: another containerd on the node may hold the default path.
+    """
+    for process in processes:
+        program = process.exe or ""
+        if distribution.home and program.startswith(distribution.home):
+            for path in sorted(process.sockets):
+                if path.endswith("/containerd.sock"):
+                    return path
+    return None
 
 
 def _is_kubelet(process: Process) -> bool:

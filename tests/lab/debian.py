@@ -1,4 +1,4 @@
-"""containerd of several generations from Debian's own packages, unpacked in a folder of ours.
+"""Debian's own packages of several suites, unpacked in a folder of ours.
 
 Nothing on the machine changes: apt works with a configuration of its own, whose sources are the
 machine's with the suite changed, and packages are unpacked, never installed.
@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,9 @@ SUITES = {"1.6": "bookworm", "1.7": "trixie", "2.x": "sid"}
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SECONDS = 300
 
+# dpkg-deb --extract would put a real /lib in the place of the link.
+_EXTRACT = 'dpkg-deb --fsys-tarfile "$1" | tar --extract --keep-directory-symlink --directory "$2"'
+
 
 class Missing(Exception):  # noqa: N818 - not an error: a machine that has less
     """This machine cannot give the component; the message says what it lacks."""
@@ -28,8 +31,7 @@ class Missing(Exception):  # noqa: N818 - not an error: a machine that has less
 
 def cache() -> Path:
     """Return the folder that keeps what was unpacked, also between runs."""
-    user = os.environ.get("XDG_CACHE_HOME")
-    return Path(user) / "pytest-gpu-lab" if user else Path("/var/cache/pytest-gpu-lab")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-gpu-lab"
 
 
 def containerd(generation: str) -> Path:
@@ -38,16 +40,44 @@ def containerd(generation: str) -> Path:
     Raises:
         Missing: not Debian, not root, or Debian's archive did not give the package.
     """
-    _require_debian()
     suite = SUITES[generation]
-    program = cache() / suite / "root/usr/bin/containerd"
-    with _locked(cache() / f"{suite}.lock"):
-        if not program.exists():
-            _fetch("containerd", suite, cache() / suite)
-    return program
+    return unpacked(suite, suite, "containerd") / "usr/bin/containerd"
 
 
-def _require_debian() -> None:
+def unpacked(name: str, suite: str, *packages: str) -> Path:
+    """Return a folder that holds these packages of a suite, laid out as on a root file system.
+
+    ``name`` names the folder in the cache; one name always stands for the same packages.
+    Dependencies are not followed.
+
+    Raises:
+        Missing: not Debian, not root, or Debian's archive did not give a package.
+    """
+    require_debian()
+    folder = cache() / name
+    with locked(cache() / f"{name}.lock"):
+        if not (folder / "root").is_dir():
+            _fetch(packages, suite, folder)
+    return folder / "root"
+
+
+def source(package: str, suite: str, folder: Path) -> Path:
+    """Download the source package into a new ``folder`` and return its ``.dsc`` file.
+
+    Raises:
+        Missing: not Debian, not root, or Debian's archive did not give the source.
+    """
+    require_debian()
+    work = folder.with_suffix(".apt")
+    environment = _own_apt(work, f"deb-src [signed-by={KEYRING}] {_archive()} {suite} main")
+    folder.mkdir(parents=True)
+    _run(["apt-get", "--quiet", "--download-only", "source", package], folder, environment)
+    shutil.rmtree(work)
+    return next(folder.glob("*.dsc"))
+
+
+def require_debian() -> None:
+    """Raise ``Missing`` unless this is a Debian on which we are root."""
     if os.geteuid() != 0:
         raise Missing("needs root")
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and KEYRING.exists()):
@@ -57,7 +87,7 @@ def _require_debian() -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a lock between processes: the workers of a parallel run share the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -65,23 +95,38 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(package: str, suite: str, folder: Path) -> None:
-    """Download one package of a suite and unpack it; a half-done folder never stays."""
+def _fetch(packages: Sequence[str], suite: str, folder: Path) -> None:
+    """Download packages of a suite and unpack them; a half-done folder never stays."""
     shutil.rmtree(folder, ignore_errors=True)
     work = folder.with_suffix(".new")
-    shutil.rmtree(work, ignore_errors=True)
-    for name in ("lists/partial", "archives/partial", "sources", "deb"):
-        (work / name).mkdir(parents=True)
-    (work / "sources/suite.list").write_text(f"deb [signed-by={KEYRING}] {_archive()} {suite} main")
-    (work / "apt.conf").write_text(_configuration(work))
-    environment = {**os.environ, "APT_CONFIG": str(work / "apt.conf")}
-    _run(["apt-get", "--quiet", "update"], work, environment)
-    _run(["apt-get", "--quiet", "download", package], work / "deb", environment)
-    deb = next((work / "deb").glob("*.deb"))
-    _run(["dpkg-deb", "--extract", str(deb), str(work / "root")], work, environment)
+    environment = _own_apt(work, f"deb [signed-by={KEYRING}] {_archive()} {suite} main")
+    (work / "deb").mkdir()
+    _merge_usr(work / "root")
+    _run(["apt-get", "--quiet", "download", *packages], work / "deb", environment)
+    for deb in sorted((work / "deb").glob("*.deb")):
+        _run(["sh", "-c", _EXTRACT, "sh", str(deb), str(work / "root")], work, environment)
     for name in ("lists", "archives", "sources", "deb", "apt.conf"):
         _remove(work / name)
     work.rename(folder)
+
+
+def _merge_usr(root: Path) -> None:
+    """Make the links of a merged /usr: a real ``/lib`` over the machine's link would hide it."""
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / "usr" / name).mkdir(parents=True)
+        (root / name).symlink_to(f"usr/{name}")
+
+
+def _own_apt(work: Path, line: str) -> dict[str, str]:
+    """Return the environment of an apt whose state is the new folder ``work``, lists read."""
+    shutil.rmtree(work, ignore_errors=True)
+    for name in ("lists/partial", "archives/partial", "sources"):
+        (work / name).mkdir(parents=True)
+    (work / "sources/suite.list").write_text(line)
+    (work / "apt.conf").write_text(_configuration(work))
+    environment = {**os.environ, "APT_CONFIG": str(work / "apt.conf")}
+    _run(["apt-get", "--quiet", "update"], work, environment)
+    return environment
 
 
 def _archive() -> str:

@@ -1,0 +1,140 @@
+"""Pages that are made from the package when the documentation is built: they cannot go stale.
+
+mkdocs calls :func:`on_files`; the other functions return Markdown and need no mkdocs.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from pytest_gpu.causes import Cause, catalogue
+from pytest_gpu.cluster.samples import sample_names, sample_path
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+ROOT = Path(__file__).parent.parent.parent
+PARTS = {
+    "pytest_gpu": "the plugin and its library",
+    "conformance": "the shipped suite, one module a layer (installed as pytest_gpu.conformance)",
+    "fixtures": "fixtures for users, and the sample recordings (installed as pytest_gpu.fixtures)",
+    "tests": "tests of all this; tests/lab starts the real components",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages (mkdocs event)."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - the tests do without mkdocs
+
+    for path, text in pages().items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def pages() -> Mapping[str, str]:
+    """Return every generated page by its path below ``docs/``."""
+    return {
+        "reference/causes.md": causes_page(catalogue().values()),
+        "reference/samples.md": samples_page(),
+        "reference/layout.md": layout_page(),
+    }
+
+
+def causes_page(causes: Iterable[Cause]) -> str:
+    """Return the catalogue of causes: an overview, then a section for each."""
+    ordered = sorted(causes, key=lambda cause: cause.id)
+    return "\n".join(
+        [
+            "# Causes",
+            "",
+            "Every root cause the suite can name. The ID never changes; its prefix says whose",
+            "thing must be fixed. Words in braces, such as `{node}`, are filled in by a run.",
+            "`pytest --gpu-explain=CAUSE` prints the same.",
+            "",
+            *_overview(ordered),
+            *(line for cause in ordered for line in _cause(cause)),
+        ]
+    )
+
+
+def _overview(causes: list[Cause]) -> Iterator[str]:
+    for prefix, group in groupby(causes, key=lambda cause: cause.id.partition("/")[0]):
+        yield f"**{prefix}**"
+        yield ""
+        yield from (
+            f"- [`{cause.id}`](#{_anchor(cause)}): {_prose(cause.title)}" for cause in group
+        )
+        yield ""
+
+
+def _anchor(cause: Cause) -> str:
+    """Return the heading's anchor as Python-Markdown's toc extension makes it."""
+    return cause.id.replace("/", "")
+
+
+def _cause(cause: Cause) -> Iterator[str]:
+    yield from (f"## {cause.id}", "", f"**{_prose(cause.title)}**", "", _prose(cause.why), "")
+    yield from ("To see it by hand:", "", *_lines(cause.check))
+    for name, fix in cause.fix.items():
+        yield from ("Fix:" if name == "default" else f"Fix on {name}:", "", *_lines(fix))
+    if cause.explains:
+        names = ", ".join(f"`{pattern}`" for pattern in cause.explains)
+        yield from (f"Explains, as its mere consequences: {names}", "")
+
+
+def _lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield sentences as paragraphs, and commands and whole files as blocks."""
+    for is_block, group in groupby(lines, key=lambda line: line.startswith("$ ") or "\n" in line):
+        if is_block:
+            yield from ("```console", *group, "```", "")
+        else:
+            yield from (text for line in group for text in (_prose(line), ""))
+
+
+def _prose(text: str) -> str:
+    """Escape what Markdown would take for its own."""
+    return re.sub(r"([*_<>\[\]|`])", r"\\\1", text)
+
+
+def samples_page() -> str:
+    """Return the list of sample clusters, each with the words at the top of its recording."""
+    rows = [f"| `{name}` | {_prose(_about(sample_path(name)))} |" for name in sample_names()]
+    head = "Recorded clusters that ship with the package: `pytest --gpu-cluster=sample:NAME`."
+    return "\n".join(["# Samples", "", head, "", "| sample | what it is |", "|---|---|", *rows, ""])
+
+
+def _about(path: Path) -> str:
+    """Return the recording's note, else the comment at its top."""
+    text = (path / "recording.yaml").read_text()
+    note = yaml.safe_load(text).get("note")
+    comments = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    return " ".join(str(note).split() if note else comments)
+
+
+def layout_page() -> str:
+    """Return the repository's layout: one line for each module, from its own docstring."""
+    lines = [
+        "# Layout",
+        "",
+        "One line a module; it is the first line of the module's docstring.",
+        "",
+    ]
+    for folder, about in PARTS.items():
+        lines += [f"## {folder}", "", f"{about[0].upper()}{about[1:]}.", "", "```text"]
+        lines += [_module(file) for file in sorted((ROOT / folder).rglob("*.py"))]
+        lines += ["```", ""]
+    return "\n".join(lines)
+
+
+def _module(file: Path) -> str:
+    doc = ast.get_docstring(ast.parse(file.read_text())) or ""
+    first, _, _ = doc.partition("\n")
+    return f"{file.relative_to(ROOT).as_posix():<44} {first}"

@@ -1,0 +1,52 @@
+"""The probe as one file: a zip archive that any Python from 3.6 on runs as it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import zipfile
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from pytest_gpu.errors import GpuError
+
+PACKAGE = "gpu_probe"
+
+MAIN = f"""\
+import sys
+from {PACKAGE}.main import main
+main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+_DATE = (1980, 1, 1, 0, 0, 0)
+"""The oldest date a zip file knows: the same sources give the same bytes."""
+
+
+@lru_cache(maxsize=1)
+def probe_app() -> bytes:
+    """Return the probe with pynvml as a zip archive, about 90 KB, for ``python3 FILE``.
+
+    Raises:
+        GpuError: pynvml is not installed here.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in sorted(_sources().items()):
+            archive.writestr(zipfile.ZipInfo(name, _DATE), text, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _sources() -> dict[str, bytes]:
+    found = {"__main__.py": MAIN.encode(), "pynvml.py": _pynvml()}
+    for file in files("pytest_gpu.probe").iterdir():
+        if file.name.endswith(".py"):
+            found[f"{PACKAGE}/{file.name}"] = file.read_bytes()
+    return found
+
+
+def _pynvml() -> bytes:
+    spec = importlib.util.find_spec("pynvml")
+    if spec is None or spec.origin is None:
+        raise GpuError("the module pynvml is not installed; pip install nvidia-ml-py")
+    return Path(spec.origin).read_bytes()

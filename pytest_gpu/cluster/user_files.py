@@ -1,0 +1,46 @@
+"""Files that the user names: whether they can be used, found out before the first test."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+REPORT_SUFFIXES = (".json",)
+
+
+def report_file(path: Path) -> Path:
+    """Return the path of a report; the folder on the way is made.
+
+    Raises:
+        ValueError: the file cannot be written, or its suffix names no kind of report.
+    """
+    if path.suffix not in REPORT_SUFFIXES:
+        raise ValueError("only .json is written by this version; name a file that ends so")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"its folder cannot be made: {error.strerror}") from error
+    if path.is_dir():
+        raise ValueError("is a folder; a file is needed")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"cannot write to {path.parent}")
+    return path
+
+
+def json_file(path: Path) -> Path:
+    """Return the path of a JSON file, as crictl reads it.
+
+    Raises:
+        ValueError: there is no such file, or it holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON, as crictl reads it: {error}") from error
+    if not isinstance(content, dict):
+        message = f"{path} is not a JSON object, as crictl reads it"
+        raise ValueError(message)  # noqa: TRY004 - the user's text is wrong, not a type of ours
+    return path

@@ -1,0 +1,49 @@
+"""A cluster as seen by a user who says which of the users' pods count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+
+from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
+from pytest_gpu.kube.objects import labels_of
+from pytest_gpu.kube.pods import is_nvidia, uses_gpu
+from pytest_gpu.selector import Selector
+
+
+class CountedPods:
+    """The same evidence without the users' GPU pods that a selector leaves out.
+
+    NVIDIA's own pods and pods without GPUs stay: they say how the cluster works, whoever's
+    workloads count.
+    """
+
+    def __init__(self, cluster: ClusterEvidence, selector: Selector) -> None:
+        self._cluster = cluster
+        self._selector = selector
+
+    @property
+    def title(self) -> str:
+        """What the user asked for."""
+        return self._cluster.title
+
+    @property
+    def taken(self) -> datetime:
+        """When the evidence was taken."""
+        return self._cluster.taken
+
+    def objects(self, resource: str) -> Sequence[KubeObject]:
+        """Return all objects of a resource that count."""
+        return self._pods if resource == "pods" else self._cluster.objects(resource)
+
+    @cached_property
+    def _pods(self) -> tuple[KubeObject, ...]:
+        return tuple(pod for pod in self._cluster.objects("pods") if self._counts(pod))
+
+    def _counts(self, pod: KubeObject) -> bool:
+        return is_nvidia(pod) or not uses_gpu(pod) or self._selector.matches(labels_of(pod))
+
+    def node(self, name: str) -> NodeEvidence:
+        """Return one node's evidence."""
+        return self._cluster.node(name)

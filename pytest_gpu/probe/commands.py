@@ -1,0 +1,117 @@
+"""Commands of the node: started by argument list, ended in time, their output in files."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from typing import IO, Any, Callable, Dict, List, Optional
+
+from .host import Host
+
+MAX_OUTPUT = 2 << 20
+"""Bytes of output that are kept, the last ones."""
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin",
+    "HOME": "/root",
+    "LC_ALL": "C",
+    "TERM": "dumb",
+    "SYSTEMD_COLORS": "0",
+    "SYSTEMD_PAGER": "",
+}
+
+NOT_FOUND = 127
+NOT_STARTED = 126
+TIMED_OUT = 124
+
+_READ_ALL = 3  # SYSLOG_ACTION_READ_ALL of syslog(2)
+_LEVEL = re.compile(r"^<\d+>", re.MULTILINE)
+
+
+def run(argv: List[str], timeout: float, host: Host) -> Dict[str, Any]:
+    """Answer with what a command printed and how it ended; ``timeout`` in seconds."""
+    answer: Dict[str, Any] = {"run": argv}
+    began = time.monotonic()
+    with _scratch() as out, _scratch() as err:
+        try:
+            answer.update(_finish(_start(argv, out, err, host), timeout))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            answer.update(_not_started(error))
+        answer["duration"] = round(time.monotonic() - began, 3)
+        answer["stdout"], answer["stderr"] = _text(out), _text(err)
+    if answer["exit"] == NOT_FOUND and argv == ["dmesg"]:
+        return kernel_messages() or answer
+    return answer
+
+
+def _start(argv: List[str], out: IO[bytes], err: IO[bytes], host: Host) -> Any:
+    program = host.root + argv[0] if host.mode == "here" and argv[0][:1] == "/" else argv[0]
+    enter: Callable[[], None] = host.entrance()
+    return subprocess.Popen(  # noqa: S603 - an argument list, no shell
+        [program.replace("//", "/"), *argv[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        cwd="/",
+        env=_environment(host),
+        start_new_session=True,
+        preexec_fn=enter,  # noqa: PLW1509 - this process has one thread
+    )
+
+
+def _environment(host: Host) -> Dict[str, str]:
+    if host.mode != "here" or host.root == "/":
+        return ENVIRONMENT
+    folders = [host.root + folder for folder in ENVIRONMENT["PATH"].split(":")]
+    return dict(ENVIRONMENT, PATH=":".join(folders))
+
+
+def _finish(child: Any, timeout: float) -> Dict[str, Any]:
+    try:
+        return {"exit": child.wait(timeout)}
+    except subprocess.TimeoutExpired:
+        _kill(child)
+        return {"exit": TIMED_OUT, "timeout": True}
+
+
+def _kill(child: Any) -> None:
+    """Kill a command with all it started; what the kernel holds in D state is left behind."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait(1)
+    except (OSError, subprocess.TimeoutExpired):
+        child.returncode = TIMED_OUT  # nobody waits for it any more
+
+
+def _not_started(error: Exception) -> Dict[str, Any]:
+    missing = isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return {"exit": NOT_FOUND if missing else NOT_STARTED, "error": str(error)}
+
+
+def _scratch() -> IO[bytes]:
+    """Return a file that no directory shows; in memory where Python and kernel can."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("output"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _text(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - MAX_OUTPUT))
+    return file.read(MAX_OUTPUT).decode("utf-8", "replace")
+
+
+def kernel_messages() -> Optional[Dict[str, Any]]:
+    """Answer like dmesg where a node has none, from syslog(2); ``None`` if that is denied."""
+    import ctypes  # noqa: PLC0415 - rarely needed
+
+    libc = ctypes.CDLL(None)
+    buffer = ctypes.create_string_buffer(MAX_OUTPUT)
+    count = libc.klogctl(_READ_ALL, buffer, MAX_OUTPUT)
+    if count < 0:
+        return None
+    text = _LEVEL.sub("", buffer.raw[:count].decode("utf-8", "replace"))
+    return {"run": ["dmesg"], "exit": 0, "stdout": text, "stderr": "", "duration": 0.0}
