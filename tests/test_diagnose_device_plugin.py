@@ -122,6 +122,15 @@ def test_a_plugin_under_runc_sees_no_gpu(changes: dict[str, Any]) -> None:
     assert "/etc/rancher/rke2/config.yaml:2: default-runtime: nvidia" in text
 
 
+def test_a_plugin_that_mounts_the_driver_needs_no_class() -> None:
+    """It finds the driver's libraries under /driver-root: its crash has another reason."""
+    machine = down(runtime_class=None, **CRASHING)
+    machine.daemonsets = [daemonset()]
+    container = machine.daemonsets[0]["spec"]["template"]["spec"]["containers"][0]
+    container["volumeMounts"] = [{"name": "driver-root", "mountPath": "/driver-root"}]
+    assert first(machine) == "device-plugin/not-running"
+
+
 def test_the_fix_names_the_plugins_own_release() -> None:
     """The plugin may come from its own chart or from the operator's."""
     labels = {"helm.sh/chart": "nvidia-device-plugin-0.17.4"}

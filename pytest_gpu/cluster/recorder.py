@@ -235,7 +235,7 @@ def _write_sharing(node: RecordedNode, writer: NodeRecorder) -> bool:
     shares = like is not None and _adds_at_most(node, like)
     writer.add_door(node.door, like=like.name if like and shares else None)
     if not shares:
-        _write_paths(node, writer)
+        write_paths(node, writer)
         for result in node.commands:
             writer.add_command(result)
     return shares
@@ -247,7 +247,8 @@ def _adds_at_most(node: RecordedNode, like: RecordedNode) -> bool:
     return same and all(node.whole(name) or not like.whole(name) for name in _WHOLES)
 
 
-def _write_paths(node: RecordedNode, writer: NodeRecorder) -> None:
+def write_paths(node: RecordedNode, writer: NodeRecorder) -> None:
+    """Write all that is known of a node's paths."""
     view = node.view
     for path in sorted(view.files):
         writer.add_file(path, node.read(path) or b"")

@@ -119,9 +119,21 @@ def _injected(node: GpuNode, pod_spec: Mapping[str, Any]) -> bool:
 
 
 def _other_way(node: GpuNode) -> bool:
-    """Say whether the plugin itself can see GPUs without a handler: NRI, or a cloud's own way."""
+    """Say whether the plugin itself can see GPUs without a handler: NRI, or a cloud's own way.
+
+    Its naming CDI devices for others does not show it the driver; a mounted driver root does.
+    """
     way = needs_no_handler(node) or ""
-    return bool(way) and "CDI devices" not in way
+    return (bool(way) and "CDI devices" not in way) or _mounts_driver_root(of(node))
+
+
+def _mounts_driver_root(plugin: DevicePlugin) -> bool:
+    """Say whether the plugin's containers have the driver's folder (CONTAINER_DRIVER_ROOT)."""
+    root = plugin.env.get("CONTAINER_DRIVER_ROOT", "/driver-root")
+    specs = [plugin.spec, *(template_of(each) for each in plugin.daemonsets)]
+    containers = (each for spec in specs for each in spec.get("containers", ()))
+    mounts = (mount for each in containers for mount in each.get("volumeMounts", ()))
+    return any(mount.get("mountPath") == root for mount in mounts)
 
 
 def _handlers(node: GpuNode) -> str:

@@ -31,6 +31,17 @@ K3S = "/usr/local/bin/k3s"
 SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib64", "/var/run", "/usr/lib64")
 """Directories that may be links (a merged /usr); many paths lead through them."""
 
+_UNITS = tuple(
+    f"{folder}/kubelet.service"
+    for folder in ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
+)
+
+_DROP_INS = tuple(
+    f"{posixpath.dirname(place)}/{name}"
+    for place in config_search.PLACES
+    for name in config_search.DROP_INS
+)
+
 _LISTED = (
     "/dev",
     "/proc",
@@ -43,6 +54,8 @@ _LISTED = (
     "/etc/cdi",
     "/run/cdi",
     *CDI_DIRS,
+    *_DROP_INS,
+    *(f"{unit}.d" for unit in _UNITS),
 )
 
 _READ = (
@@ -59,23 +72,17 @@ _READ = (
     "/etc/rancher/k3s/config.yaml",
     kubelet.CONFIG,
     *toolkit.CONFIGS,
+    *_UNITS,
     *config_search.PLACES,
 )
-
-_UNITS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 
 _PATTERNS = (
     f"{pci.BUS}/*/vendor",
     f"{pci.BUS}/*/class",
     "/proc/driver/nvidia/gpus/*/information",
-    *(f"{folder}/kubelet.service" for folder in _UNITS),
-    *(f"{folder}/kubelet.service.d/*.conf" for folder in _UNITS),
+    *(f"{unit}.d/*.conf" for unit in _UNITS),
     *(f"{folder}/*.{suffix}" for folder in CDI_DIRS for suffix in ("yaml", "json")),
-    *(
-        f"{posixpath.dirname(place)}/{name}/*.toml"
-        for place in config_search.PLACES
-        for name in config_search.DROP_INS
-    ),
+    *(f"{folder}/*.toml" for folder in _DROP_INS),
 )
 
 

@@ -75,10 +75,14 @@ class FakeGpus:
         self._write_proc(folder / "driver")
         self._write_modules(folder / "module")
         (folder / "devices").write_text(_with_majors(Path("/proc/devices").read_text()))
-        (folder / "modules").write_text(_MODULES + Path("/proc/modules").read_text())
+        modules = Path("/proc/modules")
+        (folder / "modules").write_text(
+            _MODULES + (modules.read_text() if modules.exists() else "")
+        )
         mounts = {"/sys/bus/pci/devices": "pci", "/proc/driver": "driver", "/sys/module": "module"}
         mounts |= {"/proc/devices": "devices", "/proc/modules": "modules"}
-        return {target: str(folder / source) for target, source in mounts.items()}
+        # A kernel without loadable modules has no /proc/modules, and nothing can be put there.
+        return {at: str(folder / name) for at, name in mounts.items() if Path(at).exists()}
 
     def _write_pci(self, folder: Path) -> None:
         folder.mkdir()
@@ -113,7 +117,7 @@ class FakeGpus:
             (folder / name / "initstate").write_text("live\n")
 
     def cdi_spec(self) -> str:
-        """Return the CDI specification of these GPUs (JSON), as ``nvidia-ctk cdi generate`` names them."""
+        """Return the CDI specification of these GPUs as JSON, named as ``nvidia-ctk`` does."""
         every = [f"/dev/nvidia{minor}" for minor in range(self.count)]
         devices = [_cdi_device(str(minor), [path]) for minor, path in enumerate(every)]
         devices += [_cdi_device(self.uuid(minor), [path]) for minor, path in enumerate(every)]

@@ -23,6 +23,7 @@ PYTHON = "docker.io/library/python:3-slim"
 PLUGIN = "nvcr.io/nvidia/k8s-device-plugin:v0.17.0"
 
 HERE = Path(__file__).parent
+SOURCES = ("images.py", "python_root.py", "native/pause.c", "inside/device_plugin.py")
 MEDIA = "application/vnd.oci.image."
 PATHS = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -65,7 +66,7 @@ def archive() -> Path:
     Raises:
         Missing: no C compiler, or Debian's archive did not give a package.
     """
-    sources = sorted(path for path in HERE.rglob("*") if path.suffix in {".py", ".c"})
+    sources = (HERE / name for name in SOURCES)
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     file = debian.cache() / "images" / f"{state}.tar"
     root = python_root()

@@ -129,7 +129,7 @@ int nvmlSystemGetCudaDriverVersion(int *version) { return *version = 12040, SUCC
 static int usable(int index) {
     char path[40];
     snprintf(path, sizeof path, "/dev/nvidia%d", index);
-    return access(path, F_OK) == 0 || access("/dev/nvidia-lab-any", F_OK) == 0;
+    return access(path, F_OK) == 0;
 }
 
 int nvmlDeviceGetCount_v2(unsigned *count) {
