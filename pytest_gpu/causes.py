@@ -140,10 +140,13 @@ def fill(text: str, finding: Finding) -> str:
 
 
 def fix_of(finding: Finding) -> tuple[str, ...]:
-    """Return the fix for the finding's distribution, filled in."""
+    """Return the fix for the finding's distribution, filled in.
+
+    A value may bring several steps of its own: an empty line within it parts them.
+    """
     fix = cause_of(finding).fix
     lines = fix.get(finding.values.get("distribution", "default"), fix["default"])
-    return tuple(fill(line, finding) for line in lines)
+    return tuple(step for line in lines for step in fill(line, finding).split("\n\n"))
 
 
 def message(finding: Finding) -> str:

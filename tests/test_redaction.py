@@ -57,7 +57,7 @@ SECRETS = [
     ("http://me:hun%40t@er2@proxy/", "http://<redacted>@proxy/"),
     ("https://ghp_x@github.com/a", "https://<redacted>@github.com/a"),
     ("GET /v2/?token=hunter2&x=1", "GET /v2/?token=<redacted>&x=1"),
-    ("X-Amz-Signature=dead01&a=b", "X-Amz-Signature=<redacted>&a=b"),
+    ("GET /?X-Amz-Signature=dead01&a=b", "GET /?X-Amz-Signature=<redacted>&a=b"),
     ("-H 'Accept: x' Bearer abcdef123456", "-H 'Accept: x' Bearer <redacted>"),
     # by their shape
     (f"got {JWT} from", "got <redacted> from"),

@@ -147,10 +147,10 @@ class SeenNode(RecordedNode):
             self._round.complete.append(folder)
 
     def _take_elf(self, answer: Answer) -> None:
-        path = self._take_entry(answer)
+        self._take_entry(answer)
         summary = answer.get("summary")
         if isinstance(summary, dict):
-            self._round.elves.append(elf_of(path, summary))
+            self._round.elves.append(elf_of(str(answer["elf"]), summary))
 
     def _take_command(self, answer: Answer) -> None:
         argv = tuple(map(str, answer["run"]))

@@ -106,6 +106,7 @@ class View:
     def overlay(self, recorded: Recorded) -> None:
         """Lay what one folder records over this view: what it records is not absent any more."""
         listing = recorded.listing
+        self._children = None
         for entry in listing.entries:  # links first: what follows may stand below them
             if entry.kind == "symlink":
                 self._put_entry(entry)

@@ -148,14 +148,14 @@ def _runc_steps(node: GpuNode, culprit: ConfigFile, *, systemd: bool) -> str:
     base = _runc_file(config, culprit)
     if base and base not in {file.path for file in config.files}:
         text = _RUNC_TEXT.format(systemd=str(systemd).lower())
-        steps.append(f"put the runc runtime in place:\n{new_file(base, text)}")
+        steps += ["Put the runc runtime in place:", new_file(base, text)]
     if node.containerd.version[0] < 2:
-        change = with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd)
-        steps.append(
-            f"let {culprit.path} contain runc, too, since containerd"
-            f" {node.containerd.release} {_merge_rule(node)}:\n{change}"
-        )
-    return "\nand ".join(steps)
+        steps += [
+            f"Let {culprit.path} contain runc, too, since containerd"
+            f" {node.containerd.release} {_merge_rule(node)}:",
+            with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd),
+        ]
+    return "\n\n".join(steps)
 
 
 def _runc_file(config: EffectiveConfig, culprit: ConfigFile) -> str | None:

@@ -87,13 +87,18 @@ def _is_asked(path: str, daemons: frozenset[int]) -> bool:
 
 def _daemons(node: GpuNode) -> tuple[Process, ...]:
     running = known(lambda: node.processes) or ()
-    return tuple(process for process in running if process.program in DAEMONS)
+    return tuple(process for process in running if _program(process) in DAEMONS)
+
+
+def _program(process: Process) -> str:
+    """Return a program's name; some, such as k3s, write all their arguments into the first one."""
+    return PurePosixPath(process.exe or process.argv[0].split()[0]).name
 
 
 def _commands(node: GpuNode) -> Iterator[tuple[str, ...]]:
     """Yield what must run on the node: versions, what the live CRI says, and the units' logs."""
     for process in _daemons(node):
-        if process.program == "containerd" and (program := _path(process)):
+        if _program(process) == "containerd" and (program := _path(process)):
             yield program, "--version"
     unit = node.distribution.kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"

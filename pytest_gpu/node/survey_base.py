@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 
+from pytest_gpu.diagnose.toolkit import LIBC
 from pytest_gpu.node import config_search, kubelet, libraries, pci, toolkit
 from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.driver import VERSION_FILE
@@ -95,6 +96,7 @@ def first_questions() -> Questions:
         glob={ARGUMENTS: ARGUMENTS_LIMIT, **dict.fromkeys(_PATTERNS, FILE_LIMIT)},
         read=dict.fromkeys(_READ, FILE_LIMIT),
         tail={},
+        elf=LIBC,
         run={("uname", "-r"): COMMAND_TIME, ("dmesg",): LOG_TIME},
     )
 
