@@ -163,7 +163,7 @@ def test_sums_are_bounded(
 
 
 def test_header_that_claims_more_than_a_file_may_hold_is_refused(tmp_path: Path) -> None:
-    """tarfile reads an extended header whole, so its length is bounded before that."""
+    """Tarfile reads an extended header whole, so its length is bounded before that."""
     header = tarfile.TarInfo("././@PaxHeader")
     header.type, header.size = tarfile.XHDTYPE, 2**33
     path = tmp_path / "r.tar.gz"
@@ -224,7 +224,7 @@ def test_gzip_that_breaks_off_is_refused(tmp_path: Path, cut: slice) -> None:
 
 
 def test_wrong_checksum_is_refused(tmp_path: Path) -> None:
-    """gzip's checksum stands at the very end, so it is read to there."""
+    """The checksum of gzip stands at the very end, so it is read to there."""
     path = pack(tmp_path / "r.tar.gz")
     data = bytearray(path.read_bytes())
     data[-8] ^= 1

@@ -47,7 +47,7 @@ def test_every_package_is_listed_for_the_build(project: dict[str, Any]) -> None:
         for file in (ROOT / "pytest_gpu").rglob("__init__.py")
     }
     mapped = {name.replace("/", ".") for name in MAPPED.values()}
-    assert set(project["tool"]["setuptools"]["packages"]) == found | mapped
+    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(found | mapped)
 
 
 @pytest.mark.parametrize("folder", MAPPED)

@@ -91,7 +91,8 @@ def test_folder_without_manifest_is_no_recording(tmp_path: Path) -> None:
 
 
 BILLION_LAUGHS = "a: &a [x, x]\n" + "".join(
-    f"{new}: &{new} [*{old}, *{old}, *{old}]\n" for old, new in zip("abcdefgh", "bcdefghi")
+    f"{new}: &{new} [*{old}, *{old}, *{old}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 
@@ -182,7 +183,7 @@ def test_control_characters_of_names_are_not_printed(tmp_path: Path) -> None:
     assert "x1b[2J" in complaint(root)
 
 
-SECRET = "not for recordings"
+OUTSIDE = "not for recordings"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_links_in_the_folder_are_refused_by_name(tmp_path: Path, link: str) -> N
         tmp_path / "outside",
         {
             "nodes/n/nvml.json": "{}",
-            "nodes/n/files/etc/shadow": SECRET,
+            "nodes/n/files/etc/shadow": OUTSIDE,
             "nodes/n/listing.yaml": "",
             "nodes/n/commands.yaml": "",
             "nodes/n/outcomes/pod.yaml": "{}",
@@ -211,7 +212,7 @@ def test_links_in_the_folder_are_refused_by_name(tmp_path: Path, link: str) -> N
     (root / link).symlink_to(outside / link)
     message = complaint(root)
     assert message.startswith(f"{root}/{link}: is a symbolic link, and a recording holds none")
-    assert SECRET not in message
+    assert OUTSIDE not in message
 
 
 def test_folder_itself_may_be_reached_by_a_link(tmp_path: Path) -> None:

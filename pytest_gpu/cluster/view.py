@@ -95,6 +95,7 @@ class View:
     def remove(self, path: str) -> None:
         """Make a path proven absent, with all below it; its directory stays."""
         path = self._above(path)
+        self._children = None
         for known in (self.files, self.entries, self.links, self.elves):
             for gone in [key for key in known if _is_below(key, path)]:
                 del known[gone]

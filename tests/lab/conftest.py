@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.lab import debian
+from tests.lab.cluster import LabCluster, open_cluster
 
 LEFT_OUT = "lab test left out: "
 
 
-def _leave_out(reason: str) -> None:
+def _leave_out(reason: str) -> NoReturn:
     if os.environ.get("PYTEST_GPU_LAB") == "required":
         pytest.fail(f"{LEFT_OUT}{reason} (PYTEST_GPU_LAB=required)", pytrace=False)
     pytest.skip(LEFT_OUT + reason)
@@ -36,6 +38,21 @@ def containerd_program() -> Callable[[str], Path]:
         return Path(found)
 
     return program
+
+
+@pytest.fixture(scope="session")
+def lab_cluster() -> Iterator[LabCluster]:
+    """Give a real cluster with one node per containerd generation and one with systemd.
+
+    Everything on it is healthy at first; a test that breaks something repairs it. Left out where
+    this machine cannot have one.
+    """
+    try:
+        cluster = open_cluster()
+    except debian.Missing as missing:
+        _leave_out(f"the lab's cluster: {missing}")
+    yield cluster
+    cluster.close()
 
 
 def _ask(generation: str) -> Path | str:

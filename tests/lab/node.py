@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab import images, node_init
+from tests.lab import images, node_init, sshd
 from tests.lab.cgroups import Cgroup
 from tests.lab.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.control_plane import ADDRESS, BRIDGE, ControlPlane
@@ -253,4 +253,5 @@ def _daemons(spec: NodeSpec, control: ControlPlane) -> dict[str, list[str]]:
         "images": imports,
         **proxy,
         "kubelet": kubelet_command(spec, control),
+        "sshd": ["/bin/sh", "-c", f"mkdir -p /run/sshd; exec {' '.join(sshd.COMMAND)}"],
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab import debian
+from tests.lab import debian, sshd
 from tests.lab.containerd_config import NVIDIA_RUNTIME, SOCKET, ContainerdConfig
 from tests.lab.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.control_plane import INNER, ControlPlane
@@ -88,6 +88,7 @@ def write_files(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
         write(upper, name, text)
     (upper / "etc/containerd/conf.d").mkdir(exist_ok=True)
     _write_scripts(spec, upper)
+    sshd.write_server(upper, sshd.client_folder(control.workplace))
     if spec.gpus:
         spec.gpus.write_files(upper, platform.release())
 

@@ -66,7 +66,13 @@ def _generate_messages(root: Path, proto: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     # An option newer than this protoc; it changes how messages are printed, not what they are.
-    text = proto.read_text().replace(" [debug_redact = true]", "")
+    # The value of a variable was text in the CRI until 0.34, and in crictl's files: alike on the
+    # wire.
+    text = (
+        proto.read_text()
+        .replace(" [debug_redact = true]", "")
+        .replace("bytes value", "string value")
+    )
     (work / "cri_api.proto").write_text(text)
     library = next((root / "usr/lib").glob("*-linux-gnu*"))
     loader = next((root / "usr/lib64").glob("ld-linux-*"))

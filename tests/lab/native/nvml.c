@@ -46,8 +46,22 @@ static void own_folder(char *folder, size_t size) {
     }
 }
 
+/* Reads a number without sscanf and strtol: in newer C libraries these names need a newer one. */
+static int number(const char *text) {
+    int value = 0;
+    while (*text >= '0' && *text <= '9')
+        value = value * 10 + *text++ - '0';
+    return value;
+}
+
+static const char *value_of(const char *line, const char *key) {
+    size_t length = strlen(key);
+    return !strncmp(line, key, length) && line[length] == '=' ? line + length + 1 : NULL;
+}
+
 static void read_settings(const char *folder) {
     char path[512], line[400];
+    const char *value;
     lab.gpus = 2;
     lab.init = 0;
     lab.lost = -1;
@@ -59,11 +73,16 @@ static void read_settings(const char *folder) {
         return;
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
-        sscanf(line, "gpus=%d", &lab.gpus);
-        sscanf(line, "init=%d", &lab.init);
-        sscanf(line, "lost=%d", &lab.lost);
-        sscanf(line, "driver=%79s", lab.driver);
-        sscanf(line, "hang=%255s", lab.hang);
+        if ((value = value_of(line, "gpus")))
+            lab.gpus = number(value);
+        if ((value = value_of(line, "init")))
+            lab.init = number(value);
+        if ((value = value_of(line, "lost")))
+            lab.lost = number(value);
+        if ((value = value_of(line, "driver")))
+            snprintf(lab.driver, sizeof lab.driver, "%s", value);
+        if ((value = value_of(line, "hang")))
+            snprintf(lab.hang, sizeof lab.hang, "%s", value);
     }
     fclose(file);
 }

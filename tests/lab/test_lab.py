@@ -1,0 +1,263 @@
+"""The lab itself: every piece is what it claims to be, and nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_gpu.node.crictl import shipped_files
+from tests.lab import workplace
+from tests.lab.cluster import PODS, LabCluster
+from tests.lab.daemons import wait_for
+from tests.lab.gpu_stack import LABEL
+from tests.lab.node import Node
+from tests.lab.workplace import group_of, open_workplace, sweep
+
+NAMES = ("n16", "n17", "n21", "nsd")
+GENERATIONS = {"n16": "1.6.", "n17": "1.7.", "n21": "2.", "nsd": "1.7."}
+LISTING = "import glob; print(*sorted(glob.glob('/dev/nvidia*')))"
+CUDA = "import ctypes; print(ctypes.CDLL('libcuda.so.1').cuInit(0))"
+GPU = {"limits": {"nvidia.com/gpu": 1}}
+
+
+@pytest.fixture(params=NAMES)
+def node(request: pytest.FixtureRequest, lab_cluster: LabCluster) -> Node:
+    """Return each node of the lab in turn."""
+    return lab_cluster.nodes[request.param]
+
+
+def on(node: Node, script: str, **container: Any) -> dict[str, Any]:
+    """Return the spec of a pod that runs a Python script on a node, under the nvidia handler."""
+    one = {"command": ["python3", "-c", script], **container}
+    return {"nodeName": node.name, "runtimeClassName": "nvidia", "containers": [one]}
+
+
+def sandbox(node: Node, handler: str) -> tuple[str, str]:
+    """Run the suite's own sandbox by crictl; return the container's ID and what it printed."""
+    files = shipped_files()
+    pod = json.loads(files.pod_text)
+    pod["metadata"].update(name=f"lab-{time.monotonic_ns()}", uid=f"lab-{time.monotonic_ns()}")
+    parent = "kubepods-besteffort.slice" if node.spec.systemd else "/kubepods/besteffort"
+    pod["linux"]["cgroup_parent"] = parent
+    node.write("/tmp/lab-pod.json", json.dumps(pod))  # noqa: S108 - of a node
+    node.write("/tmp/lab-container.json", files.container_text)  # noqa: S108
+    paths = ("/tmp/lab-container.json", "/tmp/lab-pod.json")  # noqa: S108
+    name = node.must("crictl", "run", f"--runtime={handler}", *paths).strip()
+    state = wait_for(lambda: _exited(node, name), f"container {name} to exit", node.outer)
+    output = node.must("crictl", "logs", name)
+    node.must("crictl", "rmp", "--force", state["podSandboxId"])
+    return name, output
+
+
+def _exited(node: Node, name: str) -> Any:
+    listed = json.loads(node.must("crictl", "ps", "--all", "--id", name, "--output", "json"))
+    [container] = listed["containers"]
+    return container if container["state"] == "CONTAINER_EXITED" else None
+
+
+def retried(attempt: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """Try again what the kubelet ended: it kills sandboxes that it does not own."""
+    for _ in range(4):
+        try:
+            return attempt()
+        except AssertionError:
+            continue
+    return attempt()
+
+
+def test_node_is_ready_with_its_generation_of_containerd(node: Node) -> None:
+    """The cluster sees a kubelet over the real containerd that the node's name promises."""
+    assert node.is_ready()
+    version = node.object()["status"]["nodeInfo"]["containerRuntimeVersion"]
+    assert version.startswith(f"containerd://{GENERATIONS[node.name]}")
+
+
+def test_node_gives_away_its_gpus(node: Node) -> None:
+    """The device plugin registered and was believed."""
+    assert node.allocatable() == 2
+
+
+def test_node_looks_like_a_gpu_host(node: Node) -> None:
+    """PCI functions, driver and device nodes agree with each other."""
+    vendors = node.must("sh", "-c", "cat /sys/bus/pci/devices/*/vendor | grep -c 0x10de")
+    assert vendors.strip() == "2"
+    assert "550.144.03" in node.read("/proc/driver/nvidia/version")
+    assert node.must("stat", "--format=%t:%T", "/dev/nvidia1").strip() == "c3:1"
+
+
+def test_pod_of_the_runtime_class_gets_one_gpu(node: Node, lab_cluster: LabCluster) -> None:
+    """Device plugin, kubelet, containerd and the nvidia runtime play together."""
+    spec = on(node, f"{LISTING}; {CUDA}", resources=GPU)
+    phase, log = lab_cluster.run_pod(f"gpu-{node.name}", spec)
+    assert phase == "Succeeded"
+    cards = [path for path in log.split() if path.removeprefix("/dev/nvidia").isdigit()]
+    assert len(cards) == 1
+    assert log.splitlines()[-1] == "0", "cuInit"
+
+
+def test_pod_without_a_gpu_gets_none(node: Node, lab_cluster: LabCluster) -> None:
+    """The nvidia handler alone injects nothing."""
+    phase, log = lab_cluster.run_pod(f"none-{node.name}", on(node, LISTING))
+    assert (phase, log.strip()) == ("Succeeded", "")
+
+
+def test_crictl_runs_the_sandbox_of_the_suite(node: Node) -> None:
+    """A host-network sandbox starts with either handler; only nvidia's holds GPUs."""
+    assert retried(lambda: sandbox(node, ""))[1] == ""
+    assert "/dev/nvidia0" in retried(lambda: sandbox(node, "nvidia"))[1]
+
+
+def test_crictl_tells_an_unknown_handler_as_the_runtime_does(node: Node) -> None:
+    """The error is containerd's own."""
+    node.write("/tmp/lab-pod.json", shipped_files().pod_text)  # noqa: S108 - of a node
+    done = node.run(["crictl", "runp", "--runtime=nope", "/tmp/lab-pod.json"])  # noqa: S108
+    assert done.returncode == 1
+    assert 'no runtime for "nope" is configured' in done.stderr
+
+
+def test_live_handlers_follow_the_configuration_after_a_restart(lab_cluster: LabCluster) -> None:
+    """Files edited in a node are the ones its containerd reads; the daemon returns by itself."""
+    node = lab_cluster.nodes["n16"]
+    config = node.spec.config
+    other = config.handler("other", "/usr/bin/other-runtime")
+    node.write("/etc/containerd/config.toml", config.text() + other)
+    assert "/usr/bin/other-runtime" not in node.must("crictl", "info")
+    node.restart("containerd")
+    wait_for(lambda: node.run(["crictl", "version"]).returncode == 0, "the CRI", node.outer)
+    assert "/usr/bin/other-runtime" in node.must("crictl", "info")
+    node.reset_containerd_config()
+    node.restart("containerd")
+
+
+def test_device_plugin_reports_what_it_is_told(lab_cluster: LabCluster) -> None:
+    """Health and replicas reach the scheduler."""
+    node = lab_cluster.nodes["n17"]
+    node.set_plugin(unhealthy=["0"])
+    lab_cluster.await_allocatable("n17", 1)
+    node.set_plugin(replicas=4)
+    lab_cluster.await_allocatable("n17", 8)
+    node.set_plugin()
+    lab_cluster.await_allocatable("n17", 2)
+
+
+@pytest.mark.parametrize(("code", "words"), [(9, "Driver Not Loaded"), (18, "version mismatch")])
+def test_failing_nvml_fails_the_pod_as_the_toolkit_does(
+    code: int, words: str, lab_cluster: LabCluster
+) -> None:
+    """The container does not start, and the kubelet repeats NVML's words."""
+    node, name = lab_cluster.nodes["n21"], f"nvml-{code}"
+    node.set_nvml(init=code)
+    pod = {"restartPolicy": "Never", **on(node, CUDA, resources=GPU)}
+    pod["containers"][0].update(name="main", image="docker.io/library/python:3-slim")
+    lab_cluster.api.create(PODS, {"metadata": {"name": name}, "spec": pod})
+    try:
+        text = wait_for(lambda: _start_error(lab_cluster, name), "StartError", node.outer)
+    finally:
+        node.set_nvml()
+        lab_cluster.api.delete(f"{PODS}/{name}", seconds=0)
+    assert "failed to initialize NVML" in text
+    assert words in text
+
+
+def _start_error(lab_cluster: LabCluster, name: str) -> str | None:
+    status = lab_cluster.api.get(f"{PODS}/{name}")["status"]
+    for container in status.get("containerStatuses", ()):
+        if ended := container["state"].get("terminated"):
+            return str(ended["message"])
+    return None
+
+
+def test_frozen_nvml_survives_kill(lab_cluster: LabCluster) -> None:
+    """A process that asks NVML hangs for good, and not even SIGKILL ends it before the thaw."""
+    node = lab_cluster.nodes["n16"]
+    ask = "import ctypes; ctypes.CDLL('libnvidia-ml.so.1').nvmlInit_v2()"
+    node.freeze_nvml()
+    node.must("sh", "-c", f'/usr/bin/python3 -c "{ask}" >/dev/null 2>&1 & echo $! > /tmp/asker')
+    frozen = "/sys/fs/cgroup/freezer/lab-frozen/cgroup.procs"
+    pid = wait_for(lambda: node.read(frozen).strip(), "the process to freeze", node.outer)
+    node.must("kill", "-KILL", pid)
+    time.sleep(0.3)
+    assert node.run(["test", "-d", f"/proc/{pid}"]).returncode == 0
+    node.thaw_nvml()
+    wait_for(lambda: node.run(["test", "-d", f"/proc/{pid}"]).returncode, "its end", node.outer)
+
+
+def test_systemd_is_real(lab_cluster: LabCluster) -> None:
+    """Units can be asked and their logs read; pods live in slices."""
+    node = lab_cluster.nodes["nsd"]
+    assert node.must("systemctl", "is-active", "containerd", "kubelet").split() == ["active"] * 2
+    assert "containerd successfully booted" in node.log("containerd", 2000)
+    assert node.run(["test", "-d", "/sys/fs/cgroup/memory/kubepods.slice"]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["n16", "nsd"])
+def test_ssh_leads_into_the_node(name: str, lab_cluster: LabCluster) -> None:
+    """The system's OpenSSH client reaches a real sshd, and sudo asks nothing."""
+    argv = [
+        str(lab_cluster.ssh.path / "ssh"),
+        "-oBatchMode=yes",
+        name,
+        "sudo -n sh -c 'hostname; id -u'",
+    ]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == [name, "0"], done.stderr
+
+
+def test_stopped_kubelet_stays_stopped(lab_cluster: LabCluster) -> None:
+    """The supervisor leaves a daemon alone that a test stopped, and starts it when asked."""
+    node = lab_cluster.nodes["n17"]
+    node.stop("kubelet")
+    time.sleep(1)
+    assert node.pids("kubelet") == []
+    node.start("kubelet")
+    lab_cluster.await_allocatable("n17", 2)
+
+
+def test_cluster_marks_gpu_nodes(node: Node) -> None:
+    """The label of GPU feature discovery is there."""
+    assert node.object()["metadata"]["labels"][LABEL] == "true"
+
+
+KILLED = """
+import subprocess, sys
+from pathlib import Path
+from tests.lab.daemons import new_network
+from tests.lab.workplace import open_workplace
+place = open_workplace(Path(sys.argv[1]))
+(place.folder / "log").mkdir()
+new_network(place.cgroup, place.folder / "log")
+print(place.folder.name, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_killed_lab_is_swept(tmp_path: Path) -> None:
+    """Processes, cgroups and files of a lab whose run got SIGKILL are gone after the next start."""
+    base = tmp_path / "labs"
+    argv = [sys.executable, "-c", KILLED, str(base)]
+    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2], **options) as run:
+        assert run.stdout
+        folder = base / run.stdout.readline().strip()
+        group = group_of(folder)
+        assert sweep(base) == (), "a lab that runs is left alone"
+        run.kill()
+    assert group.pids(), "the daemons outlive the run"
+    place = open_workplace(base)
+    assert not folder.exists()
+    assert not any(path.exists() for path in group.folders)
+    place.close()
+    assert [path.name for path in base.iterdir()] == ["sweep.lock"]
+
+
+def test_base_of_labs_is_private() -> None:
+    """Nobody else can put files where root's daemons read them."""
+    if workplace.BASE.exists():
+        assert workplace.BASE.stat().st_mode & 0o077 == 0
