@@ -1,11 +1,13 @@
 # Everything a newcomer needs: Python 3.11 or newer, and make. `make` alone lists the targets.
 # PYTHON=python3.12  another interpreter      VENV=/tmp/v  another environment
 # ARGS="-k word"     more arguments to pytest LAB=required left-out lab tests fail
+# JOBS=0             tests one after the other
 
 PYTHON ?= python3
 VENV ?= .venv
 LAB ?= auto
 ARGS ?=
+JOBS ?= auto
 DEMO := sample:k8s-snap-two-containerds
 DEMO_CAUSE := runtime/toolkit-configured-other-containerd
 
@@ -27,7 +29,7 @@ demo: $(VENV)/ready ## judge a recorded cluster that is broken: the cause and th
 	fi
 
 test: $(VENV)/ready-test ## run all tests; what needs root and Debian is left out loudly elsewhere
-	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q $(ARGS)
+	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
 	@$(BIN)/ruff check
