@@ -96,7 +96,7 @@ def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
 def test_cdi_specs_name_what_exists(gpu_node: GpuNode) -> None:
     """Every CDI spec of NVIDIA devices names device nodes and libraries that are there now."""
     if finding := toolkit.cdi_spec_stale(gpu_node):
-        fail(finding)
+        fail(finding) if toolkit.uses_cdi(gpu_node) else latent(finding)
 
 
 def test_docker_beside_it_knows_the_nvidia_runtime(gpu_node: GpuNode) -> None:

@@ -9,7 +9,14 @@ from pytest_gpu.selection import shorten
 from pytest_gpu.session import GpuSession
 from pytest_gpu.settings import Settings
 
-_FIELDS = ("workloads", "allow_unproven", "sandbox_pod_config", "sandbox_container_config")
+_FIELDS = (
+    "node_shell",
+    "workloads",
+    "allow_unproven",
+    "sandbox_pod_config",
+    "sandbox_container_config",
+)
+_LIVE_FIELDS = ("kubeconfig", "namespace", "image", "parallel", "read_only", "crictl")
 
 
 def header(session: GpuSession) -> list[str]:
@@ -22,6 +29,7 @@ def header(session: GpuSession) -> list[str]:
         f"gpu: layers: {_layers(settings)}",
         f"gpu: timeout: {settings.timeout:g} s {settings.source('timeout')}",
         *_given(settings),
+        *(f"gpu: {note}" for note in session.notes),
     ]
 
 
@@ -44,9 +52,9 @@ def _layers(settings: Settings) -> str:
 
 def _given(settings: Settings) -> Iterator[str]:
     """Yield a line for each further setting that is not the default."""
-    for field in _FIELDS:
+    for field in (*_FIELDS, *_LIVE_FIELDS):
         if settings.sources[field] != "default":
-            value = getattr(settings, field)
+            value = getattr(settings if field in _FIELDS else settings.live, field)
             yield f"gpu: {field.replace('_', '-')}: {value} {settings.source(field)}"
     if settings.record is not None:
         yield f"gpu: record: {settings.record} {settings.source('record')}"

@@ -103,14 +103,15 @@ class Ladder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip a test whose node already failed on a lower layer."""
+        """Skip a test whose node failed on a lower layer; start what a layer's tests look at."""
         rung = rung_of(item)
-        if rung is None or self.session.settings.all_layers:
+        if rung is None:
             return
         failed = self.session.ledger.first_failure(rung.node)
-        if failed is not None and failed < rung.layer:
+        if failed is not None and failed < rung.layer and not self.session.settings.all_layers:
             item.stash[outcome.BLOCKED_KEY] = str(failed)
             pytest.skip(f"blocked: {failed} failed on {rung.node}")
+        self.session.ensure_outcomes(rung.layer, rung.node)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

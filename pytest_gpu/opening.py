@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.cluster.choose import choose, open_target
+from pytest_gpu.cluster.choose import Target, choose, open_target
+from pytest_gpu.cluster.kubeconfig import kube_contexts
+from pytest_gpu.cluster.reach import LIVE_KINDS, reach_of
 from pytest_gpu.cluster.recorded import RecordedCluster
+from pytest_gpu.cluster.recorder import refuse_used
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
 from pytest_gpu.kube.objects import name_of
 from pytest_gpu.ledger import new_ledger
-from pytest_gpu.selection import Selection, no_gpu_node, select_nodes, shorten
+from pytest_gpu.selection import ALL, Selection, no_gpu_node, select_nodes, shorten
 from pytest_gpu.session import GpuSession
 from pytest_gpu.settings import Settings
 
@@ -26,12 +29,46 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         pytest.UsageError: the cluster cannot be opened, has no node to test, or cannot be
             recorded.
     """
+    kubeconfig = settings.live.kubeconfig
     with blaming(f"--gpu-cluster: {settings.cluster}"):
-        cluster = open_target(choose(settings.cluster))
+        target = choose(settings.cluster, lambda: kube_contexts(kubeconfig))
+    if target.kind in LIVE_KINDS:
+        return _open_live(config, settings, target)
+    with blaming(f"--gpu-cluster: {settings.cluster}"):
+        cluster = open_target(target, visit=not config.getoption("collectonly"))
     config.add_cleanup(cluster.close)
     selection = _selected(config, settings, cluster)
     if settings.record is not None:
         _record(cluster, settings.record)
+    return _session(config, settings, cluster, selection)
+
+
+def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:
+    from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - nobody pays who didn't order
+    from pytest_gpu.cluster.live_door import options_of  # noqa: PLC0415 - likewise
+    from pytest_gpu.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - likewise
+
+    if settings.record is not None:
+        with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
+            refuse_used(settings.record)
+    with blaming(f"--gpu-cluster: {settings.cluster}"):
+        reach = reach_of(config, target, settings.live.kubeconfig)
+        live = LiveCluster(reach, settings.cluster, options_of(settings), writer(config))
+    config.add_cleanup(last_resort(live))
+    if settings.nodes == ALL and not config.getoption("collectonly"):
+        # Only a look at its bus tells whether a node without any sign has a GPU.
+        with blaming(f"--gpu-cluster: {settings.cluster}"):
+            live.visit([name_of(node) for node in live.opened().objects("nodes")])
+    cluster = live.opened()
+    session = _session(config, settings, cluster, _selected(config, settings, cluster))
+    session.door, session.notes = live.door, tuple(live.notes())
+    config.pluginmanager.register(LiveRun(live, session), "gpu-live")
+    return session
+
+
+def _session(
+    config: pytest.Config, settings: Settings, cluster: RecordedCluster, selection: Selection
+) -> GpuSession:
     ledger, remove = new_ledger()
     config.add_cleanup(remove)
     return GpuSession(
@@ -66,6 +103,9 @@ def blaming(source: str, value: str = "") -> Iterator[None]:
 
 
 def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidence) -> Selection:
+    if settings.cluster == "local" and settings.nodes is None:
+        # The user named this machine: it stays under test when its GPU is gone.
+        return Selection(names=tuple(name_of(node) for node in cluster.objects("nodes")))
     with blaming(_nodes_source(settings)):
         selection = select_nodes(cluster, settings.nodes)
     if not selection.names:

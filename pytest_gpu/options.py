@@ -12,12 +12,21 @@ CLUSTER_HELP = (
     "context of the kubeconfig, else a path"
 )
 
-SWITCHES = ("all_layers", "allow_unproven")
+SWITCHES = ("all_layers", "allow_unproven", "read_only")
+
+NODE_SHELLS = ("pod", "ssh", "local", "none")
+"""Ways into a node."""
 
 INI = {
     "nodes": "default for --gpu-nodes",
     "layers": "default for --gpu-layers",
     "all_layers": "default for --gpu-all-layers",
+    "node_shell": "default for --gpu-node-shell",
+    "kubeconfig": "default for --gpu-kubeconfig",
+    "namespace": "default for --gpu-namespace",
+    "image": "default for --gpu-image",
+    "parallel": "default for --gpu-parallel",
+    "read_only": "default for --gpu-read-only",
     "workloads": "default for --gpu-workloads",
     "timeout": "default for --gpu-timeout",
     "allow_unproven": "default for --gpu-allow-unproven",
@@ -33,6 +42,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--gpu-cluster", metavar="CLUSTER", help=CLUSTER_HELP)
     _add_selection(group)
     _add_outputs(group)
+    _add_live(group)
+    group.addoption(
+        "--gpu-node-shell",
+        metavar="WAY",
+        help="How nodes are looked at: pod, ssh (your own OpenSSH configuration and sudo -n), "
+        "local or none (default: pod; local with --gpu-cluster=local)",
+    )
     group.addoption(
         "--gpu-timeout", metavar="SECONDS", help="Longest time of every single wait (default: 300)"
     )
@@ -64,6 +80,40 @@ def _add_selection(group: pytest.OptionGroup) -> None:
         "--gpu-workloads",
         metavar="SELECTOR",
         help="Label selector of the users' pods that count (default: every GPU pod)",
+    )
+
+
+def _add_live(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--gpu-kubeconfig",
+        metavar="FILE",
+        help="Read this kubeconfig instead of $KUBECONFIG and ~/.kube/config",
+    )
+    group.addoption(
+        "--gpu-namespace",
+        metavar="NAME",
+        help="Namespace of all that the suite creates in a live cluster (default: pytest-gpu)",
+    )
+    group.addoption(
+        "--gpu-image",
+        metavar="IMAGE",
+        help="The one image that the suite's pods use: glibc and Python (default: python:3-slim)",
+    )
+    group.addoption(
+        "--gpu-parallel",
+        metavar="COUNT",
+        help="Nodes of a live cluster that are looked at at the same time (default: 100)",
+    )
+    group.addoption(
+        "--gpu-read-only",
+        action="store_true",
+        default=None,
+        help="Create nothing in a live cluster; what only a pod could show stays unproven",
+    )
+    group.addoption(
+        "--gpu-crictl",
+        metavar="FILE",
+        help="Bring this crictl to nodes that have none; it is removed again",
     )
 
 

@@ -9,7 +9,13 @@ import pytest
 from pytest_gpu import hookspecs, options
 from pytest_gpu.session import SESSION_KEY
 
-pytest_plugins = ["pytest_gpu.fixtures.cluster", "pytest_gpu.fixtures.sandbox"]
+pytest_plugins = [
+    "pytest_gpu.fixtures.cluster",
+    "pytest_gpu.fixtures.crictl_sandbox",
+    "pytest_gpu.fixtures.gpu_pod",
+    "pytest_gpu.fixtures.node_shell",
+    "pytest_gpu.fixtures.sandbox",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_gpu.cluster.user_files import json_file, report_file
 from pytest_gpu.layers import Layer
-from pytest_gpu.options import INI
+from pytest_gpu.live_settings import LiveSettings, read_live
+from pytest_gpu.options import INI, NODE_SHELLS
 from pytest_gpu.selector import Selector, parse_selector
 
 DEFAULT_TIMEOUT = 300.0
@@ -25,6 +26,8 @@ class Settings:
 
     ``nodes`` is the text of --gpu-nodes, which only a cluster can make sense of; ``up_to`` the
     highest layer to climb; ``workloads`` which of the users' pods count (``None``: all);
+    ``node_shell`` the way into nodes (``None``: the one that suits the cluster); ``live``
+    what is said about live clusters;
     ``timeout`` seconds per wait. ``sources`` says for every field where its value came from: the
     option's or configuration value's name, or ``default``.
     """
@@ -34,6 +37,8 @@ class Settings:
     up_to: Layer
     all_layers: bool
     workloads: Selector | None
+    node_shell: str | None
+    live: LiveSettings
     timeout: float
     allow_unproven: bool
     record: Path | None
@@ -57,12 +62,15 @@ def read_settings(config: pytest.Config) -> Settings:
     """
     reader = _Reader(config)
     record, reports = _outputs(reader)
+    cluster = reader.value("cluster", str, "")
     return Settings(
-        cluster=reader.value("cluster", str, ""),
+        cluster=cluster,
         nodes=reader.value("nodes", str, None),
-        up_to=reader.value("layers", Layer.parse, max(Layer)),
+        up_to=_up_to(reader, cluster),
         all_layers=reader.value("all_layers", bool, False),
         workloads=reader.value("workloads", parse_selector, None),
+        node_shell=reader.value("node_shell", _way, None),
+        live=read_live(reader),
         timeout=reader.value("timeout", _seconds, DEFAULT_TIMEOUT),
         allow_unproven=reader.value("allow_unproven", bool, False),
         record=record,
@@ -71,6 +79,20 @@ def read_settings(config: pytest.Config) -> Settings:
         sandbox_container_config=reader.ini_file("sandbox_container_config"),
         sources=reader.sources,
     )
+
+
+def _up_to(reader: _Reader, cluster: str) -> Layer:
+    """Return the highest layer to climb; above the sandbox is nothing without Kubernetes."""
+    highest = Layer.SANDBOX if cluster == "local" else max(Layer)
+
+    def parse(name: str) -> Layer:
+        layer = Layer.parse(name)
+        if layer > highest:
+            raise ValueError(f"--gpu-cluster=local asks no Kubernetes; up to {highest} it can")
+        return layer
+
+    found: Layer = reader.value("layers", parse, highest)
+    return found
 
 
 def _outputs(reader: _Reader) -> tuple[Path | None, tuple[Path, ...]]:
@@ -130,6 +152,12 @@ class _Reader:
     def _ini_source(self, name: str) -> str:
         file = self.config.inipath.name if self.config.inipath else "-o"
         return f"gpu_{name} in {file}"
+
+
+def _way(text: str) -> str:
+    if text not in NODE_SHELLS:
+        raise ValueError(f"is no way into a node; ways are {', '.join(NODE_SHELLS)}")
+    return text
 
 
 def _seconds(text: str) -> float:

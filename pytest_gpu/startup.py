@@ -66,4 +66,6 @@ def join_session(settings: Settings, received: Mapping[str, Any]) -> GpuSession:
         names=tuple(received["gpu_nodes"]),
         others=tuple(received["gpu_others"]),
         ledger=Ledger(Path(received["gpu_ledger"])),
+        remote=received["gpu_live"],
+        shards=int(received["workercount"]),
     )

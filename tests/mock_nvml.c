@@ -1,5 +1,5 @@
 /* A libnvidia-ml.so.1 for tests: two GPUs, the second without ECC, MIG and remapping.
- * INIT is what nvmlInit returns; HANG is a question that never returns, or WAIT() instead. */
+ * VERSION is its driver, SECOND the bus of the second GPU. INIT is what nvmlInit returns; HANG is a question that never returns, or WAIT() instead. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +14,13 @@
 
 #ifndef WAIT
 #define WAIT() pause()
+#endif
+
+#ifndef VERSION
+#define VERSION "535.161.08"
+#endif
+#ifndef SECOND
+#define SECOND 0x18
 #endif
 
 #define OK 0
@@ -47,7 +54,7 @@ const char *nvmlErrorString(int code) {
 }
 
 int nvmlSystemGetDriverVersion(char *text, unsigned size) {
-    snprintf(text, size, "535.161.08");
+    snprintf(text, size, "%s", VERSION);
     return OK;
 }
 int nvmlSystemGetCudaDriverVersion(int *version) { *version = 12020; return OK; }
@@ -66,7 +73,7 @@ int nvmlDeviceGetName(Device device, char *text, unsigned size) {
 }
 int nvmlDeviceGetPciInfo_v3(Device device, Pci *pci) {
     memset(pci, 0, sizeof *pci);
-    snprintf(pci->bus_id, sizeof pci->bus_id, "00000000:%02X:00.0", 0x17 + (int)index_of(device));
+    snprintf(pci->bus_id, sizeof pci->bus_id, "00000000:%02X:00.0", index_of(device) ? SECOND : 0x17);
     return OK;
 }
 int nvmlDeviceGetMinorNumber(Device device, unsigned *minor) {

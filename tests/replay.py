@@ -48,6 +48,7 @@ class Replay:
         matches = [path for each in asked["glob"] for path in self._matches(each["pattern"])]
         read = dict.fromkeys([*(each["path"] for each in asked["read"]), *matches])
         yield from (self._read(path) for path in read)
+        yield from (self._read(each["path"]) for each in asked["tail"])
         yield from (self._elf(path) for path in asked["elf"])
         yield from (self._run(each["argv"]) for each in asked["run"])
         if "nvml" in asked and (found := self.node.whole("nvml.json")) is not None:

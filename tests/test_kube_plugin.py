@@ -124,15 +124,14 @@ def test_unread_config_maps_are_no_answer() -> None:
     ("change", "wanted"),
     [
         (("timeSlicing:", "timeSlicing:\n    renameByDefault: true"), {"nvidia.com/gpu.shared": 8}),
-        (("replicas: 4", "replicas: 4\n      rename: nvidia.com/slice"), {"nvidia.com/slice": 8}),
-        (("replicas: 4", "replicas: 4\n      devices: [0]"), {GPU: 5}),
-        (("replicas: 4", "replicas: 4\n      devices: 1"), {GPU: 5}),
+        (("replicas: 4", "replicas: 4\n      rename: nvidia.com/slice"), {GPU: 8}),
+        (("replicas: 4", "replicas: 4\n      devices: [0]"), {GPU: 8}),
         (("timeSlicing", "mps"), {GPU: 8}),
         (("nvidia.com/gpu", "nvidia.com/mig-1g.5gb"), {GPU: 2}),
     ],
 )
 def test_each_way_of_sharing_counts(change: tuple[str, str], wanted: dict[str, int]) -> None:
-    """Renamed, for some devices only, by MPS, of another resource."""
+    """Renamed by default, by MPS, of another resource; names of one's own are ignored."""
     assert told(shared(TIME_SLICING.replace(*change))).apply({GPU: 2}) == wanted
 
 

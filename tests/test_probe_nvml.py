@@ -102,9 +102,7 @@ def test_init_that_fails(tmp_path: Path, code: int, message: str) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize(("question", "devices"), [("init", None), ("memory", 1)])
-def test_nvml_that_hangs_is_left_behind(
-    tmp_path: Path, question: str, devices: int | None
-) -> None:
+def test_nvml_that_hangs_is_left_behind(tmp_path: Path, question: str, devices: int | None) -> None:
     """What was known before is kept, and the facts know that it hangs."""
     root = library(tmp_path / "host", f'HANG="{question}"')
     began = time.monotonic()
@@ -141,6 +139,19 @@ def test_library_that_kills_its_process_proves_nothing(tmp_path: Path) -> None:
     answer = probe.one(nvml={"timeout": 10, "libraries": [SONAME]})
     assert answer["nvml"] is None
     assert "signal 11" in answer["error"]
+
+
+@needs_compiler
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: chroot(2)")
+@pytest.mark.parametrize("driver", ["", "/run/nvidia/driver"])
+def test_library_is_loaded_inside_the_root_it_is_made_for(tmp_path: Path, driver: str) -> None:
+    """The node's, or that of a driver that runs in a container."""
+    library(tmp_path / "host" / driver[1:])
+    options = ["--root", str(tmp_path / "host"), "--enter", "root"]
+    probe = Probe(folder=tmp_path, options=options)
+    answer = probe.one(nvml={"timeout": 10, "libraries": [f"{driver}{SONAME}"]})
+    assert answer["nvml"]["library"] == f"{driver}{FILE}"
+    assert len(answer["nvml"]["devices"]) == 2
 
 
 @needs_compiler

@@ -77,7 +77,6 @@ CLUSTERS = {
     "": "is neither a context *",
     "current": "live clusters cannot be opened by this version, *; sample:NAME or path:PATH *",
     "in-cluster": "live clusters cannot be opened by this version, *",
-    "local": "live clusters cannot be opened by this version, *",
     "kind": "live clusters cannot be opened by this version, *",
     "context:any": "live clusters cannot be opened by this version, *",
     "arn:aws:eks:eu:1:cluster/x": "live clusters cannot be opened by this version, *",

@@ -158,6 +158,16 @@ def test_what_a_visit_brings_is_judged_the_same(
     assert code == (1 if expected.layer else 0), output
 
 
+def test_logs_of_nvidias_pods_are_asked_for() -> None:
+    """Where the kubelet keeps them: the end of the last one, and of the one before a restart."""
+    with open_recording(sample_path("healthy-rke2"), "rke2") as cluster:
+        _, stream = visit(cluster, "rke2-agent-1")
+    paths = [each["path"] for asked in stream.rounds for each in asked["tail"]]
+    assert any("device-plugin" in path for path in paths)
+    assert all(path.startswith("/var/log/pods/") and path.endswith(".log") for path in paths)
+    assert len(paths) == len(set(paths))
+
+
 def revisited(sample: str, folder: Path) -> Path:
     """Record a sample again, each node by way of a visit; return the folder."""
     with open_recording(sample_path(sample), sample) as cluster:

@@ -5,11 +5,11 @@ A new kind of cluster is a kind of :class:`Target` and a branch of :func:`open_t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_gpu.cluster.kubeconfig import kube_contexts
 from pytest_gpu.cluster.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.samples import sample_path
 from pytest_gpu.errors import GpuError
@@ -63,8 +63,8 @@ def _listed(contexts: Collection[str]) -> str:
     return f"contexts: {', '.join(sorted(contexts))}" if contexts else "it has none"
 
 
-def open_target(target: Target) -> RecordedCluster:
-    """Return the evidence of a target.
+def open_target(target: Target, *, visit: bool = True) -> RecordedCluster:
+    """Return the evidence of a target; ``visit``: whether its nodes are looked at now.
 
     Raises:
         GpuError: this version cannot open such a cluster.
@@ -76,28 +76,8 @@ def open_target(target: Target) -> RecordedCluster:
         if not target.value:
             raise GpuError("names no path; path:PATH would be right")
         return open_recording(Path(target.value).expanduser(), f"path:{target.value}")
-    raise GpuError(
-        "live clusters cannot be opened by this version, which judges recorded ones; "
-        "sample:NAME or path:PATH would be right"
-    )
+    if target.kind == "local":
+        from pytest_gpu.cluster.local import open_local  # noqa: PLC0415 - few runs need it
 
-
-def kube_contexts() -> tuple[str, ...]:
-    """Return the names of all contexts, from $KUBECONFIG or ~/.kube/config, as kubectl does.
-
-    Raises:
-        GpuError: such a file is there and cannot be read.
-    """
-    listed = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-    files = [Path(each) for each in listed.split(os.pathsep) if each]
-    return tuple(name for file in files if file.is_file() for name in _contexts_in(file))
-
-
-def _contexts_in(file: Path) -> list[str]:
-    import yaml  # noqa: PLC0415 - only a word without a prefix needs the kubeconfig
-
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        return [str(context["name"]) for context in content.get("contexts") or ()]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise GpuError(f"the kubeconfig {file} cannot be read: {error!r}") from error
+        return open_local(visit=visit)
+    raise GpuError("is a live cluster, not a recorded one")

@@ -19,6 +19,17 @@ from {PACKAGE}.main import main
 main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer)
 """
 
+BOOTSTRAP = f"""\
+import sys, tempfile
+size = int(sys.stdin.buffer.readline())
+app = tempfile.TemporaryFile()
+app.write(sys.stdin.buffer.read(size))
+app.flush()
+sys.path.insert(0, "/proc/self/fd/%d" % app.fileno())
+from {PACKAGE}.main import main
+main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer)"""
+"""Takes the probe from standard input into a file without a name, and runs it."""
+
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The oldest date a zip file knows: the same sources give the same bytes."""
 
@@ -35,6 +46,12 @@ def probe_app() -> bytes:
         for name, text in sorted(_sources().items()):
             archive.writestr(zipfile.ZipInfo(name, _DATE), text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+def sent_app() -> bytes:
+    """Return what :data:`BOOTSTRAP` reads: the size of the probe in a line, then the probe."""
+    app = probe_app()
+    return b"%d\n%s" % (len(app), app)
 
 
 def _sources() -> dict[str, bytes]:

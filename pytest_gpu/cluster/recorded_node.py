@@ -182,7 +182,8 @@ class RecordedNode:
 
     def whole(self, name: str) -> Mapping[str, Any] | None:
         """Return a file that overlays replace whole, ``None`` if the recording has none."""
-        if name not in self._wholes:
+        if self._wholes.get(name) is None:
+            # What is not there is looked for again: on a live cluster outcomes come one by one.
             self._wholes[name] = self._read_whole(name)
         return self._wholes[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_gpu.cluster.listing import KINDS, Listing
@@ -15,6 +16,9 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
 
 Answer = Mapping[str, Any]
+
+MAX_NOTES = 4000
+"""Characters of notes that are kept with the door."""
 
 NOT_STARTED = (126, 127)
 """Exit codes of commands that were not started: they say nothing about the node."""
@@ -37,7 +41,16 @@ class SeenNode(RecordedNode):
         self._round = _Round()
 
     def take(self, answer: Answer) -> None:
-        """Take one answer in; look-ups show it after :meth:`settle`."""
+        """Take one answer in; look-ups show it after :meth:`settle`.
+
+        A node that was taken over may send anything: what makes no sense is noted.
+        """
+        try:
+            self._take(answer)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self.notes.append(f"an answer makes no sense: {error!r}")
+
+    def _take(self, answer: Answer) -> None:
         take = next((self._takers()[kind] for kind in answer if kind in self._takers()), None)
         if take is None:
             if "error" in answer:
@@ -83,8 +96,9 @@ class SeenNode(RecordedNode):
         return self._answers if name == "nvml.json" else None
 
     def save(self, writer: NodeRecorder) -> None:
-        """Write all that is known, redacted, and close the writer."""
-        writer.add_door(self.door)
+        """Write all that is known, redacted, notes as the door's reason, and close the writer."""
+        said = "; ".join(self.notes)[:MAX_NOTES]
+        writer.add_door(replace(self.door, reason=self.door.reason or said))
         write_paths(self, writer)
         for result in self.commands:
             writer.add_command(result)
@@ -92,7 +106,7 @@ class SeenNode(RecordedNode):
             writer.add_nvml(self._answers)
         writer.close()
 
-    def _takers(self) -> Mapping[str, Callable[[Answer], None]]:
+    def _takers(self) -> Mapping[str, Callable[[Answer], object]]:
         return {
             "read": self._take_file,
             "tail": self._take_file,
@@ -166,7 +180,7 @@ class SeenNode(RecordedNode):
             exit=code,
             stdout=str(answer.get("stdout", "")),
             stderr=stderr,
-            duration=answer.get("duration"),
+            duration=float(answer.get("duration") or 0.0),
         )
         self.commands = (*self.commands, result)
 
@@ -194,16 +208,20 @@ def entry_of(path: str, raw: Any) -> Entry | None:
     """Return metadata as the probe sends it, ``None`` if it sent none that makes sense."""
     if not isinstance(raw, dict) or raw.get("kind") not in KINDS or not _is_plain(path):
         return None
-    device = raw.get("device")
+    device, target = raw.get("device"), raw.get("target")
     return Entry(
         path=path,
         kind=str(raw["kind"]),
-        mode=raw.get("mode"),
-        mtime=raw.get("mtime"),
-        size=raw.get("size"),
-        target=raw.get("target"),
+        mode=_number(raw.get("mode")),
+        mtime=None if raw.get("mtime") is None else float(raw["mtime"]),
+        size=_number(raw.get("size")),
+        target=str(target) if raw["kind"] == "symlink" else None,
         device=(int(device[0]), int(device[1])) if device else None,
     )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _is_plain(path: str) -> bool:
@@ -217,8 +235,8 @@ def elf_of(path: str, raw: Mapping[str, Any]) -> ElfSummary:
     return ElfSummary(
         path=path,
         machine=str(raw.get("machine")),
-        interpreter=raw.get("interpreter"),
-        needed=tuple(raw.get("needed") or ()),
-        versions={library: tuple(found) for library, found in versions.items()},
-        defines=tuple(raw.get("defines") or ()),
+        interpreter=str(raw["interpreter"]) if raw.get("interpreter") else None,
+        needed=tuple(map(str, raw.get("needed") or ())),
+        versions={str(library): tuple(map(str, found)) for library, found in versions.items()},
+        defines=tuple(map(str, raw.get("defines") or ())),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pytest_gpu.cluster.probe_app import probe_app
+from pytest_gpu.cluster.probe_app import BOOTSTRAP, sent_app
 from pytest_gpu.cluster.visit import StreamLate
 from pytest_gpu.errors import GpuError
 
@@ -115,22 +114,13 @@ class ChildStream:
 
 
 class LocalStream(ChildStream):
-    """A probe on this machine.
+    """A probe on this machine, which no file shows: nothing is left behind, however this ends.
 
     ``root`` and ``enter`` are the probe's own options: where the node's ``/`` is, and how commands
     get there. ``python`` is the interpreter, this one if not given.
     """
 
     def __init__(self, root: Path = Path("/"), enter: str = "here", python: str = "") -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="pytest-gpu-"))
-        app = self._folder / "probe.pyz"
-        app.write_bytes(probe_app())
         options = ("--root", str(root), "--enter", enter)
-        super().__init__([python or sys.executable, "-I", "-B", str(app), *options])
-
-    def close(self) -> None:
-        """End the probe and remove its file."""
-        try:
-            super().close()
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        words = (python or sys.executable, "-I", "-B", "-c", BOOTSTRAP, *options)
+        super().__init__(words, sent_app())

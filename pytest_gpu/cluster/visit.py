@@ -16,6 +16,9 @@ from pytest_gpu.node.survey_questions import NVML_TIME, Asked, Questions
 GREETING_TIME = 30.0
 """Seconds until the probe must have said hello; an interpreter starts in one."""
 
+COMMAND_GRACE = 30.0
+"""Seconds beyond a single command's own time."""
+
 ROUND_TIME = 60.0
 """Seconds for a round's files; commands and NVML have their own time on top."""
 
@@ -45,11 +48,11 @@ class Stream(Protocol):
         """End the conversation and all that was started for it."""
 
 
-class StreamLate(GpuError):
+class StreamLate(GpuError):  # noqa: N818 - what happened, no mishap of ours
     """Nothing came in time."""
 
 
-class NoAnswer(GpuError):
+class NoAnswer(GpuError):  # noqa: N818 - likewise
     """The probe never said hello: there is no door here, or no Python behind it."""
 
 

@@ -35,9 +35,16 @@ def api_silent(node: GpuNode) -> None:
     Raises:
         NotInEvidence: it does not; the message says what is missing.
     """
+    if _alone(node):
+        return
     readiness(node.object)
     for resource in NEEDED:
         node.cluster.objects(resource)
+
+
+def _alone(node: GpuNode) -> bool:
+    """Say whether the user asked for this machine alone, without Kubernetes."""
+    return node.evidence.door.kind == "local" and not readiness(node.object).status
 
 
 def no_door(node: GpuNode) -> Finding | None:
@@ -73,7 +80,7 @@ def kubelet_stopped(node: GpuNode) -> Finding | None:
         NotInEvidence: it is not known which processes run.
         Unproven: no kubelet was recognised, and yet somebody reports the node Ready.
     """
-    if node.kubelet.running:
+    if _alone(node) or node.kubelet.running:
         return None
     state = readiness(node.object)
     if state.ready:
@@ -96,7 +103,7 @@ def kubelet_stopped(node: GpuNode) -> Finding | None:
 def _serving(node: GpuNode) -> Process | None:
     """Return the process behind the CRI socket, ``None`` if the CRI is not served."""
     if node.kubelet.runtime == "docker":
-        return next((p for p in node.processes if p.program == "dockerd"), None)
+        return next((p for p in node.processes if p.is_program("dockerd")), None)
     containerd = node.containerd
     if containerd.live is not None and containerd.live.error:
         return None

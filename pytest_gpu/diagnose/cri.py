@@ -64,9 +64,11 @@ def unreadable(node: GpuNode) -> Finding | None:
 def versions_mixed(node: GpuNode) -> Finding | None:
     """Find root file and drop-ins of different versions: sections of the older are not read."""
     config = node.containerd.config
-    if len({file.version for file in config.files}) < 2:
+    # A file that says neither a version nor anything of plugins takes no part.
+    files = [file for file in config.files if {"version", "plugins"} & file.table.keys()]
+    if len({file.version for file in files}) < 2:
         return None
-    lines = [Evidence(source=f.path, text=f"version = {f.version}") for f in config.files]
+    lines = [Evidence(source=f.path, text=f"version = {f.version}") for f in files]
     return node.finding("runtime/config-versions-mixed", *lines, release=node.containerd.release)
 
 

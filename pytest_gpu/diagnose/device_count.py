@@ -91,6 +91,7 @@ def miscounts(node: GpuNode) -> Finding | None:
         return None
     if plugin.kind == "none":
         raise Unproven(f"the node advertises {shown}, by a plugin whose rules are not known")
+    node.cluster.objects("clusterpolicies")  # unread, it may well be what says to count so
     return _mismatch(node, plugin, told, wanted, shown)
 
 

@@ -19,7 +19,7 @@ from pytest_gpu.kube import plugin as plugins
 from pytest_gpu.kube import runtimeclass
 from pytest_gpu.kube.events import event_text, fresh_events
 from pytest_gpu.kube.nodes import show_taint, taints, tolerates
-from pytest_gpu.kube.objects import labels_of, path_of, spec_of, template_of
+from pytest_gpu.kube.objects import containers_of, labels_of, path_of, spec_of, template_of
 from pytest_gpu.kube.operator import change_values, helm_release
 from pytest_gpu.kube.plugin import DevicePlugin, advertised
 from pytest_gpu.kube.pod_state import container_statuses, has_started, kubectl_state, messages
@@ -131,8 +131,8 @@ def _mounts_driver_root(plugin: DevicePlugin) -> bool:
     """Say whether the plugin's containers have the driver's folder (CONTAINER_DRIVER_ROOT)."""
     root = plugin.env.get("CONTAINER_DRIVER_ROOT", "/driver-root")
     specs = [plugin.spec, *(template_of(each) for each in plugin.daemonsets)]
-    containers = (each for spec in specs for each in spec.get("containers", ()))
-    mounts = (mount for each in containers for mount in each.get("volumeMounts", ()))
+    containers = (each for spec in specs for each in containers_of(spec))
+    mounts = (mount for each in containers for mount in each.get("volumeMounts") or ())
     return any(mount.get("mountPath") == root for mount in mounts)
 
 

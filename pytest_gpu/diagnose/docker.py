@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_search import handlers_of
 from pytest_gpu.node.gpu_node import GpuNode
 
@@ -14,11 +15,10 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 
 def docker_evidence(node: GpuNode) -> Iterator[Evidence]:
     """Yield what shows that the kubelet uses Docker."""
-    info = node.object.get("status", {}).get("nodeInfo", {})
     argv = node.kubelet.argv
     if "docker" in argv or any("docker" in part for part in argv):
         yield Evidence(source="kubelet command line", text=" ".join(_decisive(argv)))
-    version = info.get("containerRuntimeVersion", "")
+    version = node_info(node.object).get("containerRuntimeVersion", "")
     yield Evidence(source=f"Node {node.name}", text=f"containerRuntimeVersion: {version}")
     written = node.toolkit.config_path
     if any(name.startswith("nvidia") for name in handlers_of(node.evidence, written)):
@@ -37,7 +37,7 @@ def _decisive(argv: tuple[str, ...]) -> list[str]:
 
 def docker_without_nvidia(node: GpuNode) -> Finding | None:
     """Find a Docker daemon beside the kubelet's containerd that knows no nvidia runtime."""
-    daemon = next((each for each in node.processes if each.program == "dockerd"), None)
+    daemon = next((each for each in node.processes if each.is_program("dockerd")), None)
     if daemon is None or any("nvidia" in part for part in daemon.argv):
         return None
     if node.kubelet.runtime == "docker":

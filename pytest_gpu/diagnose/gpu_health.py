@@ -164,20 +164,20 @@ def _logged_pending(node: GpuNode) -> dict[str, Evidence]:
 
 def _remapped(device: NvmlDevice, flag: str) -> bool | None:
     """A flag of the row remapper, ``None`` where this GPU does not have one."""
-    rows = device.answer("remapped_rows")
+    rows = device.numbers("remapped_rows", flag)
     return None if isinstance(rows, NvmlError) else bool(rows[flag])
 
 
 def memory_unreadable(node: GpuNode) -> Finding | None:
     """Say which GPU does not tell its memory; ``Not Supported`` is normal with unified memory."""
     for device in node.nvml.asked():
-        memory = device.answer("memory")
+        memory = device.numbers("memory", "total")
         if isinstance(memory, NvmlError):
             if memory.code not in codes.NOT_ASKABLE:
                 return _of_error(
                     node, "driver/memory-unreadable", f"NVML, memory of {device}", memory
                 )
-        elif int(memory["total"]) <= 0:
+        elif memory["total"] <= 0:
             error = NvmlError(code=0, message="0 bytes in total")
             return _of_error(node, "driver/memory-unreadable", f"NVML, memory of {device}", error)
     return None
@@ -193,10 +193,10 @@ def fabric_not_ready(node: GpuNode) -> Finding | None:
 
 
 def _fabric_trouble(node: GpuNode, device: NvmlDevice) -> str | None:
-    fabric = device.answer("fabric")
+    fabric = device.numbers("fabric", "state")
     if isinstance(fabric, NvmlError):
         return None
-    state, status = fabric.get("state"), fabric.get("status") or 0
+    state, status = fabric["state"], fabric.get("status") or 0
     if state == FABRIC_IN_PROGRESS:
         return "in progress"
     if state == FABRIC_NOT_STARTED and node.pci.switches:
@@ -214,7 +214,7 @@ def mig_pending(node: GpuNode) -> Finding | None:
 
 
 def _mig_change(device: NvmlDevice) -> str | None:
-    mode = device.answer("mig")
+    mode = device.numbers("mig", "current", "pending")
     if isinstance(mode, NvmlError) or mode["current"] == mode["pending"]:
         return None
     names = {0: "disabled", 1: "enabled"}

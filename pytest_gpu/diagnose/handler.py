@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.injection import beside_the_files
 from pytest_gpu.diagnose.toml_diff import cri_plugin, with_handler
 from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod, toolkit_pod_evidence
 from pytest_gpu.diagnose.values import toolkit_values
+from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.kube.objects import optional
+from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
 from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, others
@@ -51,15 +53,26 @@ def still_live(node: GpuNode) -> bool:
 
 
 def _cdi_serves(node: GpuNode) -> bool:
-    """Say whether CDI devices are all this cluster needs: none of its GPU pods names a class."""
-    config = node.containerd.config
-    return config.cdi_enabled and not uses_gpu_class(node) and bool(node.cdi.gpu_devices)
+    """Say whether CDI devices are all this cluster needs: none of its GPU pods names a class.
+
+    Raises:
+        NotInEvidence: no device is known, and not every directory of specs was listed.
+    """
+    if uses_gpu_class(node):
+        return False
+    if beside_the_files(node):
+        return True
+    if not node.containerd.config.cdi_enabled:
+        return False
+    if node.cdi.unknown and not node.cdi.gpu_devices:
+        raise NotInEvidence(node.name, f"what lies in {', '.join(node.cdi.unknown)}")
+    return bool(node.cdi.gpu_devices)
 
 
 def uses_gpu_class(node: GpuNode) -> bool:
     """Say whether DaemonSets or pods name an NVIDIA RuntimeClass."""
-    specs = [each["spec"]["template"]["spec"] for each in optional(node.cluster, "daemonsets")]
-    specs += [each["spec"] for each in optional(node.cluster, "pods")]
+    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
+    specs += [spec_of(each) for each in optional(node.cluster, "pods")]
     return any("nvidia" in str(spec.get("runtimeClassName") or "") for spec in specs)
 
 
@@ -170,8 +183,8 @@ def _unread(node: GpuNode, found: Sequence[Written]) -> Finding:
 
 def _selector(daemonset: KubeObject | None) -> str:
     """Return the labels of a DaemonSet's pods, as ``kubectl -l`` takes them."""
-    spec = daemonset["spec"] if daemonset else {}
-    labels = spec.get("selector", {}).get("matchLabels") or {"app": TOOLKIT_APP}
+    selector = spec_of(daemonset or {}).get("selector") or {}
+    labels = selector.get("matchLabels") or {"app": TOOLKIT_APP}
     return ",".join(f"{key}={value}" for key, value in labels.items())
 
 

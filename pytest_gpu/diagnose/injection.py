@@ -31,15 +31,32 @@ def injects(node: GpuNode, handler: str) -> bool:
 
 
 def needs_no_handler(node: GpuNode) -> str | None:
-    """Return by which other way GPUs come into containers here, ``None`` if by handlers alone."""
+    """Return by which other way GPUs come into containers here, ``None`` if by handlers alone.
+
+    Raises:
+        NotInEvidence: none was found, and what could tell of one was not read.
+    """
+    if way := beside_the_files(node) or _named_devices(node):
+        return way
+    for resource in ("daemonsets", "clusterpolicies", "resourceslices"):
+        node.cluster.objects(resource)
+    return None
+
+
+def beside_the_files(node: GpuNode) -> str | None:
+    """Return a way that containerd's files and CDI specs at rest need not show."""
     if node.name in dra_nodes(node.cluster):
         return "DRA hands CDI devices to containerd"
-    plugin = device_plugin.find(node.cluster, node.name)
-    if plugin.kind == "gke":
+    if device_plugin.find(node.cluster, node.name).kind == "gke":
         return "Google's plugin mounts devices and driver itself"
-    cdi = policy_section(node.cluster, "cdi")
-    if cdi.get("nriPluginEnabled"):
+    if policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
         return "the toolkit's NRI plugin injects"
+    return None
+
+
+def _named_devices(node: GpuNode) -> str | None:
+    plugin = device_plugin.find(node.cluster, node.name)
+    cdi = policy_section(node.cluster, "cdi")
     strategy = plugin.env.get("DEVICE_LIST_STRATEGY", "")
     if not strategy and cdi.get("enabled"):
         strategy = "cdi-cri"

@@ -10,7 +10,7 @@ from pytest_gpu.diagnose.injection import class_evidence
 from pytest_gpu.diagnose.suite_pod import create_class
 from pytest_gpu.kube import runtimeclass
 from pytest_gpu.kube.events import event_text, fresh_events
-from pytest_gpu.kube.objects import path_of
+from pytest_gpu.kube.objects import path_of, spec_of, template_of
 from pytest_gpu.kube.plugin import DevicePlugin
 from pytest_gpu.node.gpu_node import GpuNode
 
@@ -83,10 +83,10 @@ def _handler_unknown(node: GpuNode, name: str, handler: str, users: Sequence[Use
 
 def plugin_users(plugin: DevicePlugin) -> Iterator[User]:
     """Yield the plugin's pod, and the DaemonSets that would start it anew."""
-    from_pods = [(f"pod {path_of(pod)}", pod["spec"]) for pod in plugin.pods]
+    from_pods = [(f"pod {path_of(pod)}", spec_of(pod)) for pod in plugin.pods]
     yield from from_pods
     for each in plugin.daemonsets:
-        yield f"daemonset {path_of(each)}", each["spec"]["template"]["spec"]
+        yield f"daemonset {path_of(each)}", template_of(each)
 
 
 def rejections(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, ...]:

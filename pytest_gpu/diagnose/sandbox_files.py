@@ -12,14 +12,13 @@ from pytest_gpu.causes import Evidence, Finding, evidence_at
 from pytest_gpu.diagnose.json_diff import diff
 from pytest_gpu.diagnose.sandbox import tried
 from pytest_gpu.diagnose.start_errors import is_cgroup_error, is_nameless_error, is_network_error
-from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.errors import Unproven
 from pytest_gpu.node.crictl import SandboxFiles
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.sandbox_config import SLICE, systemd_cgroups
 
 NODE = 2
 """NamespaceMode NODE of the CRI: the sandbox shares the host's network."""
-
-SLICE = "kubepods-besteffort.slice"
 
 
 def lint(files: SandboxFiles, node: GpuNode) -> Finding | None:
@@ -36,7 +35,7 @@ def lint(files: SandboxFiles, node: GpuNode) -> Finding | None:
         return _invalid(node, files, str(error))
     if not isinstance(pod, dict):
         return _invalid(node, files, "it holds no JSON object")
-    faults = _faults(pod, systemd=_systemd_cgroups(node))
+    faults = _faults(pod, systemd=systemd_cgroups(node))
     if not faults:
         return None
     met = _met(node, files)
@@ -70,17 +69,6 @@ def _network(linux: Mapping[str, Any]) -> object:
     context = linux.get("security_context") or {}
     mode = (context.get("namespace_options") or {}).get("network")
     return NODE if mode == "NODE" else mode
-
-
-def _systemd_cgroups(node: GpuNode) -> bool:
-    """Say whether runc gets its cgroups from systemd here: containerd's own word comes first."""
-    try:
-        runtime = node.containerd.config.runtimes.get(node.containerd.default_runtime)
-    except NotInEvidence:
-        runtime = None
-    if runtime is not None:
-        return runtime.systemd_cgroup
-    return node.kubelet.cgroup_driver == "systemd"
 
 
 def _met(node: GpuNode, files: SandboxFiles) -> str | None:
@@ -136,7 +124,7 @@ def _finding(node: GpuNode, files: SandboxFiles, pod: Mapping[str, Any], cause: 
         _line(files, cause),
         *_error(node, cause),
         file=files.pod_source,
-        diff=diff(files.pod_source, files.pod_text, corrected(pod, systemd=_systemd_cgroups(node))),
+        diff=diff(files.pod_source, files.pod_text, corrected(pod, systemd=systemd_cgroups(node))),
     )
 
 

@@ -18,6 +18,8 @@ from pytest_gpu.node.gpu_node import GpuNode
 
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
 _NO_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
+# JIT_COMPILER_NOT_FOUND, UNSUPPORTED_PTX_VERSION, JIT_COMPILATION_DISABLED of cuda.h
+_COMPILER = re.compile(r"cuModuleLoadData: .*\((221|222|223)\)")
 _CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
 
 
@@ -194,13 +196,20 @@ def miscomputes(node: GpuNode) -> Finding | None:
     if not seen.cuda:
         raise Unproven("CUDA was not tried in the suite's pod")
     where = f"pod {path_of(suite.pod)}, container gpu"
+    compute = str(seen.cuda.get("compute") or "")
+    if seen.cuda.get("hung") or seen.cuda.get("died"):
+        said = Evidence(source=where, text=compute)
+        return node.finding("runtimeclass-pod/cuda-gives-no-answer", said, why=compute)
     code = seen.cuda.get("init")
     if code != 0:
         said = Evidence(source=where, text=f"cuInit returned {code}: {_cuda_error(code)}")
         return node.finding(
             "runtimeclass-pod/cuda-does-not-start", said, _saw("gpu", suite, seen), code=str(code)
         )
-    if not seen.cuda.get("count") or seen.cuda.get("compute") != "ok":
+    if _COMPILER.search(compute):
+        said = Evidence(source=where, text=compute)
+        return node.finding("runtimeclass-pod/ptx-is-not-compiled", said, why=compute)
+    if not seen.cuda.get("count") or compute != "ok":
         said = Evidence(source=where, text=f"CUDA: {dict(seen.cuda)}")
         return node.finding("runtimeclass-pod/computes-wrongly", said)
     return None

@@ -6,11 +6,14 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.injection import needs_no_handler
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
+from pytest_gpu.kube import runtimeclass
 from pytest_gpu.kube.operator import change_values
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit import ToolkitConfig, own_config
 
 LIBC = (
@@ -32,8 +35,12 @@ SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 
 
 def _gpu_runtimes(node: GpuNode) -> list[Runtime]:
+    """Return the GPU handlers that pods can get, by a RuntimeClass or by default, else all."""
     containerd = node.containerd
-    return [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
+    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+    found = [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
+    reached = {containerd.default_runtime, *by_class.values()}
+    return [runtime for runtime in found if runtime.name in reached] or found
 
 
 def binary_missing(node: GpuNode) -> Finding | None:
@@ -153,15 +160,13 @@ def cgroup_driver_differs(node: GpuNode) -> Finding | None:
 
     From containerd 2.x on a new kubelet takes the driver from the runtime, so that there only
     the handlers are compared with each other.
+
+    Raises:
+        NotInEvidence: the kubelet was told to read its driver where nobody looked.
     """
-    config = node.containerd.config
-    default = config.runtimes.get(config.default_runtime)
-    wanted = default.systemd_cgroup if default else None
-    said = f"handler {config.default_runtime}: SystemdCgroup = {str(wanted).lower()}"
-    if node.containerd.version[0] < 2 and node.kubelet.cgroup_driver is not None:
-        wanted = node.kubelet.cgroup_driver == "systemd"
-        said = f"kubelet cgroupDriver: {node.kubelet.cgroup_driver}"
-    for runtime in _gpu_runtimes(node):
+    runtimes = _gpu_runtimes(node)
+    wanted, said = _wanted_driver(node) if runtimes else (None, "")
+    for runtime in runtimes:
         if wanted is not None and runtime.systemd_cgroup != wanted:
             return node.finding(
                 "runtime/cgroup-driver-differs",
@@ -178,21 +183,40 @@ def cgroup_driver_differs(node: GpuNode) -> Finding | None:
     return None
 
 
+def _wanted_driver(node: GpuNode) -> tuple[bool | None, str]:
+    """Return whether cgroups must be systemd's (``None``: nobody asks), and who says so."""
+    kubelet, config = node.kubelet, node.containerd.config
+    if node.containerd.version[0] < 2:
+        if kubelet.cgroup_driver is not None:
+            said = f"kubelet cgroupDriver: {kubelet.cgroup_driver}"
+            return kubelet.cgroup_driver == "systemd", said
+        if kubelet.unread:
+            raise NotInEvidence(node.name, f"the kubelet's configuration {kubelet.unread}")
+    default = config.runtimes.get(config.default_runtime)
+    wanted = default.systemd_cgroup if default else None
+    return wanted, f"handler {config.default_runtime}: SystemdCgroup = {str(wanted).lower()}"
+
+
 def own_config_wrong(node: GpuNode) -> Finding | None:
     """Find what is wrong in the NVIDIA runtime's own config.toml.
 
     Raises:
         NotInEvidence: nobody looked for it, or for a path it names.
     """
-    if not _gpu_runtimes(node):
-        return None
-    config = own_config(node.evidence)
-    if config is None:
-        return None
-    if config.error:
-        seen = Evidence(source=config.path, text=f"is no valid TOML: {config.error}")
-        return node.finding("runtime/toolkit-config-invalid", seen, path=config.path)
-    return _root_missing(node, config) or _ldconfig_missing(node, config) or _mode(node, config)
+    for config in _own_configs(node):
+        if config.error:
+            seen = Evidence(source=config.path, text=f"is no valid TOML: {config.error}")
+            return node.finding("runtime/toolkit-config-invalid", seen, path=config.path)
+        wrong = _root_missing(node, config) or _ldconfig_missing(node, config)
+        if finding := wrong or _mode_csv(node, config):
+            return finding
+    return None
+
+
+def _own_configs(node: GpuNode) -> list[ToolkitConfig]:
+    binaries = [str(runtime.binary) for runtime in _gpu_runtimes(node)]
+    found = {each.path: each for b in binaries if (each := own_config(node.evidence, b))}
+    return list(found.values())
 
 
 def _cli(config: ToolkitConfig, key: str) -> str:
@@ -228,16 +252,26 @@ def _ldconfig_missing(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     )
 
 
-def _mode(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _mode(config: ToolkitConfig) -> str:
     section = config.table.get("nvidia-container-runtime", {})
-    mode = str(section.get("mode", "auto")) if isinstance(section, dict) else "auto"
-    if mode != "csv" or not node.pci.gpus:
+    return str(section.get("mode", "auto")) if isinstance(section, dict) else "auto"
+
+
+def _mode_csv(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    if _mode(config) != "csv" or not node.pci.gpus:
         return None
     return node.finding(
         "runtime/toolkit-mode-csv",
         Evidence(source=config.path, text='mode = "csv" on a node whose GPUs are on the PCI bus'),
         path=config.path,
     )
+
+
+def uses_cdi(node: GpuNode) -> bool:
+    """Say whether GPUs come as CDI devices here: else a stale spec harms nobody yet."""
+    if not _gpu_runtimes(node) or needs_no_handler(node):
+        return True
+    return any(_mode(config) == "cdi" for config in _own_configs(node))
 
 
 def cdi_spec_stale(node: GpuNode) -> Finding | None:
@@ -249,7 +283,7 @@ def cdi_spec_stale(node: GpuNode) -> Finding | None:
     if node.cdi.unknown and node.containerd.config.cdi_enabled:
         raise Unproven(f"nobody listed {', '.join(node.cdi.unknown)}")
     for spec in node.cdi.specs:
-        if spec.error:
+        if spec.error and "nvidia" in posixpath.basename(spec.path):
             seen = Evidence(source=spec.path, text=spec.error)
             return node.finding("runtime/cdi-spec-stale", seen, path=spec.path)
         gone = [path for path in spec.host_paths if node.evidence.entry(path) is None]

@@ -8,7 +8,15 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.kube.objects import optional
+from pytest_gpu.kube.objects import (
+    containers_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    optional,
+    spec_of,
+    status_of,
+)
 from pytest_gpu.node.gpu_node import GpuNode
 
 
@@ -48,20 +56,20 @@ def stale_validators(node: GpuNode) -> Iterator[Evidence]:
 def _pods(node: GpuNode, *words: str) -> Iterator[PodState]:
     """Yield the node's pods that have one of the words in their app label or an image."""
     for pod in optional(node.cluster, "pods"):
-        spec = pod["spec"]
-        said = [str(container.get("image", "")) for container in spec.get("containers", ())]
+        spec = spec_of(pod)
+        said = [str(container.get("image", "")) for container in containers_of(spec)]
         # Newer operators run their validators from the operator's own image.
-        said.append(str((pod["metadata"].get("labels") or {}).get("app", "")))
+        said.append(str(labels_of(pod).get("app", "")))
         if spec.get("nodeName") == node.name and any(w in text for w in words for text in said):
             yield _state(pod)
 
 
 def _state(pod: KubeObject) -> PodState:
-    status = pod.get("status", {})
+    status = status_of(pod)
     statuses = status.get("containerStatuses") or []
     return PodState(
-        namespace=pod["metadata"]["namespace"],
-        name=pod["metadata"]["name"],
+        namespace=namespace_of(pod),
+        name=name_of(pod),
         state=_reason(statuses) or _phase(status),
         ready=bool(statuses) and all(each.get("ready") for each in statuses),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pytest_gpu.kube.objects import containers_of, template_of
 from pytest_gpu.kube.operator import operator_release
 from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.gpu_node import GpuNode
@@ -59,8 +60,8 @@ def _toolkit_image(node: GpuNode) -> str:
     daemonset = node.toolkit.daemonset
     if daemonset is None:
         return ""
-    containers = daemonset["spec"]["template"]["spec"]["containers"]
-    return next((str(c["image"]) for c in containers if "container-toolkit" in c["image"]), "")
+    images = (str(c.get("image", "")) for c in containers_of(template_of(daemonset)))
+    return next((image for image in images if "container-toolkit" in image), "")
 
 
 def _values(node: GpuNode) -> str:

@@ -71,6 +71,11 @@ def status_of(thing: KubeObject) -> Mapping[str, Any]:
     return thing.get("status") or {}
 
 
+def node_info(node: KubeObject) -> Mapping[str, Any]:
+    """Return what a node's kubelet reported of its system (status.nodeInfo)."""
+    return status_of(node).get("nodeInfo") or {}
+
+
 def template_of(workload: KubeObject) -> Mapping[str, Any]:
     """Return the pod spec that a DaemonSet or Deployment creates pods from."""
     template: Mapping[str, Any] = spec_of(workload).get("template") or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,11 +28,14 @@ _AVAILABLE = "/available-configs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicas:
-    """How one resource is shared: under which name, how often, and for how many devices."""
+    """How one resource is shared: how often, and under which name.
+
+    The plugin ignores what its configuration says of other names (``rename``) and of single
+    devices (``devices``): v1 of it names them, the plugin warns and goes on without.
+    """
 
     count: int
     advertised: str
-    devices: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +57,9 @@ class Sharing:
         for resource, count in counts.items():
             shared = self.replicas.get(resource)
             name = shared.advertised if shared else resource
-            amount = _replicate(count, shared) if shared else count
+            amount = count * shared.count if shared else count
             found[name] = found.get(name, 0) + amount
         return found
-
-
-def _replicate(count: int, shared: Replicas) -> int:
-    split = count if shared.devices is None else min(shared.devices, count)
-    return split * shared.count + (count - split)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +166,11 @@ def _text(cluster: ClusterEvidence, choice: _Choice) -> str | None:
 def _parse(text: str, choice: _Choice, mig: str) -> Sharing:
     source = f"configmap {choice.namespace}/{choice.config_map}, {choice.key}"
     try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        return Sharing(missing=f"readable YAML in {source}: {error}")
-    config = config if isinstance(config, dict) else {}
-    flags = config.get("flags") or {}
-    replicas = dict(_all_replicas(config.get("sharing") or {}))
+        config = yaml.safe_load(text) or {}
+        flags = config.get("flags") or {}
+        replicas = dict(_all_replicas(config.get("sharing") or {}))
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        return Sharing(missing=f"a configuration that can be read in {source}: {error!r}")
     lines = (evidence_at(source, text, "replicas:"),) if replicas else ()
     return Sharing(replicas=replicas, mig=str(flags.get("migStrategy") or mig), evidence=lines)
 
@@ -190,19 +187,7 @@ def _all_replicas(sharing: Mapping[str, Any]) -> Iterator[tuple[str, Replicas]]:
 
 def _replicas(name: str, resource: Mapping[str, Any], *, rename: bool) -> Replicas:
     count = int(resource.get("replicas", 1))
-    shown = str(resource.get("rename") or (f"{name}.shared" if rename and count > 1 else name))
-    return Replicas(
-        count=count,
-        advertised=shown if "/" in shown else f"nvidia.com/{shown}",
-        devices=_how_many(resource.get("devices", "all")),
-    )
-
-
-def _how_many(devices: str | int | Sequence[object]) -> int | None:
-    """Return how many devices are replicated: ``all`` (None), a number, or a list of them."""
-    if isinstance(devices, int):
-        return devices
-    return None if isinstance(devices, str) else len(devices)
+    return Replicas(count=count, advertised=f"{name}.shared" if rename and count > 1 else name)
 
 
 def _gke(node: KubeObject) -> Sharing:

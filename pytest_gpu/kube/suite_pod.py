@@ -63,6 +63,13 @@ def read(evidence: NodeEvidence) -> SuitePod:
     outcome = evidence.outcome("pod")
     if "skipped" in outcome:
         raise Unproven(f"no pod was tried: {outcome['skipped']}")
+    try:
+        return _parsed(outcome)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise Unproven(f"the recorded outcome of the pod cannot be read: {error!r}") from None
+
+
+def _parsed(outcome: Mapping[str, Any]) -> SuitePod:
     reports = outcome.get("containers") or {}
     told = {name: _seen(report) for name, report in reports.items()}
     return SuitePod(
@@ -83,8 +90,8 @@ def _seen(report: Mapping[str, Any]) -> Seen | None:
         return None
     return Seen(
         exit=int(report.get("exit", 0)),
-        devices=tuple(output["devices"]),
-        libraries=tuple(output.get("libraries") or ()),
+        devices=tuple(map(str, output["devices"])),
+        libraries=tuple(map(str, output.get("libraries") or ())),
         visible=str(output.get("visible") or ""),
-        cuda=output.get("cuda") or {},
+        cuda=dict(output.get("cuda") or {}),
     )

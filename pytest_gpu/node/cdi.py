@@ -13,7 +13,7 @@ import yaml
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 
-GPU_KIND = "nvidia.com/gpu"
+VENDOR = "nvidia.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,12 @@ class CdiSpecs:
 
     @property
     def gpu_devices(self) -> frozenset[str]:
-        """The devices of the kind nvidia.com/gpu."""
-        return frozenset(name for name in self.devices if name.startswith(f"{GPU_KIND}="))
+        """The devices of NVIDIA's: of the toolkit, of the device plugin, of the DRA driver.
+
+        Their kinds are nvidia.com/gpu, k8s.device-plugin.nvidia.com/gpu, k8s.gpu.nvidia.com/….
+        """
+        vendors = ((name.partition("/")[0], name) for name in self.devices)
+        return frozenset(name for vendor, name in vendors if f".{vendor}".endswith(f".{VENDOR}"))
 
 
 def read(evidence: NodeEvidence, directories: Sequence[str]) -> CdiSpecs:
@@ -61,8 +65,10 @@ def read(evidence: NodeEvidence, directories: Sequence[str]) -> CdiSpecs:
             unknown.append(directory)
             continue
         for name in names:
+            if not name.endswith((".yaml", ".json")):
+                continue
             content = evidence.read(posixpath.join(directory, name))
-            if name.endswith((".yaml", ".json")) and content is not None:
+            if content is not None:
                 specs.append(parse(posixpath.join(directory, name), content))
     return CdiSpecs(directories=tuple(directories), specs=tuple(specs), unknown=tuple(unknown))
 
@@ -76,8 +82,14 @@ def parse(path: str, content: bytes) -> CdiSpec:
         return _broken(path, f"is no YAML: {error}")
     if not isinstance(spec, dict) or not isinstance(spec.get("kind"), str):
         return _broken(path, "names no kind")
-    kind = spec["kind"]
-    devices = [each for each in spec.get("devices") or () if isinstance(each, dict)]
+    try:
+        return _parsed(path, spec)
+    except (TypeError, AttributeError) as error:
+        return _broken(path, f"is no CDI spec: {error}")
+
+
+def _parsed(path: str, spec: Mapping[str, Any]) -> CdiSpec:
+    kind, devices = spec["kind"], spec.get("devices") or ()
     return CdiSpec(
         path=path,
         kind=kind,

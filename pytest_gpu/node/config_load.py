@@ -7,8 +7,11 @@ import tomllib
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
-from pytest_gpu.causes import Evidence
+from pytest_gpu.causes import Evidence, evidence_at
 from pytest_gpu.node.config_file import ConfigFile, evidence_of_version, parse, subtable
+
+# What containerd decodes into fields of these types, and does not start with anything else.
+_TYPES = {"version": int, "imports": list, "disabled_plugins": list, "plugins": dict}
 
 Read = Callable[[str], bytes | None]
 Names = Callable[[str], Sequence[str] | None]
@@ -45,10 +48,13 @@ def _file(read: Read, path: str, problems: list[Evidence], *, is_root: bool) -> 
             problems.append(Evidence(source=path, text="imported, but there is no such file"))
         return None
     try:
-        return parse(path, content)
+        file = parse(path, content)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems.append(Evidence(source=path, text=f"is no valid TOML: {error}"))
         return None
+    wrong = [key for key, kind in _TYPES.items() if not isinstance(file.table.get(key, kind()), kind)]
+    problems += [evidence_at(path, file.text, key) for key in wrong]
+    return None if wrong else file
 
 
 def _absolute(pattern: str, parent: str, version: tuple[int, ...]) -> str:

@@ -83,11 +83,16 @@ def merge(read: Read, names: Names, path: str, version: tuple[int, ...]) -> Effe
         runtimes=_runtimes(section, sources, modern=modern),
         default_runtime=str(section.get("default_runtime_name", "runc")),
         cdi_enabled=bool(table.get("enable_cdi", modern)),
-        cdi_dirs=tuple(table.get("cdi_spec_dirs", CDI_DIRS)),
+        cdi_dirs=_directories(table.get("cdi_spec_dirs")),
         disabled=_disabled(files, modern=modern),
         imports=tuple(patterns),
         problems=tuple(problems),
     )
+
+
+def _directories(told: object) -> tuple[str, ...]:
+    """Return where CDI specs are looked for: what is told, else the defaults."""
+    return tuple(map(str, told)) if isinstance(told, list) else CDI_DIRS
 
 
 def _disabled(files: Sequence[ConfigFile], *, modern: bool) -> tuple[str, ...]:

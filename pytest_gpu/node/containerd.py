@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import CommandResult, KubeObject, NodeEvidence
+from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_merge import EffectiveConfig, merge
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.kubelet import Kubelet
-from pytest_gpu.node.processes import Process
+from pytest_gpu.node.processes import DELETED, Process, listening
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
-_RUNC = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime"})
+# What crictl says when it reached nobody, or somebody without the CRI. Anything else, such as a
+# flag it does not know or a socket it may not open, is between crictl and its user.
+_NO_ANSWER = re.compile(
+    r"validate (service|CRI)|unknown service|Unimplemented|DeadlineExceeded|deadline exceeded"
+    r"|connection refused|connection reset|no such file or directory|(un)?reachable|EOF"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +105,14 @@ def serving(
     node: KubeObject,
     distribution: Distribution,
 ) -> Containerd:
-    """Return the containerd behind the kubelet's socket."""
+    """Return the containerd behind the kubelet's socket.
+
+    Raises:
+        Unproven: the kubelet uses CRI-O.
+        NotInEvidence: somebody listens on the socket, and it is not known who.
+    """
+    if kubelet.runtime == "cri-o":
+        raise Unproven("the kubelet uses CRI-O, whose configuration is not judged yet")
     process = listener(kubelet.socket, processes, evidence)
     path = config_path(process) if process else distribution.config
     version = _version(process, evidence, node)
@@ -108,13 +122,17 @@ def serving(
         config_path=path,
         socket=kubelet.socket,
         config=merge(evidence.read, evidence.names, path, version),
-        live=live_handlers(evidence.commands, kubelet.socket),
+        live=live_handlers(evidence.commands, kubelet.socket, evidence.resolve),
     )
 
 
 def listener(socket: str, processes: Sequence[Process], evidence: NodeEvidence) -> Process | None:
-    """Return the process that listens on a socket, else the containerd told to."""
-    found = [each for each in processes if each.program == "containerd"]
+    """Return the process that listens on a socket, else the containerd told to.
+
+    Raises:
+        NotInEvidence: somebody listens there, and a containerd's sockets are not known.
+    """
+    found = [each for each in processes if each.is_program("containerd")]
     for process in found:
         if socket in {evidence.resolve(path) for path in process.sockets}:
             return process
@@ -122,6 +140,8 @@ def listener(socket: str, processes: Sequence[Process], evidence: NodeEvidence) 
     for process in silent:
         if evidence.resolve(told_socket(process, evidence)) == socket:
             return process
+    if silent and socket in {evidence.resolve(path) for path in listening(evidence)}:
+        raise NotInEvidence(evidence.name, f"who listens on {socket}")
     return None
 
 
@@ -146,7 +166,7 @@ def others(
     """Return the containerds on the node that the kubelet does not use."""
     found = []
     for process in processes:
-        if process.program != "containerd" or process == serving.process:
+        if not process.is_program("containerd") or process == serving.process:
             continue
         path = config_path(process)
         version = _printed_version(process, evidence) or serving.version
@@ -167,14 +187,19 @@ def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) 
     printed = _printed_version(process, evidence) if process else None
     if printed:
         return printed
-    info = node.get("status", {}).get("nodeInfo", {})
-    return parse_version(str(info.get("containerRuntimeVersion", ""))) or (2, 0, 0)
+    reported = parse_version(str(node_info(node).get("containerRuntimeVersion", "")))
+    if reported is None:
+        raise NotInEvidence(evidence.name, "the version of containerd")
+    return reported
 
 
 def _printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...] | None:
+    """Return what its program printed, unless that is another program now: upgraded, or k3s'."""
+    if (process.exe or "").endswith(DELETED):
+        return None
     for result in evidence.commands:
         if result.argv[0] in {process.exe, process.argv[0]} and result.argv[-1] == "--version":
-            return parse_version(result.stdout)
+            return parse_version(result.stdout) if "containerd" in result.stdout else None
     return None
 
 
@@ -184,26 +209,33 @@ def parse_version(text: str) -> tuple[int, ...] | None:
     return tuple(int(number) for number in match.groups()) if match else None
 
 
-def live_handlers(commands: Sequence[CommandResult], socket: str) -> LiveHandlers | None:
-    """Return what ``crictl info`` on the kubelet's socket printed, ``None`` if it never ran."""
+def live_handlers(
+    commands: Sequence[CommandResult], socket: str, resolve: Callable[[str], str]
+) -> LiveHandlers | None:
+    """Return what ``crictl info`` on the kubelet's socket showed, ``None`` if nothing of use.
+
+    ``resolve`` follows the links in a path, as the kubelet's socket is given.
+    """
     for result in reversed(commands):
         if result.argv[-1] == "info" and any("crictl" in part for part in result.argv[:2]):
             endpoint = next((part for part in result.argv if "://" in part), None)
-            if endpoint is None or endpoint.partition("://")[2] == socket:
+            if endpoint is None or resolve(endpoint.partition("://")[2]) == socket:
                 return _live(result)
     return None
 
 
-def _live(result: CommandResult) -> LiveHandlers:
+def _live(result: CommandResult) -> LiveHandlers | None:
+    """Return what one call showed; one that crictl itself broke off says nothing of the CRI."""
     command = " ".join(result.argv)
     if result.exit != 0:
         error = (result.stderr or result.stdout).strip()
+        if not _NO_ANSWER.search(error):
+            return None
         return LiveHandlers(handlers=frozenset(), default="", error=error, command=command)
     try:
         handlers, default = parse_info(result.stdout)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        text = f"printed no usable JSON: {error}"
-        return LiveHandlers(handlers=frozenset(), default="", error=text, command=command)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
     return LiveHandlers(handlers=handlers, default=default, command=command)
 
 

@@ -19,7 +19,9 @@ from pytest_gpu.evidence import NodeEvidence
 # faults of the runtime and are none.
 _REAPED = re.compile(
     r"can't find shim for sandbox|cannot start a stopped process|code = NotFound"
-    r"|(exit status|exit code|exited with) 137|try(ing)? to find sandbox"
+    r"|(exit status|exit code|exited with) 137|try(ing)? to find sandbox|failed to find sandbox"
+    r"|sandbox container \S+ is not running|no running task found|ttrpc: closed"
+    r"|namespace path: lstat /proc/\d+/ns/"
 )
 _NO_IMAGE = re.compile(r"[Ff]ailed to pull|pull(ing)? image|failed to resolve (image|reference)")
 _ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
@@ -78,11 +80,16 @@ class SandboxRun:
             return None
         if _NO_IMAGE.search(self.text):
             return f"an image could not be pulled: {self.error}"
-        if self.exit == 137 or self.reaped >= self.attempts or _REAPED.search(self.text):
+        if self.reaped >= self.attempts or was_reaped(self.exit, self.text):
             return f"the kubelet removed the sandbox in {self.attempts} attempts: {self.error}"
         if _LATE.search(self.text):
             return f"crictl did not end in time: {self.error}"
         return None
+
+
+def was_reaped(code: int, text: str) -> bool:
+    """Say whether a sandbox that ended like this was ended by the kubelet, by all signs."""
+    return code == 137 or (code != 0 and bool(_REAPED.search(text)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +121,13 @@ def read(evidence: NodeEvidence) -> Sandboxes:
     outcome = evidence.outcome("sandbox")
     if "skipped" in outcome:
         raise Unproven(f"no sandbox was tried: {outcome['skipped']}")
+    try:
+        return _parsed(outcome)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Unproven(f"the recorded outcome of the sandboxes cannot be read: {error!r}") from None
+
+
+def _parsed(outcome: Mapping[str, Any]) -> Sandboxes:
     crictl = outcome.get("crictl") or {}
     runs = (_run(each) for each in outcome.get("runs") or ())
     return Sandboxes(

@@ -51,6 +51,8 @@ def majors(evidence: NodeEvidence) -> Mapping[str, int]:
     text = evidence.read("/proc/devices")
     if text is None:
         raise NotInEvidence(evidence.name, "/proc/devices")
-    characters = text.decode(errors="replace").partition("Block devices")[0]
+    characters, blocks, _ = text.decode(errors="replace").partition("Block devices")
+    if not blocks:  # cut off: what is not in it may yet be there
+        raise NotInEvidence(evidence.name, "the whole of /proc/devices")
     rows = re.findall(r"^\s*(\d+) (\S+)$", characters, re.MULTILINE)
     return {name: int(number) for number, name in rows}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pytest_gpu.evidence import KubeObject
+from pytest_gpu.kube.objects import labels_of, node_info
 from pytest_gpu.node.processes import Process
 
 
@@ -97,11 +98,11 @@ def detect(node: KubeObject, processes: Sequence[Process]) -> Distribution:
 
     What nothing speaks for is taken as a plain kubeadm-like node.
     """
-    version = str(node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", ""))
+    version = str(node_info(node).get("kubeletVersion", ""))
     for name in ("rke2", "k3s"):
-        if f"+{name}" in version:
-            return _rancher(name, _rancher_unit(name, node))
-    if "+k0s" in version:
+        if f"+{name}" in version or (not version and _runs(processes, name)):
+            return _rancher(name, _rancher_unit(name, node, processes))
+    if "+k0s" in version or (not version and _runs(processes, "k0s")):
         return _K0S
     for snap, distribution in (("k8s", _K8S_SNAP), ("microk8s", _MICROK8S)):
         if any(_from_snap(process, snap) for process in processes):
@@ -109,9 +110,18 @@ def detect(node: KubeObject, processes: Sequence[Process]) -> Distribution:
     return replace(_PLAIN, name="eks") if "-eks-" in version else _PLAIN
 
 
-def _rancher_unit(name: str, node: KubeObject) -> str:
-    labels = node["metadata"].get("labels", {})
+def _runs(processes: Sequence[Process], program: str, word: str = "") -> bool:
+    """Say whether a program runs, with a word among its arguments if one is given."""
+    lines = (process.words for process in processes)
+    return any(
+        line and line[0].rpartition("/")[2] == program and word in ("", *line) for line in lines
+    )
+
+
+def _rancher_unit(name: str, node: KubeObject, processes: Sequence[Process]) -> str:
+    labels = labels_of(node)
     server = any(label.startswith("node-role.kubernetes.io/control-plane") for label in labels)
+    server = server or _runs(processes, name, "server")
     if name == "rke2":
         return "rke2-server" if server else "rke2-agent"
     return "k3s" if server else "k3s-agent"

@@ -102,7 +102,7 @@ def read(evidence: NodeEvidence) -> KernelLog:
     """Return the kernel log.
 
     Raises:
-        NotInEvidence: nobody printed it, or the kernel did not let them.
+        NotInEvidence: nobody printed it, the kernel did not let them, or it was cleared.
     """
     command = next((c for c in reversed(evidence.commands) if _prints_log(c)), None)
     if command is None:
@@ -121,7 +121,8 @@ def read(evidence: NodeEvidence) -> KernelLog:
 def _prints_log(command: CommandResult) -> bool:
     program = PurePosixPath(command.argv[0]).name
     kernel = program == "journalctl" and not {"-k", "--dmesg"}.isdisjoint(command.argv)
-    return (program == "dmesg" or kernel) and command.exit == 0
+    # An empty log was cleared, or is not shown to whoever asked: it says nothing.
+    return (program == "dmesg" or kernel) and command.exit == 0 and bool(command.stdout.strip())
 
 
 def _xids(lines: tuple[str, ...]) -> tuple[Xid, ...]:

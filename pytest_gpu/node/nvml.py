@@ -60,9 +60,23 @@ class NvmlDevice:
         Raises:
             NotInEvidence: it was not asked.
         """
-        if question not in self.answers:
+        if self.answers.get(question) is None:
             raise NotInEvidence(self.node, f"NVML's answer to {question} of GPU {self.index}")
         return _value(self.answers[question])
+
+    def numbers(self, question: str, *keys: str) -> Mapping[str, int] | NvmlError:
+        """Return an answer that holds these numbers, such as ``total`` of ``memory``.
+
+        Raises:
+            NotInEvidence: it was not asked, or what was recorded is no such answer.
+        """
+        value = self.answer(question)
+        if isinstance(value, NvmlError):
+            return value
+        if isinstance(value, Mapping) and all(isinstance(value.get(key), int) for key in keys):
+            return value
+        what = f"NVML's {', '.join(keys)} in its answer to {question} of GPU {self.index}"
+        raise NotInEvidence(self.node, what)
 
     def errors(self) -> Iterator[tuple[str, NvmlError]]:
         """Yield every question that got an error, the device's own first."""
@@ -121,6 +135,13 @@ def read(evidence: NodeEvidence) -> Nvml:
     raw = evidence.nvml
     if raw is None:
         return Nvml(missing=True)
+    try:
+        return _parsed(evidence.name, raw)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise NotInEvidence(evidence.name, f"what NVML answers ({error})") from None
+
+
+def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:
     error, hung = _error(raw.get("init")), bool(raw.get("hung"))
     loaded = bool(raw.get("library")) or hung
     return Nvml(
@@ -129,7 +150,7 @@ def read(evidence: NodeEvidence) -> Nvml:
         error=error,
         hung=hung,
         driver_version=raw.get("driver_version"),
-        devices=tuple(_device(evidence.name, item) for item in raw.get("devices") or ()),
+        devices=tuple(_device(node, item) for item in raw.get("devices") or ()),
     )
 
 

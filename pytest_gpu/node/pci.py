@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -65,7 +66,7 @@ def normal(address: str) -> str:
     NVML writes ``0000000F:01:00.0``, the kernel ``000f:01:00.0``; a real wider domain stays.
     """
     domain, _, rest = address.lower().partition(":")
-    return f"{int(domain, 16):04x}:{rest}"
+    return f"{domain.lstrip('0'):0>4}:{rest}"
 
 
 def read(evidence: NodeEvidence) -> PciGpus:
@@ -120,8 +121,9 @@ def _class(evidence: NodeEvidence, name: str) -> int:
 
 
 def _number(evidence: NodeEvidence, name: str, attribute: str) -> int:
-    text = evidence.read(f"{BUS}/{name}/{attribute}")
-    if not text:
+    text = (evidence.read(f"{BUS}/{name}/{attribute}") or b"").strip()
+    # The kernel prints four digits of an ID and six of a class; fewer are a file cut off.
+    if not re.fullmatch(rb"0x([0-9a-f]{4}|[0-9a-f]{6})", text):
         raise NotInEvidence(evidence.name, f"{BUS}/{name}/{attribute}")
     return int(text, 16)
 

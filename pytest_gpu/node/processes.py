@@ -12,6 +12,9 @@ from pytest_gpu.evidence import NodeEvidence
 TICKS = 100
 """USER_HZ, the unit of start times in /proc/PID/stat: 100 on every Linux port NVIDIA supports."""
 
+DELETED = " (deleted)"
+"""What the kernel adds to /proc/PID/exe when the file is gone: an upgrade replaced it, mostly."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
@@ -29,7 +32,19 @@ class Process:
     @property
     def program(self) -> str:
         """The program's file name, without its directory."""
-        return PurePosixPath(self.exe or (self.argv[0] if self.argv else "")).name
+        return PurePosixPath((self.exe or self.words[0]).removesuffix(DELETED)).name
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The command line word by word: k3s and RKE2 write all of theirs into argument 0."""
+        return tuple(" ".join(self.argv).split()) or ("",)
+
+    def is_program(self, name: str) -> bool:
+        """Say whether this is a program, by its file or by the name it was started under.
+
+        One binary may be many programs: k3s is also the file behind its ``containerd``.
+        """
+        return name in (self.program, PurePosixPath(self.words[0]).name)
 
     def flag(self, *names: str) -> str | None:
         """Return the value of ``--name=value`` or ``--name value``, the last one given."""
@@ -56,11 +71,16 @@ def running(evidence: NodeEvidence) -> tuple[Process, ...]:
         NotInEvidence: /proc was not listed.
     """
     names = evidence.names("/proc") or ()
-    paths = socket_paths(_text(evidence, "/proc/net/unix"))
+    paths = listening(evidence)
     boot = boot_time(_text(evidence, "/proc/stat"))
     pids = sorted(int(name) for name in names if name.isdecimal())
     found = (_process(evidence, pid, paths, boot) for pid in pids)
     return tuple(process for process in found if process.argv)
+
+
+def listening(evidence: NodeEvidence) -> dict[str, str]:
+    """Return the path of every Unix socket that somebody listens on, by inode."""
+    return socket_paths(_text(evidence, "/proc/net/unix"))
 
 
 def _process(
@@ -90,9 +110,13 @@ def socket_paths(unix: str) -> dict[str, str]:
     found = {}
     for line in unix.splitlines()[1:]:
         columns = line.split(None, 7)
-        if len(columns) == 8 and int(columns[3], 16) & 0x10000:
+        if len(columns) == 8 and _flags(columns[3]) & 0x10000:
             found[columns[6]] = columns[7]
     return found
+
+
+def _flags(column: str) -> int:
+    return int(column, 16) if re.fullmatch("[0-9a-fA-F]+", column) else 0
 
 
 def boot_time(stat: str) -> float | None:
@@ -104,7 +128,9 @@ def boot_time(stat: str) -> float | None:
 def start_time(stat: str, boot: float | None) -> float | None:
     """Return field 22 of /proc/PID/stat as seconds since the epoch."""
     fields = stat.rpartition(")")[2].split()
-    return boot + int(fields[19]) / TICKS if boot is not None and len(fields) > 19 else None
+    if boot is None or len(fields) < 20 or not fields[19].isdecimal():
+        return None
+    return boot + int(fields[19]) / TICKS
 
 
 def _open_sockets(evidence: NodeEvidence, pid: int) -> list[str]:

@@ -13,12 +13,12 @@ from pathlib import PurePosixPath
 
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.hints import known
 from pytest_gpu.node.libraries import DIRECTORIES, NVML
-from pytest_gpu.node.processes import Process
+from pytest_gpu.node.processes import DELETED, Process
 from pytest_gpu.node.survey_base import CRICTL, K3S, first_questions
+from pytest_gpu.node.survey_logs import LOG_LIMIT, log_paths
 from pytest_gpu.node.survey_questions import COMMAND_TIME, FILE_LIMIT, Asked, Questions
-from pytest_gpu.node.survey_wishes import Wishes, wishes
+from pytest_gpu.node.survey_wishes import Wishes, sensible, wishes
 
 MAX_ROUNDS = 4
 """Rounds of questions: a kubelet's flags, a configuration, its imports, what those name."""
@@ -68,7 +68,7 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
         stat=fresh("stat", *(path for path in noted.entries if _is_asked(path, daemons))),
         glob=dict.fromkeys(fresh("glob", *texts), FILE_LIMIT),
         read=dict.fromkeys(fresh("read", *_files(noted, daemons)), FILE_LIMIT),
-        tail={},
+        tail=dict.fromkeys(fresh("tail", *log_paths(cluster, evidence.name)), LOG_LIMIT),
         elf=fresh("elf", *noted.elves),
         run={argv: time for argv, time in commands.items() if ("run", argv) not in asked.keys},
     )
@@ -86,24 +86,19 @@ def _is_asked(path: str, daemons: frozenset[int]) -> bool:
 
 
 def _daemons(node: GpuNode) -> tuple[Process, ...]:
-    running = known(lambda: node.processes) or ()
-    return tuple(process for process in running if _program(process) in DAEMONS)
-
-
-def _program(process: Process) -> str:
-    """Return a program's name; some, such as k3s, write all their arguments into the first one."""
-    return PurePosixPath(process.exe or process.argv[0].split()[0]).name
+    running = sensible(lambda: node.processes) or ()
+    return tuple(process for process in running if process.program in DAEMONS)
 
 
 def _commands(node: GpuNode) -> Iterator[tuple[str, ...]]:
     """Yield what must run on the node: versions, what the live CRI says, and the units' logs."""
     for process in _daemons(node):
-        if _program(process) == "containerd" and (program := _path(process)):
+        if process.program == "containerd" and (program := _path(process)):
             yield program, "--version"
     unit = node.distribution.kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"
     yield _journal(node.distribution.containerd_unit)
-    if (kubelet := known(lambda: node.kubelet)) and not kubelet.running:
+    if (kubelet := sensible(lambda: node.kubelet)) and not kubelet.running:
         yield _journal(unit)
     yield from _crictl_info(node)
 
@@ -115,13 +110,13 @@ def _journal(unit: str) -> tuple[str, ...]:
 def _path(process: Process) -> str | None:
     """Return where a process's program lies; one that was deleted cannot be asked."""
     for path in (process.argv[0], process.exe or ""):
-        if path.startswith("/") and not path.endswith(" (deleted)"):
+        if path.startswith("/") and not path.endswith(DELETED):
             return path
     return None
 
 
 def _crictl_info(node: GpuNode) -> Iterator[tuple[str, ...]]:
-    kubelet = known(lambda: node.kubelet)
+    kubelet = sensible(lambda: node.kubelet)
     crictl = crictl_of(node)
     if kubelet and crictl and kubelet.runtime != "docker":
         yield *crictl, "--runtime-endpoint", f"unix://{kubelet.socket}", "info"
@@ -136,10 +131,10 @@ def crictl_of(node: GpuNode) -> tuple[str, ...] | None:
 
 
 def _is_there(node: GpuNode, path: str) -> bool:
-    return known(lambda: node.evidence.entry(node.evidence.resolve(path))) is not None
+    return sensible(lambda: node.evidence.entry(node.evidence.resolve(path))) is not None
 
 
 def _with_nvml(further: Questions, evidence: NodeEvidence) -> Questions:
     paths = (f"{directory}/{NVML}" for directory in DIRECTORIES)
-    there = tuple(path for path in paths if known(partial(evidence.entry, path)))
+    there = tuple(path for path in paths if sensible(partial(evidence.entry, path)))
     return replace(further, nvml=there)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_gpu.diagnose import (
     access,
@@ -25,7 +26,7 @@ from pytest_gpu.diagnose import (
     sandbox,
     toolkit,
 )
-from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import (
     ClusterEvidence,
     CommandResult,
@@ -38,6 +39,7 @@ from pytest_gpu.evidence import (
 from pytest_gpu.node.containerd import others
 from pytest_gpu.node.gpu_node import GpuNode
 
+_T = TypeVar("_T")
 Look = Callable[[GpuNode], object]
 
 CHECKS: tuple[ModuleType, ...] = (
@@ -62,11 +64,8 @@ _FACTS: tuple[Look, ...] = (
     lambda node: node.driver.majors,
     lambda node: node.cdi,
     lambda node: others(node.containerd, node.processes, node.evidence),
-    lambda node: injection.default_evidence(node),
+    injection.default_evidence,
 )
-
-_NONSENSE = (Unproven, LookupError, TypeError, ValueError, AttributeError)
-"""What a fact may raise when it is told, for the moment, that something is absent."""
 
 
 class Wishes:
@@ -164,11 +163,20 @@ def wishes(cluster: ClusterEvidence, evidence: NodeEvidence) -> tuple[Wishes, Gp
     noted = Wishes(evidence)
     node = GpuNode(evidence.name, WishingCluster(cluster, noted))
     for look in looks():
-        try:
-            look(node)
-        except _NONSENSE:
-            continue
+        sensible(partial(look, node))
     return noted, node
+
+
+def sensible(look: Callable[[], _T]) -> _T | None:
+    """Return what a look-up returns, ``None`` where too little is known for it to make sense.
+
+    Told for the moment that things are absent, or given a damaged file, a fact may raise anything.
+    What stands in the way of the facts themselves, their tests meet too, and say so.
+    """
+    try:
+        return look()
+    except Exception:
+        return None
 
 
 def looks() -> Iterator[Look]:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import posixpath
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
-from pytest_gpu.kube.objects import optional
+from pytest_gpu.kube.objects import containers_of, env_of, optional, spec_of, template_of
 from pytest_gpu.node.containerd import DEFAULT_CONFIG, DEFAULT_SOCKET
 
 INSTALL_DIR = "/usr/local/nvidia/toolkit"
 DEFAULT_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
-CONFIGS = (
-    f"{INSTALL_DIR}/.config/nvidia-container-runtime/config.toml",
-    "/etc/nvidia-container-runtime/config.toml",
-)
+OWN_CONFIG = "nvidia-container-runtime/config.toml"
+"""The runtime's own configuration, below /etc or what XDG_CONFIG_HOME says."""
+CONFIGS = (f"{INSTALL_DIR}/.config/{OWN_CONFIG}", f"/etc/{OWN_CONFIG}")
+"""Where it is mostly: that of the toolkit's container, and that of a package."""
+_SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +78,13 @@ def find_daemonset(cluster: ClusterEvidence) -> KubeObject | None:
     return None
 
 
-def _containers(daemonset: KubeObject) -> list[Mapping[str, Any]]:
-    return list(daemonset["spec"]["template"]["spec"].get("containers", ()))
+def _containers(daemonset: KubeObject) -> Sequence[Mapping[str, Any]]:
+    return containers_of(template_of(daemonset))
 
 
 def _policy_env(cluster: ClusterEvidence) -> Mapping[str, str]:
     for policy in optional(cluster, "clusterpolicies"):
-        toolkit = policy.get("spec", {}).get("toolkit") or {}
-        return {entry["name"]: str(entry.get("value", "")) for entry in toolkit.get("env") or ()}
+        return env_of(spec_of(policy).get("toolkit") or {})
     return {}
 
 
@@ -95,17 +95,16 @@ def _daemonset_env(daemonset: KubeObject | None) -> Mapping[str, str]:
     """
     if daemonset is None:
         return {}
-    spec = daemonset["spec"]["template"]["spec"]
-    volumes = {v["name"]: v["hostPath"]["path"] for v in spec.get("volumes", ()) if "hostPath" in v}
+    volumes = template_of(daemonset).get("volumes") or ()
+    paths = {v["name"]: v["hostPath"]["path"] for v in volumes if v.get("hostPath")}
     found = {}
     for container in _containers(daemonset):
         mounts = {
-            mount["mountPath"]: volumes[mount["name"]]
-            for mount in container.get("volumeMounts", ())
-            if mount["name"] in volumes
+            mount["mountPath"]: paths[mount["name"]]
+            for mount in container.get("volumeMounts") or ()
+            if mount["name"] in paths
         }
-        for entry in container.get("env", ()):
-            found[entry["name"]] = _on_host(str(entry.get("value", "")), mounts)
+        found |= {name: _on_host(value, mounts) for name, value in env_of(container).items()}
     return found
 
 
@@ -117,18 +116,21 @@ def _on_host(value: str, mounts: Mapping[str, str]) -> str:
     return value
 
 
-def own_config(evidence: NodeEvidence) -> ToolkitConfig | None:
-    """Return the runtime's own configuration, ``None`` where it runs on its defaults.
+def own_config(evidence: NodeEvidence, binary: str) -> ToolkitConfig | None:
+    """Return the own configuration of an NVIDIA runtime, ``None`` where it runs on its defaults.
+
+    The toolkit's container wraps the programs it installs, so that they look beside themselves;
+    those of a package look in /etc.
 
     Raises:
         NotInEvidence: nobody looked for it.
     """
-    for path in CONFIGS:
-        content = evidence.read(path)
-        if content is None:
-            continue
-        try:
-            return ToolkitConfig(path=path, table=tomllib.loads(content.decode()))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            return ToolkitConfig(path=path, table={}, error=str(error))
-    return None
+    folder = posixpath.dirname(binary)
+    path = f"/etc/{OWN_CONFIG}" if folder in _SYSTEM else f"{folder}/.config/{OWN_CONFIG}"
+    content = evidence.read(path)
+    if content is None:
+        return None
+    try:
+        return ToolkitConfig(path=path, table=tomllib.loads(content.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return ToolkitConfig(path=path, table={}, error=str(error))

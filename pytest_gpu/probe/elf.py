@@ -44,7 +44,7 @@ def summary(path: str) -> Dict[str, Any]:
         try:
             return _Elf(file, os.fstat(file.fileno()).st_size).summary()
         except (struct.error, OverflowError) as error:
-            raise ValueError("is a damaged ELF file: {}".format(error))
+            raise ValueError(f"is a damaged ELF file: {error}") from error
 
 
 class _Elf:
@@ -66,7 +66,7 @@ class _Elf:
     def bytes(self, offset: int, count: int) -> bytes:
         """Return bytes of the file, all of them or none."""
         if offset < 0 or count < 0 or offset + count > self.size:
-            raise ValueError("is a damaged ELF file: it ends before byte {}".format(offset + count))
+            raise ValueError(f"is a damaged ELF file: it ends before byte {offset + count}")
         self.file.seek(offset)
         data: bytes = self.file.read(count)
         return data
@@ -79,7 +79,7 @@ class _Elf:
     def summary(self) -> Dict[str, Any]:
         """Return what is asked for."""
         return {
-            "machine": MACHINES.get(self.machine, "machine {}".format(self.machine)),
+            "machine": MACHINES.get(self.machine, f"machine {self.machine}"),
             "interpreter": self._interpreter(),
             "needed": [self.string(offset) for offset in self.dynamic.get(_NEEDED, [])],
             "versions": self._wanted(),
@@ -116,7 +116,7 @@ class _Elf:
         for _, offset, start, length in self.loads:
             if start <= address < start + length:
                 return offset + address - start
-        raise ValueError("is a damaged ELF file: nothing is loaded at {:#x}".format(address))
+        raise ValueError(f"is a damaged ELF file: nothing is loaded at {address:#x}")
 
     def string(self, at: int) -> str:
         """Return a string of the dynamic string table."""

@@ -135,7 +135,7 @@ def failed(answer: Answer, error: OSError) -> Answer:
 def said(error: OSError) -> str:
     """Return an error as ``EACCES: Permission denied``."""
     code = errno.errorcode.get(error.errno or 0, "error")
-    return "{}: {}".format(code, error.strerror or error)
+    return f"{code}: {error.strerror or error}"
 
 
 def _bytes(path: str, limit: int, tail: bool) -> Tuple[bytes, bool]:
@@ -174,7 +174,7 @@ def matches(root: Root, pattern: str) -> Answer:
 
 def _below(root: Root, base: str, part: str) -> List[str]:
     if not any(sign in part for sign in "*?["):
-        path = "{}/{}".format(base, part)
+        path = f"{base}/{part}"
         return [path] if _exists(root, path) else []
     try:
         names = os.listdir(root.find(base or "/").here)
@@ -182,7 +182,7 @@ def _below(root: Root, base: str, part: str) -> List[str]:
         return []
     hidden = part.startswith(".")
     fitting = [name for name in names if hidden or not name.startswith(".")]
-    return ["{}/{}".format(base, name) for name in sorted(fnmatch.filter(fitting, part))]
+    return [f"{base}/{name}" for name in sorted(fnmatch.filter(fitting, part))]
 
 
 def _exists(root: Root, path: str) -> bool:

@@ -38,9 +38,7 @@ def ask(libraries: List[str], host: Host, note: Callable[[Answer], None]) -> Ans
     kept = host.keep_libraries()
     place = _Library(libraries, host)
     try:
-        if place.path is None:
-            raise OSError("the node has no {}".format(SONAME))
-        pynvml.nvmlLib = ctypes.CDLL(place.path)
+        pynvml.nvmlLib = place.load()
     except OSError as error:
         if _FOREIGN.search(str(error)):
             raise
@@ -68,6 +66,16 @@ class _Library:
         self.named = next((path for path in libraries if os.path.exists(self.top + path)), None)
         self.path = self._open_as(host)
 
+    def load(self) -> Any:
+        """Load the library.
+
+        Raises:
+            OSError: there is none, or it cannot be loaded.
+        """
+        if self.path is None:
+            raise OSError(f"the node has no {SONAME}")
+        return ctypes.CDLL(self.path)
+
     def _open_as(self, host: Host) -> Optional[str]:
         if self.named is None:
             return None if self.top else SONAME
@@ -80,15 +88,17 @@ class _Library:
 
     def loaded(self) -> Optional[str]:
         """Return the file that was loaded, as the node calls it."""
-        try:
-            with open("/proc/self/maps") as maps:
-                paths = [line.split(None, 5)[-1].strip() for line in maps]
-        except OSError:
-            return self.named
-        for path in paths:
+        for path in self._mapped():
             if "/libnvidia-ml.so" in path and path.startswith(self.top):
                 return self.before + path[len(self.top) :]
         return self.named
+
+    def _mapped(self) -> List[str]:
+        try:
+            with open("/proc/self/maps") as maps:
+                return [line.split(None, 5)[-1].strip() for line in maps]
+        except OSError:  # a root directory without /proc
+            return [os.path.realpath(self.path or "")]
 
 
 def _error(code: int, message: str) -> Answer:

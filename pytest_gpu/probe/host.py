@@ -28,6 +28,7 @@ class Host:
         self.root = root.rstrip("/") or "/"
         self.pid = pid
         self._libc: Any = ctypes.CDLL(None, use_errno=True)
+        self._open: Dict[str, int] = {}
 
     def entrance(self) -> Callable[[], None]:
         """Return what a child calls between fork and exec; all that can be is done before it.
@@ -65,15 +66,14 @@ class Host:
         os.chdir("/")
 
     def _namespaces(self) -> Dict[str, int]:
-        found: Dict[str, int] = {}
-        for name in _NAMESPACES:
-            path = "/proc/{}/ns/{}".format(self.pid, name)
+        for name in () if self._open else _NAMESPACES:
+            path = f"/proc/{self.pid}/ns/{name}"
             try:
-                found[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._open[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
                 if name == "mnt":
                     raise
-        return found
+        return self._open
 
 
 def _load(name: str) -> Optional[Any]:

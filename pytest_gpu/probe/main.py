@@ -5,7 +5,7 @@ import json
 import platform
 import signal
 from collections import deque
-from typing import IO, Any, Deque, Dict, Iterator, List, Optional
+from typing import IO, Any, Callable, Deque, Dict, Iterator, List, Optional
 
 from . import commands, elf, files, gpus
 from .host import MODES, Host
@@ -51,24 +51,22 @@ class Probe:
         """Answer one question; nothing is raised."""
         try:
             return self._answer(item, note)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others want answers
-            return _failed(item, "{}: {}".format(type(error).__name__, error))
+        except Exception as error:
+            return _failed(item, f"{type(error).__name__}: {error}")
 
     def _answer(self, item: Work, note: Note) -> Answer:
         kind, what = item["kind"], item["what"]
-        if kind == "run":
-            return commands.run(what, item["timeout"], self.host)
-        if kind == "nvml":
-            return {"nvml": gpus.ask(what, self.host, note)}
-        if kind == "list":
-            return files.listing(self.root, what)
-        if kind == "stat":
-            return files.look(self.root, what)
-        if kind == "glob":
-            return files.matches(self.root, what)
-        if kind == "elf":
-            return self._elf(what)
-        return files.read(self.root, what, item["limit"], tail=kind == "tail")
+        looks: Dict[str, Callable[[], Answer]] = {
+            "run": lambda: commands.run(what, item["timeout"], self.host),
+            "nvml": lambda: {"nvml": gpus.ask(what, self.host, note)},
+            "list": lambda: files.listing(self.root, what),
+            "stat": lambda: files.look(self.root, what),
+            "glob": lambda: files.matches(self.root, what),
+            "elf": lambda: self._elf(what),
+            "read": lambda: files.read(self.root, what, item["limit"]),
+            "tail": lambda: files.read(self.root, what, item["limit"], tail=True),
+        }
+        return looks[kind]()
 
     def _elf(self, path: str) -> Answer:
         answer: Answer = {"elf": path}
@@ -165,7 +163,7 @@ def main(argv: List[str], questions: IO[bytes], out: IO[bytes]) -> None:
             for answer in probe.round(asked):
                 _send(out, answer)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            _send(out, {"error": "these are no questions: {!r}".format(error)})
+            _send(out, {"error": f"these are no questions: {error!r}"})
 
 
 def _send(out: IO[bytes], answer: Answer) -> None:

@@ -31,7 +31,7 @@ class Root:
 
     def __init__(self, path: str = "/", pid: Optional[int] = None) -> None:
         self.path = path.rstrip("/")
-        self.network = "/proc/{}/net/".format("self" if pid is None else pid)
+        self.network = _NETWORK if pid is None else f"/proc/{pid}/net/"
 
     def find(self, path: str, last: bool = True) -> Place:
         """Return where a path leads, following its last part only if asked.
@@ -48,7 +48,7 @@ class Root:
             if part == "..":
                 done = done.rpartition("/")[0]
                 continue
-            done = "{}/{}".format(done, part)
+            done = f"{done}/{part}"
             target = self._target(done) if todo or last else None
             if target is not None:
                 hops += 1

@@ -39,7 +39,15 @@ class Asker:
         try:
             return question(*given)
         except self.nvml.NVMLError as error:
-            return {"error": int(error.value), "message": str(error)}
+            return {"error": int(error.value), "message": self._words(error)}
+
+    def _words(self, error: Any) -> str:
+        """Return NVML's own words for an error; pynvml has others for some."""
+        try:
+            text = self.nvml.nvmlErrorString(error.value)
+        except self.nvml.NVMLError:
+            text = str(error)
+        return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
     def _text(self, question: Callable[..., Any], *given: Any) -> Any:
         value = self._value(question, *given)
@@ -49,7 +57,7 @@ class Asker:
         value = self._value(self.nvml.nvmlSystemGetCudaDriverVersion)
         if isinstance(value, dict):
             return None
-        return "{}.{}".format(value // 1000, value % 1000 // 10)
+        return f"{value // 1000}.{value % 1000 // 10}"
 
     def _device(self, index: int) -> Answer:
         found: Answer = {"index": index}

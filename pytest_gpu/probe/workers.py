@@ -25,7 +25,7 @@ class Lost(Exception):  # noqa: N818 - what happened to a child
     """A child died, or did not answer in time; ``late`` tells which."""
 
     def __init__(self, late: bool, text: str) -> None:
-        super(Lost, self).__init__(text)
+        super().__init__(text)
         self.late = late
 
 
@@ -50,10 +50,10 @@ class Child:
         while b"\n" not in self._rest:
             ready, _, _ = select.select([self._handle], [], [], max(0, until - time.monotonic()))
             if not ready:
-                raise Lost(True, "gave no answer within {:g} s".format(patience))
+                raise Lost(True, f"gave no answer within {patience:g} s")
             part = os.read(self._handle, 1 << 16)
             if not part:
-                raise Lost(False, "the process that looked died ({})".format(self._end()))
+                raise Lost(False, f"the process that looked died ({self._end()})")
             self._rest += part
         line, _, self._rest = self._rest.partition(b"\n")
         found: Answer = json.loads(line.decode("ascii"))
@@ -128,7 +128,7 @@ def answers(
         finally:
             child.close()
     while work:
-        reason = "not looked at: {} processes that looked were lost".format(losses)
+        reason = f"not looked at: {losses} processes that looked were lost"
         yield lost(work.popleft(), Lost(False, reason), None)
 
 
@@ -150,5 +150,5 @@ def _signal(pid: int) -> None:
 
 def _words(status: int) -> str:
     if os.WIFSIGNALED(status):
-        return "signal {}".format(os.WTERMSIG(status))
-    return "exit code {}".format(os.WEXITSTATUS(status))
+        return f"signal {os.WTERMSIG(status)}"
+    return f"exit code {os.WEXITSTATUS(status)}"

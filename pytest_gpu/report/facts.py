@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence
-from pytest_gpu.kube.objects import optional
+from pytest_gpu.kube.objects import node_info, optional
 from pytest_gpu.kube.pods import WaitingPod
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.report.run_info import RunInfo
@@ -42,7 +42,7 @@ def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
     return {
         node["metadata"]["name"]: version
         for node in optional(cluster, "nodes")
-        if (version := node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion"))
+        if (version := node_info(node).get("kubeletVersion"))
     }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab import gpu_stack, kubernetes
+from tests.lab import debian, gpu_stack, kubernetes
 from tests.lab.api import Api
+from tests.lab.cgroups import hierarchies
 from tests.lab.control_plane import ControlPlane, start_control_plane
 from tests.lab.daemons import wait_for
 from tests.lab.images import PYTHON
@@ -88,6 +91,23 @@ class LabCluster:
         self.workplace.close()
 
 
+def require_machine() -> None:
+    """Find out at once, before anything is built, whether this machine can have a lab.
+
+    Raises:
+        Missing: it cannot; the message says what it lacks.
+    """
+    debian.require_debian()
+    hierarchies()
+    for program in ("gcc", "unshare", "nsenter", "ip", "openssl", "ssh-keygen"):
+        if not shutil.which(program):
+            raise debian.Missing(f"needs the program {program}")
+    argv = ["unshare", "--mount", "--net", "--pid", "--cgroup", "--fork", "true"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise debian.Missing(f"may not make namespaces: {done.stderr.strip()}")
+
+
 def open_cluster(specs: Sequence[NodeSpec] = NODES, apiserver: Sequence[str] = ()) -> LabCluster:
     """Start a cluster whose nodes are Ready and give away their GPUs.
 
@@ -98,6 +118,7 @@ def open_cluster(specs: Sequence[NodeSpec] = NODES, apiserver: Sequence[str] = (
     Raises:
         Missing: this machine cannot have a lab; the message says what it lacks.
     """
+    require_machine()
     programs = kubernetes.programs()
     workplace = open_workplace()
     try:

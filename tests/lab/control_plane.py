@@ -47,9 +47,8 @@ def start_control_plane(
         programs: the folder of the Kubernetes programs.
         extra: more flags for the API server, such as those of an audit log.
     """
-    (workplace.folder / "log").mkdir()
     pki = make_pki(workplace.folder / "pki")
-    network = new_network(workplace.cgroup, workplace.folder / "log")
+    network = new_network(workplace)
     _make_bridge(network.pid)
     etcd = _start(workplace, "etcd", _etcd(workplace.folder), network)
     server = _start(workplace, "apiserver", [*_apiserver(programs, pki), *extra], network)
@@ -91,14 +90,12 @@ def open_door(
             host,
             str(port),
         ]
-        log = workplace.folder / "log" / f"{name}.log"
-        opened = start(workplace.cgroup, log, argv, pass_fds=(listener.fileno(),))
+        opened = start(workplace, workplace.log(name), argv, pass_fds=(listener.fileno(),))
         return listener.getsockname()[1], opened
 
 
 def _start(workplace: Workplace, name: str, argv: Sequence[str], network: Daemon) -> Daemon:
-    log = workplace.folder / "log" / f"{name}.log"
-    return start(workplace.cgroup, log, argv, network.pid)
+    return start(workplace, workplace.log(name), argv, network.pid)
 
 
 def _make_bridge(pid: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.cgroups import Cgroup
+from tests.lab.workplace import Workplace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,12 @@ class Daemon:
 
 
 def start(
-    group: Cgroup, log: Path, argv: Sequence[str], network: int | None = None, **popen: Any
+    place: Workplace, log: Path, argv: Sequence[str], network: int | None = None, **popen: Any
 ) -> Daemon:
     """Start a daemon, named like its log.
 
     Args:
-        group: the cgroup it joins before anything else.
+        place: the lab, whose cgroup it joins before anything else, and with which it ends.
         log: the file that takes its output.
         argv: the command.
         network: a process in whose network namespace it runs; ``None`` is the machine's.
@@ -55,15 +55,16 @@ def start(
     options = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "cwd": "/", **popen}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            group.joined([*enter, *argv]), stdout=output, start_new_session=True, **options
+            place.cgroup.joined([*enter, *argv]), stdout=output, start_new_session=True, **options
         )
+    place.children.append(process)
     return Daemon(name=log.stem, process=process, log=log)
 
 
-def new_network(group: Cgroup, logs: Path) -> Daemon:
+def new_network(place: Workplace) -> Daemon:
     """Start a process that holds a new network namespace and does nothing else."""
     argv = ["unshare", "--net", "--", "sleep", "infinity"]
-    holder = start(group, logs / "network.log", argv)
+    holder = start(place, place.log("network"), argv)
     await_network(holder, holder.pid)
     in_network(holder.pid, "ip", "link", "set", "lo", "up")
     return holder

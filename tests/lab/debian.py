@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,14 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def forget_old(folder: Path) -> None:
+    """Remove what was made in ``folder`` more than a day ago: nobody starts with it any more."""
+    old = time.time() - 24 * 3600
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.stat().st_mtime < old:
+            shutil.rmtree(path)
 
 
 def _fetch(packages: Sequence[str], suite: str, folder: Path) -> None:

@@ -6,6 +6,7 @@ that the node mounts over the kernel's own. Nothing of the machine itself change
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -160,15 +161,24 @@ def _cdi_mount(path: str) -> dict[str, object]:
 def _library(short: str) -> Path:
     """Return the compiled mock of a library, compiled once per state of its source."""
     source = HERE / "native" / {"libnvidia-ml": "nvml.c"}.get(short, "cuda.c")
-    folder = debian.cache() / "native"
-    library = folder / f"{short}.so"
+    stubs = _stubs(source.read_text())
+    state = hashlib.sha256((source.read_text() + stubs).encode()).hexdigest()[:12]
+    folder = debian.cache() / "native" / f"{short}-{state}"
     with debian.locked(debian.cache() / "native.lock"):
-        folder.mkdir(exist_ok=True)
-        if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
-            (folder / "nvml_stubs.h").write_text(_stubs(source.read_text()))
-            flags = ("-shared", "-fPIC", f"-Wl,-soname,{short}.so.1", f"-I{folder}")
-            compile_c(source, library, *flags)
-    return library
+        if not folder.exists():
+            debian.forget_old(folder.parent)
+            _compile(short, source, stubs, folder)
+    return folder / f"{short}.so"
+
+
+def _compile(short: str, source: Path, stubs: str, folder: Path) -> None:
+    work = folder.with_suffix(".new")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    (work / "nvml_stubs.h").write_text(stubs)
+    flags = ("-shared", "-fPIC", f"-Wl,-soname,{short}.so.1", f"-I{work}")
+    compile_c(source, work / f"{short}.so", *flags)
+    work.rename(folder)
 
 
 def _stubs(source: str) -> str:

@@ -68,11 +68,11 @@ def archive() -> Path:
     """
     sources = (HERE / name for name in SOURCES)
     state = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    file = debian.cache() / "images" / f"{state}.tar"
+    file = debian.cache() / "images" / state / "images.tar"
     root = python_root()
     with debian.locked(debian.cache() / "images.lock"):
         if not file.exists():
-            shutil.rmtree(file.parent, ignore_errors=True)
+            debian.forget_old(file.parent.parent)
             _write_images(root, file)
     return file
 

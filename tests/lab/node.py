@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.lab import images, node_init, sshd
 from tests.lab.cgroups import Cgroup
@@ -15,6 +15,7 @@ from tests.lab.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.control_plane import ADDRESS, BRIDGE, ControlPlane
 from tests.lab.daemons import Daemon, await_network, in_network, start, wait_for
 from tests.lab.fake_gpu import CONF, library_folder
+from tests.lab.healing import heal, remember
 from tests.lab.node_files import (
     IMAGES,
     INSIDE,
@@ -26,12 +27,16 @@ from tests.lab.node_files import (
     proxy_command,
     write_files,
 )
-from tests.lab.python_root import python_root
+from tests.lab.python_root import launcher, python_root
 from tests.lab.systemd_units import write_units
+from tests.lab.workplace import Workplace
 
 SECONDS = 60
-# The machine's Python: the one of the tests may lie where a node does not look.
-MACHINE_PYTHON = "/usr/bin/python3"
+CHECKPOINT = "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint"
+"""The kubelet writes it whenever a device plugin sends its devices."""
+
+# As the kernel cuts it.
+PLUGIN_PROCESS = "nvidia-device-plugin"[:15]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,8 @@ class Node:
 
     ``init`` is the process ID of its PID 1 on the machine; ``group`` holds all its processes.
     """
+
+    FROZEN: ClassVar = "/sys/fs/cgroup/freezer/lab-frozen"
 
     spec: NodeSpec
     control: ControlPlane
@@ -57,15 +64,19 @@ class Node:
         self, argv: Sequence[str], *, text: str | None = None, seconds: float = SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the node, with ``text`` on its standard input; never raises on exit."""
-        enter = ["nsenter", f"--target={self.init}", "--all", "--root", "--wd=/", "--"]
         return subprocess.run(
-            [*enter, "env", "-i", f"PATH={PATHS}", "HOME=/root", *argv],
+            self.entered(argv),
             input=text,
             check=False,
             capture_output=True,
             text=True,
             timeout=seconds,
         )
+
+    def entered(self, argv: Sequence[str]) -> list[str]:
+        """Return the command that runs ``argv`` in the node."""
+        enter = ["nsenter", f"--target={self.init}", "--all", "--root", "--wd=/", "--"]
+        return [*enter, "env", "-i", f"PATH={PATHS}", "HOME=/root", *argv]
 
     def must(self, *argv: str, text: str | None = None) -> str:
         """Run a command that has to succeed, and return its output."""
@@ -103,6 +114,17 @@ class Node:
             self.remove(f"/run/lab/stop-{name}")
         wait_for(lambda: self.pids(name), f"{name} to start on {self.name}", self.outer)
 
+    def start_kubelet(self) -> None:
+        """Start the kubelet that was stopped, and wait until the running plugin told it the GPUs.
+
+        Until then it rejects pods that want one, while the API still shows the old number.
+        """
+        ask = ["stat", "--format=%y", CHECKPOINT]
+        before = self.run(ask).stdout
+        self.start("kubelet")
+        if self.pids(PLUGIN_PROCESS):
+            wait_for(lambda: self.run(ask).stdout != before, "the device plugin", self.outer)
+
     def restart(self, name: str) -> None:
         """Stop and start a daemon."""
         self.stop(name)
@@ -125,6 +147,15 @@ class Node:
         self.must("sh", "-c", "rm -f /etc/containerd/conf.d/*")
         self.write(CONTAINERD_CONFIG, self.spec.config.text())
 
+    def remove_image(self, name: str) -> None:
+        """Take an image from the node; there is no registry to pull it from."""
+        self.must("crictl", "rmi", name)
+
+    def restore_images(self) -> None:
+        """Put all images of the lab back."""
+        self.remove("/var/lib/containerd/lab-imported")
+        self.must(f"{INSIDE}/import-images")
+
     def set_nvml(self, **settings: object) -> None:
         """Set faults of the mock NVML, such as ``init=18``; none: healthy. See native/nvml.c."""
         assert self.spec.gpus, f"{self.name} has no GPUs"
@@ -138,17 +169,19 @@ class Node:
 
     def freeze_nvml(self) -> None:
         """Let every process freeze for good that asks NVML from now on; not even SIGKILL helps."""
-        folder = "/sys/fs/cgroup/freezer/lab-frozen"
-        self.must("mkdir", "-p", folder)
-        self.must("tee", f"{folder}/freezer.state", text="FROZEN")
-        self.set_nvml(hang=folder)
+        self.must("mkdir", "-p", self.FROZEN)
+        self.must("tee", f"{self.FROZEN}/freezer.state", text="FROZEN")
+        self.set_nvml(hang=self.FROZEN)
 
     def thaw_nvml(self) -> None:
         """Heal NVML, and let what was frozen end."""
         self.set_nvml()
-        folder = "/sys/fs/cgroup/freezer/lab-frozen"
-        self.must("sh", "-c", f"kill -KILL $(cat {folder}/cgroup.procs) 2>/dev/null; true")
-        self.must("tee", f"{folder}/freezer.state", text="THAWED")
+        self.must("sh", "-c", f"kill -KILL $(cat {self.FROZEN}/cgroup.procs) 2>/dev/null; true")
+        self.must("tee", f"{self.FROZEN}/freezer.state", text="THAWED")
+
+    def heal(self) -> None:
+        """Put back whatever was broken: files, devices, kernel trees, daemons, images."""
+        heal(self)
 
     def object(self) -> Any:
         """Return its Node object, ``None`` before the kubelet registered it."""
@@ -178,9 +211,10 @@ def start_node(spec: NodeSpec, control: ControlPlane) -> Node:
     if spec.systemd:
         write_units(folder / "upper", _daemons(spec, control))
     (folder / "spec.json").write_text(json.dumps(_init_spec(spec, control, folder)))
+    remember(folder)
     group = Cgroup(name=f"{workplace.cgroup.name}/{spec.name}")
     group.create()
-    outer = _start_namespaces(group, folder)
+    outer = _start_namespaces(workplace, group, folder)
     init = _child(outer)
     _connect(spec, control, outer, init)
     assert outer.process.stdin
@@ -189,11 +223,13 @@ def start_node(spec: NodeSpec, control: ControlPlane) -> Node:
     return Node(spec=spec, control=control, outer=outer, init=init, group=group, folder=folder)
 
 
-def _start_namespaces(group: Cgroup, folder: Path) -> Daemon:
+def _start_namespaces(workplace: Workplace, group: Cgroup, folder: Path) -> Daemon:
     kinds = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup")
-    program = [MACHINE_PYTHON, "-I", node_init.__file__, str(folder / "spec.json")]
+    # Not the Python of the tests: it may lie where a node does not look.
+    python = launcher(python_root(), str(python_root()))
+    program = [*python, "-I", node_init.__file__, str(folder / "spec.json")]
     argv = ["unshare", *kinds, "--fork", "--kill-child", "--", *program]
-    return start(group, folder / "init.log", argv, stdin=subprocess.PIPE)
+    return start(workplace, folder / "init.log", group.joined(argv), stdin=subprocess.PIPE)
 
 
 def _child(outer: Daemon) -> int:

@@ -16,7 +16,7 @@ from tests.lab.containerd_config import NVIDIA_RUNTIME, SOCKET, ContainerdConfig
 from tests.lab.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.control_plane import INNER, ControlPlane
 from tests.lab.fake_gpu import FakeGpus
-from tests.lab.images import HERE
+from tests.lab.images import HERE, compile_c
 from tests.lab.kubernetes import version
 from tests.lab.python_root import launcher, python_root
 
@@ -115,7 +115,9 @@ def _write_scripts(spec: NodeSpec, upper: Path) -> None:
     write(upper, f"{INSIDE}/import-images", _IMPORT, 0o755)
     shutil.copytree(HERE / "inside", upper / INSIDE.lstrip("/"), dirs_exist_ok=True)
     if spec.gpus:
-        write(upper, NVIDIA_RUNTIME, _script("nvidia_runtime.py"), 0o755)
+        command = ", ".join(f'"{word}"' for word in _command("nvidia_runtime.py"))
+        program = upper / NVIDIA_RUNTIME.lstrip("/")
+        compile_c(HERE / "native/nvidia_runtime.c", program, f"-DCOMMAND={command}")
     if spec.crictl:
         _install_crictl(upper)
 
@@ -125,11 +127,13 @@ def _install_crictl(upper: Path) -> None:
     if real := shutil.which("crictl"):
         shutil.copy(real, upper / "usr/local/bin/crictl")
     else:
-        write(upper, "usr/local/bin/crictl", _script("crictl.py"), 0o755)
+        text = f'#!/bin/sh\nexec {" ".join(_command("crictl.py"))} "$@"\n'
+        write(upper, "usr/local/bin/crictl", text, 0o755)
 
 
-def _script(name: str) -> str:
-    return f'#!/bin/sh\nexec {" ".join(launcher(python_root(), PYTHON))} {INSIDE}/{name} "$@"\n'
+def _command(name: str) -> list[str]:
+    """Return the command of one of our programs on a node."""
+    return [*launcher(python_root(), PYTHON), f"{INSIDE}/{name}"]
 
 
 def _network(spec: NodeSpec) -> dict[str, Any]:
@@ -168,7 +172,8 @@ def _kubelet_config(spec: NodeSpec, control: ControlPlane) -> dict[str, Any]:
     """Return the KubeletConfiguration (JSON is YAML), for this kubelet's version."""
     authority = {"clientCAFile": "/etc/kubernetes/pki/ca.crt"}
     thresholds = ("nodefs.available", "imagefs.available", "nodefs.inodesFree")
-    newer = {"containerRuntimeEndpoint": f"unix://{SOCKET}", "failCgroupV1": False}
+    newer = {"containerRuntimeEndpoint": f"unix://{SOCKET}"}
+    newest = {"failCgroupV1": False}
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -190,6 +195,7 @@ def _kubelet_config(spec: NodeSpec, control: ControlPlane) -> dict[str, Any]:
         "nodeStatusUpdateFrequency": "5s",
         "syncFrequency": "5s",
         **(newer if _minor(control) >= 27 else {}),
+        **(newest if _minor(control) >= 31 else {}),
     }
 
 
@@ -227,5 +233,4 @@ def _own_socket_folder() -> list[str]:
 
 def proxy_command() -> list[str]:
     """Return the command of the proxy that translates CRI v1alpha2 to v1."""
-    python = launcher(python_root(), PYTHON)
-    return [*python, f"{INSIDE}/cri_proxy.py", CRI_SOCKET, SOCKET]
+    return [*_command("cri_proxy.py"), CRI_SOCKET, SOCKET]

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ from pytest_gpu.node.crictl import shipped_files
 from tests.lab import workplace
 from tests.lab.cluster import PODS, LabCluster
 from tests.lab.daemons import wait_for
+from tests.lab.fake_gpu import library_paths
 from tests.lab.gpu_stack import LABEL
+from tests.lab.images import PYTHON
 from tests.lab.node import Node
 from tests.lab.workplace import group_of, open_workplace, sweep
 
@@ -39,8 +40,8 @@ def on(node: Node, script: str, **container: Any) -> dict[str, Any]:
     return {"nodeName": node.name, "runtimeClassName": "nvidia", "containers": [one]}
 
 
-def sandbox(node: Node, handler: str) -> tuple[str, str]:
-    """Run the suite's own sandbox by crictl; return the container's ID and what it printed."""
+def sandbox(node: Node, handler: str) -> str:
+    """Run the suite's own sandbox by crictl and return what its container printed."""
     files = shipped_files()
     pod = json.loads(files.pod_text)
     pod["metadata"].update(name=f"lab-{time.monotonic_ns()}", uid=f"lab-{time.monotonic_ns()}")
@@ -53,23 +54,13 @@ def sandbox(node: Node, handler: str) -> tuple[str, str]:
     state = wait_for(lambda: _exited(node, name), f"container {name} to exit", node.outer)
     output = node.must("crictl", "logs", name)
     node.must("crictl", "rmp", "--force", state["podSandboxId"])
-    return name, output
+    return output
 
 
 def _exited(node: Node, name: str) -> Any:
     listed = json.loads(node.must("crictl", "ps", "--all", "--id", name, "--output", "json"))
     [container] = listed["containers"]
     return container if container["state"] == "CONTAINER_EXITED" else None
-
-
-def retried(attempt: Callable[[], tuple[str, str]]) -> tuple[str, str]:
-    """Try again what the kubelet ended: it kills sandboxes that it does not own."""
-    for _ in range(4):
-        try:
-            return attempt()
-        except AssertionError:
-            continue
-    return attempt()
 
 
 def test_node_is_ready_with_its_generation_of_containerd(node: Node) -> None:
@@ -97,9 +88,10 @@ def test_pod_of_the_runtime_class_gets_one_gpu(node: Node, lab_cluster: LabClust
     spec = on(node, f"{LISTING}; {CUDA}", resources=GPU)
     phase, log = lab_cluster.run_pod(f"gpu-{node.name}", spec)
     assert phase == "Succeeded"
-    cards = [path for path in log.split() if path.removeprefix("/dev/nvidia").isdigit()]
+    devices, cuda = log.splitlines()
+    cards = [path for path in devices.split() if path[-1].isdigit()]
     assert len(cards) == 1
-    assert log.splitlines()[-1] == "0", "cuInit"
+    assert cuda == "0", "cuInit"
 
 
 def test_pod_without_a_gpu_gets_none(node: Node, lab_cluster: LabCluster) -> None:
@@ -109,9 +101,16 @@ def test_pod_without_a_gpu_gets_none(node: Node, lab_cluster: LabCluster) -> Non
 
 
 def test_crictl_runs_the_sandbox_of_the_suite(node: Node) -> None:
-    """A host-network sandbox starts with either handler; only nvidia's holds GPUs."""
-    assert retried(lambda: sandbox(node, ""))[1] == ""
-    assert "/dev/nvidia0" in retried(lambda: sandbox(node, "nvidia"))[1]
+    """A host-network sandbox starts with either handler; only nvidia's holds GPUs.
+
+    Without the kubelet, which kills sandboxes that it does not own.
+    """
+    node.stop("kubelet")
+    try:
+        assert sandbox(node, "") == ""
+        assert "/dev/nvidia0" in sandbox(node, "nvidia")
+    finally:
+        node.start_kubelet()
 
 
 def test_crictl_tells_an_unknown_handler_as_the_runtime_does(node: Node) -> None:
@@ -155,7 +154,7 @@ def test_failing_nvml_fails_the_pod_as_the_toolkit_does(
     node, name = lab_cluster.nodes["n21"], f"nvml-{code}"
     node.set_nvml(init=code)
     pod = {"restartPolicy": "Never", **on(node, CUDA, resources=GPU)}
-    pod["containers"][0].update(name="main", image="docker.io/library/python:3-slim")
+    pod["containers"][0].update(name="main", image=PYTHON)
     lab_cluster.api.create(PODS, {"metadata": {"name": name}, "spec": pod})
     try:
         text = wait_for(lambda: _start_error(lab_cluster, name), "StartError", node.outer)
@@ -216,7 +215,7 @@ def test_stopped_kubelet_stays_stopped(lab_cluster: LabCluster) -> None:
     node.stop("kubelet")
     time.sleep(1)
     assert node.pids("kubelet") == []
-    node.start("kubelet")
+    node.start_kubelet()
     lab_cluster.await_allocatable("n17", 2)
 
 
@@ -231,8 +230,7 @@ from pathlib import Path
 from tests.lab.daemons import new_network
 from tests.lab.workplace import open_workplace
 place = open_workplace(Path(sys.argv[1]))
-(place.folder / "log").mkdir()
-new_network(place.cgroup, place.folder / "log")
+new_network(place)
 print(place.folder.name, flush=True)
 sys.stdin.read()
 """
@@ -255,6 +253,37 @@ def test_killed_lab_is_swept(tmp_path: Path) -> None:
     assert not any(path.exists() for path in group.folders)
     place.close()
     assert [path.name for path in base.iterdir()] == ["sweep.lock"]
+
+
+def test_machine_shows_nothing_of_the_lab(lab_cluster: LabCluster) -> None:
+    """Mounts and network devices of the nodes are in namespaces of the nodes only."""
+    assert str(lab_cluster.workplace.folder) not in Path("/proc/self/mounts").read_text()
+    own = {path.name for path in Path("/sys/class/net").iterdir()}
+    assert not own & {"br0", "cni0", *(f"v-{name}" for name in NAMES)}
+
+
+BROKEN = "rm -rf /dev/nvidia0 /sys/bus/pci/devices/0000:17:00.0 /etc/cni/net.d/* /etc/cdi"
+
+
+@pytest.mark.parametrize("name", ["n21", "nsd"])
+def test_broken_node_is_healed(name: str, lab_cluster: LabCluster) -> None:
+    """Whatever the lab wrote comes back, daemons and images included."""
+    node = lab_cluster.nodes[name]
+    libraries = library_paths("550.144.03")
+    node.remove_image(PYTHON)
+    assert node.run(["crictl", "pull", PYTHON]).returncode == 1
+    node.set_nvml(init=18)
+    node.stop("kubelet")
+    node.write("/etc/containerd/conf.d/99-nvidia.toml", "version = 2\n")
+    node.must("sh", "-c", f"{BROKEN} /usr/bin/nvidia-container-runtime")
+    node.remove(*(path for path in libraries if "libcuda" in path))
+    node.heal()
+    assert node.run(["ls", *libraries, "/etc/cdi/nvidia.json"]).returncode == 0
+    lab_cluster.await_allocatable(name, 2)
+    spec = on(node, f"{LISTING}; {CUDA}", resources={"limits": {"nvidia.com/gpu": 2}})
+    phase, log = lab_cluster.run_pod(f"healed-{name}", spec)
+    assert (phase, "/dev/nvidia0 /dev/nvidia1" in log) == ("Succeeded", True)
+    assert log.splitlines()[-1] == "0", "cuInit"
 
 
 def test_base_of_labs_is_private() -> None:

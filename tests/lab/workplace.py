@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from tests.lab.cgroups import PREFIX, Cgroup
 from tests.lab.debian import locked
 
 BASE = Path("/var/tmp/pytest-gpu-lab")  # noqa: S108 - folders below it are root's own, mode 0700
-LOCK = "lock"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +24,23 @@ class Workplace:
 
     folder: Path
     lock: IO[str]
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def cgroup(self) -> Cgroup:
         """The group of all processes of this lab."""
         return group_of(self.folder)
 
+    def log(self, name: str) -> Path:
+        """Return the file for a daemon's output."""
+        return self.folder / "log" / f"{name}.log"
+
     def close(self) -> None:
         """End and remove everything."""
         destroy(self.folder)
-        self.lock.close()
+        for child in self.children:
+            child.communicate()
+        _give_up(self.folder, self.lock)
 
 
 def group_of(folder: Path) -> Cgroup:
@@ -47,10 +54,11 @@ def open_workplace(base: Path = BASE) -> Workplace:
     with locked(base / "sweep.lock"):
         sweep(base)
         folder = base / secrets.token_hex(2)
-        folder.mkdir(mode=0o700)
         lock = _lock_of(folder)
+        folder.mkdir(mode=0o700)
     assert lock, f"{folder} is new and already locked"
     workplace = Workplace(folder=folder, lock=lock)
+    (folder / "log").mkdir()
     workplace.cgroup.create()
     return workplace
 
@@ -63,9 +71,10 @@ def sweep(base: Path = BASE) -> tuple[str, ...]:
     swept = []
     for folder in sorted(path for path in base.iterdir() if path.is_dir()):
         if lock := _lock_of(folder):
-            destroy(folder)
-            lock.close()
-            swept.append(folder.name)
+            if folder.exists():
+                destroy(folder)
+                swept.append(folder.name)
+            _give_up(folder, lock)
     return tuple(swept)
 
 
@@ -86,11 +95,20 @@ def _mounts_below(folder: Path) -> list[Path]:
 
 
 def _lock_of(folder: Path) -> IO[str] | None:
-    """Return the lock of the lab in ``folder``, ``None`` while another process holds it."""
-    lock = os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+    """Return the lock of the lab in ``folder``, ``None`` while another process holds it.
+
+    It lies beside the folder: it has to be there until the last file of the folder is gone.
+    """
+    file = folder.with_suffix(LOCK)
+    lock = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         return None
     return lock
+
+
+def _give_up(folder: Path, lock: IO[str]) -> None:
+    folder.with_suffix(LOCK).unlink(missing_ok=True)
+    lock.close()

@@ -1,7 +1,7 @@
 """The lab's stand-in for crictl: real CRI v1 calls, the part of the command line that is needed.
 
-crictl is in no Debian suite. Sub-commands: version, info, images, runp, create, start, run, ps,
-pods, inspect, inspectp, logs, stop, rm, stopp, rmp. Output and errors are worded as crictl's.
+crictl is in no Debian suite. For the sub-commands see LISTING and CHANGING; output and errors are
+worded as crictl's.
 """
 
 from __future__ import annotations
@@ -224,9 +224,26 @@ def rmp(runtime: Cri, options: argparse.Namespace) -> None:
         say(f"Removed sandbox {name}")
 
 
+def rmi(runtime: Cri, options: argparse.Namespace) -> None:
+    """Remove images."""
+    for name in options.ids:
+        spec = cri.ImageSpec(image=name)
+        runtime.call("RemoveImage", cri.RemoveImageRequest(image=spec), service="Image")
+        say(f"Deleted: {name}")
+
+
+def pull(runtime: Cri, options: argparse.Namespace) -> None:
+    """Pull images."""
+    for name in options.ids:
+        spec = cri.ImageSpec(image=name)
+        answer = runtime.call("PullImage", cri.PullImageRequest(image=spec), service="Image")
+        say(f"Image is up to date for {answer.image_ref}")
+
+
 LISTING = (version, info, images, ps, pods, inspect, inspectp, logs)
-CHANGING = (runp, create, start, run, stop, rm, stopp, rmp)
+CHANGING = (runp, create, start, run, stop, rm, stopp, rmp, pull, rmi)
 COMMANDS = {command.__name__: command for command in (*LISTING, *CHANGING)}
+NAMED = ("stop", "rm", "stopp", "rmp", "pull", "rmi")
 FAILURES = {
     "runp": "run pod sandbox",
     "run": "running container",
@@ -273,7 +290,18 @@ def parser() -> argparse.ArgumentParser:
     made["ps"].add_argument("--all", "-a", action="store_true")
     made["ps"].add_argument("--pod", "-p")
     made["ps"].add_argument("--id")
-    for name in ("start", "inspect", "inspectp", "logs", "stop", "rm", "stopp", "rmp"):
+    for name in (
+        "start",
+        "inspect",
+        "inspectp",
+        "logs",
+        "stop",
+        "rm",
+        "stopp",
+        "rmp",
+        "rmi",
+        "pull",
+    ):
         made[name].add_argument("ids", nargs="+")
     for name in ("rm", "rmp"):
         made[name].add_argument("--force", "-f", action="store_true")

@@ -2,9 +2,11 @@
  * A kernel is not compiled: see cuLaunchKernel.
  *
  * It reads "nvidia-lab.conf" in its own directory at every cuInit, lines of "key=value":
+ *   cuda_gpus=1        how many GPUs, whatever device nodes are here
  *   cuda_init=999      cuInit fails with this code
  *   cuda_hang=1        cuInit never returns
  *   cuda_jit=222       cuModuleLoadData fails with this code
+ *   cuda_crash=1       cuLaunchKernel kills its process
  *   cuda_wrong=1       the kernel gets the result of this thread wrong
  */
 #define _GNU_SOURCE
@@ -17,7 +19,7 @@
 enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, INVALID_DEVICE = 101, NOT_FOUND = 500 };
 
 static int present[8], count;
-static struct { int init, hang, jit, wrong; } lab;
+static struct { int gpus, init, hang, jit, crash, wrong; } lab;
 
 /* Reads a number without sscanf and strtol: in newer C libraries these names need a newer one. */
 static int number(const char *text) {
@@ -28,8 +30,10 @@ static int number(const char *text) {
 }
 
 static void read_settings(void) {
-    static const char *keys[] = {"cuda_init=", "cuda_hang=", "cuda_jit=", "cuda_wrong="};
-    int *values[] = {&lab.init, &lab.hang, &lab.jit, &lab.wrong};
+    static const char *keys[] = {"cuda_gpus=", "cuda_init=", "cuda_hang=", "cuda_jit=",
+                                 "cuda_crash=", "cuda_wrong="};
+    int *values[] = {&lab.gpus, &lab.init, &lab.hang, &lab.jit,
+                     &lab.crash, &lab.wrong};
     char path[512], line[400], *slash;
     Dl_info info;
     memset(&lab, 0, sizeof lab);
@@ -43,7 +47,7 @@ static void read_settings(void) {
     if (!file)
         return;
     while (fgets(line, sizeof line, file))
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 6; i++)
             if (!strncmp(line, keys[i], strlen(keys[i])))
                 *values[i] = number(line + strlen(keys[i]));
     fclose(file);
@@ -63,6 +67,10 @@ int cuInit(unsigned flags) {
         if (access(path, F_OK) == 0)
             present[count++] = i;
     }
+    while (count < lab.gpus)
+        present[count] = count, count++;
+    if (lab.gpus)
+        return SUCCESS;
     return count && access("/dev/nvidiactl", F_OK) == 0 ? SUCCESS : NO_DEVICE;
 }
 int cuDriverGetVersion(int *version) { return *version = 12040, SUCCESS; }
@@ -135,6 +143,8 @@ int cuLaunchKernel(void *function, unsigned grid, unsigned y, unsigned z, unsign
                    unsigned by, unsigned bz, unsigned shared, void *stream, void **parameters,
                    void **extra) {
     (void)function, (void)y, (void)z, (void)by, (void)bz, (void)shared, (void)stream, (void)extra;
+    if (lab.crash)
+        abort();
     unsigned *out = (unsigned *)*(unsigned long long *)parameters[0];
     unsigned n = *(unsigned *)parameters[1], rounds = *(unsigned *)parameters[2];
     unsigned multiplier = *(unsigned *)parameters[3], addend = *(unsigned *)parameters[4];

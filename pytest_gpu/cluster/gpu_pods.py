@@ -1,0 +1,238 @@
+"""The suite's GPU pods on a live cluster: those of many nodes in flight together."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from pytest_gpu.cluster.kube_client import ApiError
+from pytest_gpu.cluster.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
+from pytest_gpu.diagnose.pod_plan import plan
+from pytest_gpu.errors import GpuError, Unproven
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.kube.check_pod import PodPlan, config_map, gpu_pod, is_about, without_noise
+from pytest_gpu.kube.objects import name_of, status_of
+from pytest_gpu.kube.pod_fate import is_clear, is_over
+from pytest_gpu.node.gpu_node import GpuNode
+
+SOURCES = ("__init__.py", "cuda.py", "gpu_check.py")
+PART = "pytest-gpu/part"
+"""Label of what one process of a run created: processes clean up after themselves only."""
+
+PRIORITY_CLASS = "pytest-gpu"
+"""A low class that preempts nobody, if an administrator made it; without it the default one."""
+
+EVENTS_EVERY = 5.0
+"""Seconds between two looks at the events, while a pod does not start."""
+
+NOT_STARTED = ("StartError", "ContainerCannotRun", "ContainerStatusUnknown")
+"""Reasons of containers that ended without ever having run."""
+
+_NO_CLASS = "no PriorityClass with name"
+
+Outcome = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Flight:
+    """Pods that are in flight: their nodes by pod name, and what is known of them by now."""
+
+    objects: RunObjects
+    timeout: float
+    part: str = field(default_factory=lambda: secrets.token_hex(4))
+    nodes: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    events: Sequence[KubeObject] = ()
+    began: float = field(default_factory=time.monotonic)
+    looked: float = 0.0
+    created: bool = False
+
+    @property
+    def selector(self) -> str:
+        """The label selector of what this flight created."""
+        return f"{self.objects.run.selector},{PART}={self.part}"
+
+    def about(self, pod: KubeObject) -> list[KubeObject]:
+        """Return the events about a pod that are known."""
+        return [event for event in self.events if is_about(event, pod)]
+
+    def is_done(self, pod: KubeObject) -> bool:
+        """Say whether a pod need not be watched any more."""
+        return is_clear(pod, self.about(pod), time.monotonic() - self.began)
+
+
+def try_pods(
+    nodes: Sequence[GpuNode],
+    objects: RunObjects,
+    image: str,
+    timeout: float,
+) -> Mapping[str, Outcome]:
+    """Run a GPU pod on each node; return the outcomes by node, as a recording holds them.
+
+    All start at once; whoever is done waits for the others, at most ``timeout`` seconds. Nothing
+    stays in the cluster; what cannot be removed is listed under ``left``.
+    """
+    flight = Flight(objects=objects, timeout=timeout)
+    try:
+        _start(flight, nodes, image)
+        _watch(flight)
+    except GpuError as error:
+        for node in nodes:
+            flight.outcomes.setdefault(node.name, {"skipped": str(error)})
+    finally:
+        left = _remove(flight)
+    if left:
+        flight.outcomes.update(
+            {name: {**each, "left": left} for name, each in flight.outcomes.items()}
+        )
+    return flight.outcomes
+
+
+def _start(flight: Flight, nodes: Sequence[GpuNode], image: str) -> None:
+    run = flight.objects.run.id
+    program = f"gpu-check-{run}-{flight.part}"
+    plans = []
+    for node in nodes:
+        try:
+            plans.append(plan(node, run, image, program, PRIORITY_CLASS))
+        except Unproven as error:
+            flight.outcomes[node.name] = {"skipped": str(error)}
+    if not plans:
+        return
+    flight.created = True
+    flight.objects.create_config_map(_marked(flight, config_map(program, _sources())))
+    flight.began = time.monotonic()
+    first, *others = plans
+    without = _create(flight, first)
+    with ThreadPoolExecutor(16, thread_name_prefix="gpu-pods") as pool:
+        list(pool.map(lambda each: _create(flight, each, without_class=without), others))
+
+
+def _create(flight: Flight, wanted: PodPlan, *, without_class: bool = False) -> bool:
+    """Create a pod; say whether it had to be without a priority class."""
+    body = _marked(flight, gpu_pod(wanted))
+    if without_class:
+        body["spec"].pop("priorityClassName", None)
+    body["spec"]["activeDeadlineSeconds"] = int(flight.timeout) + 60
+    try:
+        flight.objects.create_pod(body)
+        flight.nodes[wanted.name] = wanted.node
+    except ApiError as error:
+        if _NO_CLASS in str(error) and not without_class:
+            return _create(flight, wanted, without_class=True)
+        told = {"skipped": str(error)} if error.status == 0 else {"rejected": str(error)}
+        flight.outcomes[wanted.node] = told if "skipped" in told else {"pod": body, **told}
+    return without_class
+
+
+def _marked(flight: Flight, body: dict[str, Any]) -> dict[str, Any]:
+    labels = {**body["metadata"]["labels"], PART: flight.part}
+    return {**body, "metadata": {**body["metadata"], "labels": labels}}
+
+
+def _sources() -> Mapping[str, str]:
+    folder = files("pytest_gpu.probe")
+    return {name: (folder / name).read_text(encoding="utf-8") for name in SOURCES}
+
+
+def _watch(flight: Flight) -> None:
+    """Wait for all pods, then note what became of each."""
+    if not flight.nodes:
+        return
+    seen = wait_for_pods(
+        flight.objects,
+        tuple(flight.nodes),
+        flight.is_done,
+        flight.timeout,
+        lambda known: _look_at_events(flight, known.values()),
+    )
+    if not all(map(is_over, seen.values())):
+        flight.events = _events(flight)
+    for name, node in flight.nodes.items():
+        flight.outcomes[node] = _outcome(flight, seen[name]) if name in seen else _lost()
+
+
+def _look_at_events(flight: Flight, pods: Collection[KubeObject]) -> None:
+    """Look at the events, now and then, while there are pods that do not start."""
+    now = time.monotonic()
+    since = now - max(flight.looked, flight.began)
+    if since < EVENTS_EVERY or all(map(flight.is_done, pods)):
+        return
+    flight.looked = now
+    flight.events = _events(flight)
+
+
+def _events(flight: Flight) -> Sequence[KubeObject]:
+    try:
+        listed = flight.objects.client.get(
+            flight.objects.path("events"), fieldSelector="involvedObject.kind=Pod"
+        )
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return ()
+    found: Sequence[KubeObject] = listed.get("items") or ()
+    return [{"apiVersion": "v1", "kind": "Event", **event} for event in found]
+
+
+def _lost() -> Outcome:
+    return {"skipped": "somebody removed the suite's pod before it ended"}
+
+
+def _outcome(flight: Flight, pod: KubeObject) -> Outcome:
+    statuses = status_of(pod).get("containerStatuses") or ()
+    told = {status["name"]: _told(flight, pod, status) for status in statuses}
+    return {
+        "pod": without_noise(pod),
+        "events": [without_noise(event) for event in flight.about(pod)],
+        "containers": {name: report for name, report in told.items() if report is not None},
+    }
+
+
+def _told(flight: Flight, pod: KubeObject, status: Mapping[str, Any]) -> Outcome | None:
+    """Return how a container ended and what it told, ``None`` if it never ran.
+
+    What it tells stands in its status, too; its log is read only where that is cut off or where
+    the container still hangs.
+    """
+    state = status.get("state") or {}
+    ended = state.get("terminated")
+    if ended is None and "running" not in state:
+        return None
+    if ended is not None and ended.get("reason") in NOT_STARTED:
+        return None
+    message = str((ended or {}).get("message") or "")
+    output = message if _is_report(message) else _log(flight, pod, str(status["name"]))
+    return {"exit": int((ended or {}).get("exitCode") or 0), "output": output}
+
+
+def _is_report(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _log(flight: Flight, pod: KubeObject, container: str) -> str:
+    path = f"{flight.objects.path('pods')}/{name_of(pod)}/log"
+    try:
+        return flight.objects.client.text(path, container=container, tailLines=20)
+    except ApiError as error:
+        return f"the log cannot be read: {error}"
+
+
+def _remove(flight: Flight) -> list[str]:
+    """Remove all that this flight created; return what is left, in words."""
+    if not flight.created:
+        return []
+    run, client = flight.objects.run, flight.objects.client
+    try:
+        return list(remove(client, run.namespace, flight.selector, REMOVAL_TIME))
+    except ApiError as error:
+        return [f"what was created for GPU pods: {error}; by hand: {run.removal}"]

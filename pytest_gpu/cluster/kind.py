@@ -1,0 +1,88 @@
+"""``--gpu-cluster=kind``: the cluster of pytest-kind, with pytest-kind's own options honoured.
+
+The cluster is made if it is not there, and deleted at the end if this run made it, unless
+``--keep-cluster`` says otherwise: the same as pytest-kind's fixture, but never another's cluster.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_gpu.errors import GpuError
+
+
+class KindCluster(Protocol):
+    """What is used of ``pytest_kind.KindCluster``."""
+
+    name: str
+    kubeconfig_path: Path
+    kind_path: Path
+
+    def ensure_kind(self) -> None:
+        """Bring the program kind, if it is not there."""
+
+    def create(self) -> None:
+        """Create the cluster, if it does not exist."""
+
+    def delete(self) -> None:
+        """Delete the cluster."""
+
+
+def open_kind(config: pytest.Config) -> Path:
+    """Return the kubeconfig of the kind cluster; it is made if it is not there.
+
+    Raises:
+        GpuError: pytest-kind, kind or Docker is missing, or the cluster cannot be made.
+    """
+    cluster = _cluster(config)
+    if shutil.which("docker") is None:
+        raise GpuError("needs Docker, and there is no program docker on the PATH")
+    try:
+        cluster.ensure_kind()
+        was_there = cluster.name in _names(cluster)
+        if not was_there and not config.getoption("keep_cluster"):
+            config.add_cleanup(cluster.delete)
+        cluster.create()
+    # Downloads, programs and kubeconfigs: pytest-kind lets every error of theirs through.
+    except Exception as error:
+        said = getattr(error, "stderr", None) or error
+        text = " ".join(str(said).split())
+        raise GpuError(f"the kind cluster {cluster.name!r} cannot be used: {text}") from error
+    return cluster.kubeconfig_path
+
+
+def _cluster(config: pytest.Config) -> KindCluster:
+    """Return pytest-kind's cluster, made as its own fixture makes it."""
+    try:
+        module: Any = import_module("pytest_kind")
+    except ImportError as error:
+        raise GpuError('needs pytest-kind; pip install "pytest-gpu[kind]"') from error
+    if not config.pluginmanager.has_plugin("pytest-kind"):
+        raise GpuError("needs the plugin pytest-kind, which is switched off (-p no:pytest-kind)")
+
+    def path(name: str) -> Path | None:
+        given = config.getoption(name)
+        return Path(given) if given else None
+
+    cluster: KindCluster = module.KindCluster(
+        config.getoption("cluster_name"),
+        path("kubeconfig"),
+        image=config.getoption("kind_image"),
+        kind_path=path("kind_bin"),
+        kubectl_path=path("kind_kubectl_bin"),
+    )
+    return cluster
+
+
+def _names(cluster: KindCluster) -> list[str]:
+    argv = [str(cluster.kind_path), "get", "clusters"]
+    done = subprocess.run(  # noqa: S603 - an argument list, no shell
+        argv, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.split()

@@ -1,0 +1,301 @@
+"""The way to a Kubernetes API server: the official client's connection, and plain JSON over it.
+
+The official client reads kubeconfigs, starts exec plugins, and knows TLS and proxies. Its generated
+classes are left aside: they cost seconds for large lists and drop fields that are newer than they.
+Nothing is imported from it before a cluster is opened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from pytest_gpu.cluster.kubeconfig import read_kubeconfig, runs_in_cluster
+from pytest_gpu.errors import GpuError
+
+CONNECT_TIME = 10.0
+"""Seconds within which the API server must take a connection."""
+
+REQUEST_TIME = 60.0
+"""Seconds for one request; the API server itself gives up after as many."""
+
+PAGE = 2000
+"""Objects of one page of a list: one request for most clusters, bounded memory for the largest."""
+
+CONNECTIONS = 128
+"""Connections that are kept open: more would be opened, and closed after each request."""
+
+Query = Mapping[str, str | int | bool]
+
+
+class ApiError(GpuError):
+    """The API server refused a request.
+
+    ``status`` is the HTTP status (0: it was not reached) and ``reason`` Kubernetes' own word,
+    such as Forbidden or NotFound.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class KubeClient:
+    """One user's view of one API server; all methods may be called from many threads."""
+
+    def __init__(self, configuration: Any) -> None:
+        # The client's modules carry types in some of its versions only.
+        rest: Any = import_module("kubernetes.client.rest")
+        configuration.connection_pool_maxsize = CONNECTIONS
+        self.configuration = configuration
+        self.host: str = configuration.host.rstrip("/")
+        self._pool = rest.RESTClientObject(configuration).pool_manager
+        # An exec plugin whose token ran out must be started once, not by every thread.
+        self._lock = threading.Lock()
+
+    def call(self, method: str, path: str, query: Query | None = None, body: Any = None) -> Any:
+        """Send one request and return the parsed answer.
+
+        Raises:
+            ApiError: the API server refused it, or cannot be reached.
+        """
+        response = self._send(method, path, query, body)
+        if response.status >= 300:
+            raise refusal(response.status, response.data)
+        return _parsed(response.data)
+
+    def get(self, path: str, **query: str | int | bool) -> Any:
+        """Read an object, or a list in one piece."""
+        return self.call("GET", path, query)
+
+    def text(self, path: str, **query: str | int | bool) -> str:
+        """Read what is no object, such as a container's log.
+
+        Raises:
+            ApiError: the API server refused it, or cannot be reached.
+        """
+        response = self._send("GET", path, query)
+        if response.status >= 300:
+            raise refusal(response.status, response.data)
+        text: str = response.data.decode("utf-8", "replace")
+        return text
+
+    def find(self, path: str) -> Any:
+        """Read an object, ``None`` if there is none."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Create an object in the collection at ``path``."""
+        return self.call("POST", path, None, body)
+
+    def delete(self, path: str, **query: str | int | bool) -> None:
+        """Delete an object, or a collection by a labelSelector; what is gone already is fine."""
+        try:
+            self.call("DELETE", path, query)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def pages(self, path: str, **query: str | int | bool) -> Iterator[Mapping[str, Any]]:
+        """Yield the parts of a list; each is a List object."""
+        further: dict[str, str | int | bool] = {}
+        while True:
+            part = self.call("GET", path, {**query, "limit": PAGE, **further})
+            yield part
+            token = (part.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            further = {"continue": token}
+
+    def watch(self, path: str, seconds: int, **query: str | int | bool) -> Iterator[Any]:
+        """Yield watch events, ``{type, object}``, until the API server ends it after ``seconds``.
+
+        Raises:
+            ApiError: it was refused, or the connection broke.
+        """
+        asked = {**query, "watch": True, "timeoutSeconds": seconds}
+        response = self._send("GET", path, asked, streams=seconds)
+        try:
+            if response.status >= 300:
+                raise refusal(response.status, response.data)
+            yield from _lines(response)
+        finally:
+            response.close()
+
+    def authorization(self) -> dict[str, str]:
+        """Return the headers that say who asks."""
+        with self._lock:
+            settings = self.configuration.auth_settings().values()
+        found = {each["key"]: each["value"] for each in settings if each["in"] == "header"}
+        return {key: value for key, value in found.items() if value}
+
+    def websocket(self, path: str, query: str) -> Any:
+        """Open a websocket, as exec needs it.
+
+        The official client's own exec is not used: it swaps a method of a shared object, so no two
+        could be opened at once.
+
+        Raises:
+            ApiError: the API server refused it, or cannot be reached.
+        """
+        import websocket  # noqa: PLC0415 - heavy
+
+        stream: Any = import_module("kubernetes.stream.ws_client")
+        url = f"{self.host.replace('http', 'ws', 1)}{path}?{query}"
+        try:
+            return stream.create_websocket(self.configuration, url, self.authorization())
+        except websocket.WebSocketBadStatusException as error:
+            body = getattr(error, "resp_body", None) or b""
+            raise refusal(error.status_code, body) from error
+        except (OSError, websocket.WebSocketException) as error:
+            raise unreachable(self.host, error) from error
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        body: Any = None,
+        *,
+        streams: int = 0,
+    ) -> Any:
+        """Send a request; ``streams``: seconds for which its answer goes on and on."""
+        import urllib3  # noqa: PLC0415 - heavy
+
+        seconds = streams + CONNECT_TIME if streams else REQUEST_TIME
+        headers = {"Accept": "application/json", **self.authorization()}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            return self._pool.request(
+                method,
+                f"{self.host}{path}{_encoded(query)}",
+                body=None if body is None else json.dumps(body),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_TIME, read=seconds),
+                # What changes something is not sent twice; a dead kept connection is noticed.
+                retries=urllib3.Retry(1, read=0, redirect=0, status=0),
+                preload_content=not streams,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(self.host, error) from error
+
+
+def open_client(kind: str, name: str = "", kubeconfig: Path | None = None) -> KubeClient:
+    """Return the client of a live cluster.
+
+    Args:
+        kind: ``current``, ``in-cluster`` or ``context``.
+        name: the context's name, where ``kind`` is context.
+        kubeconfig: the file to read instead of $KUBECONFIG and ~/.kube/config.
+
+    Raises:
+        GpuError: there is no such context, or its credentials cannot be had; one line.
+    """
+    if kind == "in-cluster":
+        return _in_cluster()
+    found = read_kubeconfig(kubeconfig)
+    if kind == "current" and not found.contexts and kubeconfig is None and runs_in_cluster():
+        return _in_cluster()  # as kubectl does in a pod
+    context = name if kind == "context" else found.current
+    if not context:
+        raise GpuError("the kubeconfig names no current context; kubectl config use-context NAME")
+    if context not in found.contexts:
+        known = ", ".join(sorted(found.contexts)) or "none"
+        raise GpuError(f"the kubeconfig has no context {context!r}; contexts: {known}")
+    return _of_context(context, found.files)
+
+
+def _of_context(context: str, files: tuple[Path, ...]) -> KubeClient:
+    config: Any = import_module("kubernetes.config")
+    configuration = import_module("kubernetes.client").Configuration()
+    try:
+        config.load_kube_config(
+            config_file=os.pathsep.join(map(str, files)),
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+        return KubeClient(configuration)
+    # Exec plugins, certificates and broken entries: the client raises whatever they raise.
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise GpuError(f"the context {context!r} cannot be used: {text}") from error
+
+
+def _in_cluster() -> KubeClient:
+    config: Any = import_module("kubernetes.config")
+    configuration = import_module("kubernetes.client").Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException as error:
+        raise GpuError(
+            f"this process does not run in a pod with a service account: {error}"
+        ) from error
+    return KubeClient(configuration)
+
+
+def refusal(status: int, data: bytes | str) -> ApiError:
+    """Return the error that an API server's answer means."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        said = None
+    if isinstance(said, dict) and said.get("kind") == "Status":
+        message = str(said.get("message") or said.get("reason") or status)
+        return ApiError(status, str(said.get("reason") or ""), " ".join(message.split()))
+    text = data.decode(errors="replace") if isinstance(data, bytes) else data
+    return ApiError(status, "", f"status {status}: {' '.join(text.split())[:300]}".rstrip(": "))
+
+
+def unreachable(host: str, error: Exception) -> ApiError:
+    """Return the error for an API server that cannot be talked to."""
+    cause: BaseException = error
+    while (deeper := getattr(cause, "reason", None) or cause.__cause__) and isinstance(
+        deeper, BaseException
+    ):
+        cause = deeper
+    text = " ".join(str(cause).split()).rpartition("object at 0x")[2]
+    text = text.partition(">: ")[2] or text
+    return ApiError(0, "Unreachable", f"the API server {host} cannot be reached: {text}")
+
+
+def _encoded(query: Query | None) -> str:
+    if not query:
+        return ""
+    texts = {key: str(value).lower() if value is True else value for key, value in query.items()}
+    return f"?{urlencode(texts)}"
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data) if data else {}
+    except ValueError as error:
+        text = data[:100].decode(errors="replace")
+        raise ApiError(
+            200, "", f"the answer is no JSON, but {text!r}; is it an API server?"
+        ) from error
+
+
+def _lines(response: Any) -> Iterator[Any]:
+    import urllib3  # noqa: PLC0415 - heavy
+
+    rest = b""
+    try:
+        for part in response.stream(1 << 16, decode_content=True):
+            *lines, rest = (rest + part).split(b"\n")
+            yield from (json.loads(line) for line in lines if line)
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise ApiError(0, "Unreachable", f"the watch broke: {error}") from error

@@ -1,0 +1,192 @@
+"""A live cluster: ``--gpu-cluster=CONTEXT``, ``current``, ``in-cluster``, ``kind``.
+
+What is seen is written into a spool folder in the recording format, redacted on the way; every
+process judges that folder, exactly as it would judge a recording.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pytest_gpu.cluster import kube_objects, rights
+from pytest_gpu.cluster.kube_client import ApiError
+from pytest_gpu.cluster.live_door import LiveDoor, LiveOptions
+from pytest_gpu.cluster.reach import Reach
+from pytest_gpu.cluster.recorded import RecordedCluster, open_recording
+from pytest_gpu.cluster.recorder import Recorder, record
+from pytest_gpu.cluster.run_objects import REMOVAL_TIME, RunObjects, new_run
+from pytest_gpu.cluster.sweep import sweep
+from pytest_gpu.cluster.told import Told
+from pytest_gpu.cluster.visits import VISIT_TIME, Plan, Visits
+from pytest_gpu.errors import GpuError
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.kube.objects import name_of
+
+LAYER_WAITS = 4
+"""Waits of the layers above the visit; each takes ``timeout`` seconds at most."""
+
+Write = Callable[[str], None]
+
+
+class LiveCluster:
+    """An open cluster: its objects are known, its nodes can be visited, and it can be left clean.
+
+    Args:
+        reach: where it is.
+        title: what the user asked for.
+        options: how nodes are visited.
+        write: writes a line for the user.
+
+    Raises:
+        GpuError: it cannot be reached, or its nodes cannot be listed; one line.
+    """
+
+    def __init__(self, reach: Reach, title: str, options: LiveOptions, write: Write) -> None:
+        self.title = title
+        self.options = options
+        self.write = write
+        self._private = Path(tempfile.mkdtemp(prefix="pytest-gpu-"))
+        self._created = False
+        self.visited = False
+        try:
+            self._open(reach)
+        except BaseException:
+            self.forget()
+            raise
+
+    def _open(self, reach: Reach) -> None:
+        client, create = reach.client(), not self.options.read_only
+        run = new_run(client, self.options.namespace, self.longest, create=create)
+        self.door = LiveDoor(reach, self.options, client, run)
+        # A review is created, too: who asks for nothing to be created learns by being refused.
+        wanted = rights.reading() + rights.creating(run.namespace) if create else ()
+        self.rights = rights.ask(client, wanted)
+        if right := self.rights.lacks("list", "nodes"):
+            raise GpuError(f"this user may not {right}: {right.use}")
+        self._listed = kube_objects.list_objects(client)
+        self._recorder = Recorder(self.folder, taken=datetime.now(UTC))
+        self._listed.write(self._recorder)
+
+    @property
+    def folder(self) -> Path:
+        """The spool: a recording that grows."""
+        return self._private / "recording"
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which everything that this run may wait for is over."""
+        waits = self.options.timeout * (1 + LAYER_WAITS)
+        return waits + VISIT_TIME + 2 * REMOVAL_TIME
+
+    @property
+    def objects(self) -> RunObjects:
+        """What the run creates."""
+        return self.door.objects
+
+    def opened(self) -> RecordedCluster:
+        """Return what is known by now."""
+        return open_recording(self.folder, self.title)
+
+    def notes(self) -> Sequence[str]:
+        """Return what the user must know before anything is tested, a line each."""
+        missing = [f"this user may not {right} ({right.use})" for right in self.rights.missing]
+        refused = [
+            f"could not read {resource}: {why}"
+            for resource, why in self._listed.refused.items()
+            if self.rights.lacks("list", resource) is None
+        ]
+        return [*missing, *refused]
+
+    def visit(self, names: Sequence[str]) -> None:
+        """Visit nodes, all at once; what is seen is in the recording afterwards.
+
+        Raises:
+            ApiError: the cluster cannot be reached any more.
+        """
+        self.visited = True
+        wanted, options = set(names), self.options
+        nodes = [node for node in self._listed.objects["nodes"] if name_of(node) in wanted]
+        visits = Visits(
+            objects=self.objects,
+            cluster=self.opened(),
+            recorder=self._recorder,
+            plan=Plan(image=options.image, timeout=options.timeout, parallel=options.parallel),
+            write=self.write,
+        )
+        if options.shell == "ssh":
+            nodes = self._by_ssh(visits, nodes)
+        if nodes and (reason := self._closed()):
+            for node in nodes:
+                visits.no_door(name_of(node), reason)
+        elif nodes:
+            visits.by_pod(nodes)
+
+    def _by_ssh(self, visits: Visits, nodes: Sequence[KubeObject]) -> list[KubeObject]:
+        """Visit nodes over ssh; return those that it does not lead to."""
+        from pytest_gpu.cluster.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
+
+        def look(node: KubeObject) -> KubeObject | None:
+            try:
+                visits.look(name_of(node), "ssh", lambda: open_ssh(host_of(node)))
+            except GpuError as error:
+                self.write(f"gpu: {name_of(node)}: {error}")
+                return node
+            return None
+
+        with ThreadPoolExecutor(self.options.parallel, thread_name_prefix="gpu-ssh") as pool:
+            return [node for node in pool.map(look, nodes) if node is not None]
+
+    def _closed(self) -> str:
+        """Return why no pod can look into a node, empty if one can; all is prepared for it then."""
+        if self.options.read_only:
+            return "--gpu-read-only creates no pod to look in; --gpu-node-shell=ssh needs none"
+        if self.options.shell == "none":
+            return "--gpu-node-shell=none"
+        if right := self.rights.to_visit:
+            return right.denial
+        try:
+            self._created = True
+            self.objects.prepare()
+            for line in sweep(self.objects):
+                self.write(f"gpu: {line}")
+        except ApiError as error:
+            if error.status == 0:
+                raise
+            return str(error)
+        return ""
+
+    def record(self, to: Path) -> None:
+        """Write what was seen, outcomes included, as a recording.
+
+        Raises:
+            RecordingError: ``to`` is in use, or cannot be written.
+        """
+        record(self.opened(), to)
+
+    def clean_up(self) -> str:
+        """Remove everything that the run created, once; return what went wrong, empty if nothing.
+
+        Nothing is raised: whoever cleans up may have another error to tell.
+        """
+        self.door.close()
+        if not self._created:
+            return ""
+        self._created = False
+        by_hand = f"by hand: {self.objects.run.removal}"
+        told = Told(self.write, "removing what the run created")
+        try:
+            left = self.objects.remove_all(tell=told.now)
+        except KeyboardInterrupt:
+            return f"what the run created may still be there: interrupted; {by_hand}"
+        except ApiError as error:
+            return f"what the run created could not be removed: {error}; {by_hand}"
+        return f"what the run created is still there: {', '.join(left)}; {by_hand}" if left else ""
+
+    def forget(self) -> None:
+        """Remove the spool folder."""
+        shutil.rmtree(self._private, ignore_errors=True)

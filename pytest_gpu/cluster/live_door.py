@@ -1,0 +1,109 @@
+"""The way to a live cluster and into its nodes, for every process of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_gpu.cluster.kube_client import KubeClient
+from pytest_gpu.cluster.node_shell import ProbeShell, open_shell
+from pytest_gpu.cluster.reach import Reach
+from pytest_gpu.cluster.run_objects import Run, RunObjects
+from pytest_gpu.cluster.visit_pod import visit_pod_name
+from pytest_gpu.cluster.visits import open_line
+from pytest_gpu.errors import GpuError
+from pytest_gpu.evidence import Door, KubeObject
+from pytest_gpu.kube.objects import name_of
+
+if TYPE_CHECKING:
+    from pytest_gpu.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """What the user says about a live cluster; ``shell`` is pod, ssh or none."""
+
+    namespace: str
+    image: str
+    parallel: int
+    read_only: bool
+    shell: str
+    timeout: float
+
+
+def options_of(settings: Settings) -> LiveOptions:
+    """Return what the settings of a run say about a live cluster."""
+    live = settings.live
+    return LiveOptions(
+        namespace=live.namespace,
+        image=live.image,
+        parallel=live.parallel,
+        read_only=live.read_only,
+        shell=settings.node_shell or "pod",
+        timeout=settings.timeout,
+    )
+
+
+class LiveDoor:
+    """What a process needs to act in the cluster: its API, the run's objects, shells on nodes."""
+
+    def __init__(self, reach: Reach, options: LiveOptions, client: KubeClient, run: Run) -> None:
+        self.reach = reach
+        self.options = options
+        self.client = client
+        self.objects = RunObjects(client, run)
+        self._shells: dict[str, ProbeShell] = {}
+
+    def shell(self, node: KubeObject, door: Door) -> ProbeShell:
+        """Return a shell on a node, through the door by which its evidence came.
+
+        Raises:
+            GpuError: there is no way into the node; the message says why.
+        """
+        name = name_of(node)
+        if name not in self._shells:
+            if door.kind == "pod":
+                pod = visit_pod_name(name, self.objects.run.id)
+                self._shells[name] = ProbeShell(lambda: open_line(self.objects, pod))
+            elif door.kind == "ssh":
+                self._shells[name] = open_shell("ssh", node)
+            else:
+                raise GpuError(f"there is no way into {name}: {door.reason or 'nobody tried'}")
+        return self._shells[name]
+
+    def close(self) -> None:
+        """End the conversations with all nodes."""
+        for shell in self._shells.values():
+            shell.close()
+
+    def for_workers(self) -> Mapping[str, Any]:
+        """Return what another process needs to have the same door, in plain types."""
+        run, kubeconfig = self.objects.run, self.reach.kubeconfig
+        return {
+            "reach": [self.reach.kind, self.reach.name, str(kubeconfig or "")],
+            "run": [run.id, run.namespace, run.ends.isoformat(), run.owner, run.own, run.priority],
+        }
+
+
+def join(received: Mapping[str, Any], options: LiveOptions) -> LiveDoor:
+    """Return the door of a worker, from what the controller sent.
+
+    Raises:
+        GpuError: the cluster cannot be reached from here.
+    """
+    kind, name, kubeconfig = received["reach"]
+    where = Path(kubeconfig) if kubeconfig else None
+    reach = Reach(kind=kind, name=name, kubeconfig=where)
+    run_id, namespace, ends, owner, own, priority = received["run"]
+    run = Run(
+        id=run_id,
+        namespace=namespace,
+        ends=datetime.fromisoformat(ends),
+        owner=owner,
+        own=own,
+        priority=priority,
+    )
+    return LiveDoor(reach, options, reach.client(), run)

@@ -1,0 +1,124 @@
+"""Outcomes on live nodes: a layer's sandboxes or pods are started, and what they showed is kept.
+
+They become part of the recording that is judged, so that live and recorded verdicts rest on the
+same words. A recorded cluster has its outcomes, or has none: nothing is started for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_gpu.cluster.crictl_sandbox import Wishes, try_sandboxes
+from pytest_gpu.cluster.gpu_pods import try_pods
+from pytest_gpu.cluster.live_door import LiveDoor
+from pytest_gpu.cluster.manifest import check_node_name
+from pytest_gpu.cluster.node_shell import ProbeShell, open_shell
+from pytest_gpu.cluster.owner import this_process
+from pytest_gpu.cluster.recorder import NodeRecorder
+from pytest_gpu.cluster.user_files import admins_files
+from pytest_gpu.errors import GpuError, NotInEvidence, Unproven
+from pytest_gpu.layers import Layer
+from pytest_gpu.node import crictl
+from pytest_gpu.node.crictl import shipped_files
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.settings import Settings
+
+KINDS = {Layer.SANDBOX: "sandbox", Layer.RUNTIMECLASS_POD: "pod"}
+"""Layers for which something is started, and what the outcome is called."""
+
+READ_ONLY = "--gpu-read-only creates nothing"
+
+Outcome = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """What starts a layer's objects in this process; ``door`` is ``None`` on this very machine.
+
+    ``folder`` is the recording that is judged.
+    """
+
+    settings: Settings
+    folder: Path
+    door: LiveDoor | None
+
+    def bring(self, layer: Layer, nodes: Sequence[GpuNode]) -> None:
+        """Start a layer's objects on these nodes together, and keep what they showed.
+
+        Where no sandbox can be tried, the pod stands in for it: it is started now.
+        """
+        if layer is Layer.SANDBOX:
+            self._keep("sandbox", self._sandboxes(nodes))
+            if self.settings.up_to >= Layer.RUNTIMECLASS_POD:
+                self._bring_pods([node for node in nodes if not _is_tried(node)])
+        elif layer is Layer.RUNTIMECLASS_POD:
+            self._bring_pods(nodes)
+
+    def _bring_pods(self, nodes: Sequence[GpuNode]) -> None:
+        new = [node for node in nodes if not _has(node, "pod")]
+        if self.door is not None and new:
+            self._keep("pod", self._pods(self.door, new))
+
+    def _keep(self, kind: str, outcomes: Mapping[str, Outcome]) -> None:
+        for name, outcome in outcomes.items():
+            folder = self.folder / "nodes" / check_node_name(name)
+            NodeRecorder(folder).add_outcome(kind, outcome)
+
+    def _sandboxes(self, nodes: Sequence[GpuNode]) -> Mapping[str, Outcome]:
+        parallel = self.door.options.parallel if self.door else 1
+        wishes = self._wishes()
+        with ThreadPoolExecutor(max(1, min(parallel, len(nodes)))) as pool:
+            found = pool.map(lambda node: self._sandbox(node, wishes), nodes)
+            return {node.name: each for node, each in zip(nodes, found, strict=True)}
+
+    def _sandbox(self, node: GpuNode, wishes: Wishes) -> Outcome:
+        if self.settings.live.read_only:
+            return {"skipped": READ_ONLY}
+        try:
+            shell = self._shell(node)
+        except GpuError as error:
+            return {"skipped": str(error)}
+        return try_sandboxes(node, shell, wishes)
+
+    def _shell(self, node: GpuNode) -> ProbeShell:
+        if self.door is None:
+            return open_shell("local", node.object)
+        return self.door.shell(node.object, node.evidence.door)
+
+    def _wishes(self) -> Wishes:
+        settings = self.settings
+        run = self.door.objects.run.id if self.door else "local"
+        return Wishes(
+            files=admins_files(shipped_files(), settings),
+            image=settings.live.image,
+            run=run,
+            owner=this_process(),
+            crictl=settings.live.crictl,
+            seconds=settings.timeout,
+        )
+
+    def _pods(self, door: LiveDoor, nodes: Sequence[GpuNode]) -> Mapping[str, Outcome]:
+        if self.settings.live.read_only:
+            return {node.name: {"skipped": READ_ONLY} for node in nodes}
+        image, timeout = self.settings.live.image, self.settings.timeout
+        return try_pods(nodes, door.objects, image, timeout)
+
+
+def _is_tried(node: GpuNode) -> bool:
+    try:
+        crictl.read(node.evidence).run("gpu")
+    except Unproven:
+        return False
+    return True
+
+
+def _has(node: GpuNode, kind: str) -> bool:
+    try:
+        node.evidence.outcome(kind)
+    except NotInEvidence:
+        return False
+    return True

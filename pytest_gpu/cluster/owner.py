@@ -1,0 +1,44 @@
+"""Which process answers for a run's objects, so that a dead run's leftovers are known as such."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def this_process() -> str:
+    """Return what names this process: its place, its ID there, and when it started.
+
+    The place is one boot of one kernel and one PID namespace: only there can it be looked up.
+    """
+    return f"{_place()}.{os.getpid()}.{_started(os.getpid())}"
+
+
+def is_dead(owner: str) -> bool:
+    """Say whether a process is known to be gone; one of another place never is."""
+    place, _, process = owner.partition(".")
+    pid, _, started = process.partition(".")
+    if not place or place != _place() or not pid.isdigit():
+        return False
+    return _started(int(pid)) != started
+
+
+def _place() -> str:
+    """Return a short hash of this kernel's boot and of this PID namespace, empty if unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{boot} {space}".encode()).hexdigest()[:12]
+
+
+def _started(pid: int) -> str:
+    """Return a process's start time in clock ticks since boot, empty if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    # The program's name stands in brackets and may hold anything, blanks and brackets included.
+    return stat.rpartition(")")[2].split()[19]

@@ -1,0 +1,46 @@
+"""Where a live cluster is, from what ``--gpu-cluster`` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_gpu.cluster.choose import Target
+from pytest_gpu.cluster.kube_client import KubeClient, open_client
+
+if TYPE_CHECKING:
+    import pytest
+
+LIVE_KINDS = ("current", "in-cluster", "context", "kind")
+"""Kinds of targets that lead to a Kubernetes API server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Where a cluster is: ``kind`` is current, in-cluster or context, ``name`` a context's."""
+
+    kind: str
+    name: str = ""
+    kubeconfig: Path | None = None
+
+    def client(self) -> KubeClient:
+        """Return a client of the cluster.
+
+        Raises:
+            GpuError: there is no such context, or its credentials cannot be had.
+        """
+        return open_client(self.kind, self.name, self.kubeconfig)
+
+
+def reach_of(config: pytest.Config, target: Target, kubeconfig: Path | None) -> Reach:
+    """Return where a target is; a kind cluster is made, if it is not there.
+
+    Raises:
+        GpuError: there is no such cluster.
+    """
+    if target.kind == "kind":
+        from pytest_gpu.cluster.kind import open_kind  # noqa: PLC0415 - optional dependency
+
+        return Reach(kind="current", kubeconfig=open_kind(config))
+    return Reach(kind=target.kind, name=target.value, kubeconfig=kubeconfig)
