@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.errors import GpuError
 from pytest_gpu.items import rung_of
 
@@ -54,6 +55,8 @@ class LiveRun:
                 self.live.record(to)
             except (GpuError, OSError) as error:
                 self._troubles.append(f"--gpu-record: {to}: {error}")
+        if self.live.visited:
+            self._troubles.extend(leftovers(self.live.opened()))
         if trouble := self.live.clean_up():
             self._troubles.append(trouble)
         if self._troubles and session.exitstatus == pytest.ExitCode.OK:

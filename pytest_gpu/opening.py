@@ -36,11 +36,24 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         return _open_live(config, settings, target)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
         cluster = open_target(target, visit=not config.getoption("collectonly"))
-    config.add_cleanup(cluster.close)
+        config.add_cleanup(cluster.close)
+        if not config.getoption("collectonly"):
+            cluster.check()
     selection = _selected(config, settings, cluster)
-    if settings.record is not None:
+    if target.kind == "local":
+        _keep_at_the_end(config, settings, cluster)
+    elif settings.record is not None:
         _record(cluster, settings.record)
     return _session(config, settings, cluster, selection)
+
+
+def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: RecordedCluster) -> None:
+    from pytest_gpu.local_run import LocalRun  # noqa: PLC0415 - few runs need it
+
+    if settings.record is not None:
+        with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
+            refuse_used(settings.record)
+    config.pluginmanager.register(LocalRun(machine, settings.record), "gpu-local")
 
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:

@@ -218,6 +218,8 @@ class Machine:
             "nodes": [node],
             "pods": self.pods,
             "daemonsets": self.daemonsets,
+            "clusterpolicies": [],
+            "resourceslices": [],
             "runtimeclasses": self.classes,
             **self.objects,
         }

@@ -40,6 +40,11 @@ BAD = {
     "--gpu-report=out": "--gpu-report: out: only .json is written by this version; *",
     "--gpu-report=file.txt/out.json": "--gpu-report: file.txt/out.json: its folder cannot *",
     "--gpu-report=folder.json": "--gpu-report: folder.json: is a folder; a file is needed",
+    "--gpu-kubeconfig=no/such": "--gpu-kubeconfig: no/such: there is no such file",
+    "--gpu-namespace=GPU": "--gpu-namespace: GPU: is no name of a namespace: *",
+    "--gpu-image=": "--gpu-image: : is no name of an image; python:3-slim is the default",
+    "--gpu-parallel=0": "--gpu-parallel: 0: is no number of nodes from 1 to 1000; *",
+    "--gpu-parallel=many": "--gpu-parallel: many: is no number of nodes from 1 to 1000; *",
     "-ogpu_timeout=never": "gpu_timeout in *: never: is no number of seconds above zero; *",
     "-ogpu_layers=kernel": "gpu_layers in *: kernel: 'kernel' is no layer; *",
     "-ogpu_nodes=gpu-9": "gpu_nodes in *: gpu-9: no node called gpu-9 *",
@@ -75,11 +80,10 @@ CLUSTERS = {
     "both": "is both a context and a path; write context:both or path:both",
     "empty": "*",
     "": "is neither a context *",
-    "current": "live clusters cannot be opened by this version, *; sample:NAME or path:PATH *",
-    "in-cluster": "live clusters cannot be opened by this version, *",
-    "kind": "live clusters cannot be opened by this version, *",
-    "context:any": "live clusters cannot be opened by this version, *",
-    "arn:aws:eks:eu:1:cluster/x": "live clusters cannot be opened by this version, *",
+    "current": "the kubeconfig names no current context; *",
+    "in-cluster": "this process does not run in a pod with a service account: *",
+    "context:any": "the kubeconfig has no context 'any'; contexts: arn:aws:eks:eu:1:cluster/x, both",
+    "arn:aws:eks:eu:1:cluster/x": "the context 'arn:aws:eks:eu:1:cluster/x' cannot be used: *",
 }
 
 

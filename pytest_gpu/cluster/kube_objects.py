@@ -81,6 +81,15 @@ def list_objects(client: KubeClient) -> Listed:
     return _with_config_maps(client, Listed(objects=found, refused=refused))
 
 
+def list_nodes(client: KubeClient) -> Sequence[KubeObject]:
+    """List the nodes alone.
+
+    Raises:
+        ApiError: they cannot be listed.
+    """
+    return _all(client, "/api/v1/nodes")
+
+
 def _served(client: KubeClient) -> Mapping[str, str]:
     """Return the preferred version, as ``group/version``, of each API group."""
     groups = client.get("/apis").get("groups") or ()

@@ -75,14 +75,14 @@ def _content(file: Path) -> Mapping[str, Any]:
     import yaml  # noqa: PLC0415 - only a live cluster needs the kubeconfig
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise GpuError(
             f"the kubeconfig {file} cannot be read: {' '.join(str(error).split())}"
         ) from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict | None):
         raise GpuError(f"the kubeconfig {file} cannot be read: it is no mapping")
-    return content
+    return content or {}
 
 
 def _names(file: Path, content: Mapping[str, Any]) -> list[str]:

@@ -118,13 +118,21 @@ class LiveCluster:
             plan=Plan(image=options.image, timeout=options.timeout, parallel=options.parallel),
             write=self.write,
         )
+        # Also where ssh leads into every node: GPU pods need the same preparation.
+        reason = self._closed()
         if options.shell == "ssh":
             nodes = self._by_ssh(visits, nodes)
-        if nodes and (reason := self._closed()):
+        if nodes and reason:
             for node in nodes:
                 visits.no_door(name_of(node), reason)
         elif nodes:
             visits.by_pod(nodes)
+            if visits.lost:
+                self._list_nodes_again()
+
+    def _list_nodes_again(self) -> None:
+        """Note how nodes are now: one that lets nobody in may have turned NotReady meanwhile."""
+        self._recorder.add_objects("nodes", kube_objects.list_nodes(self.door.client))
 
     def _by_ssh(self, visits: Visits, nodes: Sequence[KubeObject]) -> list[KubeObject]:
         """Visit nodes over ssh; return those that it does not lead to."""

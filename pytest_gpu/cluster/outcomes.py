@@ -18,6 +18,7 @@ from pytest_gpu.cluster.live_door import LiveDoor
 from pytest_gpu.cluster.manifest import check_node_name
 from pytest_gpu.cluster.node_shell import ProbeShell, open_shell
 from pytest_gpu.cluster.owner import this_process
+from pytest_gpu.cluster.recorded import RecordedCluster
 from pytest_gpu.cluster.recorder import NodeRecorder
 from pytest_gpu.cluster.user_files import admins_files
 from pytest_gpu.errors import GpuError, NotInEvidence, Unproven
@@ -122,3 +123,12 @@ def _has(node: GpuNode, kind: str) -> bool:
     except NotInEvidence:
         return False
     return True
+
+
+def leftovers(cluster: RecordedCluster) -> tuple[str, ...]:
+    """Return what sandboxes left on nodes because it could not be removed, a line each."""
+    found = []
+    for name in cluster.node_names():
+        outcome = cluster.node(name).whole("outcomes/sandbox.yaml") or {}
+        found += [f"{name}: {thing} could not be removed" for thing in outcome.get("left") or ()]
+    return tuple(found)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_gpu.cluster import shapes, yaml_io
+from pytest_gpu.cluster import kube_shapes, shapes, yaml_io
 from pytest_gpu.cluster.archive import unpack
 from pytest_gpu.cluster.folder import Folder
 from pytest_gpu.cluster.manifest import FILE, check_plural
@@ -124,6 +124,15 @@ class RecordedCluster:
             self._objects[resource] = self._merged(check_plural(resource))
         return self._objects[resource]
 
+    def check(self) -> None:
+        """Read all Kubernetes objects now: they are every node's evidence.
+
+        Raises:
+            RecordingError: something in them is wrong.
+        """
+        for resource in self.resources():
+            self.objects(resource)
+
     def _merged(self, resource: str) -> tuple[KubeObject, ...]:
         relative = f"kubernetes/{resource}.yaml"
         found: dict[str, KubeObject] | None = None
@@ -134,7 +143,7 @@ class RecordedCluster:
                 (found or {}).pop(name, None)
             data = part.folder.read(relative)
             if data is not None:
-                found = (found or {}) | _by_name(data, part.folder.where(relative))
+                found = (found or {}) | _by_name(resource, data, part.folder.where(relative))
         if found is None:
             raise NotInEvidence("the cluster", f"the list of {resource}")
         return tuple(found.values())
@@ -189,7 +198,7 @@ def _taken(chain: Sequence[Part]) -> datetime:
     raise RecordingError(f"{where}: taken is missing: when was it recorded?")
 
 
-def _by_name(data: bytes, where: str) -> dict[str, KubeObject]:
+def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
     """Return the objects of a file by ``namespace/name``, or ``name`` where there is no other."""
     found: dict[str, KubeObject] = {}
     documents = yaml_io.load_all(data, where)
@@ -200,6 +209,7 @@ def _by_name(data: bytes, where: str) -> dict[str, KubeObject]:
             at = f"{where}: object {len(found) + 1}: metadata"
             metadata = shapes.mapping(item.get("metadata"), at)
             name = shapes.text(metadata.get("name"), f"{at}.name")
+            kube_shapes.check(resource, item, f"{where}: {name}")
             namespace = metadata.get("namespace")
             found[f"{namespace}/{name}" if namespace else name] = item
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from pytest_gpu.cluster import shapes, yaml_io
+from pytest_gpu.cluster import kube_shapes, shapes, yaml_io
 from pytest_gpu.cluster.folder import read_regular
 from pytest_gpu.cluster.manifest import check_node_name
 from pytest_gpu.cluster.node_files import OUTCOMES, NodeHead, parse_commands
@@ -192,7 +192,9 @@ class RecordedNode:
         if part is not None:
             load = yaml_io.load_json if name.endswith(".json") else yaml_io.load
             found = load(part.data(name) or b"", part.where(name))
-            return shapes.mapping(found, part.where(name))
+            whole = shapes.mapping(found, part.where(name))
+            kube_shapes.check("pods", whole.get("pod") or {}, f"{part.where(name)}: pod")
+            return whole
         if self.like and not is_removed(self._parts, name):
             return self.like.whole(name)
         return None

@@ -27,13 +27,16 @@ from pytest_gpu.cluster.visit_pod import (
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, Door, KubeObject
 from pytest_gpu.kube.nodes import readiness
-from pytest_gpu.kube.objects import name_of
+from pytest_gpu.kube.objects import name_of, status_of
 
 VISIT_TIME = 600
 """Seconds after which a visit is over, however far it got: the probe ends itself."""
 
 NOT_READY_TIME = 30.0
 """Seconds that a pod has to start on a node that is NotReady; most of these never start one."""
+
+UNTAKEN_TIME = 60.0
+"""Seconds within which a kubelet that lives takes a pod up; one that died is Ready for a while."""
 
 NO_IMAGE_TIME = 20.0
 """Seconds from the first failed pull: the kubelet tries a second time in between."""
@@ -67,6 +70,7 @@ class Visits:
     plan: Plan
     write: Callable[[str], None]
     states: dict[str, str] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
     _streams: set[Stream] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,6 +99,7 @@ class Visits:
         """Note that nobody was let in to a node, and why."""
         SeenNode(name, Door(kind="none", reason=reason)).save(self.recorder.node(name))
         self.states[name] = "done"
+        self.lost.append(name)
 
     def look(self, name: str, kind: str, connect: Callable[[], Stream]) -> None:
         """Visit one node over a line; the answers go to the recorder.
@@ -194,6 +199,8 @@ class _PodVisits:
             return time.monotonic() - first > NO_IMAGE_TIME
         if not readiness(node).ready:
             return waited > NOT_READY_TIME
+        if not status_of(pod).get("startTime"):
+            return waited > UNTAKEN_TIME
         return waited > NO_SANDBOX_TIME and self._has_no_sandbox(pod)
 
     def _has_no_sandbox(self, pod: KubeObject) -> bool:

@@ -12,6 +12,7 @@ from pytest_gpu.diagnose.injection import (
     default_evidence,
     injects,
     needs_no_handler,
+    prove_no_other_way,
 )
 from pytest_gpu.diagnose.runtimeclasses import broken_class, plugin_users, rejections
 from pytest_gpu.diagnose.start_errors import gpu_error
@@ -98,6 +99,7 @@ def without_gpu(node: GpuNode) -> Finding | None:
         return None
     if _injected(node, plugin.spec) or _other_way(node):
         return None
+    prove_no_other_way(node)
     return node.finding(
         "runtimeclass/plugin-without-runtimeclass",
         class_evidence(plugin.name, plugin.spec),

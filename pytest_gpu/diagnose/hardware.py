@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_gpu.causes import Evidence, Finding, join, unproven
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.kube.objects import labels_of, status_of
 from pytest_gpu.node import nvml as nvml_codes
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
@@ -221,10 +222,8 @@ def iommu_faults(node: GpuNode) -> Finding | None:
 
 
 def _labels(node: GpuNode) -> Mapping[str, str]:
-    labels: Mapping[str, str] = node.object["metadata"].get("labels") or {}
-    return labels
+    return labels_of(node.object)
 
 
 def _capacity(node: GpuNode) -> Mapping[str, str]:
-    capacity: Mapping[str, str] = (node.object.get("status") or {}).get("capacity") or {}
-    return capacity
+    return status_of(node.object).get("capacity") or {}

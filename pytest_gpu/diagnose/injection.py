@@ -31,16 +31,18 @@ def injects(node: GpuNode, handler: str) -> bool:
 
 
 def needs_no_handler(node: GpuNode) -> str | None:
-    """Return by which other way GPUs come into containers here, ``None`` if by handlers alone.
+    """Return by which other way GPUs come into containers here, ``None`` if by handlers alone."""
+    return beside_the_files(node) or _named_devices(node)
+
+
+def prove_no_other_way(node: GpuNode) -> None:
+    """Make sure that nothing unread could tell of another way than handlers.
 
     Raises:
-        NotInEvidence: none was found, and what could tell of one was not read.
+        NotInEvidence: something could; who has no handler may then get GPUs all the same.
     """
-    if way := beside_the_files(node) or _named_devices(node):
-        return way
     for resource in ("daemonsets", "clusterpolicies", "resourceslices"):
         node.cluster.objects(resource)
-    return None
 
 
 def beside_the_files(node: GpuNode) -> str | None:

@@ -48,7 +48,8 @@ def runtime_class(node: GpuNode) -> str | None:
     """
     by_class = _classes(node)
     try:
-        if injects(node, "") or known(lambda: needs_no_handler(node)):
+        another_way = known(lambda: needs_no_handler(node))
+        if another_way or injects(node, ""):
             return None
         fitting = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
         handlers = node.containerd.gpu_handlers

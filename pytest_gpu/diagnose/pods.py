@@ -12,6 +12,7 @@ from pytest_gpu.diagnose.injection import (
     default_evidence,
     injects,
     needs_no_handler,
+    prove_no_other_way,
 )
 from pytest_gpu.diagnose.runtimeclasses import SHOWN, User, broken_class, plugin_users, some
 from pytest_gpu.diagnose.start_errors import gpu_error, is_network_error
@@ -68,10 +69,14 @@ def without_gpu(node: GpuNode) -> Finding | None:
 
     An operand that runs has shown in its own way that it sees GPUs; one that does not is judged
     like the users' pods.
+
+    Raises:
+        NotInEvidence: something unread could tell of another way in which they get GPUs.
     """
     lost = [pod for pod in gpu_pods(node) if _is_without(node, pod)]
     if not lost:
         return None
+    prove_no_other_way(node)
     shown = [class_evidence(f"pod {path_of(pod)}", spec_of(pod)) for pod in lost[:SHOWN]]
     states = [
         Evidence(source=f"pod {path_of(pod)}", text=f"is {kubectl_state(pod)}")

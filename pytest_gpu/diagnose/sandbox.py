@@ -94,7 +94,7 @@ def missing_devices(node: GpuNode) -> Finding | None:
     run = _started(node)
     if run is None:
         return None
-    got = frozenset(run.output)
+    got = frozenset(injected(run))
     missing = [path for path in _wanted_devices(node) if path not in got]
     if not any(_GPU.fullmatch(path) for path in got):
         missing.insert(0, "/dev/nvidiaN")
@@ -125,8 +125,19 @@ def missing_libraries(node: GpuNode) -> Finding | None:
 
 
 def _libraries(run: SandboxRun) -> frozenset[str]:
-    names = [posixpath.basename(path) for path in run.output]
+    names = [posixpath.basename(path) for path in injected(run)]
     return frozenset(lib for lib in _LIBRARIES if any(n.startswith(f"{lib}.") for n in names))
+
+
+def injected(run: SandboxRun) -> Sequence[str]:
+    """Return the paths that the container saw.
+
+    Raises:
+        Unproven: what it printed was not kept.
+    """
+    if run.output is None:
+        raise Unproven("what the container in the sandbox saw was not kept")
+    return run.output
 
 
 def _started(node: GpuNode) -> SandboxRun | None:
@@ -140,7 +151,7 @@ def _started(node: GpuNode) -> SandboxRun | None:
 
 
 def _lacks(node: GpuNode, run: SandboxRun, cause: str, missing: Sequence[str]) -> Finding:
-    got = ", ".join(path for path in run.output if path) or "nothing"
+    got = ", ".join(path for path in injected(run) if path) or "nothing"
     return node.finding(
         cause,
         Evidence(source=run.command, text=f"injected: {got}"),

@@ -194,4 +194,5 @@ def quantity(value: object) -> int:
     Kubernetes prints ``"8"``; ``1k`` is its short form of 1000.
     """
     text = str(value)
-    return int(text[:-1]) * 1000 if text.endswith("k") else int(text)
+    powers = {"k": 10**3, "M": 10**6, "G": 10**9}
+    return int(text[:-1]) * powers[text[-1]] if text[-1:] in powers else int(text)

@@ -15,7 +15,9 @@ def handlers(cluster: ClusterEvidence) -> Mapping[str, str]:
     Raises:
         NotInEvidence: the RuntimeClasses were not read.
     """
-    return {name_of(each): str(each.get("handler") or "") for each in cluster.objects("runtimeclasses")}
+    return {
+        name_of(each): str(each.get("handler") or "") for each in cluster.objects("runtimeclasses")
+    }
 
 
 def class_of(pod_spec: Mapping[str, Any]) -> str:

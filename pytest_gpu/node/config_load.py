@@ -52,7 +52,9 @@ def _file(read: Read, path: str, problems: list[Evidence], *, is_root: bool) -> 
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems.append(Evidence(source=path, text=f"is no valid TOML: {error}"))
         return None
-    wrong = [key for key, kind in _TYPES.items() if not isinstance(file.table.get(key, kind()), kind)]
+    wrong = [
+        key for key, kind in _TYPES.items() if not isinstance(file.table.get(key, kind()), kind)
+    ]
     problems += [evidence_at(path, file.text, key) for key in wrong]
     return None if wrong else file
 

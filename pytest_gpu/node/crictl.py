@@ -43,8 +43,8 @@ class SandboxFiles:
 class SandboxRun:
     """One sandbox with one container.
 
-    ``output`` holds one injected path a line; ``attempts`` counts all starts, ``reaped`` those
-    that the kubelet ended.
+    ``output`` holds one injected path a line, ``None`` if it was not kept; ``attempts`` counts all
+    starts, ``reaped`` those that the kubelet ended.
     """
 
     role: str
@@ -52,7 +52,7 @@ class SandboxRun:
     cdi_devices: tuple[str, ...]
     exit: int
     text: str
-    output: tuple[str, ...]
+    output: tuple[str, ...] | None
     attempts: int
     reaped: int
 
@@ -145,10 +145,14 @@ def _run(each: Mapping[str, Any]) -> SandboxRun:
         cdi_devices=tuple(each.get("cdi_devices") or ()),
         exit=int(each["exit"]),
         text=f"{each.get('stdout') or ''}\n{each.get('stderr') or ''}",
-        output=tuple(line.strip() for line in str(each.get("output") or "").splitlines()),
+        output=_lines(each.get("output")),
         attempts=int(each.get("attempts", 1)),
         reaped=int(each.get("reaped", 0)),
     )
+
+
+def _lines(output: Any) -> tuple[str, ...] | None:
+    return None if output is None else tuple(line.strip() for line in str(output).splitlines())
 
 
 def _files(used: Mapping[str, Any]) -> SandboxFiles:

@@ -109,10 +109,10 @@ class Driver:
     def _loaded_from(self) -> str | None:
         """The directory from which NVML was loaded: a hint where to look for the rest."""
         try:
-            path = (self._evidence.nvml or {}).get("library")
+            path = str((self._evidence.nvml or {}).get("library") or "")
         except NotInEvidence:
             return None
-        return str(PurePosixPath(path).parent) if path and path.startswith("/") else None
+        return str(PurePosixPath(path).parent) if path.startswith("/") else None
 
 
 def read(evidence: NodeEvidence) -> Driver:

@@ -67,7 +67,9 @@ def read(
     process = next((each for each in processes if _is_kubelet(each)), None)
     argv = process.argv if process else unit_argv(_status(evidence))
     if not argv and readiness(node).ready:
-        raise NotInEvidence(evidence.name, "the process of the kubelet, which reports itself Ready,")
+        raise NotInEvidence(
+            evidence.name, "the process of the kubelet, which reports itself Ready,"
+        )
     config, unread = _merged_config(evidence, argv)
     endpoint = flag(argv, "--container-runtime-endpoint") or config.get("containerRuntimeEndpoint")
     if unread and not endpoint and not _told_docker(argv):
@@ -139,9 +141,7 @@ def unit_argv(status: str) -> tuple[str, ...]:
         return ()
 
 
-def _merged_config(
-    evidence: NodeEvidence, argv: tuple[str, ...]
-) -> tuple[Mapping[str, Any], str]:
+def _merged_config(evidence: NodeEvidence, argv: tuple[str, ...]) -> tuple[Mapping[str, Any], str]:
     """Return the KubeletConfiguration with its drop-ins over it, and what of it is not known.
 
     Source: kubelet ``--config-dir`` (KEP-3983): files that end in .conf, sorted.

@@ -144,8 +144,10 @@ def read(evidence: NodeEvidence) -> Nvml:
 def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:
     error, hung = _error(raw.get("init")), bool(raw.get("hung"))
     loaded = bool(raw.get("library")) or hung
+    if loaded and not error and not hung and raw.get("devices") is None:
+        raise NotInEvidence(node, "which GPUs NVML sees")
     return Nvml(
-        library=raw.get("library"),
+        library=str(raw["library"]) if raw.get("library") else None,
         missing=error.code == LIBRARY_NOT_FOUND if error else not loaded,
         error=error,
         hung=hung,
@@ -156,6 +158,8 @@ def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:
 
 def _device(node: str, raw: Mapping[str, Any]) -> NvmlDevice:
     bdf, minor = raw.get("bdf"), raw.get("minor")
+    for value in raw.values():
+        _error(value)  # one that is no error code makes all of it unreadable, and not a test fail
     return NvmlDevice(
         node=node,
         index=int(raw.get("index", 0)),

@@ -251,6 +251,8 @@ def _connect(spec: NodeSpec, control: ControlPlane, outer: Daemon, init: int) ->
     in_network(init, "ip", "address", "add", f"{spec.address}/24", "dev", "eth0")
     in_network(init, "ip", "link", "set", "eth0", "up")
     in_network(init, "ip", "route", "add", "default", "via", ADDRESS)
+    # The kubelet asks clouds' metadata services where it is: it must not wait for an answer.
+    in_network(init, "ip", "route", "add", "unreachable", "169.254.0.0/16")
     in_network(init, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 

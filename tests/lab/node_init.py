@@ -32,9 +32,12 @@ DEVICES = {
 }
 LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd"}
 LINKS |= {name: f"fd/{number}" for number, name in enumerate(("stdin", "stdout", "stderr"))}
-# The kubelet and systemd set machine-wide sysctls: here they set files of this node.
-SYSCTLS = {"vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10"}
-SYSCTLS |= {"kernel/panic_on_oops": "1", "kernel/core_pattern": "core", "fs/nr_open": "1048576"}
+# The kubelet and systemd set these for the whole machine: here they set files of this node.
+SYSCTLS = (
+    *("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"),
+    *("kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes", "kernel/core_pattern"),
+    *("kernel/pid_max", "fs/nr_open", "fs/file-max"),
+)
 LAB = Path("/run/lab")
 
 
@@ -107,10 +110,10 @@ def make_devices(folder: Path, more: list[tuple[str, int, int]]) -> None:
 
 def make_sysctls(root: Path) -> None:
     """Put files of the node in the place of sysctls that are not namespaced."""
-    for name, value in SYSCTLS.items():
+    for name in SYSCTLS:
         file = root / "run/lab/sysctl" / name.replace("/", ".")
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{value}\n")
+        file.write_text((Path("/proc/sys") / name).read_text())
         bind(file, root / "proc/sys" / name)
 
 

@@ -19,6 +19,7 @@ from tests.lab.fake_gpu import library_paths
 from tests.lab.gpu_stack import LABEL
 from tests.lab.images import PYTHON
 from tests.lab.node import Node
+from tests.lab.node_init import SYSCTLS
 from tests.lab.workplace import group_of, open_workplace, sweep
 
 NAMES = ("n16", "n17", "n21", "nsd")
@@ -260,6 +261,17 @@ def test_machine_shows_nothing_of_the_lab(lab_cluster: LabCluster) -> None:
     assert str(lab_cluster.workplace.folder) not in Path("/proc/self/mounts").read_text()
     own = {path.name for path in Path("/sys/class/net").iterdir()}
     assert not own & {"br0", "cni0", *(f"v-{name}" for name in NAMES)}
+
+
+def test_sysctls_of_the_machine_are_out_of_reach(node: Node) -> None:
+    """What kubelet and systemd set for a whole machine, they set for the node only."""
+    for name in SYSCTLS:
+        path = Path("/proc/sys") / name
+        before = path.read_text()
+        own = node.read(str(path))
+        node.write(str(path), "lab\n")
+        assert (node.read(str(path)), path.read_text()) == ("lab\n", before)
+        node.write(str(path), own)
 
 
 BROKEN = "rm -rf /dev/nvidia0 /sys/bus/pci/devices/0000:17:00.0 /etc/cni/net.d/* /etc/cdi"
