@@ -7,12 +7,14 @@ what failed, and the controller must learn what the old one was doing.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
+from pytest_gpu.cluster.temporary import new_folder
 from pytest_gpu.layers import Layer
 
 
@@ -69,5 +71,5 @@ class Ledger:
 
 def new_ledger() -> tuple[Ledger, Callable[[], None]]:
     """Return an empty ledger, and what removes it when the run is over."""
-    folder = TemporaryDirectory(prefix="pytest-gpu-")
-    return Ledger(Path(folder.name)), folder.cleanup
+    folder = new_folder()
+    return Ledger(folder), partial(shutil.rmtree, folder, ignore_errors=True)

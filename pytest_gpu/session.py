@@ -64,6 +64,11 @@ class GpuSession:
 
         return join(self.remote, options_of(self.settings))
 
+    def leave(self) -> None:
+        """Close a worker's own door, if it was opened."""
+        if self.remote is not None and (live := vars(self).get("live")) is not None:
+            live.leave()
+
     def look_again(self, opened: ClusterEvidence) -> None:
         """Take what the visits brought; nothing that was worked out before is kept."""
         self.opened = opened

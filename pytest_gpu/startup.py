@@ -24,6 +24,7 @@ def start(config: pytest.Config) -> None:
     received = getattr(config, "workerinput", None)
     if received is not None:
         session = join_session(settings, received)
+        config.add_cleanup(session.leave)
     else:
         from pytest_gpu.opening import open_session  # noqa: PLC0415 - not needed in workers
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pytest_gpu.cluster.kube_client import ApiError
-from pytest_gpu.cluster.run_objects import Run, RunObjects
+from pytest_gpu.cluster.run import Run
+from pytest_gpu.cluster.run_objects import RunObjects
 
 Object = dict[str, Any]
 Script = Sequence[Object]

@@ -116,7 +116,7 @@ def test_the_files_fit_the_node(systemd: bool, parent: str) -> None:
         assert pod["linux"]["security_context"]["namespace_options"]["network"] == 2
         assert pod["linux"]["cgroup_parent"] == parent
         assert container["image"]["image"] == IMAGE
-        assert pod["labels"]["pytest-gpu/run"] == "ab12"
+        assert pod["labels"]["pytest-gpu/sandbox-run"] == "ab12"
         assert pod["annotations"]["pytest-gpu/owner"] == this_process()
     names = [pod["metadata"]["uid"] for pod, _ in shell.configs]
     assert len(set(names)) == 2
@@ -306,7 +306,7 @@ def test_what_cannot_be_removed_is_told() -> None:
 
 def _left(deadline: float, owner: str, state: str = "SANDBOX_READY") -> dict[str, Any]:
     notes = {"pytest-gpu/deadline": str(int(deadline)), "pytest-gpu/owner": owner}
-    labels = {"app.kubernetes.io/managed-by": "pytest-gpu", "pytest-gpu/run": "old"}
+    labels = {"pytest-gpu/kind": "crictl-sandbox", "pytest-gpu/sandbox-run": "old"}
     return {"id": "old", "state": state, "labels": labels, "annotations": notes, "metadata": {}}
 
 
@@ -326,6 +326,15 @@ def test_leftovers_of_killed_runs_are_swept(pod: dict[str, Any], goes: bool) -> 
     shell = CrictlNode(pods={"old": pod})
     tried(shell)
     assert ("old" not in shell.pods) == goes
+
+
+def test_the_kubelets_own_sandboxes_are_left_alone() -> None:
+    """Those of the suite's pods bear the labels of these pods."""
+    pod = _left(time.time() - 1, "elsewhere.1.2", "SANDBOX_NOTREADY")
+    pod["labels"] |= {"io.kubernetes.pod.uid": "u", "pytest-gpu/sandbox-run": "ab12"}
+    shell = CrictlNode(pods={"old": pod})
+    assert "left" not in tried(shell)
+    assert list(shell.pods) == ["old"]
 
 
 def test_folders_of_killed_runs_are_swept(places: Path) -> None:

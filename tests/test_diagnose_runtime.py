@@ -306,7 +306,7 @@ def test_toolkit_for_a_newer_glibc() -> None:
 
 
 def test_versions_between_need_not_be_listed() -> None:
-    """glibc keeps old versions; a name without a number must be there by itself."""
+    """Glibc keeps old versions; a name without a number must be there by itself."""
     assert toolkit.missing(["GLIBC_2.17"], ["GLIBC_2.2.5", "GLIBC_2.35"]) == []
     assert toolkit.missing(["GLIBC_2.9"], ["GLIBC_2.10"]) == []
     assert toolkit.missing(["GLIBC_2.34"], ["GLIBC_2.4"]) == ["GLIBC_2.34"]
@@ -375,3 +375,32 @@ def test_docker_beside_the_kubelets_containerd() -> None:
     machine.files["/etc/docker/daemon.json"] = '{"runtimes": {"nvidia": {"path": "x"}}}'
     assert cause(docker.docker_without_nvidia(machine.node())) is None
     assert cause(docker.docker_without_nvidia(Machine().node())) is None
+
+
+@pytest.mark.parametrize("line", ['version = "2"', 'imports = "/x"', "plugins = 3"])
+def test_a_value_of_another_type_stops_containerd(line: str) -> None:
+    """Its decoder takes no text for a number, and no number for a table."""
+    machine = Machine(files={CONFIG: f"{line}\n"})
+    finding = cri.unreadable(machine.node())
+    assert cause(finding) == "runtime/config-invalid"
+    assert line in text_of(finding)
+
+
+@pytest.mark.parametrize("error", ["bash: crictl: command not found", "dial: permission denied"])
+def test_trouble_of_crictl_itself_says_nothing_of_the_cri(error: str) -> None:
+    """Nobody was asked."""
+    with pytest.raises(Unproven):
+        cri.silent(Machine(info_error=error).node())
+
+
+def test_a_kubelet_nobody_recognises_leaves_the_socket_unknown() -> None:
+    """The node is Ready: something is the kubelet, and its socket would be a guess."""
+    with pytest.raises(NotInEvidence):
+        cri.not_running(Machine(kubelet=None).node())
+
+
+def test_an_empty_drop_in_mixes_no_versions() -> None:
+    """It says neither a version nor anything of plugins."""
+    files = {**Machine().files, "/etc/containerd/conf.d/empty.toml": ""}
+    machine = Machine(files=files)
+    assert cri.versions_mixed(machine.node()) is None

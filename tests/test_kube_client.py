@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.cluster.kube_client import ApiError, open_client, refusal
+from pytest_gpu.cluster.kube_client import ApiError, refusal
+from pytest_gpu.cluster.kube_login import open_client
 from pytest_gpu.cluster.kubeconfig import kube_contexts, read_kubeconfig
 from pytest_gpu.errors import GpuError
 from tests.fake_api import FakeApi, FakeServer, free_port
@@ -50,6 +51,7 @@ def test_files_are_merged_as_kubectl_does(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("KUBECONFIG", ":".join(map(str, files)))
     found = read_kubeconfig()
     assert (found.contexts, found.current) == (("a", "b", EKS), "b")
+    # No connection is opened yet, so none must be closed.
     assert open_client("current").host == "http://two"
     assert open_client("context", "a").host == "http://one"
     assert open_client("context", EKS).host == "http://three"
@@ -91,7 +93,9 @@ def test_broken_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_credentials_may_come_from_a_program(tmp_path: Path, server: FakeServer) -> None:
+def test_credentials_may_come_from_a_program(
+    request: pytest.FixtureRequest, tmp_path: Path, server: FakeServer
+) -> None:
     """Exec plugins, as managed clusters use them."""
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -106,22 +110,28 @@ def test_credentials_may_come_from_a_program(tmp_path: Path, server: FakeServer)
     }
     file = write(tmp_path / "config", "a", {"exec": plugin}, a=server.url)
     client = open_client("current", kubeconfig=file)
+    request.addfinalizer(client.close)
     assert client.get("/api/v1/nodes")["items"][0]["metadata"]["name"] == "gpu-1"
 
 
-def test_wrong_credentials_are_told(tmp_path: Path, server: FakeServer) -> None:
+def test_wrong_credentials_are_told(
+    request: pytest.FixtureRequest, tmp_path: Path, server: FakeServer
+) -> None:
     """With the API server's own word and status."""
     file = write(tmp_path / "config", "a", {"token": "wrong"}, a=server.url)
+    client = open_client("current", kubeconfig=file)
+    request.addfinalizer(client.close)
     with pytest.raises(ApiError, match="Unauthorized") as caught:
-        open_client("current", kubeconfig=file).get("/api/v1/nodes")
+        client.get("/api/v1/nodes")
     assert (caught.value.status, caught.value.reason) == (401, "Unauthorized")
 
 
 def test_dead_server_is_told_in_one_line(tmp_path: Path) -> None:
     """Which server, and why."""
     file = write(tmp_path / "config", "a", a=f"http://127.0.0.1:{free_port()}")
+    client = open_client("current", kubeconfig=file)
     with pytest.raises(ApiError, match=r"the API server http://127.* cannot be reached") as caught:
-        open_client("current", kubeconfig=file).get("/version")
+        client.get("/version")
     assert "Connection refused" in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,7 @@ def test_recording_of_a_live_run_is_judged_the_same(
     assert live["nodes"][0]["verdict"] == "conforms"
 
 
-TROUBLE = {
+TROUBLE: Mapping[str, Mapping[str, Any]] = {
     "ErrImageNeverPull": {
         "phase": "Pending",
         "containerStatuses": [

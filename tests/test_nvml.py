@@ -55,3 +55,18 @@ def test_nvml_that_nobody_asked_is_unknown() -> None:
     """Neither missing nor silent."""
     with pytest.raises(NotInEvidence):
         read(FakeNode())
+
+
+@pytest.mark.parametrize("memory", [None, [], {}, {"total": "much"}])
+def test_an_answer_of_another_shape_is_none(memory: object) -> None:
+    """It convicts nobody."""
+    gpu = answers(device(0, FIRST, memory=memory)).devices[0]
+    with pytest.raises(NotInEvidence, match="memory"):
+        gpu.numbers("memory", "total")
+
+
+@pytest.mark.parametrize("devices", [None, ["x"], [{"memory": {"error": "x"}}]])
+def test_devices_that_cannot_be_read_are_unknown(devices: object) -> None:
+    """Else every GPU would be missing."""
+    with pytest.raises(NotInEvidence):
+        answers(devices=devices)

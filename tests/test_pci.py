@@ -105,3 +105,11 @@ def test_an_unread_bus_is_not_an_empty_one() -> None:
         pci.read(FakeNode())
     with pytest.raises(NotInEvidence, match="vendor"):
         pci.read(node(files={f"{BUS}/{GPU}/class": "0x030200"}))
+
+
+@pytest.mark.parametrize("text", ["0x", "0x1", "x\x00garbage", ""])
+def test_an_id_that_was_cut_off_is_unknown(text: str) -> None:
+    """It may be anybody's."""
+    files = {**function(GPU), f"{BUS}/{GPU}/vendor": text}
+    with pytest.raises(NotInEvidence):
+        pci.read(node(files=files))

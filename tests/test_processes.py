@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.node.processes import arguments, flag, running, socket_paths, start_time
+from pytest_gpu.node.processes import (
+    Process,
+    arguments,
+    flag,
+    running,
+    socket_paths,
+    start_time,
+)
 from tests.fake_evidence import FakeNode
 
 UNIX = """\
@@ -66,3 +73,25 @@ def test_unlisted_proc_is_unknown_not_empty() -> None:
     """Nobody looked: that is no proof that nothing runs."""
     with pytest.raises(NotInEvidence):
         running(FakeNode(files={"/proc/77/cmdline": "kubelet"}))
+
+
+def test_a_program_has_the_name_of_its_file_and_the_one_it_was_started_under() -> None:
+    """k3s is the file behind its containerd, and writes its command line into argument 0."""
+    k3s = Process(pid=1, argv=("/usr/local/bin/k3s agent",), exe=None)
+    assert k3s.is_program("k3s")
+    assert "agent" in k3s.words
+    containerd = Process(pid=2, argv=("containerd", "-c", "/x"), exe="/var/lib/rancher/k3s/bin/k3s")
+    assert containerd.is_program("containerd")
+    assert containerd.program == "k3s"
+
+
+def test_a_file_that_an_upgrade_replaced_keeps_its_name() -> None:
+    """The kernel marks it in /proc/PID/exe."""
+    process = Process(pid=1, argv=("x",), exe="/usr/bin/containerd (deleted)")
+    assert process.program == "containerd"
+
+
+def test_lines_that_the_kernel_did_not_write_are_passed_over() -> None:
+    """Neither flags that are no number nor a start time that is none."""
+    assert socket_paths("head\n0: 2 0 zzzz 1 01 4711 /x\n") == {}
+    assert start_time(f"77 (a) {'S ' * 30}", 1.0) is None

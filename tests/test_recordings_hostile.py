@@ -264,3 +264,41 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path) -> None:
     for question in questions:
         with pytest.raises(RecordingError, match="is no valid YAML"):
             question()
+
+
+@pytest.mark.parametrize(
+    ("plural", "content", "says"),
+    [
+        ("nodes", "metadata: {name: a, labels: {x: 5}}", "a.metadata.labels.x: is a number"),
+        ("nodes", "{metadata: {name: a}, status: 5}", "a.status: is a number, must be a mapping"),
+        (
+            "nodes",
+            "{metadata: {name: a}, status: {capacity: {nvidia.com/gpu: many}}}",
+            "a.status.capacity.nvidia.com/gpu: is 'many', must be a whole number",
+        ),
+        (
+            "pods",
+            "{metadata: {name: a}, spec: {containers: [{}, null]}}",
+            "a.spec.containers[1]: is empty, must be a mapping",
+        ),
+        (
+            "pods",
+            "{metadata: {name: a}, spec: {volumes: [{hostPath: {path: /}}]}}",
+            "a.spec.volumes[0].name: is empty, must be text; quote it",
+        ),
+        ("runtimeclasses", "metadata: {name: a}", "a.handler: is empty, must be text; quote it"),
+    ],
+)
+def test_objects_of_another_shape_than_the_apis(
+    tmp_path: Path, plural: str, content: str, says: str
+) -> None:
+    """The file, the object and the part are named."""
+    root = write(tmp_path, {f"kubernetes/{plural}.yaml": content})
+    assert f"kubernetes/{plural}.yaml: {says}" in complaint(root)
+
+
+def test_what_is_empty_may_be_null_or_missing(tmp_path: Path) -> None:
+    """As the API leaves it out."""
+    empty = "{metadata: {name: a, labels: null}, spec: {containers: null}, status: null}"
+    root = write(tmp_path, {"kubernetes/pods.yaml": empty, "kubernetes/nodes.yaml": empty})
+    judge(open_recording(root, "path:x"))

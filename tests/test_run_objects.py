@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.cluster.kube_client import ApiError, KubeClient, open_client
+from pytest_gpu.cluster.kube_client import ApiError, KubeClient
+from pytest_gpu.cluster.kube_login import open_client
 from pytest_gpu.cluster.owner import is_dead, this_process
-from pytest_gpu.cluster.run_objects import RunObjects, new_run, wait_for_pods
+from pytest_gpu.cluster.run import new_run
+from pytest_gpu.cluster.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.sweep import sweep
 from tests.fake_api import FakeApi, FakeServer
 
@@ -33,7 +35,9 @@ def api() -> FakeApi:
 def client(api: FakeApi, tmp_path: Path) -> Iterator[KubeClient]:
     """Return a client of a server that knows it."""
     with FakeServer(api) as server:
-        yield open_client("current", kubeconfig=server.kubeconfig(tmp_path))
+        client = open_client("current", kubeconfig=server.kubeconfig(tmp_path))
+        yield client
+        client.close()
 
 
 @pytest.fixture

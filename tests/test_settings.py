@@ -82,7 +82,7 @@ CLUSTERS = {
     "": "is neither a context *",
     "current": "the kubeconfig names no current context; *",
     "in-cluster": "this process does not run in a pod with a service account: *",
-    "context:any": "the kubeconfig has no context 'any'; contexts: arn:aws:eks:eu:1:cluster/x, both",
+    "context:any": "the kubeconfig has no context 'any'; contexts: arn:aws:eks:eu:1:*, both",
     "arn:aws:eks:eu:1:cluster/x": "the context 'arn:aws:eks:eu:1:cluster/x' cannot be used: *",
 }
 

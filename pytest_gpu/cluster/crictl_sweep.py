@@ -10,9 +10,16 @@ from typing import Any
 from pytest_gpu.cluster.crictl_tool import LOOK_TIME, PROGRAM_FOLDERS, Crictl, remove_folders
 from pytest_gpu.cluster.owner import is_dead
 from pytest_gpu.errors import Unproven
-from pytest_gpu.node.sandbox_config import DEADLINE, MANAGED_BY, OWNER, RUN, SUITE, Mark
+from pytest_gpu.node.sandbox_config import DEADLINE, KIND, OWNER, RUN, SANDBOX, Mark
+
+KUBELETS = "io.kubernetes.pod.uid"
+"""Label that the kubelet puts on each of its sandboxes."""
 
 TRIES = 3
+
+KUBELETS = "io.kubernetes.pod.uid"
+"""Label of the sandboxes that the kubelet made. Those of the suite's own pods, through one of which
+a node is looked at, carry the pods' labels as well: they are not for crictl to remove."""
 
 FOLDERS = ("/run", *PROGRAM_FOLDERS)
 """Where folders of ours may lie on a node."""
@@ -55,7 +62,7 @@ def sweep(crictl: Crictl) -> None:
 
     A sandbox that is not ready any more serves nobody: a run that still lives tries again.
     """
-    old = [pod for pod in _listed(crictl, f"{MANAGED_BY}={SUITE}") if _is_left(pod)]
+    old = [pod for pod in _listed(crictl, f"{KIND}={SANDBOX}") if _is_left(pod)]
     if old:
         crictl.run("rmp", "--force", *(str(pod["id"]) for pod in old))
     if folders := [path for path in _folders(crictl) if _is_old(path)]:
@@ -82,4 +89,5 @@ def _is_left(pod: Mapping[str, Any]) -> bool:
 
 
 def _listed(crictl: Crictl, label: str) -> Sequence[Mapping[str, Any]]:
-    return crictl.ask("pods", "--label", label).get("items") or ()
+    found = crictl.ask("pods", "--label", label).get("items") or ()
+    return [pod for pod in found if KUBELETS not in (pod.get("labels") or {})]

@@ -6,6 +6,7 @@ is left out, and what depends on it stays unproven.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ from pytest_gpu.kube.plugin import is_plugin
 
 MAX_EVENTS = 2000
 """Warnings that are read; they explain and never convict, so the oldest may be missing."""
+
+MANY_PODS = 2000
+"""Pods of a cluster up to which all are kept; beyond, only those that may concern GPUs."""
 
 _CORE = ("nodes", "pods")
 _GROUPS = {
@@ -76,6 +80,8 @@ def list_objects(client: KubeClient) -> Listed:
                 if name == "nodes" or error.status == 0:
                     raise
                 refused[name] = str(error)
+    if len(found.get("pods", ())) > MANY_PODS:
+        found["pods"] = [pod for pod in found["pods"] if _may_concern_gpus(pod)]
     missing = {name for name, group in _GROUPS.items() if group not in served}
     found |= dict.fromkeys(sorted(missing), ())
     return _with_config_maps(client, Listed(objects=found, refused=refused))
@@ -124,6 +130,12 @@ def _slim(head: Mapping[str, Any]) -> Mapping[str, Any]:
     if notes := slim.get("annotations"):
         slim["annotations"] = {k: v for k, v in notes.items() if k != _LAST_APPLIED}
     return slim
+
+
+def _may_concern_gpus(pod: KubeObject) -> bool:
+    """Say whether anything in a pod speaks of GPUs: a request, an image, a class, a label."""
+    text = json.dumps(pod).lower()
+    return "nvidia" in text or "gpu" in text
 
 
 def _with_config_maps(client: KubeClient, listed: Listed) -> Listed:

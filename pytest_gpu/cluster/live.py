@@ -7,20 +7,21 @@ process judges that folder, exactly as it would judge a recording.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_gpu.cluster import kube_objects, rights
-from pytest_gpu.cluster.kube_client import ApiError
+from pytest_gpu.cluster.kube_client import ApiError, KubeClient
 from pytest_gpu.cluster.live_door import LiveDoor, LiveOptions
 from pytest_gpu.cluster.reach import Reach
 from pytest_gpu.cluster.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recorder import Recorder, record
-from pytest_gpu.cluster.run_objects import REMOVAL_TIME, RunObjects, new_run
+from pytest_gpu.cluster.run import SUITE, new_run
+from pytest_gpu.cluster.run_objects import REMOVAL_TIME, RunObjects
 from pytest_gpu.cluster.sweep import sweep
+from pytest_gpu.cluster.temporary import new_folder
 from pytest_gpu.cluster.told import Told
 from pytest_gpu.cluster.visits import VISIT_TIME, Plan, Visits
 from pytest_gpu.errors import GpuError
@@ -50,9 +51,10 @@ class LiveCluster:
         self.title = title
         self.options = options
         self.write = write
-        self._private = Path(tempfile.mkdtemp(prefix="pytest-gpu-"))
+        self._private = new_folder()
         self._created = False
         self.visited = False
+        self._client: KubeClient | None = None
         try:
             self._open(reach)
         except BaseException:
@@ -60,17 +62,21 @@ class LiveCluster:
             raise
 
     def _open(self, reach: Reach) -> None:
-        client, create = reach.client(), not self.options.read_only
+        self._client = client = reach.client()
+        create = not self.options.read_only
         run = new_run(client, self.options.namespace, self.longest, create=create)
         self.door = LiveDoor(reach, self.options, client, run)
         # A review is created, too: who asks for nothing to be created learns by being refused.
-        wanted = rights.reading() + rights.creating(run.namespace) if create else ()
-        self.rights = rights.ask(client, wanted)
+        self.rights = rights.ask(client, self._wanted(run.namespace) if create else ())
         if right := self.rights.lacks("list", "nodes"):
             raise GpuError(f"this user may not {right}: {right.use}")
         self._listed = kube_objects.list_objects(client)
         self._recorder = Recorder(self.folder, taken=datetime.now(UTC))
         self._listed.write(self._recorder)
+
+    def _wanted(self, namespace: str) -> Sequence[rights.Right]:
+        made = rights.preparing(self.options.namespace, SUITE)
+        return (*rights.reading(), *made, *rights.creating(namespace))
 
     @property
     def folder(self) -> Path:
@@ -100,7 +106,9 @@ class LiveCluster:
             for resource, why in self._listed.refused.items()
             if self.rights.lacks("list", resource) is None
         ]
-        return [*missing, *refused]
+        run = self.objects.run
+        what = f"run {run.id} in namespace {run.namespace}, " if not self.options.read_only else ""
+        return [f"{what}over within {self.longest / 60:.0f} min at most", *missing, *refused]
 
     def visit(self, names: Sequence[str]) -> None:
         """Visit nodes, all at once; what is seen is in the recording afterwards.
@@ -196,5 +204,7 @@ class LiveCluster:
         return f"what the run created is still there: {', '.join(left)}; {by_hand}" if left else ""
 
     def forget(self) -> None:
-        """Remove the spool folder."""
+        """Remove the spool folder and close the connections."""
+        if self._client is not None:
+            self._client.close()
         shutil.rmtree(self._private, ignore_errors=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_gpu.cluster.kube_client import KubeClient
 from pytest_gpu.cluster.node_shell import ProbeShell, open_shell
 from pytest_gpu.cluster.reach import Reach
-from pytest_gpu.cluster.run_objects import Run, RunObjects
+from pytest_gpu.cluster.run import Run
+from pytest_gpu.cluster.run_objects import RunObjects
 from pytest_gpu.cluster.visit_pod import visit_pod_name
 from pytest_gpu.cluster.visits import open_line
 from pytest_gpu.errors import GpuError
@@ -78,6 +79,11 @@ class LiveDoor:
         """End the conversations with all nodes."""
         for shell in self._shells.values():
             shell.close()
+
+    def leave(self) -> None:
+        """End the conversations with all nodes and with the API server."""
+        self.close()
+        self.client.close()
 
     def for_workers(self) -> Mapping[str, Any]:
         """Return what another process needs to have the same door, in plain types."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pytest_gpu.cluster.recorded import RecordedCluster
 from pytest_gpu.cluster.recorder import Recorder
 from pytest_gpu.cluster.seen import SeenNode
 from pytest_gpu.cluster.streams import LocalStream
+from pytest_gpu.cluster.temporary import new_folder
 from pytest_gpu.cluster.visit import drive, greet
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import Door, KubeObject, NodeEvidence
@@ -75,7 +75,7 @@ def open_local(machine: Machine | None = None, *, visit: bool = True) -> Recorde
     Raises:
         GpuError: the probe cannot be started here.
     """
-    private = Path(tempfile.mkdtemp(prefix="pytest-gpu-"))
+    private = new_folder()
     try:
         folder = private / "recording"
         _write(folder, machine or this_machine(), visit=visit)

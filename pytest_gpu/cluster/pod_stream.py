@@ -111,6 +111,8 @@ class PodStream:
         """Close the line."""
         self._ended = True
         self._socket.close(timeout=1)
+        # The library leaves the socket open where the other end said goodbye first.
+        self._socket.shutdown()
 
     def _receive(self, deadline: float) -> bytes:
         """Return the next part of the command's output, empty if it was something else."""

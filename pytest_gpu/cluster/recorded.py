@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import weakref
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,6 +17,7 @@ from pytest_gpu.cluster.manifest import FILE, check_plural
 from pytest_gpu.cluster.overlay import Part, read_chain
 from pytest_gpu.cluster.recorded_node import RecordedNode
 from pytest_gpu.cluster.samples import is_sample
+from pytest_gpu.cluster.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
 
@@ -163,7 +163,7 @@ def open_recording(path: Path, title: str) -> RecordedCluster:
         return RecordedCluster(read_chain(_folder(path)), title)
     if not path.is_file():
         raise RecordingError(f"{path}: there is no such folder or .tar.gz file")
-    private = Path(tempfile.mkdtemp(prefix="pytest-gpu-"))
+    private = new_folder()
     try:
         unpack(path, private)
         folder = Folder(root=_top(private), label=str(path))

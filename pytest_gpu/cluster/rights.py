@@ -17,18 +17,20 @@ OPERATOR_NAMESPACE = "gpu-operator"
 class Right:
     """One right: a verb on a resource, in one namespace or (``namespace`` empty) in all.
 
-    ``use`` says in words what it is for, and what cannot be decided without it.
+    ``only`` is the name of the one object that is meant, empty for all. ``use`` says in words what
+    it is for, and what cannot be decided without it.
     """
 
     verb: str
     resource: str
     group: str = ""
     namespace: str = ""
+    only: str = ""
     use: str = ""
 
     def __str__(self) -> str:
         where = f"in the namespace {self.namespace}" if self.namespace else "in the whole cluster"
-        return f"{self.verb} {self.name} {where}"
+        return f"{self.verb} {self.name} {self.only or where}"
 
     @property
     def name(self) -> str:
@@ -91,6 +93,25 @@ def reading() -> tuple[Right, ...]:
     )
 
 
+def preparing(namespace: str, priority: str) -> tuple[Right, ...]:
+    """Return the rights to see what an administrator made for the suite, by its names."""
+    return (
+        Right(
+            verb="get",
+            resource="namespaces",
+            only=namespace,
+            use="whether it is there; without it that is taken for granted",
+        ),
+        Right(
+            verb="get",
+            resource="priorityclasses",
+            group="scheduling.k8s.io",
+            only=priority,
+            use="whether it is there; without it the suite's pods get no priority class",
+        ),
+    )
+
+
 def creating(namespace: str) -> tuple[Right, ...]:
     """Return the rights to look into nodes through pods of one namespace, and to clean up."""
     looks = "looking into nodes: hardware, driver and runtime stay unproven without it"
@@ -104,6 +125,7 @@ def creating(namespace: str) -> tuple[Right, ...]:
         ("create", "pods/exec", f"{looks} (Kubernetes 1.35 and newer)"),
         ("create", "configmaps", looks),
         ("list", "configmaps", cleans),
+        ("watch", "configmaps", "seeing at once that they are gone; else they are listed again"),
         ("deletecollection", "configmaps", cleans),
         ("get", "pods/log", "runtimeclass-pod: what the suite's pod saw"),
         ("delete", "pods", "giving a GPU back before the run ends"),
@@ -134,6 +156,7 @@ def _is_allowed(client: KubeClient, right: Right) -> bool:
         "resource": resource,
         "subresource": subresource,
         "namespace": right.namespace,
+        "name": right.only,
     }
     review = {
         "apiVersion": "authorization.k8s.io/v1",

@@ -9,16 +9,8 @@ from pytest_gpu.cluster.kube_client import ApiError
 from pytest_gpu.cluster.namespace import NAMESPACES
 from pytest_gpu.cluster.owner import is_dead
 from pytest_gpu.cluster.pod_trouble import is_over
-from pytest_gpu.cluster.run_objects import (
-    DEADLINE,
-    KINDS,
-    MANAGED_BY,
-    OWNER,
-    RUN,
-    SUITE,
-    RunObjects,
-    removal,
-)
+from pytest_gpu.cluster.run import DEADLINE, KINDS, MANAGED_BY, OWNER, RUN, SUITE, removal
+from pytest_gpu.cluster.run_objects import RunObjects
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import annotations_of, labels_of, name_of, time_of
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose.device_plugin import of
+from pytest_gpu.diagnose.driver import needs_no_nvml
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.kube import plugin as plugins
 from pytest_gpu.kube import sharing
@@ -140,6 +141,8 @@ def _resources(profiles: tuple[str, ...] | None, strategy: str) -> Iterator[str]
 
 def _visible_gpus(node: GpuNode, env: Mapping[str, str]) -> list[tuple[str, ...] | None]:
     """Return the MIG profiles of each GPU that the plugin can see (None: the whole GPU)."""
+    if needs_no_nvml(node):
+        return [None]  # the one GPU of a Tegra
     try:
         gpus = [_profiles(device) for device in node.nvml.asked()]
     except NotInEvidence:

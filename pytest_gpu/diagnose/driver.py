@@ -46,6 +46,12 @@ def platform_gpu(node: GpuNode) -> bool:
     return gpus is not None and gpus.platform is not None
 
 
+def needs_no_nvml(node: GpuNode) -> bool:
+    """Whether this is a Tegra whose driver (L4T) came without NVML: nothing is missing there."""
+    gpus = known(lambda: node.pci)
+    return gpus is not None and gpus.platform == "Tegra" and node.nvml.missing
+
+
 def unsupported_gpu(node: GpuNode) -> Finding | None:
     """Say that the installed module refuses this GPU, in the module's own words."""
     log = known(lambda: node.kernel_log)
@@ -128,7 +134,7 @@ def library_missing(node: GpuNode) -> Finding | None:
 def _has_nvml(node: GpuNode) -> bool:
     """NVML's own word counts where its file was not looked for everywhere."""
     try:
-        return node.driver.libnvml is not None
+        return node.driver.libnvml is not None or needs_no_nvml(node)
     except NotInEvidence:
         return not node.nvml.missing
 

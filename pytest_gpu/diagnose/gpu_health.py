@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
-from pytest_gpu.diagnose.driver import unsupported_gpu
+from pytest_gpu.diagnose.driver import needs_no_nvml, unsupported_gpu
 from pytest_gpu.diagnose.hardware import HOLDERS
 from pytest_gpu.node import nvml as codes
 from pytest_gpu.node.gpu_node import GpuNode
@@ -72,9 +72,20 @@ def _of_xids(node: GpuNode, cause: str, xids: list[Xid] | tuple[Xid, ...]) -> Fi
     return node.finding(cause, *latest.values(), gpus=gpus)
 
 
+def _devices(node: GpuNode) -> tuple[NvmlDevice, ...]:
+    """Return the GPUs as NVML enumerates them.
+
+    Raises:
+        Unproven: NVML, which this node should have, did not answer.
+    """
+    return () if needs_no_nvml(node) else node.nvml.asked()
+
+
 def nvml_silent(node: GpuNode) -> Finding | None:
     """Say why NVML, or a GPU in it, does not answer."""
     nvml = node.nvml
+    if needs_no_nvml(node):
+        return None
     if nvml.missing:
         absent = Evidence(source="libnvidia-ml.so.1", text="no such library on the host")
         return node.finding("driver/nvml-library-missing", absent)
@@ -110,7 +121,7 @@ def _of_error(node: GpuNode, cause: str, where: str, error: NvmlError) -> Findin
 
 def not_initialised(node: GpuNode) -> Finding | None:
     """Say which GPUs of the bus NVML does not know."""
-    devices = node.nvml.asked()
+    devices = _devices(node)
     gpus = [gpu for gpu in node.pci.gpus if gpu.driver not in HOLDERS]
     if len(devices) >= len(gpus):
         return None
@@ -129,7 +140,7 @@ def remap_failed(node: GpuNode) -> Finding | None:
     """Say which GPU has no spare memory rows left."""
     flagged = {
         device.address or str(device): Evidence(source=f"NVML, {device}", text="remapping failed")
-        for device in node.nvml.asked()
+        for device in _devices(node)
         if _remapped(device, "failed")
     }
     log = known(lambda: node.kernel_log)
@@ -143,7 +154,7 @@ def remap_pending(node: GpuNode) -> Finding | None:
     """Say, as a note, which GPU remaps memory rows at its next reset; it works until then."""
     seen = {
         device.address or str(device): Evidence(source=f"NVML, {device}", text="remapping pending")
-        for device in node.nvml.asked()
+        for device in _devices(node)
         if _remapped(device, "pending")
     }
     seen |= _logged_pending(node)
@@ -170,7 +181,7 @@ def _remapped(device: NvmlDevice, flag: str) -> bool | None:
 
 def memory_unreadable(node: GpuNode) -> Finding | None:
     """Say which GPU does not tell its memory; ``Not Supported`` is normal with unified memory."""
-    for device in node.nvml.asked():
+    for device in _devices(node):
         memory = device.numbers("memory", "total")
         if isinstance(memory, NvmlError):
             if memory.code not in codes.NOT_ASKABLE:
@@ -185,7 +196,7 @@ def memory_unreadable(node: GpuNode) -> Finding | None:
 
 def fabric_not_ready(node: GpuNode) -> Finding | None:
     """Say which GPUs wait for the NVLink fabric: CUDA cannot start there (error 802)."""
-    waiting = {str(d): text for d in node.nvml.asked() if (text := _fabric_trouble(node, d))}
+    waiting = {str(d): text for d in _devices(node) if (text := _fabric_trouble(node, d))}
     if not waiting:
         return None
     evidence = [Evidence(source=f"NVML, fabric of {gpu}", text=t) for gpu, t in waiting.items()]
@@ -206,7 +217,7 @@ def _fabric_trouble(node: GpuNode, device: NvmlDevice) -> str | None:
 
 def mig_pending(node: GpuNode) -> Finding | None:
     """Say, as a note, which GPU changes its MIG mode at its next reset."""
-    seen = {str(d): text for d in node.nvml.asked() if (text := _mig_change(d))}
+    seen = {str(d): text for d in _devices(node) if (text := _mig_change(d))}
     if not seen:
         return None
     evidence = [Evidence(source=f"NVML, MIG mode of {gpu}", text=t) for gpu, t in seen.items()]

@@ -20,7 +20,7 @@ from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
-from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, others
+from pytest_gpu.node.containerd import Containerd, DEFAULT_CONFIG, config_path, others
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
 
@@ -41,8 +41,9 @@ def no_gpu_handler(node: GpuNode) -> Finding | None:
     containerd = node.containerd
     if containerd.gpu_handlers or _cdi_serves(node) or still_live(node):
         return None
-    places = (containerd.config_path, node.toolkit.config_path, node.toolkit.drop_in)
-    found = written(node.evidence, places)
+    running = [config_path(each) for each in node.processes if each.is_program("containerd")]
+    toolkit = (node.toolkit.config_path, node.toolkit.drop_in)
+    found = written(node.evidence, [containerd.config_path, *toolkit, *running])
     return _replaced(node, found) or _written_elsewhere(node, found) or _never_written(node)
 
 

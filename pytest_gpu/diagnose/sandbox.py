@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.driver import needs_no_nvml
 from pytest_gpu.diagnose.start_errors import gpu_error, is_cgroup_error
 from pytest_gpu.diagnose.suite_pod import passed_under
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.node import crictl
 from pytest_gpu.node.crictl import Sandboxes, SandboxRun
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+from pytest_gpu.node.pci import PLATFORMS
 
 _GPU = re.compile(r"/dev/nvidia\d+")
 _LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
@@ -96,13 +99,21 @@ def missing_devices(node: GpuNode) -> Finding | None:
         return None
     got = frozenset(injected(run))
     missing = [path for path in _wanted_devices(node) if path not in got]
-    if not any(_GPU.fullmatch(path) for path in got):
-        missing.insert(0, "/dev/nvidiaN")
+    if not any(path in got for path in _gpu_nodes(node, got)):
+        missing.insert(0, " or ".join(_gpu_nodes(node, got)) or "/dev/nvidiaN")
     if not missing:
         return None
     nothing = not got & {"/dev/nvidiactl"} and not _libraries(run)
     cause = "sandbox/nothing-injected" if nothing else "sandbox/devices-missing"
     return _lacks(node, run, cause, missing)
+
+
+def _gpu_nodes(node: GpuNode, got: Collection[str]) -> Sequence[str]:
+    """Return the device nodes of which a container with a GPU sees one."""
+    found = known(lambda: node.pci)
+    if found and found.platform:
+        return [f"/dev/{name}" for name, kind in PLATFORMS.items() if kind == found.platform]
+    return [path for path in got if _GPU.fullmatch(path)]
 
 
 def _wanted_devices(node: GpuNode) -> Sequence[str]:
@@ -120,7 +131,8 @@ def missing_libraries(node: GpuNode) -> Finding | None:
     if run is None:
         return None
     found = _libraries(run)
-    missing = [f"{name}.1" for name in _LIBRARIES if name not in found]
+    wanted = _LIBRARIES[:1] if needs_no_nvml(node) else _LIBRARIES
+    missing = [f"{name}.1" for name in wanted if name not in found]
     return _lacks(node, run, "sandbox/libraries-missing", missing) if missing else None
 
 

@@ -31,7 +31,7 @@ def passed_under(node: GpuNode) -> str | None:
         by_class = runtimeclass.handlers(node.cluster)
     except (NotInEvidence, Unproven):
         return None
-    if seen is None or seen.exit != 0 or not seen.gpus:
+    if seen is None or seen.exit != 0 or not (seen.gpus or seen.cuda.get("count")):
         return None
     return runtimeclass.handler_of(spec_of(suite.pod), by_class)
 

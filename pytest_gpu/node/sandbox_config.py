@@ -18,7 +18,11 @@ from pytest_gpu.node.gpu_node import GpuNode
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 SUITE = "pytest-gpu"
-RUN = "pytest-gpu/run"
+KIND = "pytest-gpu/kind"
+SANDBOX = "crictl-sandbox"
+RUN = "pytest-gpu/sandbox-run"
+"""Not the labels of the suite's pods: the kubelet puts those on its own sandboxes for them."""
+
 DEADLINE = "pytest-gpu/deadline"
 OWNER = "pytest-gpu/owner"
 
@@ -94,7 +98,7 @@ def pod_text(files: SandboxFiles, name: str, mark: Mark, folder: str, *, systemd
         mine = files.origin == "shipped"
         names.update(name=name if mine else f"{names['name']}-{name}"[:63], uid=name)
     pod["log_directory"] = folder
-    pod["labels"] = {**_mapping(pod.get("labels")), MANAGED_BY: SUITE, RUN: mark.run}
+    pod["labels"] = {**_mapping(pod.get("labels")), MANAGED_BY: SUITE, KIND: SANDBOX, RUN: mark.run}
     notes = {OWNER: mark.owner, DEADLINE: str(mark.deadline)}
     pod["annotations"] = {**_mapping(pod.get("annotations")), **notes}
     if files.origin == "shipped":

@@ -97,7 +97,7 @@ def _daemonset_env(daemonset: KubeObject | None) -> Mapping[str, str]:
         return {}
     volumes = template_of(daemonset).get("volumes") or ()
     paths = {v["name"]: v["hostPath"]["path"] for v in volumes if v.get("hostPath")}
-    found = {}
+    found: dict[str, str] = {}
     for container in _containers(daemonset):
         mounts = {
             mount["mountPath"]: paths[mount["name"]]

@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 from tests.lab import debian
+from tests.lab.account import Account, applied
 from tests.lab.cluster import LabCluster, open_cluster
 
 LEFT_OUT = "lab test left out: "
@@ -53,6 +54,14 @@ def lab_cluster() -> Iterator[LabCluster]:
         _leave_out(f"the lab's cluster: {missing}")
     yield cluster
     cluster.close()
+
+
+@pytest.fixture(scope="module")
+def user(lab_cluster: LabCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Give the service account of the shipped manifest, on the healthy cluster."""
+    file = tmp_path_factory.mktemp("account") / "kubeconfig"
+    with applied(lab_cluster.api, lab_cluster.kubeconfig, file) as account:
+        yield account
 
 
 def _ask(generation: str) -> Path | str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import debian, door
+from tests.lab import audit, debian, door
 from tests.lab.api import Api, ApiError, open_api
 from tests.lab.daemons import Daemon, in_network, new_network, start, wait_for
 from tests.lab.pki import Pki, make_pki
@@ -45,13 +45,14 @@ def start_control_plane(
     Args:
         workplace: where it lives.
         programs: the folder of the Kubernetes programs.
-        extra: more flags for the API server, such as those of an audit log.
+        extra: more flags for the API server.
     """
     pki = make_pki(workplace.folder / "pki")
     network = new_network(workplace)
     _make_bridge(network.pid)
     etcd = _start(workplace, "etcd", _etcd(workplace.folder), network)
-    server = _start(workplace, "apiserver", [*_apiserver(programs, pki), *extra], network)
+    command = [*_apiserver(programs, pki), *audit.flags(workplace.folder), *extra]
+    server = _start(workplace, "apiserver", command, network)
     port, opened = open_door(workplace, "door", network.pid, "127.0.0.1", 6443)
     kubeconfig = workplace.folder / "kubeconfig"
     kubeconfig.write_text(pki.kubeconfig("admin", f"https://127.0.0.1:{port}"))

@@ -66,7 +66,7 @@ def _thaw(node: Node) -> None:
 
 
 def _restore_files(node: Node) -> None:
-    node.must("sh", "-c", f"rm -rf {DROP_INS}/* /etc/nvidia-lab /etc/nvidia-container-runtime")
+    node.must("sh", "-c", f"rm -rf {DROP_INS}/* /etc/nvidia-lab/* /etc/nvidia-container-runtime")
     with (node.folder / FILES).open("rb") as file:
         argv = node.entered(["tar", "--extract", "--overwrite", "--directory", "/"])
         subprocess.run(argv, check=True, stdin=file, timeout=60)

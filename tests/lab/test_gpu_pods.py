@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_gpu.cluster.gpu_pods import try_pods
-from pytest_gpu.cluster.kube_client import open_client
-from pytest_gpu.cluster.run_objects import RunObjects, new_run
+from pytest_gpu.cluster.kube_login import open_client
+from pytest_gpu.cluster.run import new_run
+from pytest_gpu.cluster.run_objects import RunObjects
 from pytest_gpu.diagnose import suite_pod
 from pytest_gpu.errors import Unproven
 from pytest_gpu.node.gpu_node import GpuNode

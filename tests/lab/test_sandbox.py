@@ -33,7 +33,7 @@ NAMES = ("n16", "n17", "n21", "nsd")
 RUNTIME = "/usr/bin/nvidia-container-runtime"
 CNI = "/etc/cni/net.d/10-bridge.conflist"
 CRICTL = "/usr/local/bin/crictl"
-LEFT = ("crictl", "pods", "--quiet", "--label", "app.kubernetes.io/managed-by=pytest-gpu")
+LEFT = ("crictl", "pods", "--quiet", "--label", "pytest-gpu/kind=crictl-sandbox")
 Seen = tuple[GpuNode, ProbeShell]
 
 

@@ -1,0 +1,32 @@
+"""Private folders of one run on this machine; those of runs that were killed are removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pytest_gpu.cluster.owner import is_dead, this_process
+
+PREFIX = "pytest-gpu-"
+
+
+def new_folder() -> Path:
+    """Return a new folder that only this user can look into; its name tells whose it is."""
+    _sweep(Path(tempfile.gettempdir()))
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{this_process()}-"))
+
+
+def _sweep(place: Path) -> None:
+    for folder in place.glob(f"{PREFIX}*.*.*-*"):
+        owner = folder.name.removeprefix(PREFIX).rpartition("-")[0]
+        if is_dead(owner) and _is_mine(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_mine(folder: Path) -> bool:
+    try:
+        return folder.lstat().st_uid == os.getuid()
+    except OSError:  # another run sweeps it at this moment
+        return False
