@@ -14,7 +14,7 @@ DEMO_CAUSE := runtime/toolkit-configured-other-containerd
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: help demo test lint docs wheel-check ci clean
+.PHONY: help demo test test-unit test-lab lint docs wheel-check ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -28,8 +28,14 @@ demo: $(VENV)/ready ## judge a recorded cluster that is broken: the cause and th
 		echo "make demo: expected exit code 1 and $(DEMO_CAUSE), got exit code $$status" >&2; exit 1; \
 	fi
 
-test: $(VENV)/ready-test ## run all tests; what needs root and Debian is left out loudly elsewhere
-	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+test: test-unit test-lab ## run all tests; what needs root and Debian is left out loudly elsewhere
+
+test-unit: $(VENV)/ready-test ## the tests that need nothing but Python
+	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile --ignore=tests/lab $(ARGS)
+
+# One after the other: they share one cluster, and its daemons are the load.
+test-lab: $(VENV)/ready-test ## the tests on real containerds and a real Kubernetes (root, Debian)
+	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q tests/lab $(ARGS)
 
 lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
 	@$(BIN)/ruff check
