@@ -6,8 +6,9 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from pytest_gpu.cluster.crictl_sweep import folder_name, is_stopped, remove_sandboxes, sweep
@@ -65,7 +66,8 @@ class Wishes:
     """What the user asked for, as far as sandboxes are concerned.
 
     ``image`` is the suite's image; ``crictl`` a program to bring where a node has none; ``owner``
-    and ``run`` mark what is created, which may be swept ``seconds`` after it was.
+    and ``run`` mark what is created, which may be swept ``seconds`` after it was. Nothing more is
+    started once ``stop`` is set.
     """
 
     files: SandboxFiles
@@ -74,6 +76,7 @@ class Wishes:
     owner: str
     crictl: Path | None = None
     seconds: float = 300.0
+    stop: Event = field(default_factory=Event)
 
 
 @dataclass(kw_only=True)
@@ -194,7 +197,7 @@ def _run(bench: Bench, role: str, request: Request | None) -> dict[str, Any]:
         if not _was_reaped(bench, done):
             break
         reaped += 1
-        if attempts == ATTEMPTS:
+        if attempts == ATTEMPTS or time.time() > bench.mark.deadline:
             break
     asked = request or Request()
     return {
@@ -223,6 +226,8 @@ def _was_reaped(bench: Bench, done: CommandResult) -> bool:
 
 def _attempt(bench: Bench, role: str, request: Request | None) -> tuple[CommandResult, str]:
     """Return how one sandbox and its container ended, and what the container listed."""
+    if bench.wishes.stop.is_set():
+        raise Unproven("the run was interrupted")
     bench.number += 1
     bench.name = f"pytest-gpu-{bench.mark.run}-{role}-{bench.number}"
     logs = f"{bench.folder}/{bench.number}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,23 +47,13 @@ def _of_context(context: str, files: tuple[Path, ...]) -> KubeClient:
             context=context,
             client_configuration=configuration,
             persist_config=False,
-            temp_file_path=str(_keys()),
+            temp_file_path=str(new_folder()),  # the client makes files of keys
         )
         return KubeClient(configuration)
     # Exec plugins, certificates and broken entries: the client raises whatever they raise.
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise GpuError(f"the context {context!r} cannot be used: {text}") from error
-
-
-def _keys() -> Path:
-    """Return a folder for the files that the client makes of a kubeconfig's keys.
-
-    It lasts as long as this process: the client reads them again for new connections.
-    """
-    folder = new_folder()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _in_cluster() -> KubeClient:

@@ -72,9 +72,14 @@ class Starter:
     def _sandboxes(self, nodes: Sequence[GpuNode]) -> Mapping[str, Outcome]:
         parallel = self.door.options.parallel if self.door else 1
         wishes = self._wishes()
-        with ThreadPoolExecutor(max(1, min(parallel, len(nodes)))) as pool:
+        pool = ThreadPoolExecutor(max(1, min(parallel, len(nodes))), "gpu-sandboxes")
+        try:
             found = pool.map(lambda node: self._sandbox(node, wishes), nodes)
             return {node.name: each for node, each in zip(nodes, found, strict=True)}
+        finally:
+            # After Ctrl-C: what is under way is removed, nothing else is started.
+            wishes.stop.set()
+            pool.shutdown(cancel_futures=True)
 
     def _sandbox(self, node: GpuNode, wishes: Wishes) -> Outcome:
         if self.settings.live.read_only:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -13,9 +14,14 @@ PREFIX = "pytest-gpu-"
 
 
 def new_folder() -> Path:
-    """Return a new folder that only this user can look into; its name tells whose it is."""
+    """Return a new folder that only this user can look into; its name tells whose it is.
+
+    It goes with this process at the latest: after Ctrl-C threads may still write what they saw.
+    """
     _sweep(Path(tempfile.gettempdir()))
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{this_process()}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{this_process()}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _sweep(place: Path) -> None:

@@ -20,7 +20,7 @@ from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
-from pytest_gpu.node.containerd import Containerd, DEFAULT_CONFIG, config_path, others
+from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, config_path, others
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
 

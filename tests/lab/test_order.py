@@ -51,10 +51,14 @@ class Started:
 
 
 def options_of(lab: LabCluster, account: Account | None) -> list[str]:
-    """Return the options of a run as the account, or as the administrator."""
+    """Return the options of a run as the account, or as the administrator.
+
+    The administrator asks for a namespace that is not there.
+    """
     if account is not None:
         return account.options()
-    return [f"--gpu-cluster=context:{lab.context}", f"--gpu-kubeconfig={lab.kubeconfig}"]
+    where = [f"--gpu-cluster=context:{lab.context}", f"--gpu-kubeconfig={lab.kubeconfig}"]
+    return [*where, "--gpu-namespace=lab-order"]
 
 
 @contextmanager
@@ -155,6 +159,7 @@ def test_ctrl_c_leaves_nothing(
         code = run.end(signal.SIGINT)
     output = run.output.read_text()
     assert code == pytest.ExitCode.INTERRUPTED, output
+    assert f"in namespace {'pytest-gpu,' if who == 'account' else 'lab-order-'}" in output
     assert left(lab_cluster) == [], output
     assert list(run.temporary.iterdir()) == []
     wait_for(lambda: not probes(lab_cluster.nodes[NODE]), "the probe to end")
