@@ -42,7 +42,7 @@ class GpuSession:
     remote: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     shards: int = 1
-    _brought: set[tuple[Layer, int]] = field(default_factory=set, init=False, repr=False)
+    _brought: set[tuple[Layer, str]] = field(default_factory=set, init=False, repr=False)
     _nodes: dict[str, GpuNode] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -83,14 +83,15 @@ class GpuSession:
             name: the node of that test; the others of its shard come along while they stand.
         """
         shard = self._live_shard(name)
-        if shard is None or (layer, shard) in self._brought:
+        if shard is None or (layer, name) in self._brought:
             return
-        self._brought.add((layer, shard))
         from pytest_gpu.cluster.outcomes import Starter  # noqa: PLC0415 - heavy
 
         starter = Starter(settings=self.settings, folder=self.folder, door=self.live)
-        names = self.names[shard :: self.shards]
-        starter.bring(layer, [self.node(n) for n in names if n == name or self._climbs(n, layer)])
+        fellows = [n for n in self.names[shard :: self.shards] if (layer, n) not in self._brought]
+        together = [n for n in fellows if n == name or self._climbs(n, layer)]
+        self._brought.update((layer, n) for n in together)
+        starter.bring(layer, [self.node(n) for n in together])
 
     def _live_shard(self, name: str) -> int | None:
         """Return the shard of a node of which more can be seen, ``None`` if it is recorded."""

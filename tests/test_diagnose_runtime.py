@@ -139,6 +139,19 @@ def test_two_containerds_and_the_wrong_one_configured() -> None:
         assert line in text
 
 
+def test_the_wrong_containerd_may_read_any_file() -> None:
+    """It is found by what its process was started with, not by the usual places."""
+    usual = "/usr/bin/containerd"
+    own = "/srv/second/containerd.toml"
+    machine = Machine(
+        files={CONFIG: ONLY_RUNC, own: HEALTHY},
+        containerds={SOCKET: usual, OTHER_SOCKET: f"{usual} --config {own}"},
+        live=None,
+    )
+    finding = handler.no_gpu_handler(machine.node())
+    assert cause(finding) == "runtime/toolkit-configured-other-containerd"
+
+
 def two_containerds() -> Machine:
     """Return a node whose kubelet uses a second containerd, while the first one is configured."""
     return Machine(

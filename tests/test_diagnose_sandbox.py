@@ -209,6 +209,7 @@ def test_the_error_of_the_gpu_sandbox_names_the_cause(error: str, found: str, sa
     [
         "can't find shim for sandbox",
         "cannot start a stopped process: unknown",
+        "OCI runtime start failed: cannot start a container that has stopped: unknown",
         "rpc error: code = NotFound desc = an error occurred when try to find sandbox: not found",
         "context deadline exceeded",
         "failed to pull image: failed to resolve reference",

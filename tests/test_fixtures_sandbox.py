@@ -45,3 +45,39 @@ def test_an_admins_file_is_judged(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--gpu-cluster=sample:healthy-rke2")
     result.stdout.fnmatch_lines(["*cause: sandbox/pod-config-asks-for-pod-network*"])
     assert result.ret == 1
+
+
+OUTCOMES = """
+import pytest
+from pytest_gpu.layers import Layer
+@pytest.mark.gpu_layer(Layer.SANDBOX)
+def test_sandbox(crictl_sandbox):
+    assert "/dev/nvidia-uvm" in crictl_sandbox.run("gpu").output
+@pytest.mark.gpu_layer(Layer.RUNTIMECLASS_POD)
+def test_pod(gpu_pod):
+    assert gpu_pod.saw("gpu").cuda["compute"] == "ok"
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--gpu-cluster=sample:healthy-rke2",), {"passed": 2}),
+        (("--gpu-cluster=sample:no-driver", "--gpu-all-layers"), {"skipped": 2}),
+        ((), {"skipped": 2}),
+    ],
+    ids=["recorded", "not-recorded", "inactive"],
+)
+def test_outcomes_are_looked_up(
+    pytester: pytest.Pytester, options: tuple[str, ...], wanted: dict[str, int]
+) -> None:
+    """Those of the recording; nothing is started for one, and what it lacks is unproven."""
+    pytester.makepyfile(test_outcomes=OUTCOMES)
+    result = pytester.runpytest_subprocess(*options, "test_outcomes.py")
+    found = result.parseoutcomes()
+    skipped = sum(found.get(word, 0) for word in ("skipped", "unproven"))
+    assert {"passed": found.get("passed", 0), "skipped": skipped} == {
+        "passed": 0,
+        "skipped": 0,
+        **wanted,
+    }

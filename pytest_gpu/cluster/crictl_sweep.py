@@ -12,9 +12,6 @@ from pytest_gpu.cluster.owner import is_dead
 from pytest_gpu.errors import Unproven
 from pytest_gpu.node.sandbox_config import DEADLINE, KIND, OWNER, RUN, SANDBOX, Mark
 
-KUBELETS = "io.kubernetes.pod.uid"
-"""Label that the kubelet puts on each of its sandboxes."""
-
 TRIES = 3
 
 KUBELETS = "io.kubernetes.pod.uid"

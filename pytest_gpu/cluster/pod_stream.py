@@ -111,6 +111,8 @@ class PodStream:
         """Close the line."""
         self._ended = True
         self._socket.close(timeout=1)
+        # Where the other end closed first, close() does nothing, and the connection stays open.
+        self._socket.shutdown()
         # The library leaves the socket open where the other end said goodbye first.
         self._socket.shutdown()
 

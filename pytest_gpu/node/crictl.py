@@ -18,7 +18,8 @@ from pytest_gpu.evidence import NodeEvidence
 # The kubelet kills sandboxes it does not own, looking every two seconds; the losses look like
 # faults of the runtime and are none.
 _REAPED = re.compile(
-    r"can't find shim for sandbox|cannot start a stopped process|code = NotFound"
+    r"can't find shim for sandbox|code = NotFound"
+    r"|cannot start a (stopped process|container that has stopped)"
     r"|(exit status|exit code|exited with) 137|try(ing)? to find sandbox|failed to find sandbox"
     r"|sandbox container \S+ is not running|no running task found|ttrpc: closed"
     r"|namespace path: lstat /proc/\d+/ns/"

@@ -29,7 +29,7 @@ def test_requests_per_node_and_per_cluster(
     lab_cluster: LabCluster,
     user: Account,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    record_testsuite_property: Callable[[str, object], None],
 ) -> None:
     """A straight line through one node and all: its slope and what is left at no node."""
     first, *others = lab_cluster.nodes
@@ -38,6 +38,6 @@ def test_requests_per_node_and_per_cluster(
     slope = (every.total() - one.total()) / len(others)
     constant = one.total() - slope
     told = f"{slope:.1f} per node and {constant:.1f} per cluster: {one} {every}"
-    record_property("requests", told)
+    record_testsuite_property("requests", told)
     assert slope <= PER_NODE, told
     assert constant <= PER_CLUSTER, told

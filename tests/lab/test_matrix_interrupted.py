@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from tests.lab.cluster import LabCluster
 from tests.lab.daemons import wait_for
 from tests.lab.judge import command, environment, judge
 from tests.lab.leftovers import leftovers
+
+AMID = 1.5
+"""Seconds after the line that tells that something begins: what it creates is there by then."""
 
 UP_TO_SANDBOX = "--gpu-layers=sandbox"
 
@@ -24,8 +28,10 @@ def interrupted(cluster: LabCluster, folder: Path, seen: str, how: signal.Signal
         f"--gpu-cluster=context:{cluster.context}",
         f"--gpu-kubeconfig={cluster.kubeconfig}",
     )
+    # Whoever started the tests in the background may have them ignore Ctrl-C.
+    heeds = ["env", "--default-signal=INT"]
     run = subprocess.Popen(
-        command(*options),
+        [*heeds, *command(*options)],
         cwd=folder,
         env={**environment(), "PYTHONUNBUFFERED": "1"},
         text=True,
@@ -38,6 +44,7 @@ def interrupted(cluster: LabCluster, folder: Path, seen: str, how: signal.Signal
         for line in run.stdout:
             output += line
             if seen in line and not sent:
+                time.sleep(AMID)
                 run.send_signal(how)
                 sent = True
     assert sent, output
@@ -48,7 +55,7 @@ def interrupted(cluster: LabCluster, folder: Path, seen: str, how: signal.Signal
 def test_ctrl_c_leaves_nothing(seen: str, lab_cluster: LabCluster, tmp_path: Path) -> None:
     """Ctrl-C while nodes are visited, while sandboxes or pods run: the run cleans up after it."""
     output = interrupted(lab_cluster, tmp_path / "run", seen, signal.SIGINT)
-    assert "KeyboardInterrupt" in output
+    assert "KeyboardInterrupt" in output, output
     wait_for(lambda: not list(leftovers(lab_cluster)), "nothing to be left", seconds=30)
 
 
