@@ -24,6 +24,11 @@ RUNC = ("runc", "/usr/sbin/runc")
 def restart_containerd(node: Node) -> None:
     """Restart the node's containerd and wait until its CRI serves."""
     node.restart("containerd")
+    await_cri(node)
+
+
+def await_cri(node: Node) -> None:
+    """Wait until the CRI of the node's containerd serves."""
     wait_for(lambda: node.run(["crictl", "version"]).returncode == 0, "the CRI", node.outer)
 
 
@@ -236,8 +241,11 @@ def kubelet_stopped(node: Node) -> None:
 
 
 def no_runc(node: Node) -> None:
-    """Add a drop-in that replaces the CRI section by one with the GPU handler alone."""
-    config = node.spec.config
+    """Add a drop-in that replaces the CRI section by one with the GPU handler alone.
+
+    It is the same for every generation; 2.x merges it instead.
+    """
+    config = replace(node.spec.config, generation="1.7")
     drop_in = "version = 2\n" + config.handler("nvidia", NVIDIA_RUNTIME)
     node.write("/etc/containerd/conf.d/99-nvidia.toml", drop_in)
     node.restart("containerd")

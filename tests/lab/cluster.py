@@ -108,12 +108,17 @@ def require_machine() -> None:
         raise debian.Missing(f"may not make namespaces: {done.stderr.strip()}")
 
 
-def open_cluster(specs: Sequence[NodeSpec] = NODES, apiserver: Sequence[str] = ()) -> LabCluster:
+def open_cluster(
+    specs: Sequence[NodeSpec] = NODES,
+    apiserver: Sequence[str] = (),
+    objects: Sequence[tuple[str, Mapping[str, Any]]] = (),
+) -> LabCluster:
     """Start a cluster whose nodes are Ready and give away their GPUs.
 
     Args:
         specs: the nodes.
         apiserver: more flags for the API server.
+        objects: collections and what is created there before anything else.
 
     Raises:
         Missing: this machine cannot have a lab; the message says what it lacks.
@@ -123,6 +128,8 @@ def open_cluster(specs: Sequence[NodeSpec] = NODES, apiserver: Sequence[str] = (
     workplace = open_workplace()
     try:
         control = start_control_plane(workplace, programs, apiserver)
+        for path, body in objects:
+            control.api.create(path, body)
         gpu_stack.install(control.api)
         nodes = {spec.name: start_node(spec, control) for spec in specs}
         for node in nodes.values():

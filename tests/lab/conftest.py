@@ -19,7 +19,8 @@ from tests.lab.cluster import LabCluster, open_cluster
 LEFT_OUT = "lab test left out: "
 
 
-def _leave_out(reason: str) -> NoReturn:
+def leave_out(reason: str) -> NoReturn:
+    """Skip the test, or fail it where the lab is required."""
     if os.environ.get("PYTEST_GPU_LAB") == "required":
         pytest.fail(f"{LEFT_OUT}{reason} (PYTEST_GPU_LAB=required)", pytrace=False)
     pytest.skip(LEFT_OUT + reason)
@@ -35,7 +36,7 @@ def containerd_program() -> Callable[[str], Path]:
             known[generation] = _ask(generation)
         found = known[generation]
         if isinstance(found, str):
-            _leave_out(found)
+            leave_out(found)
         return Path(found)
 
     return program
@@ -51,7 +52,7 @@ def lab_cluster() -> Iterator[LabCluster]:
     try:
         cluster = open_cluster()
     except debian.Missing as missing:
-        _leave_out(f"the lab's cluster: {missing}")
+        leave_out(f"the lab's cluster: {missing}")
     yield cluster
     cluster.close()
 

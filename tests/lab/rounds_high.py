@@ -160,6 +160,22 @@ BY_POD = Round(
     cells=tuple(replace(cell, layer="access", cause="access/no-door") for cell in SILENT),
 )
 
+DROP_IN = Round(
+    name="drop-in by ssh",
+    options=("--gpu-node-shell=ssh",),
+    cells=(
+        replace(SILENT[1], node="n16"),
+        Cell(
+            node="n21",
+            name="the same drop-in",
+            sentence="containerd 2.x merges the CRI section: its default runtime stays",
+            breaks=breakages.no_runc,
+            settles=breakages.await_cri,
+            verdict="conforms",
+        ),
+    ),
+)
+
 EVERYWHERE = ("n16", "n17", "n21", "nsd")
 
 

@@ -31,6 +31,7 @@ ROUNDS = (
     high.KUBERNETES,
     high.BY_SSH,
     high.BY_POD,
+    high.DROP_IN,
     high.CLASS_MISSING,
     high.CLASS_MISSPELT,
 )
