@@ -10,6 +10,7 @@ from pytest_gpu.causes import Finding, as_json
 from pytest_gpu.diagnose import cri, docker, handler, restart, toolkit
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
+from pytest_gpu.node.gpu_node import GpuNode
 from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, STARTED, Machine
 from tests.test_config_merge import CONFIG
 from tests.test_config_merge import handler as table
@@ -253,11 +254,40 @@ def test_handler_on_disk_but_not_live_is_not_restarted() -> None:
 
 
 def test_unasked_containerd_is_unproven() -> None:
-    """Nobody asked the running daemon: neither loaded nor not."""
+    """Nobody asked the running daemon, and nothing else tells: neither loaded nor not."""
     with pytest.raises(Unproven):
         restart.not_restarted(Machine(live=None).node())
     with pytest.raises(Unproven):
-        cri.silent(Machine(live=None).node())
+        restart.not_restarted(Machine(live=None, mtimes={CONFIG: STARTED + 1}).node())
+    with pytest.raises(Unproven):
+        cri.silent(missed(Machine(live=None).node()))
+
+
+def missed(node: GpuNode) -> GpuNode:
+    """Let the control plane miss the node's kubelet."""
+    status: dict[str, Any] = node.object["status"]
+    status["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    return node
+
+
+def test_a_host_without_crictl_can_be_judged() -> None:
+    """Its kubelet gets answers, and containerd is younger than every file that it reads."""
+    node = Machine(live=None, mtimes={CONFIG: STARTED - 1}).node()
+    assert cause(cri.silent(node)) is None
+    assert cause(restart.not_restarted(node)) is None
+
+
+def test_the_kubelets_report_of_handlers_counts_as_asking() -> None:
+    """status.runtimeHandlers, filled on containerd 2.x only: empty, it proves nothing."""
+    node = Machine(live=None, version="2.1.9").node()
+    status: dict[str, Any] = node.object["status"]
+    status["runtimeHandlers"] = [{"name": ""}, {"name": "runc"}]
+    assert cause(restart.not_restarted(node)) == "runtime/not-restarted"
+    other = Machine(live=None, version="2.1.9").node()
+    other_status: dict[str, Any] = other.object["status"]
+    other_status["runtimeHandlers"] = []
+    with pytest.raises(Unproven):
+        restart.not_restarted(other)
 
 
 def test_cri_that_does_not_answer() -> None:
@@ -401,9 +431,9 @@ def test_a_value_of_another_type_stops_containerd(line: str) -> None:
 
 @pytest.mark.parametrize("error", ["bash: crictl: command not found", "dial: permission denied"])
 def test_trouble_of_crictl_itself_says_nothing_of_the_cri(error: str) -> None:
-    """Nobody was asked."""
+    """Nobody was asked, and no kubelet tells either."""
     with pytest.raises(Unproven):
-        cri.silent(Machine(info_error=error).node())
+        cri.silent(missed(Machine(info_error=error).node()))
 
 
 def test_a_kubelet_nobody_recognises_leaves_the_socket_unknown() -> None:

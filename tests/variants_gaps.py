@@ -35,18 +35,27 @@ def dmesg_cleared(copy: SampleCopy) -> None:
 
 
 def crictl_not_asked(copy: SampleCopy) -> None:
-    """Let nobody have asked the running containerd."""
+    """Let nobody have asked the running containerd, and its files be of unknown age."""
     command(copy, " info")
+    _of_unknown_age(copy)
+
+
+def _of_unknown_age(copy: SampleCopy) -> None:
+    """Take away what else shows that containerd has read its files as they are."""
+    path = "/etc/containerd/config.toml"
+    copy.edit_yaml(copy.node / "listing.yaml", lambda it: it["entries"][path].pop("mtime"))
 
 
 def crictl_not_found(copy: SampleCopy) -> None:
     """Let the shell not find crictl: that says nothing of the CRI."""
     command(copy, " info", exit=127, stdout="", stderr="bash: crictl: command not found\n")
+    _of_unknown_age(copy)
 
 
 def crictl_cut_off(copy: SampleCopy) -> None:
     """Let the answer be cut off."""
     command(copy, " info", stdout='{"config": {"containerd": {"runtimes": {"run')
+    _of_unknown_age(copy)
 
 
 def cri_o(copy: SampleCopy) -> None:

@@ -193,3 +193,8 @@ def other_vendors_broken_spec(copy: SampleCopy) -> None:
     spec = copy.node / "files/run/cdi/intel.com-gpu.yaml"
     spec.parent.mkdir(parents=True, exist_ok=True)
     spec.write_text("kind: [")
+
+
+def no_crictl(copy: SampleCopy) -> None:
+    """A host without crictl: its kubelet gets answers, and containerd has read its files."""
+    command(copy, " info")

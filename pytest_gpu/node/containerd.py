@@ -33,7 +33,7 @@ _NO_ANSWER = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveHandlers:
-    """What the running containerd says of itself through ``crictl info``.
+    """What the running containerd says of itself, through ``crictl info`` or the kubelet.
 
     ``error`` is what crictl said when the CRI did not answer; the rest is then empty.
     """
@@ -122,7 +122,8 @@ def serving(
         config_path=path,
         socket=kubelet.socket,
         config=merge(evidence.read, evidence.names, path, version),
-        live=live_handlers(evidence.commands, kubelet.socket, evidence.resolve),
+        live=live_handlers(evidence.commands, kubelet.socket, evidence.resolve)
+        or reported_handlers(node),
     )
 
 
@@ -222,6 +223,19 @@ def live_handlers(
             if endpoint is None or resolve(endpoint.partition("://")[2]) == socket:
                 return _live(result)
     return None
+
+
+def reported_handlers(node: KubeObject) -> LiveHandlers | None:
+    """Return the handlers that the kubelet reports of its runtime, ``None`` if it reports none.
+
+    Source: ``status.runtimeHandlers`` of the Node (Kubernetes 1.30 and newer), filled on containerd
+    2.x and empty on 1.6 and 1.7, where it proves nothing. The name ``""`` is the default one.
+    """
+    reported = (node.get("status") or {}).get("runtimeHandlers") or ()
+    names = frozenset(str(each.get("name") or "") for each in reported) - {""}
+    if not names:
+        return None
+    return LiveHandlers(handlers=names, default="", command="Node's status.runtimeHandlers")
 
 
 def _live(result: CommandResult) -> LiveHandlers | None:
