@@ -58,8 +58,10 @@ def no_door(node: GpuNode) -> Finding | None:
         return None
     state = readiness(node.object)
     if denied := _FORBIDDEN.search(door.reason):
-        verb = f"{denied['verb']} {denied['what']}" if denied["verb"] else "a right"
-        raise Unproven(f"the node was not visited: {verb} is missing ({door.reason})")
+        why = "a policy of the cluster refuses it"
+        if denied["verb"]:
+            why = f"{denied['verb']} {denied['what']} is missing"
+        raise Unproven(f"the node was not visited: {why} ({door.reason})")
     if state.ready or not door.reason or "gpu-node-shell" in door.reason:
         raise Unproven(f"the node was not visited: {door.reason or 'nobody tried'}")
     return node.finding(
