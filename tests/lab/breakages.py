@@ -105,6 +105,9 @@ def one_counted_is_lost(node: Node) -> None:
     off_the_bus(1)(node)
 
 
+PLUGIN_PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=name%3Dnvidia-device-plugin-ds"
+
+
 def patch(node: Node, change: Mapping[str, Any]) -> None:
     """Change the Node object."""
     node.control.api.patch(f"/api/v1/nodes/{node.name}", change)
@@ -117,6 +120,14 @@ def gives(count: int) -> Callable[[Node], None]:
         wait_for(lambda: node.allocatable() == count, f"{count} GPUs", node.outer, seconds=90)
 
     return settles
+
+
+def has_no_plugin(node: Node) -> None:
+    """Wait until the plugin's pod has left the node, and its GPUs with it."""
+    query = f"{PLUGIN_PODS}&fieldSelector=spec.nodeName%3D{node.name}"
+    what = "the end of the plugin's pod"
+    wait_for(lambda: not node.control.api.get(query)["items"], what, node.outer, seconds=90)
+    gives(0)(node)
 
 
 def plugin_gone(node: Node) -> None:
