@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail, latent
-from pytest_gpu.diagnose import cri, docker, handler, restart, toolkit
+from pytest_gpu.diagnose import cdi, cri, docker, handler, restart, toolkit
 from pytest_gpu.layers import Layer
 from pytest_gpu.node.gpu_node import GpuNode
 
@@ -95,8 +95,8 @@ def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
 
 def test_cdi_specs_name_what_exists(gpu_node: GpuNode) -> None:
     """Every CDI spec of NVIDIA devices names device nodes and libraries that are there now."""
-    if finding := toolkit.cdi_spec_stale(gpu_node):
-        fail(finding) if toolkit.uses_cdi(gpu_node) else latent(finding)
+    if finding := cdi.cdi_spec_stale(gpu_node):
+        fail(finding) if cdi.uses_cdi(gpu_node) else latent(finding)
 
 
 def test_docker_beside_it_knows_the_nvidia_runtime(gpu_node: GpuNode) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.causes import Finding, as_json
-from pytest_gpu.diagnose import cri, docker, handler, restart, toolkit
+from pytest_gpu.diagnose import cdi, cri, docker, handler, restart, toolkit
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.node.gpu_node import GpuNode
@@ -59,7 +59,7 @@ def test_a_healthy_machine_shows_nothing() -> None:
     checks += [cri.cri_disabled, cri.default_undefined, cri.silent, handler.no_gpu_handler]
     checks += [restart.not_restarted, restart.lost_at_restart, restart.rendered_file_edited]
     checks += [toolkit.binary_missing, toolkit.handler_without_type, toolkit.glibc_too_old]
-    checks += [toolkit.own_config_wrong, toolkit.cgroup_driver_differs, toolkit.cdi_spec_stale]
+    checks += [toolkit.own_config_wrong, toolkit.cgroup_driver_differs, cdi.cdi_spec_stale]
     checks += [docker.docker_without_nvidia]
     assert [cause(check(node)) for check in checks] == [None] * len(checks)
 
@@ -406,9 +406,9 @@ def test_stale_cdi_spec() -> None:
     machine = Machine(
         files={CONFIG: HEALTHY, "/etc/cdi/nvidia.yaml": spec.format(path="/usr/bin/x")}
     )
-    assert cause(toolkit.cdi_spec_stale(machine.node())) == "runtime/cdi-spec-stale"
+    assert cause(cdi.cdi_spec_stale(machine.node())) == "runtime/cdi-spec-stale"
     machine.files["/etc/cdi/nvidia.yaml"] = spec.format(path=NVIDIA)
-    assert cause(toolkit.cdi_spec_stale(machine.node())) is None
+    assert cause(cdi.cdi_spec_stale(machine.node())) is None
 
 
 def test_docker_beside_the_kubelets_containerd() -> None:

@@ -6,7 +6,6 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose.injection import needs_no_handler
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.kube import runtimeclass
@@ -34,7 +33,7 @@ PROGRAMS = (
 SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-def _gpu_runtimes(node: GpuNode) -> list[Runtime]:
+def gpu_runtimes(node: GpuNode) -> list[Runtime]:
     """Return the GPU handlers that pods can get, by a RuntimeClass or by default, else all."""
     containerd = node.containerd
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
@@ -45,7 +44,7 @@ def _gpu_runtimes(node: GpuNode) -> list[Runtime]:
 
 def binary_missing(node: GpuNode) -> Finding | None:
     """Find a handler whose BinaryName is not installed."""
-    for runtime in _gpu_runtimes(node):
+    for runtime in gpu_runtimes(node):
         places = _places(str(runtime.binary))
         if all(node.evidence.entry(path) is None for path in places):
             return node.finding(
@@ -67,7 +66,7 @@ def _places(binary: str) -> Sequence[str]:
 
 def handler_without_type(node: GpuNode) -> Finding | None:
     """Find a handler that names no runtime_type, so that no shim can be started for it."""
-    for runtime in _gpu_runtimes(node):
+    for runtime in gpu_runtimes(node):
         if not runtime.runtime_type:
             return node.finding(
                 "runtime/handler-without-type", runtime.source, handler=runtime.name
@@ -81,7 +80,7 @@ def glibc_too_old(node: GpuNode) -> Finding | None:
     Raises:
         Unproven: neither side was looked at.
     """
-    runtimes = _gpu_runtimes(node)
+    runtimes = gpu_runtimes(node)
     if not runtimes:
         return None
     libc = _host_libc(node)
@@ -164,7 +163,7 @@ def cgroup_driver_differs(node: GpuNode) -> Finding | None:
     Raises:
         NotInEvidence: the kubelet was told to read its driver where nobody looked.
     """
-    runtimes = _gpu_runtimes(node)
+    runtimes = gpu_runtimes(node)
     wanted, said = _wanted_driver(node) if runtimes else (None, "")
     for runtime in runtimes:
         if wanted is not None and runtime.systemd_cgroup != wanted:
@@ -203,7 +202,7 @@ def own_config_wrong(node: GpuNode) -> Finding | None:
     Raises:
         NotInEvidence: nobody looked for it, or for a path it names.
     """
-    for config in _own_configs(node):
+    for config in own_configs(node):
         if config.error:
             seen = Evidence(source=config.path, text=f"is no valid TOML: {config.error}")
             return node.finding("runtime/toolkit-config-invalid", seen, path=config.path)
@@ -213,8 +212,9 @@ def own_config_wrong(node: GpuNode) -> Finding | None:
     return None
 
 
-def _own_configs(node: GpuNode) -> list[ToolkitConfig]:
-    binaries = [str(runtime.binary) for runtime in _gpu_runtimes(node)]
+def own_configs(node: GpuNode) -> list[ToolkitConfig]:
+    """Return the own configurations of the NVIDIA runtimes that pods can get."""
+    binaries = [str(runtime.binary) for runtime in gpu_runtimes(node)]
     found = {each.path: each for b in binaries if (each := own_config(node.evidence, b))}
     return list(found.values())
 
@@ -252,42 +252,17 @@ def _ldconfig_missing(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     )
 
 
-def _mode(config: ToolkitConfig) -> str:
+def mode(config: ToolkitConfig) -> str:
+    """Return how the NVIDIA runtime brings GPUs in: ``auto``, ``cdi``, ``legacy``, ``csv``."""
     section = config.table.get("nvidia-container-runtime", {})
     return str(section.get("mode", "auto")) if isinstance(section, dict) else "auto"
 
 
 def _mode_csv(node: GpuNode, config: ToolkitConfig) -> Finding | None:
-    if _mode(config) != "csv" or not node.pci.gpus:
+    if mode(config) != "csv" or not node.pci.gpus:
         return None
     return node.finding(
         "runtime/toolkit-mode-csv",
         Evidence(source=config.path, text='mode = "csv" on a node whose GPUs are on the PCI bus'),
         path=config.path,
     )
-
-
-def uses_cdi(node: GpuNode) -> bool:
-    """Say whether GPUs come as CDI devices here: else a stale spec harms nobody yet."""
-    if not _gpu_runtimes(node) or needs_no_handler(node):
-        return True
-    return any(_mode(config) == "cdi" for config in _own_configs(node))
-
-
-def cdi_spec_stale(node: GpuNode) -> Finding | None:
-    """Find a CDI spec of GPUs that is unusable or names host paths that are gone.
-
-    Raises:
-        NotInEvidence: a directory or a path was not looked at.
-    """
-    if node.cdi.unknown and node.containerd.config.cdi_enabled:
-        raise Unproven(f"nobody listed {', '.join(node.cdi.unknown)}")
-    for spec in node.cdi.specs:
-        if spec.error and "nvidia" in posixpath.basename(spec.path):
-            seen = Evidence(source=spec.path, text=spec.error)
-            return node.finding("runtime/cdi-spec-stale", seen, path=spec.path)
-        gone = [path for path in spec.host_paths if node.evidence.entry(path) is None]
-        if gone and "nvidia" in spec.kind:
-            seen = Evidence(source=spec.path, text=f"names {', '.join(gone)}: not there")
-            return node.finding("runtime/cdi-spec-stale", seen, path=spec.path)
-    return None

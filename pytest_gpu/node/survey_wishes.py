@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pytest_gpu.diagnose import (
     access,
+    cdi,
     cri,
     docker,
     driver,
@@ -44,6 +45,7 @@ Look = Callable[[GpuNode], object]
 
 CHECKS: tuple[ModuleType, ...] = (
     access,
+    cdi,
     cri,
     docker,
     driver,
