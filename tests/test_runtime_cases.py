@@ -1,0 +1,139 @@
+"""Real failures of the runtime layer are told by their root cause, and near misses apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_gpu.causes import catalogue
+from tests.runtime_cases import IDS, RECORDINGS, Case, cases, read
+from tests.sample_table import SAMPLES
+from tests.test_samples import Document, assert_clean, judge, words_of
+from tests.variants import HEALTHY
+
+OWN = sorted(name for name, case in cases().items() if not case.sample)
+BASES = sorted({cases()[name].base for name in OWN})
+NEAR = sorted((name, other) for name, case in cases().items() for other in case.near)
+
+
+def all_words(document: Document) -> str:
+    """Return everything that causes, noted findings and open questions say, line by line."""
+    lines = [words_of(document)]
+    for found in document["latent"]:
+        lines += [found["title"], found["why"], *found["fix"]]
+        lines += [f"{each['source']}: {each['text']}" for each in found["evidence"]]
+    for node in document["nodes"]:
+        lines += [str(each["reason"]) for each in node["unproven"]]
+    return "\n".join(lines)
+
+
+def test_every_sidecar_is_of_a_known_case() -> None:
+    """A sidecar has its recording or names a sample, and a recording has its sidecar."""
+    assert set(cases()) <= set(IDS)
+    assert {path.name for path in RECORDINGS.iterdir() if path.is_dir()} == set(OWN)
+    assert {case.sample for case in cases().values() if case.sample} <= set(SAMPLES)
+    named = {cause for case in cases().values() for cause in (case.cause, *case.also) if cause}
+    assert named <= set(catalogue())
+
+
+@pytest.mark.parametrize("name", sorted(cases()))
+def test_case_comes_out_as_its_root_cause(pytester: pytest.Pytester, name: str) -> None:
+    """Verdict, layer, cause, exit code and decisive words are those of the sidecar."""
+    case = cases()[name]
+    code, document, output = judge(pytester, case.spec)
+    (node,) = document["nodes"]
+    verdict = "conforms" if case.verdict == "latent" else case.verdict
+    assert (node["verdict"], node["cause"]) == (
+        verdict,
+        case.cause if verdict == "fails" else None,
+    ), all_words(document)
+    assert code == (0 if verdict == "conforms" else 1)
+    assert_layer(case, document)
+    assert causes_beside(case, document) == set(case.also)
+    for words in case.says:
+        assert words in all_words(document), all_words(document)
+    assert "/unexplained" not in output
+
+
+def assert_layer(case: Case, document: Document) -> None:
+    """Assert that the layer is where the node fails, or one that has an open question."""
+    (node,) = document["nodes"]
+    if case.verdict == "fails":
+        assert node["layer"] == case.layer
+    elif case.verdict == "unproven":
+        assert case.layer in {None, *(each["layer"] for each in node["unproven"])}
+    elif case.verdict == "conforms":
+        assert_clean(document)
+
+
+def causes_beside(case: Case, document: Document) -> set[str]:
+    """Return the causes that are named beside the case's own."""
+    (node,) = document["nodes"]
+    beside = {each["cause"] for each in node["also_seen"]}
+    found = beside | {each["id"] for each in document["latent"]}
+    if case.verdict == "latent":
+        assert case.cause in found
+    return found - {case.cause}
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_dropping_the_overlay_is_green(pytester: pytest.Pytester, base: str) -> None:
+    """What the verdict rests on is the overlay alone: without it the node conforms."""
+    folder = Path(pytester.mkdir("dropped"))
+    manifest = f"format: 1\ntaken: 2025-11-21T10:00:00Z\nbase: {base}\n"
+    (folder / "recording.yaml").write_text(manifest)
+    code, document, _ = judge(pytester, f"path:{folder}")
+    assert code == 0
+    assert document["latent"] == []
+    assert_clean(document)
+
+
+@pytest.mark.parametrize(("name", "other"), NEAR)
+def test_near_miss_is_told_apart(name: str, other: str) -> None:
+    """What a case could be taken for comes out with another verdict or another cause.
+
+    That each of the two comes out so is shown above, in test_samples and in test_variants.
+    """
+    case = cases()[name]
+    assert (case.verdict, case.cause) != outcome_of(other), case.near[other]
+
+
+def outcome_of(name: str) -> tuple[str, str | None]:
+    """Return verdict and cause of a case, a sample, or a healthy variant."""
+    if name in cases():
+        return cases()[name].verdict, cases()[name].cause
+    if name in HEALTHY:
+        return "conforms", None
+    if name in IDS:
+        pytest.skip(f"{name} has no recording yet")
+    sample = SAMPLES[name.removeprefix("sample:")]
+    latent = sample.latent[0] if sample.latent else None
+    return ("fails", sample.cause) if sample.layer else ("latent" if latent else "conforms", latent)
+
+
+def wrong_sidecars() -> Iterator[object]:
+    """Yield sidecars that are refused, each for one reason."""
+    right = {"verdict": "fails", "layer": "runtime", "cause": "runtime/x", "says": ["x"]}
+    yield {**right, "cuase": "runtime/x"}
+    yield {**right, "verdict": "fail"}
+    yield {**right, "says": "x"}
+    yield {**right, "says": []}
+    yield {**right, "layer": "sandbox"}
+    yield {**right, "differs": "it does not"}
+    yield {**right, "near": {"other": ""}}
+    yield {key: value for key, value in right.items() if key != "cause"}
+    yield {"verdict": "conforms", "cause": "runtime/x", "differs": "because"}
+    yield {"verdict": "latent", "cause": "runtime/x", "says": ["x"]}
+    yield ["verdict"]
+
+
+@pytest.mark.parametrize("content", list(wrong_sidecars()))
+def test_a_sidecar_with_a_mistake_is_refused(tmp_path: Path, content: object) -> None:
+    """What is misspelt or left out would otherwise test less than it looks."""
+    path = tmp_path / "rt-x.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=r"rt-x\.yaml: "):
+        read(path)
