@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail, latent
-from pytest_gpu.diagnose import cdi, cri, docker, handler, restart, toolkit
+from pytest_gpu.diagnose import (
+    cdi,
+    cgroup_driver,
+    cri,
+    docker,
+    handler,
+    restart,
+    runtime_binary,
+    toolkit,
+)
 from pytest_gpu.layers import Layer
 from pytest_gpu.node.gpu_node import GpuNode
 
@@ -71,13 +80,15 @@ def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
 
 def test_handler_starts_an_installed_runtime(gpu_node: GpuNode) -> None:
     """The program that the NVIDIA handler starts is installed on the node."""
-    if finding := toolkit.handler_without_type(gpu_node) or toolkit.binary_missing(gpu_node):
+    if finding := runtime_binary.handler_without_type(gpu_node) or runtime_binary.binary_missing(
+        gpu_node
+    ):
         fail(finding)
 
 
 def test_toolkit_runs_on_this_hosts_glibc(gpu_node: GpuNode) -> None:
     """The toolkit's programs were built for a C library that this host has."""
-    if finding := toolkit.glibc_too_old(gpu_node):
+    if finding := runtime_binary.glibc_too_old(gpu_node):
         fail(finding)
 
 
@@ -89,7 +100,7 @@ def test_toolkit_configuration_names_what_exists(gpu_node: GpuNode) -> None:
 
 def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
     """The NVIDIA handler uses the cgroup driver that the kubelet uses."""
-    if finding := toolkit.cgroup_driver_differs(gpu_node):
+    if finding := cgroup_driver.cgroup_driver_differs(gpu_node):
         fail(finding)
 
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from pytest_gpu.causes import Finding, as_json
-from pytest_gpu.diagnose import cdi, cri, docker, handler, restart, toolkit
+from pytest_gpu.diagnose import (
+    cdi,
+    cgroup_driver,
+    cri,
+    docker,
+    handler,
+    restart,
+    runtime_binary,
+    toolkit,
+)
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.node.gpu_node import GpuNode
@@ -58,8 +67,12 @@ def test_a_healthy_machine_shows_nothing() -> None:
     checks = [cri.uses_no_containerd, cri.not_running, cri.unreadable, cri.versions_mixed]
     checks += [cri.cri_disabled, cri.default_undefined, cri.silent, handler.no_gpu_handler]
     checks += [restart.not_restarted, restart.lost_at_restart, restart.rendered_file_edited]
-    checks += [toolkit.binary_missing, toolkit.handler_without_type, toolkit.glibc_too_old]
-    checks += [toolkit.own_config_wrong, toolkit.cgroup_driver_differs, cdi.cdi_spec_stale]
+    checks += [
+        runtime_binary.binary_missing,
+        runtime_binary.handler_without_type,
+        runtime_binary.glibc_too_old,
+    ]
+    checks += [toolkit.own_config_wrong, cgroup_driver.cgroup_driver_differs, cdi.cdi_spec_stale]
     checks += [docker.docker_without_nvidia]
     assert [cause(check(node)) for check in checks] == [None] * len(checks)
 
@@ -314,7 +327,7 @@ def test_rendered_file_edited_after_the_start() -> None:
 
 def test_runtime_binary_that_is_not_installed() -> None:
     """By absolute path and along the PATH."""
-    finding = toolkit.binary_missing(Machine(binaries=()).node())
+    finding = runtime_binary.binary_missing(Machine(binaries=()).node())
     assert cause(finding) == "runtime/binary-missing"
     assert NVIDIA in text_of(finding)
 
@@ -322,7 +335,7 @@ def test_runtime_binary_that_is_not_installed() -> None:
 def test_handler_without_a_runtime_type() -> None:
     """As in the malformed file of the two-containerds write-up."""
     text = HEALTHY.replace('runtime_type = "io.containerd.runc.v2"\n', "")
-    found = toolkit.handler_without_type(Machine(files={CONFIG: text}).node())
+    found = runtime_binary.handler_without_type(Machine(files={CONFIG: text}).node())
     assert cause(found) == "runtime/handler-without-type"
 
 
@@ -341,36 +354,36 @@ def glibc(needs: str, *defines: str) -> dict[str, ElfSummary]:
 def test_toolkit_for_a_newer_glibc() -> None:
     """The version that is asked for is not among those the host's libc defines."""
     machine = Machine(elf=glibc("GLIBC_2.27", "GLIBC_2.9", "GLIBC_2.26"))
-    finding = toolkit.glibc_too_old(machine.node())
+    finding = runtime_binary.glibc_too_old(machine.node())
     assert cause(finding) == "runtime/toolkit-glibc-too-new"
     assert "defines versions up to GLIBC_2.26" in text_of(finding)
     machine.elf = glibc("GLIBC_2.27", "GLIBC_2.26", "GLIBC_2.27")
-    assert cause(toolkit.glibc_too_old(machine.node())) is None
+    assert cause(runtime_binary.glibc_too_old(machine.node())) is None
 
 
 def test_versions_between_need_not_be_listed() -> None:
     """Glibc keeps old versions; a name without a number must be there by itself."""
-    assert toolkit.missing(["GLIBC_2.17"], ["GLIBC_2.2.5", "GLIBC_2.35"]) == []
-    assert toolkit.missing(["GLIBC_2.9"], ["GLIBC_2.10"]) == []
-    assert toolkit.missing(["GLIBC_2.34"], ["GLIBC_2.4"]) == ["GLIBC_2.34"]
-    assert toolkit.missing(["GLIBC_ABI_DT_RELR"], ["GLIBC_2.99"]) == ["GLIBC_ABI_DT_RELR"]
+    assert runtime_binary.missing(["GLIBC_2.17"], ["GLIBC_2.2.5", "GLIBC_2.35"]) == []
+    assert runtime_binary.missing(["GLIBC_2.9"], ["GLIBC_2.10"]) == []
+    assert runtime_binary.missing(["GLIBC_2.34"], ["GLIBC_2.4"]) == ["GLIBC_2.34"]
+    assert runtime_binary.missing(["GLIBC_ABI_DT_RELR"], ["GLIBC_2.99"]) == ["GLIBC_ABI_DT_RELR"]
 
 
 def test_unread_libraries_are_unproven() -> None:
     """Neither side was looked into."""
     with pytest.raises(Unproven):
-        toolkit.glibc_too_old(Machine().node())
+        runtime_binary.glibc_too_old(Machine().node())
 
 
 def test_cgroup_driver_of_the_handler() -> None:
     """On 1.x the kubelet's driver counts, on 2.x the handlers are compared with each other."""
     text = "version = 2\n" + table("runc", systemd=True) + table("nvidia", binary=NVIDIA)
-    assert cause(toolkit.cgroup_driver_differs(Machine(files={CONFIG: text}).node())) == (
+    assert cause(cgroup_driver.cgroup_driver_differs(Machine(files={CONFIG: text}).node())) == (
         "runtime/cgroup-driver-differs"
     )
     both = "version = 2\n" + table("runc") + table("nvidia", binary=NVIDIA)
     modern = Machine(files={CONFIG: both}, version="2.1.9")
-    assert cause(toolkit.cgroup_driver_differs(modern.node())) is None
+    assert cause(cgroup_driver.cgroup_driver_differs(modern.node())) is None
 
 
 OWN = "/etc/nvidia-container-runtime/config.toml"

@@ -6,7 +6,8 @@ import posixpath
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose.injection import needs_no_handler
-from pytest_gpu.diagnose.toolkit import gpu_runtimes, mode, own_configs
+from pytest_gpu.diagnose.reached import gpu_runtimes
+from pytest_gpu.diagnose.toolkit import mode, own_configs
 from pytest_gpu.errors import Unproven
 from pytest_gpu.node.gpu_node import GpuNode
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 
-from pytest_gpu.diagnose.toolkit import LIBC
+from pytest_gpu.diagnose.runtime_binary import LIBC
 from pytest_gpu.node import config_search, kubelet, libraries, pci, toolkit
 from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.driver import VERSION_FILE

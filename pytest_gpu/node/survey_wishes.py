@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pytest_gpu.diagnose import (
     access,
     cdi,
+    cgroup_driver,
     cri,
     docker,
     driver,
@@ -24,6 +25,7 @@ from pytest_gpu.diagnose import (
     hardware,
     injection,
     restart,
+    runtime_binary,
     sandbox,
     toolkit,
 )
@@ -46,6 +48,7 @@ Look = Callable[[GpuNode], object]
 CHECKS: tuple[ModuleType, ...] = (
     access,
     cdi,
+    cgroup_driver,
     cri,
     docker,
     driver,
@@ -54,6 +57,7 @@ CHECKS: tuple[ModuleType, ...] = (
     hardware,
     injection,
     restart,
+    runtime_binary,
     sandbox,
     toolkit,
 )

@@ -1,0 +1,17 @@
+"""Which handlers of containerd a GPU container can get."""
+
+from __future__ import annotations
+
+from pytest_gpu.kube import runtimeclass
+from pytest_gpu.node.config_merge import Runtime
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+
+
+def gpu_runtimes(node: GpuNode) -> list[Runtime]:
+    """Return the GPU handlers that pods can get, by a RuntimeClass or by default, else all."""
+    containerd = node.containerd
+    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+    found = [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
+    reached = {containerd.default_runtime, *by_class.values()}
+    return [runtime for runtime in found if runtime.name in reached] or found
