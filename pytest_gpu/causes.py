@@ -142,11 +142,12 @@ def fill(text: str, finding: Finding) -> str:
 def fix_of(finding: Finding) -> tuple[str, ...]:
     """Return the fix for the finding's distribution, filled in.
 
-    A value may bring several steps of its own: an empty line within it parts them.
+    A value may bring several steps of its own, parted by empty lines, or none.
     """
     fix = cause_of(finding).fix
     lines = fix.get(finding.values.get("distribution", "default"), fix["default"])
-    return tuple(step for line in lines for step in fill(line, finding).split("\n\n"))
+    steps = (step for line in lines for step in fill(line, finding).split("\n\n"))
+    return tuple(step for step in steps if step)
 
 
 def message(finding: Finding) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_gpu.diagnose.patch import unified
+
 
 def diff(name: str, text: str, wanted: Mapping[str, Any]) -> str:
     """Return a unified diff that turns a file's text into one that says what is wanted."""
-    changed = edited(text, wanted)
-    lines = difflib.unified_diff(
-        text.strip().splitlines(), changed.strip().splitlines(), name, name, lineterm=""
-    )
-    return "\n".join(lines)
+    return unified(name, f"{text.strip()}\n", f"{edited(text, wanted).strip()}\n").rstrip("\n")
 
 
 def edited(text: str, wanted: Mapping[str, Any]) -> str:

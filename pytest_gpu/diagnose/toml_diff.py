@@ -1,14 +1,14 @@
-"""Proposed changes to containerd's files, as unified diffs that keep comments and order."""
+"""Proposed changes to TOML files, as patches that keep comments and order."""
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Mapping
+from typing import Any
 
-import tomlkit
-from tomlkit.items import Table
-
+from pytest_gpu.diagnose.patch import patch, unix
 from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, ConfigFile
 
+Keys = tuple[str, ...]
 RUNC_TYPE = "io.containerd.runc.v2"
 
 
@@ -20,7 +20,7 @@ def cri_plugin(version: int) -> str:
 def with_handler(
     file: ConfigFile, handler: str, *, binary: str | None, systemd_cgroup: bool
 ) -> str:
-    """Return the diff that adds a handler to a file.
+    """Return the patch that adds a handler to a file, in words where the file cannot be patched.
 
     Args:
         file: the file as it is; an empty text makes a new file.
@@ -28,43 +28,47 @@ def with_handler(
         binary: its ``BinaryName``; ``None`` for runc itself.
         systemd_cgroup: its ``SystemdCgroup``.
     """
-    document = tomlkit.parse(file.text)
+    keys = ("plugins", cri_plugin(file.version), "containerd", "runtimes", handler)
+    changes: dict[Keys, Any] = {keys: handler_table(binary, systemd_cgroup=systemd_cgroup)}
     if not file.text.strip():
-        document["version"] = file.version
-    runtimes: Table | tomlkit.TOMLDocument = document
-    for key in ("plugins", cri_plugin(file.version), "containerd", "runtimes"):
-        if key not in runtimes:
-            runtimes[key] = tomlkit.table(is_super_table=True)
-        runtimes = runtimes[key]
-    runtimes[handler] = _handler(binary, systemd_cgroup=systemd_cgroup)
-    # tomlkit indents the new header like its neighbours, but not the lines below it.
-    runtimes[handler].trivia.indent = ""
-    return diff(file.path, file.text, tomlkit.dumps(document))
+        changes = {("version",): file.version, **changes}
+    return changed(file.path, file.text or None, changes)
 
 
-def _handler(binary: str | None, *, systemd_cgroup: bool) -> Table:
-    options = tomlkit.table()
-    if binary:
-        options["BinaryName"] = binary
-    options["SystemdCgroup"] = systemd_cgroup
-    handler = tomlkit.table()
-    handler["runtime_type"] = RUNC_TYPE
-    handler["options"] = options
-    return handler
+def handler_table(binary: str | None, *, systemd_cgroup: bool) -> Mapping[str, Any]:
+    """Return what a handler's table holds; ``binary`` is ``None`` for runc itself."""
+    options = {"BinaryName": binary} if binary else {}
+    return {"runtime_type": RUNC_TYPE, "options": {**options, "SystemdCgroup": systemd_cgroup}}
+
+
+def changed(path: str, text: str | None, changes: Mapping[Keys, Any]) -> str:
+    """Return the patch that changes a TOML file, in words where its layout allows none.
+
+    Args:
+        path: where it is.
+        text: what it says; ``None`` makes it anew.
+        changes: wanted values by their keys; ``None`` removes, a mapping is merged in.
+    """
+    after = edited(text or "", changes)
+    if after is None:
+        return f"Edit {path} by hand, so that it says:\n{told(changes)}"
+    return patch(path, text, after)
+
+
+def edited(text: str, changes: Mapping[Keys, Any]) -> str | None:
+    """Return the text changed, ``None`` where that cannot be done faithfully."""
+    from pytest_gpu.diagnose import toml_edit  # noqa: PLC0415 - tomlkit is slow, findings are rare
+
+    return toml_edit.edited(unix(text), changes)
+
+
+def told(changes: Mapping[Keys, Any]) -> str:
+    """Return changes as a piece of TOML; what is to be removed as a comment."""
+    removed = [f"# without {'.'.join(keys)}" for keys, value in changes.items() if value is None]
+    kept = {keys: value for keys, value in changes.items() if value is not None}
+    return "\n".join([*removed, (edited("", kept) or "").strip()]).strip()
 
 
 def new_file(path: str, text: str) -> str:
-    """Return the diff that creates a file."""
-    return diff(path, "", text)
-
-
-def diff(path: str, before: str, after: str) -> str:
-    """Return a unified diff that ``patch -p0`` takes; ``before`` empty means a new file."""
-    lines = difflib.unified_diff(
-        before.splitlines(),
-        after.splitlines(),
-        fromfile=path if before else "/dev/null",
-        tofile=path,
-        lineterm="",
-    )
-    return "\n".join(lines)
+    """Return the patch that creates a file."""
+    return patch(path, None, text)

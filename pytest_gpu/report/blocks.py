@@ -147,7 +147,7 @@ class Block:
             yield from self.prose(entry, "    ")
 
     def _copied(self, lines: Sequence[str]) -> Iterator[Line]:
-        is_diff = lines[0].startswith("--- ")
+        is_diff = lines[0].startswith(("--- ", "sudo patch "))
         for line in lines:
             style = {"+": "green", "-": "red"}.get(line[:1], "") if is_diff else ""
             yield (Span(self._verbatim(line), style),)

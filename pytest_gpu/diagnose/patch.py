@@ -1,0 +1,63 @@
+"""Proposed changes to files as commands to copy: a unified diff that ``patch`` takes.
+
+GNU patch refuses absolute names in a diff ("Ignoring potentially dangerous file name"), so that it
+is run in ``/`` and takes the first slash off: ``patch -d / -p1``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+
+REDACTED = "<redacted>"
+"""What the evidence says instead of a secret: such a line is not the file's own."""
+
+_CONTEXT = 3
+
+
+def patch(path: str, before: str | None, after: str) -> str:
+    r"""Return the commands that change a file, or make it where ``before`` is ``None``.
+
+    Steps are parted by empty lines, as in every fix; none where nothing changes. A file with
+    Windows' line ends gets those of Unix first: a ``\r`` would be lost when the diff is copied.
+    Where no diff can be told, because a line to change holds a secret, words say so.
+    """
+    diff = unified(path, unix(before or ""), unix(after), is_new=before is None)
+    if not diff:
+        return ""
+    if REDACTED in diff:
+        return f"Edit {path} by hand: a line to change holds a secret, which was not recorded."
+    steps = [f"$ sudo sed -i 's/\\r$//' {shlex.quote(path)}"] if "\r\n" in (before or "") else []
+    return "\n\n".join([*steps, f"$ sudo patch -d / -p1 <<'EOF'\n{diff}EOF"])
+
+
+def unix(text: str) -> str:
+    """Return a text with Unix' line ends."""
+    return text.replace("\r\n", "\n")
+
+
+def unified(path: str, before: str, after: str, *, is_new: bool = False) -> str:
+    """Return a unified diff of two texts, with as much context as holds no redacted secret."""
+    diff = ""
+    for context in range(_CONTEXT, -1, -1):
+        lines = difflib.unified_diff(
+            _lines(before),
+            _lines(after),
+            fromfile="/dev/null" if is_new else path,
+            tofile=path,
+            n=context,
+        )
+        diff = "".join(map(_ended, lines))
+        if REDACTED not in diff:
+            break
+    return diff
+
+
+def _lines(text: str) -> list[str]:
+    """Split at line feeds only, as patch does; ``splitlines`` knows a dozen others."""
+    *whole, rest = text.split("\n")
+    return [f"{line}\n" for line in whole] + ([rest] if rest else [])
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
