@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.reached import gpu_runtimes
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.node.gpu_node import GpuNode
@@ -18,7 +19,7 @@ def cgroup_driver_differs(node: GpuNode) -> Finding | None:
         NotInEvidence: the kubelet was told to read its driver where nobody looked.
     """
     runtimes = gpu_runtimes(node)
-    wanted, said = _wanted_driver(node) if runtimes else (None, "")
+    wanted, said = wanted_driver(node) if runtimes else (None, "")
     for runtime in runtimes:
         if wanted is not None and runtime.systemd_cgroup != wanted:
             return node.finding(
@@ -31,12 +32,12 @@ def cgroup_driver_differs(node: GpuNode) -> Finding | None:
                 Evidence(source="expected", text=said),
                 handler=runtime.name,
                 wanted=str(wanted).lower(),
-                config=runtime.source.source,
+                **config_fix.set_option(node, runtime.name, "SystemdCgroup", wanted),
             )
     return None
 
 
-def _wanted_driver(node: GpuNode) -> tuple[bool | None, str]:
+def wanted_driver(node: GpuNode) -> tuple[bool | None, str]:
     """Return whether cgroups must be systemd's (``None``: nobody asks), and who says so."""
     kubelet, config = node.kubelet, node.containerd.config
     if node.containerd.version[0] < 2:

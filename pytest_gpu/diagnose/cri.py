@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.docker import docker_evidence
 from pytest_gpu.diagnose.toml_diff import new_file, with_handler
 from pytest_gpu.errors import Unproven
@@ -84,7 +86,9 @@ def cri_disabled(node: GpuNode) -> Finding | None:
         for number, line in enumerate(file.text.splitlines(), 1)
         if line.strip().startswith("disabled_plugins")
     ]
-    return node.finding("runtime/cri-disabled", *lines, config=config.path)
+    return node.finding(
+        "runtime/cri-disabled", *lines, config=config.path, **config_fix.enable_cri(node)
+    )
 
 
 def default_undefined(node: GpuNode) -> Finding | None:
@@ -104,8 +108,18 @@ def default_undefined(node: GpuNode) -> Finding | None:
         ),
         *cri_log(node),
         default=config.default_runtime,
-        config=config.path,
+        **_other_default(node),
     )
+
+
+def _other_default(node: GpuNode) -> Mapping[str, str]:
+    """Return the fix that makes a defined handler the default: one spelled alike, runc, or any."""
+    config = node.containerd.config
+    alike = [name for name in config.runtimes if name.lower() == config.default_runtime.lower()]
+    for name in (*alike, "runc", *config.runtimes):
+        if name in config.runtimes:
+            return {"other": name, **config_fix.set_default(node, name)}
+    return {"other": "runc", **config_fix.add_runc(node)}
 
 
 def _replacing_file(config: EffectiveConfig) -> ConfigFile | None:

@@ -7,12 +7,16 @@ kubelet's containerd reads, which files hold the handler, and who else reads tho
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose import config_fix
+from pytest_gpu.diagnose.cgroup_driver import wanted_driver
+from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.injection import beside_the_files
-from pytest_gpu.diagnose.toml_diff import cri_plugin, with_handler
+from pytest_gpu.diagnose.toml_diff import cri_plugin, handler_table
 from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod, toolkit_pod_evidence
 from pytest_gpu.diagnose.values import toolkit_values
 from pytest_gpu.errors import NotInEvidence
@@ -22,6 +26,7 @@ from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
 from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, config_path, others
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
 
 TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
@@ -84,8 +89,7 @@ def _replaced(node: GpuNode, found: Sequence[Written]) -> Finding | None:
     lost = [each for each in found if each.file.path in read]
     if not lost:
         return None
-    last = _last_with_cri(config.files)
-    binary = _binary(node)
+    last, name = _last_with_cri(config.files), lost[-1].handlers[0]
     return node.finding(
         "runtime/section-replaced-by-import",
         *_defined_in(lost),
@@ -98,7 +102,7 @@ def _replaced(node: GpuNode, found: Sequence[Written]) -> Finding | None:
         lost=lost[-1].file.path,
         last=last.path,
         release=node.containerd.release,
-        diff=with_handler(last, "nvidia", binary=binary, systemd_cgroup=_systemd(node)),
+        **config_fix.add_handler(node, name, handler_in(lost[-1].file, name)),
     )
 
 
@@ -151,6 +155,7 @@ def _outside_imports(node: GpuNode, hits: Sequence[Written]) -> Finding:
         imports=imports,
         wanted=_drop_in_inside(config.imports, drop_in, config.path),
         **toolkit_values(node),
+        **define_handler(node),
     )
 
 
@@ -209,6 +214,7 @@ def _never_written(node: GpuNode) -> Finding:
             config=containerd.config_path,
             selector=_selector(toolkit.daemonset),
             namespace=pod.namespace,
+            **by_hand(node),
         )
     return node.finding(
         "runtime/handler-not-configured",
@@ -216,6 +222,7 @@ def _never_written(node: GpuNode) -> Finding:
         *_binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),
+        **by_hand(node),
     )
 
 
@@ -243,9 +250,22 @@ def _binaries(node: GpuNode) -> Iterator[Evidence]:
             yield Evidence(source=path, text="is not installed")
 
 
-def _binary(node: GpuNode) -> str:
-    return next((path for path in BINARIES if node.evidence.entry(path)), BINARIES[-1])
+def define_handler(node: GpuNode) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that define the handler; no patch without a runtime."""
+    binary = installed(node)
+    systemd = known(lambda: wanted_driver(node)[0])
+    table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd is not False)
+    fix = config_fix.add_handler(node, "nvidia", table)
+    return fix if binary else {**fix, "patch": ""}
 
 
-def _systemd(node: GpuNode) -> bool:
-    return node.kubelet.cgroup_driver != "cgroupfs"
+def by_hand(node: GpuNode) -> Mapping[str, str]:
+    """Return a patch that defines the handler, as what to do instead of the toolkit."""
+    fix = define_handler(node)
+    said = f"Or by hand, in {fix['file']}:\n\n{fix['patch']}"
+    return {"patch": said if fix["patch"] else ""}
+
+
+def installed(node: GpuNode) -> str | None:
+    """Return an NVIDIA runtime that is on the node, where it usually is."""
+    return next((path for path in BINARIES if known(partial(node.evidence.entry, path))), None)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose.handler import still_live
+from pytest_gpu.diagnose.handler import by_hand, still_live
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.node.gpu_node import GpuNode
 
@@ -89,6 +89,7 @@ def lost_at_restart(node: GpuNode) -> Finding | None:
             text=f"on disk: {', '.join(containerd.config.runtimes) or 'none'}",
         ),
         config=containerd.config_path,
+        **by_hand(node),
     )
 
 

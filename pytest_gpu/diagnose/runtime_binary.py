@@ -6,7 +6,10 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose import config_fix
+from pytest_gpu.diagnose.handler import installed
 from pytest_gpu.diagnose.reached import gpu_runtimes
+from pytest_gpu.diagnose.toml_diff import RUNC_TYPE
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.kube.operator import change_values
@@ -42,8 +45,19 @@ def binary_missing(node: GpuNode) -> Finding | None:
                 Evidence(source=str(runtime.binary), text="is not there"),
                 binary=str(runtime.binary),
                 handler=runtime.name,
+                patch=_other_binary(node, runtime),
             )
     return None
+
+
+def _other_binary(node: GpuNode, runtime: Runtime) -> str:
+    """Return the steps that let a handler start a runtime that is installed, if one is."""
+    found = installed(node)
+    if found is None:
+        return ""
+    fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
+    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}", in {fix["file"]}:'
+    return f"{said}\n\n{fix['patch']}"
 
 
 def _places(binary: str) -> Sequence[str]:
@@ -58,7 +72,10 @@ def handler_without_type(node: GpuNode) -> Finding | None:
     for runtime in gpu_runtimes(node):
         if not runtime.runtime_type:
             return node.finding(
-                "runtime/handler-without-type", runtime.source, handler=runtime.name
+                "runtime/handler-without-type",
+                runtime.source,
+                handler=runtime.name,
+                **config_fix.set_type(node, runtime.name, RUNC_TYPE),
             )
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.kube.objects import node_object
 from pytest_gpu.node import cdi, containerd, distribution, kernel_log, nvml, pci, processes, toolkit
@@ -106,4 +106,13 @@ class GpuNode:
             "kubelet_unit": where.kubelet_unit,
             "restart_kubelet": where.restart_kubelet,
             "containerd_unit": where.containerd_unit,
+            "crictl": f"sudo {' '.join(where.crictl)} --runtime-endpoint unix://{self._socket}",
         }
+
+    @property
+    def _socket(self) -> str:
+        """The kubelet's CRI socket, where that is known, else the distribution's usual one."""
+        try:
+            return self.kubelet.socket
+        except Unproven:
+            return self.distribution.socket

@@ -1,0 +1,182 @@
+"""Repairs of containerd's configuration, as patches of the file in which they belong.
+
+Every patch was tried: what containerd would make of the patched files is what was wanted, or else
+there is no patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.diagnose.config_places import (
+    Place,
+    below_cri,
+    drop_ins,
+    effective,
+    holding,
+    is_rendered,
+    last_section,
+    places,
+    source_of,
+)
+from pytest_gpu.diagnose.patch import patch
+from pytest_gpu.diagnose.toml_diff import Keys, cri_plugin, edited, handler_table
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, ConfigFile
+from pytest_gpu.node.config_merge import EffectiveConfig
+from pytest_gpu.node.containerd import handler_injects
+from pytest_gpu.node.gpu_node import GpuNode
+
+BASE = '{{ template "base" . }}\n'
+"""What a template of RKE2 and k3s begins with: all that they would write without it."""
+
+Changes = Mapping[Keys, Any]
+Good = Callable[[EffectiveConfig], bool]
+
+
+def set_option(node: GpuNode, handler: str, name: str, value: object) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that set an option of a handler."""
+    spelled = _spelled(node, handler, name) or [name]
+    changes: Changes = {
+        ("containerd", "runtimes", handler, "options", each): value for each in spelled
+    }
+
+    def good(config: EffectiveConfig) -> bool:
+        runtime = config.runtimes[handler]
+        return value == (runtime.binary if name == "BinaryName" else runtime.systemd_cgroup)
+
+    return _first(node, holding(node, handler), changes, good)
+
+
+def set_type(node: GpuNode, handler: str, runtime_type: str) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that give a handler its type."""
+    changes: Changes = {("containerd", "runtimes", handler, "runtime_type"): runtime_type}
+    return _first(
+        node,
+        holding(node, handler),
+        changes,
+        lambda config: config.runtimes[handler].runtime_type == runtime_type,
+    )
+
+
+def set_default(node: GpuNode, handler: str) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that make a defined handler the default."""
+    keys = ("containerd", "default_runtime_name")
+    files = [file for file in node.containerd.config.files if below_cri(file, keys) is not None]
+    return _first(
+        node,
+        [*files[-1:], *last_section(node)],
+        {keys: handler},
+        lambda config: config.default_runtime == handler,
+    )
+
+
+def add_handler(node: GpuNode, handler: str, table: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that define a GPU handler.
+
+    From 2.x on a drop-in is best, since nobody else writes it. 1.x would take the whole CRI section
+    from it, so that there the file is right that has this section now; with a first handler of its
+    own runc is no longer built in.
+    """
+    before = node.containerd.config
+
+    def good(config: EffectiveConfig) -> bool:
+        kept = before.runtimes.keys() <= config.runtimes.keys()
+        return kept and handler_injects(config, handler) and not config.problems
+
+    modern = node.containerd.version[0] >= 2
+    where = [*(drop_ins(node) if modern else ()), *places(node, last_section(node))]
+    alone: Changes = {("containerd", "runtimes", handler): table}
+    fix = _tried(node, where, alone, good)
+    return fix if fix["patch"] else _tried(node, where, {**_runc(node), **alone}, good)
+
+
+def add_runc(node: GpuNode) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that define runc, where no handler is defined at all."""
+    return _first(node, last_section(node), _runc(node), lambda config: "runc" in config.runtimes)
+
+
+def _runc(node: GpuNode) -> Changes:
+    """Return runc as one of the files defines it, else as the kubelet needs it."""
+    keys = ("containerd", "runtimes", "runc")
+    defined = [below_cri(file, keys) for file in holding(node, "runc")]
+    systemd = node.kubelet.cgroup_driver != "cgroupfs"
+    return {keys: next(iter(defined), handler_table(None, systemd_cgroup=systemd))}
+
+
+def enable_cri(node: GpuNode) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that take the CRI out of every ``disabled_plugins``."""
+    patches, texts = [], {}
+    for file in node.containerd.config.files:
+        named = file.table.get("disabled_plugins") or []
+        kept = [name for name in named if name not in {CRI_V1, CRI_V2, CRI_V3}]
+        after = edited(file.text, {("disabled_plugins",): kept})
+        if kept != named and after is not None and not is_rendered(node, file.path):
+            texts[file.path] = after
+            patches.append(patch(node.evidence.resolve(file.path), file.text, after))
+    good = bool(texts) and not effective(node, texts).cri_disabled
+    where = next(iter(texts), source_of(node, node.containerd.config_path))
+    return {"patch": "\n\n".join(patches) if good else "", "file": where}
+
+
+def _first(
+    node: GpuNode, files: Sequence[ConfigFile], changes: Changes, good: Good
+) -> Mapping[str, str]:
+    return _tried(node, places(node, files), changes, good)
+
+
+def _tried(
+    node: GpuNode, where: Sequence[Place], changes: Changes, good: Good
+) -> Mapping[str, str]:
+    """Return the first patch that brings what is wanted; without one, where to do it by hand."""
+    for place in where:
+        after = _changed(place, changes)
+        if after is None or (place.merged and not _brings(node, place.path, after, good)):
+            continue
+        path = node.evidence.resolve(place.path)
+        return {"patch": patch(path, place.text, after), "file": path}
+    usual = node.containerd.config_path
+    return {"patch": "", "file": source_of(node, where[0].path if where else usual)}
+
+
+def _brings(node: GpuNode, path: str, text: str, good: Good) -> bool:
+    try:
+        return good(effective(node, {path: text}))
+    except (NotInEvidence, KeyError):
+        return False
+
+
+def _changed(place: Place, changes: Changes) -> str | None:
+    section = ("plugins", cri_plugin(place.version))
+    below: dict[Keys, Any] = {(*section, *keys): value for keys, value in changes.items()}
+    if not place.merged:
+        return _in_template(place.text, below)
+    if place.text is None:
+        below = {("version",): place.version, **below}
+    return edited(place.text or "", below)
+
+
+def _in_template(text: str | None, changes: Changes) -> str | None:
+    """Return a template changed: what Go fills in stays, behind a comment's sign meanwhile.
+
+    A template that takes over the distribution's own text can be added to, not changed: what
+    stands there must not be said twice, and only a whole handler is sure to be new.
+    """
+    new = all(isinstance(value, Mapping) for value in changes.values())
+    if text is None:
+        added = edited("", changes) if new else None
+        return f"{BASE}\n{added}" if added else None
+    if "{{ template" in text.replace("{{template", "{{ template") and not new:
+        return None
+    lines = [f"#GO{line}" if line.lstrip().startswith("{{") else line for line in text.split("\n")]
+    changed = edited("\n".join(lines), changes)
+    return changed.replace("#GO", "") if changed is not None and "#GO" not in text else None
+
+
+def _spelled(node: GpuNode, handler: str, name: str) -> list[str]:
+    """Return how an option's name is spelled where the handler is defined."""
+    for file in holding(node, handler)[:1]:
+        options = below_cri(file, ("containerd", "runtimes", handler, "options")) or {}
+        return [key for key in options if key.lower() == name.lower()]
+    return []
