@@ -18,11 +18,15 @@ Renames = Sequence[tuple[str, str]]
 
 
 class SampleCopy:
-    """A sample without its base chain, in a folder of the test's own."""
+    """A recording without its base chain, in a folder of the test's own.
 
-    def __init__(self, sample: str, folder: Path) -> None:
+    ``source`` is a sample's name, or the folder of another recording.
+    """
+
+    def __init__(self, source: str | Path, folder: Path) -> None:
         self.folder = folder / "copy"
-        with open_recording(sample_path(sample), sample) as cluster:
+        path = source if isinstance(source, Path) else sample_path(source)
+        with open_recording(path, str(source)) as cluster:
             record(cluster, self.folder)
 
     @property

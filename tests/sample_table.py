@@ -18,7 +18,8 @@ class Expected:
     """A sample's verdict: where climbing stops, and why, for its failing nodes.
 
     ``says`` are decisive words that its evidence or fix must contain; ``causes`` holds cause by
-    node only where a sample has several.
+    node only where a sample has several. ``restart`` are the files and removals of the overlay that
+    a restart renews once the fix's patch was applied.
     """
 
     base: str | None = None
@@ -27,8 +28,10 @@ class Expected:
     says: tuple[str, ...] = ()
     latent: tuple[str, ...] = ()
     causes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    restart: tuple[str, ...] = ()
 
 
+ALL_BUT_FILES = ("commands.yaml", "node.yaml", "outcomes", "nodes.yaml", "pods.yaml", "events.yaml")
 SNAP_CONFIG = "/var/lib/k8s-containerd/k8s-containerd/etc/containerd/config.toml"
 SNAP_SOCKET = "/var/lib/k8s-containerd/k8s-containerd/run/containerd/containerd.sock"
 RKE2_CONFIG = "/var/lib/rancher/rke2/agent/etc/containerd/config.toml"
@@ -98,12 +101,14 @@ SAMPLES: Mapping[str, Expected] = {
             "no corresponding runtime configured",
             "snap restart k8s.containerd",
         ),
+        restart=ALL_BUT_FILES,
     ),
     "k8s-snap-runc-missing-with-00": Expected(
         base=SNAP,
         layer="runtime",
         cause="runtime/drop-in-left-no-runc",
         says=("+++ /etc/containerd/conf.d/99-nvidia.toml", "snap restart k8s.containerd"),
+        restart=ALL_BUT_FILES,
     ),
     "k8s-snap-imports-other-base-dir": Expected(
         base=SNAP,
@@ -113,11 +118,14 @@ SAMPLES: Mapping[str, Expected] = {
             "/var/lib/k8s-containerd/k8s-containerd/etc/containerd/conf.d/99-nvidia.toml",
             "/etc/containerd/conf.d/*.toml",
         ),
+        restart=(*ALL_BUT_FILES, "kubernetes/pods/gpu-operator/nvidia-cuda-validator-btjl6"),
     ),
     "k8s-snap-count-mismatch": Expected(
         base=SNAP, layer="device-plugin", cause="device-plugin/count-mismatch"
     ),
-    "docker-daemon-no-nvidia": Expected(base=SNAP, latent=("docker/runtime-not-configured",)),
+    "docker-daemon-no-nvidia": Expected(
+        base=SNAP, latent=("docker/runtime-not-configured",), restart=("commands.yaml",)
+    ),
     "eks-glibc-too-old": Expected(
         base=EKS, layer="runtime", cause="runtime/toolkit-glibc-too-new", says=("GLIBC_2.27",)
     ),

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.handler import installed
+from pytest_gpu.diagnose.json_diff import patched
 from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_search import handlers_of
 from pytest_gpu.node.gpu_node import GpuNode
@@ -50,7 +52,24 @@ def docker_without_nvidia(node: GpuNode) -> Finding | None:
         if "nvidia" in runtimes:
             return None
         seen = Evidence(source=DAEMON_JSON, text=f"runtimes: {', '.join(runtimes) or 'none'}")
-    return node.finding("docker/runtime-not-configured", seen, *_refusals(node))
+    return node.finding(
+        "docker/runtime-not-configured", seen, *_refusals(node), patch=_by_hand(node, content)
+    )
+
+
+def _by_hand(node: GpuNode, content: bytes | None) -> str:
+    """Return the steps that add an installed runtime to daemon.json; none where it is no JSON."""
+    binary = installed(node)
+    try:
+        said = json.loads(content) if content else {}
+    except ValueError:
+        return ""
+    if binary is None or not isinstance(said, dict):
+        return ""
+    runtimes = {**(said.get("runtimes") or {}), "nvidia": {"path": binary, "args": []}}
+    text = content.decode() if content is not None else None
+    fix = patched(node.evidence.resolve(DAEMON_JSON), text, {**said, "runtimes": runtimes})
+    return f"Or by hand:\n\n{fix}"
 
 
 def _runtimes(content: bytes) -> list[str]:

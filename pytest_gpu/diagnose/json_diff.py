@@ -7,12 +7,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_gpu.diagnose.patch import unified
+from pytest_gpu.diagnose.patch import patch, unified
 
 
 def diff(name: str, text: str, wanted: Mapping[str, Any]) -> str:
     """Return a unified diff that turns a file's text into one that says what is wanted."""
     return unified(name, f"{text.strip()}\n", f"{edited(text, wanted).strip()}\n").rstrip("\n")
+
+
+def patched(path: str, text: str | None, wanted: Mapping[str, Any]) -> str:
+    """Return the patch after which a file of the node says what is wanted; ``None`` makes it."""
+    after = f"{_written_anew('', wanted)}\n" if text is None else edited(text, wanted)
+    return patch(path, text, after)
 
 
 def edited(text: str, wanted: Mapping[str, Any]) -> str:

@@ -1,0 +1,46 @@
+"""The patch that a fix shows mends what it was shown for: applied to the recording, it is green."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_gpu.cluster.samples import sample_path
+from tests.mending import diffs
+from tests.restarting import mended
+from tests.runtime_cases import RECORDINGS, cases
+from tests.sample_table import SAMPLES
+from tests.test_samples import Document, judge
+
+MENDED = {name: case.restart for name, case in cases().items() if case.restart}
+MENDED |= {f"sample:{name}": each.restart for name, each in SAMPLES.items() if each.restart}
+
+
+def fix_of(document: Document) -> list[str]:
+    """Return the steps of the root cause, or else of what is noted."""
+    found = document["causes"] or document["latent"]
+    return [str(step) for step in found[0]["fix"]]
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of a sample or a case."""
+    if name.startswith("sample:"):
+        return sample_path(name.removeprefix("sample:"))
+    sample = cases()[name].sample
+    return sample_path(sample) if sample else RECORDINGS / name
+
+
+@pytest.mark.parametrize("name", sorted(MENDED))
+def test_applying_the_patch_turns_the_recording_green(pytester: pytest.Pytester, name: str) -> None:
+    """With the patch applied and containerd restarted the node conforms, and nothing is noted."""
+    folder = folder_of(name)
+    _, broken, _ = judge(pytester, f"path:{folder}")
+    fix = fix_of(broken)
+    assert diffs(fix), fix
+    copy = mended(folder, MENDED[name], fix, Path(pytester.mkdir("mended")))
+    code, document, output = judge(pytester, copy.spec)
+    (node,) = document["nodes"]
+    assert (code, node["verdict"], node["cause"]) == (0, "conforms", None), output
+    assert document["latent"] == []
+    assert node["unproven"] == []
