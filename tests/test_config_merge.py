@@ -14,7 +14,10 @@ CRI3 = "plugins.'io.containerd.cri.v1.runtime'.containerd"
 NVIDIA = "/usr/bin/nvidia-container-runtime"
 CONFIG = "/etc/containerd/config.toml"
 DROP_INS = "/etc/containerd/conf.d"
+CRI = "io.containerd.grpc.v1.cri"
 OLD, NEW = (1, 7, 24), (2, 1, 9)
+
+Version = tuple[int, ...]
 
 
 def handler(name: str, cri: str = CRI2, *, binary: str = "", systemd: bool = False) -> str:
@@ -86,10 +89,36 @@ def test_single_quotes_and_version_3_are_read() -> None:
     assert (runtime.source.source, runtime.source.line) == (CONFIG, 2)
 
 
-def test_another_spelling_of_binaryname_wins() -> None:
-    """Option names ignore case: binaryName next to BinaryName wins in the field."""
-    text = "version = 2\n" + handler("nvidia", binary=NVIDIA) + 'binaryName = "runc"\n'
-    assert effective({CONFIG: text}, OLD).runtimes["nvidia"].binary == "runc"
+@pytest.mark.parametrize(
+    ("line", "old", "new"),
+    [
+        ('binaryName = "runc"', NVIDIA, "runc"),
+        ('BINARYNAME = "runc"', NVIDIA, NVIDIA),
+        ('Binaryname = "runc"', NVIDIA, "runc"),
+    ],
+)
+def test_another_spelling_of_binaryname_beside_it(line: str, old: str, new: str) -> None:
+    """1.x takes the exact spelling, where it is there; 2.x the one that sorts last."""
+    text = "version = 2\n" + handler("nvidia", binary=NVIDIA) + line + "\n"
+    assert effective({CONFIG: text}, OLD).runtimes["nvidia"].binary == old
+    assert effective({CONFIG: text}, NEW).runtimes["nvidia"].binary == new
+
+
+@pytest.mark.parametrize(
+    ("spelling", "old", "new"),
+    [
+        ("binaryName", True, True),
+        ("binaryname", True, True),
+        ("BINARYNAME", True, True),
+        ("Binaryname", False, True),
+        ("binary_name", False, False),
+    ],
+)
+def test_another_spelling_of_binaryname_alone(spelling: str, old: bool, new: bool) -> None:
+    """go-toml 1 knows four spellings of a field's name, go-toml 2 every case of its letters."""
+    text = "version = 2\n" + handler("nvidia") + f'{spelling} = "{NVIDIA}"\n'
+    assert effective({CONFIG: text}, OLD).runtimes["nvidia"].binary == (NVIDIA if old else None)
+    assert effective({CONFIG: text}, NEW).runtimes["nvidia"].binary == (NVIDIA if new else None)
 
 
 def test_missing_import_and_broken_toml_are_problems() -> None:
@@ -112,11 +141,27 @@ def test_imports_are_followed_through_imports_once() -> None:
     assert "nvidia" in config.runtimes
 
 
-@pytest.mark.parametrize("name", ["cri", "io.containerd.grpc.v1.cri"])
-def test_disabled_cri_is_seen(name: str) -> None:
-    """By the short name of Docker's package and by the plugin's own."""
-    assert effective({CONFIG: f'disabled_plugins = ["{name}"]\n'}, OLD).cri_disabled
-    assert not effective({CONFIG: 'disabled_plugins = ["aufs"]\n'}, OLD).cri_disabled
+@pytest.mark.parametrize(
+    ("version", "name", "release", "off"),
+    [
+        (1, "cri", OLD, True),
+        (1, "cri", NEW, True),
+        (1, CRI, OLD, False),
+        (1, CRI, NEW, True),
+        (2, CRI, OLD, True),
+        (2, CRI, NEW, True),
+        (2, "io.containerd.cri.v1.images", OLD, False),
+        (2, "io.containerd.cri.v1.images", NEW, True),
+        (1, "aufs", OLD, False),
+        (2, "io.containerd.snapshotter.v1.aufs", NEW, False),
+    ],
+)
+def test_disabled_cri_is_seen(version: int, name: str, release: Version, off: bool) -> None:
+    """By the name that counts: the short one of version 1 (Docker's package), or the full one."""
+    files = {CONFIG: f'version = {version}\ndisabled_plugins = [\n  "{name}",\n]\n'}
+    config = effective(files, release)
+    assert config.cri_disabled == off
+    assert config.origin("disabled_plugins", name).line == 3
 
 
 def test_cdi_is_on_by_default_from_2x() -> None:

@@ -12,7 +12,15 @@ from pytest_gpu.diagnose.docker import docker_evidence
 from pytest_gpu.diagnose.toml_diff import new_file, with_handler
 from pytest_gpu.errors import Unproven
 from pytest_gpu.kube.nodes import readiness
-from pytest_gpu.node.config_file import ConfigFile, handler_line
+from pytest_gpu.node.config_file import (
+    CRI_IMAGES,
+    CRI_V1,
+    CRI_V2,
+    CRI_V3,
+    ConfigFile,
+    evidence_of_version,
+    handler_line,
+)
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.containerd import handler_injects
 from pytest_gpu.node.gpu_node import GpuNode
@@ -71,7 +79,7 @@ def versions_mixed(node: GpuNode) -> Finding | None:
     files = [file for file in config.files if {"version", "plugins"} & file.table.keys()]
     if len({file.version for file in files}) < 2:
         return None
-    lines = [Evidence(source=f.path, text=f"version = {f.version}") for f in files]
+    lines = [evidence_of_version(each) for each in files]
     return node.finding("runtime/config-versions-mixed", *lines, release=node.containerd.release)
 
 
@@ -81,10 +89,9 @@ def cri_disabled(node: GpuNode) -> Finding | None:
     if not config.cri_disabled:
         return None
     lines = [
-        Evidence(source=file.path, line=number, text=line.strip())
-        for file in config.files
-        for number, line in enumerate(file.text.splitlines(), 1)
-        if line.strip().startswith("disabled_plugins")
+        config.origin(*place)
+        for place in config.values
+        if place[0] == "disabled_plugins" and place[-1] in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}
     ]
     return node.finding(
         "runtime/cri-disabled", *lines, config=config.path, **config_fix.enable_cri(node)

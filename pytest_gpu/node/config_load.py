@@ -3,116 +3,181 @@
 from __future__ import annotations
 
 import posixpath
-import tomllib
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 
-from pytest_gpu.causes import Evidence, evidence_at
-from pytest_gpu.node.config_file import ConfigFile, evidence_of_version, parse, subtable
-
-# What containerd decodes into fields of these types, and does not start with anything else.
-_TYPES = {"version": int, "imports": list, "disabled_plugins": list, "plugins": dict}
+from pytest_gpu.causes import Evidence
+from pytest_gpu.node.config_file import BadToml, ConfigFile, parse
+from pytest_gpu.node.config_glob import BadPatternError, expand
+from pytest_gpu.node.config_lines import (
+    BROKEN_INLINE,
+    BYTE_ORDER_MARK,
+    CONTROL,
+    NOT_UTF8,
+    TRAILING_COMMA,
+)
+from pytest_gpu.node.config_schema import ROOT, Version
+from pytest_gpu.node.config_values import Decoder, Told, told
 
 Read = Callable[[str], bytes | None]
 Names = Callable[[str], Sequence[str] | None]
 
+# What each generation's parser puts up with, against the TOML standard.
+_GENEROUS = {
+    False: {BYTE_ORDER_MARK, NOT_UTF8, CONTROL, BROKEN_INLINE},
+    True: {BROKEN_INLINE, TRAILING_COMMA},
+}
 
-def load(
-    read: Read, names: Names, path: str, version: tuple[int, ...]
-) -> tuple[list[ConfigFile], list[str], list[Evidence]]:
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """The files in the order in which they are merged, each decoded; patterns made absolute."""
+
+    files: list[ConfigFile] = field(default_factory=list)
+    roots: list[Told] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)
+    problems: list[Evidence] = field(default_factory=list)
+
+
+def load(read: Read, names: Names, path: str, version: Version) -> Loaded:
     """Read the root file and, breadth first as containerd does, everything it imports."""
-    files: list[ConfigFile] = []
-    patterns: list[str] = []
-    problems: list[Evidence] = []
+    loaded = Loaded()
     pending, seen = [path], set[str]()
     while pending:
         current = pending.pop(0)
         if current in seen:
             continue
         seen.add(current)
-        file = _file(read, current, problems, is_root=current == path)
-        if file is None:
+        root = _file(read, current, loaded, version, is_root=current == path)
+        if root is None:
             continue
-        files.append(file)
-        for pattern in file.table.get("imports", ()):
-            absolute = _absolute(str(pattern), current, version)
-            patterns.append(absolute)
-            pending += _expand(names, absolute)
-    return files, patterns, problems
+        for pattern in _imports(root):
+            absolute = _absolute(pattern, current, version)
+            loaded.patterns.append(absolute)
+            pending += _expand(names, root, absolute, loaded)
+    return loaded
 
 
-def _file(read: Read, path: str, problems: list[Evidence], *, is_root: bool) -> ConfigFile | None:
+def _imports(root: Told) -> list[str]:
+    found = root.get("imports")
+    return [str(pattern) for pattern in found.value] if found else []
+
+
+def _file(read: Read, path: str, loaded: Loaded, version: Version, *, is_root: bool) -> Told | None:
+    """Read and decode one file; a missing root file is none, a missing import a problem."""
     content = read(path)
     if content is None:
         if not is_root:
-            problems.append(Evidence(source=path, text="imported, but there is no such file"))
+            loaded.problems.append(
+                Evidence(source=path, text="imported, but there is no such file")
+            )
         return None
+    modern = version >= (2,)
     try:
         file = parse(path, content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.append(Evidence(source=path, text=f"is no valid TOML: {error}"))
+    except BadToml as bad:
+        loaded.problems.append(bad.evidence)
         return None
-    wrong = [
-        key for key, kind in _TYPES.items() if not isinstance(file.table.get(key, kind()), kind)
-    ]
-    problems += [evidence_at(path, file.text, key) for key in wrong]
-    return None if wrong else file
+    if file.strict_error and not file.generous <= _GENEROUS[modern]:
+        loaded.problems.append(file.strict_error)
+        return None
+    return _decoded(file, loaded, modern=modern)
 
 
-def _absolute(pattern: str, parent: str, version: tuple[int, ...]) -> str:
+def _decoded(file: ConfigFile, loaded: Loaded, *, modern: bool) -> Told | None:
+    decoder = Decoder(modern=modern)
+    root = decoder.decode(ROOT, [told(file)])
+    plugins = root.get("plugins") if root else None
+    if plugins and not modern:
+        decoder.check_tables(plugins)
+    loaded.problems += decoder.wrong
+    if decoder.wrong or root is None:
+        return None
+    loaded.files.append(file)
+    loaded.roots.append(root)
+    return root
+
+
+def _absolute(pattern: str, parent: str, version: Version) -> str:
     """Resolve an import; containerd 1.6 leaves a relative glob to its working directory, /."""
+    if "*" in pattern and version < (1, 7):
+        return pattern if pattern.startswith("/") else f"/{pattern}"
     if pattern.startswith("/"):
         return posixpath.normpath(pattern)
-    base = "/" if "*" in pattern and version < (1, 7) else posixpath.dirname(parent)
-    return posixpath.normpath(posixpath.join(base, pattern))
+    return posixpath.normpath(posixpath.join(posixpath.dirname(parent), pattern))
 
 
-def _expand(names: Names, pattern: str) -> list[str]:
-    """Return the files a pattern stands for, sorted as filepath.Glob sorts them."""
+def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]:
+    """Return the files an import stands for: without ``*`` it is a name, whatever else it has."""
     if "*" not in pattern:
         return [pattern]
-    before, star, after = pattern.partition("*")
-    folder, _, begin = before.rpartition("/")
-    found = [folder]
-    for part in f"{begin}{star}{after}".split("/"):
-        found = [
-            f"{base}/{name}"
-            for base in found
-            for name in sorted(names(base or "/") or ())
-            if fnmatchcase(name, part)
-        ]
+    try:
+        return expand(names, pattern)
+    except BadPatternError as error:
+        imports = root.get("imports")
+        line = imports.evidence if imports else Evidence(source=root.file.path, text="")
+        loaded.problems.append(Evidence(source=line.source, line=line.line, text=str(error)))
+        return []
+
+
+def version_problems(roots: Sequence[Told], merged: int, version: Version) -> list[Evidence]:
+    """Return what containerd refuses to start with because of version numbers; 1.6 never does."""
+    if version < (1, 7):
+        return []
+    newest = 2 if version < (2,) else 3 if version < (2, 3) else 4
+    text = f"containerd config version `{merged}` is not supported"
+    return [_with(each, text) for each in _versions(roots) if each.value == merged > newest]
+
+
+def _versions(roots: Sequence[Told]) -> list[Told]:
+    found = (root.get("version") for root in roots)
+    return [each for each in found if each]
+
+
+def _with(told: Told, text: str) -> Evidence:
+    line = told.evidence
+    return Evidence(source=line.source, line=line.line, text=f"{line.text}: {text}")
+
+
+def name_problems(roots: Sequence[Told], merged: int, *, modern: bool) -> list[Evidence]:
+    """Return the names that stop containerd: those of version 1 in a configuration of a later one.
+
+    2.x looks at the listed plugins only, and renames those of a version 1 file.
+    """
+    found: list[Evidence] = []
+    for root in roots if modern or merged > 1 else ():
+        for kind in ("disabled", "required"):
+            for name, where in listed(root, f"{kind}_plugins"):
+                if not (modern and is_old(root)) and not _is_uri(name, modern=modern):
+                    found.append(_bad(f"{kind} plugin", name, where))
+        plugins = root.get("plugins")
+        for name, each in plugins.value.items() if plugins and not modern else ():
+            if not _is_uri(name, modern=modern):
+                found.append(_bad("plugin key", name, each))
     return found
 
 
-def version_problems(
-    files: Sequence[ConfigFile], merged: int, version: tuple[int, ...]
-) -> list[Evidence]:
-    """Return what containerd refuses to start with because of version numbers; 1.6 never does."""
-    if version[0] < 2:
-        newest = 2 if version >= (1, 7) else merged
-    else:
-        newest = 3 if version < (2, 3) else 4
+def _bad(kind: str, name: str, where: Told) -> Evidence:
+    line = where.evidence
+    text = f"{line.text}: invalid {kind} URI {name!r} expect io.containerd.x.vx"
+    return Evidence(source=line.source, line=line.line, text=text)
+
+
+def listed(root: Told, key: str) -> list[tuple[str, Told]]:
+    """Return the names in a list of a file, each with its place."""
+    found = root.get(key)
+    if found is None:
+        return []
     return [
-        evidence_of_version(file, f"containerd config version `{merged}` is not supported")
-        for file in files
-        if file.version == merged > newest
+        (name, Told(name, found.file, (*found.path, str(index))))
+        for index, name in enumerate(found.value)
     ]
 
 
-def name_problems(files: Sequence[ConfigFile], merged: int, *, modern: bool) -> list[Evidence]:
-    """Return the names that stop containerd: those of version 1 in a configuration of a later one.
-
-    2.x looks at the disabled plugins only, and renames those of a version 1 file.
-    """
-    found: list[Evidence] = []
-    for file in files if modern or merged > 1 else ():
-        disabled = () if modern and file.version < 2 else file.table.get("disabled_plugins", ())
-        plugins = () if modern else subtable(file.table, "plugins")
-        for kind, names in (("disabled plugin", disabled), ("plugin key", plugins)):
-            bad = [name for name in names if not _is_uri(str(name), modern=modern)]
-            text = "invalid {} URI {!r} expect io.containerd.x.vx"
-            found += [Evidence(source=file.path, text=text.format(kind, name)) for name in bad]
-    return found
+def is_old(root: Told) -> bool:
+    """Say whether a file is of version 1: it says so, or nothing."""
+    version = root.get("version")
+    return version is None or version.value in {0, 1}
 
 
 def _is_uri(name: str, *, modern: bool) -> bool:

@@ -1,28 +1,31 @@
 """containerd's configuration as that containerd version reads and merges it.
 
-Source: containerd ``cmd/containerd/server/config/config.go`` (1.6, 1.7, 2.x). The differential
+Source: containerd ``cmd/containerd/server/config/config.go`` (1.6, 1.7, 2.x), ``plugins/cri/
+runtime/plugin.go`` and ``plugins/cri/images/plugin.go`` (the migrations of 2.x). The differential
 test runs the real ``containerd config dump`` of three generations and decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.node.config_file import (
-    CRI_V1,
-    CRI_V2,
-    CRI_V3,
-    ConfigFile,
-    Table,
-    handler_line,
-    subtable,
-)
-from pytest_gpu.node.config_load import Names, Read, load, name_problems, version_problems
+from pytest_gpu.node.config_file import CRI_IMAGES, CRI_V2, CRI_V3, ConfigFile
+from pytest_gpu.node.config_lines import Path
+from pytest_gpu.node.config_load import Names, Read, listed, load, name_problems, version_problems
+from pytest_gpu.node.config_plugins import Sections, merged_version, sections
+from pytest_gpu.node.config_schema import Version, defaults
+from pytest_gpu.node.config_values import Decoder, Told
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
+
+_IN_CONTAINERD = {"default_runtime_name", "runtimes", "snapshotter"}
+_OPTIONS = (
+    *("BinaryName", "SystemdCgroup", "Root", "ShimCgroup", "NoPivotRoot", "NoNewKeyring"),
+    *("IoGid", "IoUid", "CriuPath", "CriuImagePath", "CriuWorkPath"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,9 @@ class Runtime:
     """One handler of the merged table; ``source`` is the line that defines it.
 
     ``binary`` is ``options.BinaryName``, ``None`` where the runtime's own default (runc) counts.
+    ``options`` has runc's options under their own names, in whatever case the file writes them
+    and containerd takes them, and all others as the file has them. The annotations are the names
+    or patterns of those that are handed on to the runtime.
     """
 
     name: str
@@ -37,6 +43,22 @@ class Runtime:
     binary: str | None
     systemd_cgroup: bool
     source: Evidence
+    options: Mapping[str, Any] = field(default_factory=dict)
+    runtime_path: str = ""
+    pod_annotations: tuple[str, ...] = ()
+    container_annotations: tuple[str, ...] = ()
+    privileged_without_host_devices: bool = False
+    base_runtime_spec: str = ""
+    cni_conf_dir: str = ""
+    snapshotter: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cni:
+    """Where containerd looks for CNI: its plugins' programs, and their configuration."""
+
+    bin_dirs: tuple[str, ...] = ("/opt/cni/bin",)
+    conf_dir: str = "/etc/cni/net.d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +66,8 @@ class EffectiveConfig:
     """What containerd makes of its files.
 
     ``imports`` are the patterns of all files, made absolute; ``problems`` are what keeps
-    containerd from starting with these files.
+    containerd from starting with these files. ``values`` are the values that files tell, by
+    their place in the CRI section; :meth:`origin` reads them.
     """
 
     path: str
@@ -57,128 +80,153 @@ class EffectiveConfig:
     disabled: tuple[str, ...]
     imports: tuple[str, ...]
     problems: tuple[Evidence, ...]
+    required: tuple[str, ...] = ()
+    sandbox_image: str = ""
+    snapshotter: str = "overlayfs"
+    cni: Cni = field(default_factory=Cni)
+    nri_enabled: bool = False
+    values: Mapping[Path, Told] = field(default_factory=dict)
 
     @property
     def cri_disabled(self) -> bool:
-        """Whether the files switch the CRI off, by any of its names."""
-        return not {CRI_V1, CRI_V2, CRI_V3}.isdisjoint(self.disabled)
+        """Whether the files switch the CRI off, by a name that this containerd goes by."""
+        return not {CRI_V2, CRI_V3, CRI_IMAGES}.isdisjoint(self.disabled)
+
+    def origin(self, *keys: str) -> Evidence:
+        """Return the file and line that a value comes from.
+
+        Args:
+            keys: the value's place in the CRI section, such as ``"cni", "conf_dir"`` or
+                ``"runtimes", "nvidia", "options", "BinaryName"``. ``containerd`` in front of
+                ``default_runtime_name``, ``runtimes`` and ``snapshotter`` may be left out.
+                Beside the CRI section: ``"version"``, ``"disabled_plugins", NAME``,
+                ``"required_plugins", NAME``, ``"nri", "disable"``.
+
+        Returns:
+            the line, or for a value that no file tells, evidence that it is built in.
+        """
+        path = ("containerd", *keys) if keys and keys[0] in _IN_CONTAINERD else keys
+        told = self.values.get(path)
+        if told:
+            return told.evidence
+        return Evidence(source="containerd", text=f"built-in default: {'.'.join(keys)}")
 
 
-def merge(read: Read, names: Names, path: str, version: tuple[int, ...]) -> EffectiveConfig:
+def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveConfig:
     """Return the effective configuration of containerd ``version`` started with ``path``.
 
     ``read`` and ``names`` are the look-ups of :class:`~pytest_gpu.evidence.NodeEvidence`.
     """
-    modern = version[0] >= 2
-    files, patterns, problems = load(read, names, path, version)
-    merged_version = _merged_version(files, modern=modern)
-    problems += version_problems(files, merged_version, version)
-    problems += name_problems(files, merged_version, modern=modern)
-    table, sources = _cri_table(files, merged_version, modern=modern)
-    section = subtable(table, "containerd")
+    loaded = load(read, names, path, version)
+    modern = version >= (2,)
+    number = merged_version(loaded.roots, modern=modern)
+    problems = loaded.problems + version_problems(loaded.roots, number, version)
+    problems += name_problems(loaded.roots, number, modern=modern)
+    found = sections(loaded.roots, number, version)
+    values = {**_flat(found), **_outside(loaded.roots, found)}
+    get = _Values(values)
+    default = defaults(version)
+    name, runtimes = _runtimes(get, found, version)
     return EffectiveConfig(
         path=path,
-        files=tuple(files),
-        version=merged_version,
-        runtimes=_runtimes(section, sources, modern=modern),
-        default_runtime=str(section.get("default_runtime_name", "runc")),
-        cdi_enabled=bool(table.get("enable_cdi", modern)),
-        cdi_dirs=_directories(table.get("cdi_spec_dirs")),
-        disabled=_disabled(files, modern=modern),
-        imports=tuple(patterns),
-        problems=tuple(problems),
+        files=tuple(loaded.files),
+        version=number,
+        runtimes=runtimes,
+        default_runtime=name,
+        cdi_enabled=get("enable_cdi", default=default.cdi),
+        cdi_dirs=tuple(get("cdi_spec_dirs", default=default.cdi_dirs)),
+        disabled=found.disabled,
+        imports=tuple(loaded.patterns),
+        problems=tuple(problems + ([] if _off(found) else found.wrong)),
+        required=tuple(name for root in loaded.roots for name, _ in listed(root, _REQUIRED)),
+        sandbox_image=get("sandbox_image", default=default.sandbox_image),
+        snapshotter=get("containerd", "snapshotter", default=default.snapshotter),
+        cni=_cni(get, default.cni_bin_dirs),
+        nri_enabled=not get("nri", "disable", default=not default.nri),
+        values=values,
     )
 
 
-def _directories(told: object) -> tuple[str, ...]:
-    """Return where CDI specs are looked for: what is told, else the defaults."""
-    return tuple(map(str, told)) if isinstance(told, list) else CDI_DIRS
+_REQUIRED = "required_plugins"
 
 
-def _disabled(files: Sequence[ConfigFile], *, modern: bool) -> tuple[str, ...]:
-    """Return the plugins switched off; to 1.x the newest name of the CRI means nothing."""
-    named = [str(name) for file in files for name in file.table.get("disabled_plugins", ())]
-    return tuple(name for name in named if modern or name != CRI_V3)
+def _off(found: Sections) -> bool:
+    """Say whether the CRI's section is never decoded: 1.x does not load a disabled plugin."""
+    return not found.modern and CRI_V2 in found.disabled
 
 
-def _merged_version(files: Sequence[ConfigFile], *, modern: bool) -> int:
-    """Return the version the merged configuration is read as: the last one that a file names.
+@dataclass(frozen=True, slots=True)
+class _Values:
+    known: Mapping[Path, Told]
 
-    2.x starts at its own version and brings a file of version 1 up to what it has by then.
+    def __call__(self, *path: str, default: Any) -> Any:
+        """Return a value as its file tells it, else the default."""
+        told = self.known.get(path)
+        return default if told is None else told.value
+
+
+def _flat(found: Sections) -> dict[Path, Told]:
+    """Return every value and table of the CRI section by its place."""
+    values: dict[Path, Told] = {}
+    pending: list[tuple[Path, Told]] = [((), found.cri)] if found.cri else []
+    while pending:
+        path, told = pending.pop()
+        for key, each in told.value.items():
+            values[(*path, key)] = each
+            if each.is_table:
+                pending.append(((*path, key), each))
+    return values
+
+
+def _outside(roots: Sequence[Told], found: Sections) -> dict[Path, Told]:
+    """Return the values beside the CRI section."""
+    values: dict[Path, Told] = {}
+    for root in roots:
+        if version := root.get("version"):
+            values["version",] = version
+        for key in ("disabled_plugins", _REQUIRED):
+            values |= {(key, name): told for name, told in reversed(listed(root, key))}
+    if told := found.nri and found.nri.get("disable"):
+        values["nri", "disable"] = told
+    return values
+
+
+def _cni(get: _Values, default: tuple[str, ...]) -> Cni:
+    """Return the CNI's folders: the old ``bin_dir``, where one is told, counts alone."""
+    one = get("cni", "bin_dir", default="")
+    many = get("cni", "bin_dirs", default=default)
+    conf_dir = get("cni", "conf_dir", default=Cni().conf_dir)
+    return Cni(bin_dirs=(one,) if one else tuple(many), conf_dir=conf_dir)
+
+
+def _runtimes(get: _Values, found: Sections, version: Version) -> tuple[str, Mapping[str, Runtime]]:
+    """Return the default and all handlers; the built-in runc stands unless 1.x reads a table.
+
+    1.x still takes the handlers ``default`` and ``untrusted`` from tables of their own, and that
+    ``default`` is the default one (``ValidatePluginConfig``).
     """
-    version = 3 if modern else 1
-    for file in files:
-        if not modern:
-            version = file.table.get("version", version)
-        elif file.version > 1:
-            version = file.version
-    return version
-
-
-def _cri_table(
-    files: Sequence[ConfigFile], version: int, *, modern: bool
-) -> tuple[Table, Mapping[str, ConfigFile]]:
-    """Return the merged CRI section and, by handler, the file that defines it.
-
-    1.x looks at the one name of its version. 2.x at the newest name; while the merged version is
-    older it takes over from the older name what the newest does not say, key by key.
-    """
-    if not modern:
-        return _collect(files, CRI_V1 if version == 1 else CRI_V2, modern=False)
-    table, sources = _collect(files, CRI_V3, modern=True)
-    if version >= 3:
-        return table, sources
-    older, older_sources = _collect(files, CRI_V2, modern=True)
-    section = {**subtable(older, "containerd"), **subtable(table, "containerd")}
-    own = "runtimes" in subtable(table, "containerd")
-    return {**older, **table, "containerd": section}, sources if own else older_sources
-
-
-def _collect(
-    files: Sequence[ConfigFile], plugin: str, *, modern: bool
-) -> tuple[Table, Mapping[str, ConfigFile]]:
-    """Merge one plugin's section: 1.x replaces it by that of a later file, 2.x merges deeply."""
-    merged: Table = {}
-    sources: dict[str, ConfigFile] = {}
-    for file in files:
-        plugins = _plugins(file, modern=modern)
-        if plugin in plugins:
-            section = subtable(plugins, plugin)
-            merged = _deep(merged, section) if modern else section
-            handlers = subtable(subtable(section, "containerd"), "runtimes")
-            sources = {**(sources if modern else {}), **dict.fromkeys(handlers, file)}
-    return merged, sources
-
-
-def _plugins(file: ConfigFile, *, modern: bool) -> Table:
-    """Return a file's sections; 2.x renames that of version 1 to version 2's, never further."""
-    plugins = subtable(file.table, "plugins")
-    if modern and file.version < 2 and CRI_V1 in plugins:
-        return {**plugins, CRI_V2: plugins[CRI_V1]}
-    return plugins
-
-
-def _deep(into: Table, over: Table) -> Table:
-    merged = dict(into)
-    for key, value in over.items():
-        known = merged.get(key)
-        both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        merged[key] = _deep(known, value) if both else value  # type: ignore[arg-type] # both are
-    return merged
-
-
-def _runtimes(
-    section: Table, sources: Mapping[str, ConfigFile], *, modern: bool
-) -> Mapping[str, Runtime]:
-    """Return the handlers; the built-in runc stands unless 1.x reads a table of its own."""
-    found = {
-        name: _runtime(name, entry, sources[name], modern=modern)
-        for name, entry in subtable(section, "runtimes").items()
-        if isinstance(entry, Mapping)
+    name = get("containerd", "default_runtime_name", default=defaults(version).default_runtime)
+    containerd = found.cri.get("containerd") if found.cri else None
+    entries = dict(_entries(containerd, "runtimes"))
+    for old, handler in _OLD_TABLES.items() if not found.modern else ():
+        entry = containerd.get(old) if containerd else None
+        if entry and entry.get("runtime_type") and entry.value["runtime_type"].value:
+            entries[handler] = entry
+            name = handler if handler == "default" else name
+    runtimes = {
+        handler: _runtime(handler, entry, modern=found.modern) for handler, entry in entries.items()
     }
-    if modern or "runtimes" not in section:
-        found.setdefault("runc", BUILT_IN_RUNC)
-    return found
+    if found.modern or ("containerd", "runtimes") not in get.known:
+        runtimes.setdefault("runc", BUILT_IN_RUNC)
+    return name, runtimes
+
+
+_OLD_TABLES = {"untrusted_workload_runtime": "untrusted", "default_runtime": "default"}
+
+
+def _entries(table: Told | None, key: str) -> Mapping[str, Told]:
+    found = table.get(key) if table else None
+    return found.value if found else {}
 
 
 BUILT_IN_RUNC = Runtime(
@@ -190,20 +238,34 @@ BUILT_IN_RUNC = Runtime(
 )
 
 
-def _runtime(name: str, entry: Table, file: ConfigFile, *, modern: bool) -> Runtime:
+def _runtime(name: str, entry: Told, *, modern: bool) -> Runtime:
+    get = _Values({(key,): told for key, told in entry.value.items()})
     default_type = BUILT_IN_RUNC.runtime_type if modern and name == "runc" else ""
-    options = subtable(entry, "options")
-    binary = _option(options, "BinaryName")
+    options = _options(entry.get("options"), modern=modern)
     return Runtime(
         name=name,
-        runtime_type=str(entry.get("runtime_type", default_type)),
-        binary=str(binary) if binary else None,
-        systemd_cgroup=bool(_option(options, "SystemdCgroup")),
-        source=handler_line(file, name),
+        runtime_type=get("runtime_type", default=default_type),
+        binary=str(options.get("BinaryName") or "") or None,
+        systemd_cgroup=bool(options.get("SystemdCgroup")),
+        source=entry.evidence,
+        options=options,
+        runtime_path=get("runtime_path", default=""),
+        pod_annotations=tuple(get("pod_annotations", default=())),
+        container_annotations=tuple(get("container_annotations", default=())),
+        privileged_without_host_devices=get("privileged_without_host_devices", default=False),
+        base_runtime_spec=get("base_runtime_spec", default=""),
+        cni_conf_dir=get("cni_conf_dir", default=""),
+        snapshotter=get("snapshotter", default=""),
     )
 
 
-def _option(options: Table, name: str) -> Any:
-    """Return an option; containerd's decoder ignores case, and another spelling wins."""
-    values = {key: value for key, value in options.items() if key.lower() == name.lower()}
-    return next((value for key, value in values.items() if key != name), values.get(name))
+def _options(table: Told | None, *, modern: bool) -> Mapping[str, Any]:
+    """Return the options; runc's are decoded into fields, whose case counts less or not."""
+    if table is None:
+        return {}
+    decoder = Decoder(modern=modern)
+    known = {name: decoder.pick(table, name) for name in _OPTIONS}
+    found = {name: told.value for name, told in known.items() if told}
+    taken = {name.lower() for name in found}
+    rest = {key: each.plain() for key, each in table.value.items() if key.lower() not in taken}
+    return {**found, **rest}

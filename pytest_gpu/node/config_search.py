@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import NodeEvidence
-from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, ConfigFile, parse
+from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, BadToml, ConfigFile, parse
 
 PLACES = (
     "/etc/containerd/config.toml",
@@ -70,7 +69,7 @@ def _file(evidence: NodeEvidence, path: str) -> ConfigFile | None:
     try:
         content = evidence.read(path)
         return parse(path, content) if content is not None else None
-    except (NotInEvidence, tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (Unproven, BadToml):
         return None
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence, Unproven
@@ -88,6 +88,37 @@ class Containerd:
         """The handlers of the merged table that inject GPUs, the plain ``nvidia`` first."""
         found = [name for name in self.config.runtimes if handler_injects(self.config, name)]
         return tuple(sorted(found, key=lambda name: (name != "nvidia", name)))
+
+
+def effective_config(
+    files: Mapping[str, bytes | str], version: str | tuple[int, ...], *, root: str = DEFAULT_CONFIG
+) -> EffectiveConfig:
+    """Return what a containerd makes of configuration files, without a node around them.
+
+    Args:
+        files: the files by their absolute paths. What is not there does not exist.
+        version: containerd's version, ``"1.7.24"`` or ``(1, 7, 24)``.
+        root: the file containerd is started with.
+
+    Raises:
+        ValueError: ``version`` names no version.
+        Unproven: a file is nested too deeply to be read.
+    """
+    release = parse_version(version) if isinstance(version, str) else version
+    if not release:
+        raise ValueError(f"{version!r} is no version of containerd, such as 1.7.24")
+    contents = {
+        path: content if isinstance(content, bytes) else content.encode(errors="surrogateescape")
+        for path, content in files.items()
+    }
+    return merge(contents.get, partial(_names_in, contents), root, release)
+
+
+def _names_in(files: Collection[str], folder: str) -> tuple[str, ...] | None:
+    """Return the names in a folder that holds some of the files."""
+    start = f"{folder.rstrip('/')}/"
+    found = {path[len(start) :].partition("/")[0] for path in files if path.startswith(start)}
+    return tuple(sorted(found)) or None
 
 
 def handler_injects(config: EffectiveConfig, handler: str) -> bool:

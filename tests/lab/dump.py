@@ -5,27 +5,38 @@ from __future__ import annotations
 import subprocess
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pytest_gpu.node.config_merge import EffectiveConfig, merge
+from pytest_gpu.node.config_merge import EffectiveConfig, Runtime, merge
 
 RUNTIME = "io.containerd.cri.v1.runtime"
 SERVICE = "io.containerd.grpc.v1.cri"
+IMAGES = "io.containerd.cri.v1.images"
+NRI = "io.containerd.nri.v1.nri"
+NO_FILE = "no such file"
+
+# Debian builds containerd with another folder for the CNI's programs.
+_DEBIAN_CNI = {("/usr/lib/cni",), ("/usr/lib/cni", "/opt/cni/bin")}
+_CNI = ("/opt/cni/bin",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What counts of an effective configuration, comparable between the real one and ours.
 
-    A handler is (runtime_type, BinaryName, SystemdCgroup); ``cdi`` is (switched on, directories)
-    or ``None`` for a containerd that has no CDI.
+    A handler is a mapping of its own; ``cdi`` is (switched on, directories) or ``None`` for a
+    containerd that has no CDI; ``cni`` is (programs' folders, configuration's folder).
     """
 
-    runtimes: Mapping[str, tuple[str, str, bool]]
+    runtimes: Mapping[str, Mapping[str, Any]]
     default: str
     cdi: tuple[bool, tuple[str, ...]] | None
+    cni: tuple[tuple[str, ...], str]
+    sandbox_image: str
+    snapshotter: str
+    nri: bool
 
 
 CRI_OFF = "containerd runs without the CRI"
@@ -37,10 +48,16 @@ def dumped(program: Path, path: Path) -> Facts | str:
     Its working directory is ``/``, as under systemd: relative globs are resolved there.
     """
     argv = [str(program), "--config", str(path), "config", "dump"]
-    done = subprocess.run(argv, check=False, cwd="/", capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        argv, check=False, cwd="/", capture_output=True, text=True, errors="replace", timeout=60
+    )
     if done.returncode:
-        return done.stderr.strip()
-    config = tomllib.loads(done.stdout)
+        return done.stderr.strip() or "stopped without a word"
+    return facts_of(tomllib.loads(done.stdout))
+
+
+def facts_of(config: Mapping[str, Any]) -> Facts | str:
+    """Return the facts in a printed configuration."""
     return CRI_OFF if _switched_off(config) else _dumped_facts(config["plugins"])
 
 
@@ -55,57 +72,100 @@ def daemon_stops(program: Path, path: Path) -> str:
 
 def _switched_off(config: Mapping[str, Any]) -> bool:
     """Say whether the CRI is off: 2.x prints its section all the same, 1.x leaves it out."""
-    disabled = {SERVICE, RUNTIME} & set(config["disabled_plugins"])
+    disabled = {SERVICE, RUNTIME, IMAGES} & set(config["disabled_plugins"])
     missing = not {SERVICE, RUNTIME} & set(config["plugins"])
     return missing or bool(disabled and config["version"] > 2)
 
 
 def _dumped_facts(plugins: Mapping[str, Any]) -> Facts:
     section = plugins[RUNTIME] if RUNTIME in plugins else plugins[SERVICE]
-    runtimes = section["containerd"].get("runtimes", {})
+    containerd = section["containerd"]
+    images = plugins.get(IMAGES, {})
+    default, runtimes = _with_old_tables(containerd)
     known = "enable_cdi" in section
     return Facts(
         runtimes={name: _handler(entry) for name, entry in runtimes.items()},
-        default=section["containerd"]["default_runtime_name"],
+        default=default,
         cdi=(section["enable_cdi"], tuple(section["cdi_spec_dirs"])) if known else None,
+        cni=_cni(section["cni"]),
+        sandbox_image=section.get("sandbox_image", images.get("pinned_images", {}).get("sandbox")),
+        snapshotter=containerd.get("snapshotter", images.get("snapshotter")),
+        nri=not plugins.get(NRI, {"disable": True})["disable"],
     )
 
 
-def _handler(entry: Mapping[str, Any]) -> tuple[str, str, bool]:
-    options = {key.lower(): value for key, value in entry.get("options", {}).items()}
-    return (
-        entry["runtime_type"],
-        options.get("binaryname", ""),
-        options.get("systemdcgroup", False),
-    )
+def _with_old_tables(containerd: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Apply what 1.x does with its old tables after the dump (``ValidatePluginConfig``)."""
+    default, runtimes = containerd["default_runtime_name"], dict(containerd.get("runtimes", {}))
+    old = {"untrusted": "untrusted_workload_runtime", "default": "default_runtime"}
+    for name, table in old.items():
+        if containerd.get(table, {}).get("runtime_type"):
+            runtimes[name] = containerd[table]
+            default = name if name == "default" else default
+    return default, runtimes
+
+
+def _cni(section: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    one, many = section["bin_dir"], tuple(section.get("bin_dirs", ()))
+    folders = (one,) if one else many
+    return _CNI if folders in _DEBIAN_CNI else folders, section["conf_dir"]
+
+
+def _handler(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    keys = ("runtime_type", "runtime_path", "base_runtime_spec", "cni_conf_dir", "snapshotter")
+    lists = ("pod_annotations", "container_annotations")
+    return {
+        **{key: entry.get(key, "") for key in keys},
+        **{key: tuple(entry[key]) for key in lists},
+        "privileged_without_host_devices": entry["privileged_without_host_devices"],
+        "options": _options(entry.get("options", {})),
+    }
+
+
+def _options(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return options that say something, without regard to case: the dump does not decode them."""
+    return {key.lower(): str(value) for key, value in sorted(options.items()) if value}
 
 
 def merged(path: Path, version: tuple[int, ...]) -> Facts | str:
     """Return what our merge makes of the same files, or what it says keeps containerd down."""
-    config = merge(_read, _names, str(path), version)
+    return words(merge(read, names, str(path), version), version)
+
+
+def words(config: EffectiveConfig, version: tuple[int, ...]) -> Facts | str:
+    """Return the facts of our effective configuration."""
     if config.problems:
         return "; ".join(f"{problem.source}: {problem.text}" for problem in config.problems)
-    return CRI_OFF if config.cri_disabled else _facts(config, has_cdi=version >= (1, 7))
-
-
-def _facts(config: EffectiveConfig, *, has_cdi: bool) -> Facts:
+    if config.cri_disabled:
+        return CRI_OFF
     return Facts(
-        runtimes={
-            name: (runtime.runtime_type, runtime.binary or "", runtime.systemd_cgroup)
-            for name, runtime in config.runtimes.items()
-        },
+        runtimes={name: _ours(runtime) for name, runtime in config.runtimes.items()},
         default=config.default_runtime,
-        cdi=(config.cdi_enabled, config.cdi_dirs) if has_cdi else None,
-    )
+        cdi=(config.cdi_enabled, config.cdi_dirs) if version >= (1, 7) else None,
+        cni=(_CNI if config.cni.bin_dirs in _DEBIAN_CNI else config.cni.bin_dirs,
+             config.cni.conf_dir),
+        sandbox_image=config.sandbox_image,
+        snapshotter=config.snapshotter,
+        nri=config.nri_enabled,
+    )  # fmt: skip
 
 
-def _read(path: str) -> bytes | None:
+def _ours(runtime: Runtime) -> Mapping[str, Any]:
+    facts = {each.name: getattr(runtime, each.name) for each in fields(runtime)}
+    for name in ("name", "binary", "systemd_cgroup", "source"):
+        del facts[name]
+    return {**facts, "options": _options(runtime.options)}
+
+
+def read(path: str) -> bytes | None:
+    """Return a file's bytes, ``None`` where containerd would find nothing to read."""
     try:
         return Path(path).read_bytes()
     except OSError:
         return None
 
 
-def _names(path: str) -> tuple[str, ...] | None:
+def names(path: str) -> tuple[str, ...] | None:
+    """Return the names in a folder."""
     folder = Path(path)
     return tuple(entry.name for entry in folder.iterdir()) if folder.is_dir() else None

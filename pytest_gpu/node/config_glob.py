@@ -1,0 +1,79 @@
+"""File name patterns as Go's ``filepath.Glob`` and ``filepath.Match`` read them.
+
+Source: https://pkg.go.dev/path/filepath#Match. Unlike ``fnmatch``: ``[^…]`` negates and ``[!…]``
+does not, a backslash escapes, ``*`` matches hidden names, and a malformed pattern is an error.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Sequence
+
+_META = re.compile(r"[*?\[\\]")
+_PART = re.compile(r"\*|\?|\\(.)|\[(\^?)((?:\\.|[^\\\]])+)\]|([^*?\[\\])", re.DOTALL)
+_RANGE = re.compile(r"(\\.|[^\\-])(?:-(\\.|[^\\-]))?", re.DOTALL)
+
+Names = Callable[[str], Sequence[str] | None]
+
+
+class BadPatternError(ValueError):
+    """Go: ``syntax error in pattern``."""
+
+
+def expand(names: Names, pattern: str) -> list[str]:
+    """Return the paths a pattern stands for, in Go's order.
+
+    ``names`` gives the names in a directory, ``None`` if it is proven absent.
+
+    Raises:
+        BadPatternError: the pattern is malformed.
+    """
+    folder, last = posixpath.split(pattern)
+    expression = compiled(last)
+    folders = expand(names, folder) if _META.search(folder) else [folder]
+    plain = not _META.search(last)
+    return [
+        posixpath.join(each, name)
+        for each in folders
+        for name in sorted(names(each or "/") or ())
+        if (name == last if plain else expression.fullmatch(name))
+    ]
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Return one path element's pattern as a regular expression.
+
+    Raises:
+        BadPatternError: the pattern is malformed.
+    """
+    parts, at = [], 0
+    while at < len(pattern):
+        match = _PART.match(pattern, at)
+        if not match:
+            raise BadPatternError(f"syntax error in pattern: {pattern}")
+        parts.append(_expression(match))
+        at = match.end()
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _expression(match: re.Match[str]) -> str:
+    escaped, negated, ranges, plain = match.groups()
+    if ranges is not None:
+        return f"[{negated}{_ranges(ranges)}]"
+    if escaped is not None or plain is not None:
+        return re.escape(escaped or plain)
+    return ".*" if match[0] == "*" else "."
+
+
+def _ranges(text: str) -> str:
+    parts, at = [], 0
+    while at < len(text):
+        match = _RANGE.match(text, at)
+        if not match:
+            raise BadPatternError(f"syntax error in pattern: [{text}]")
+        low, high = match[1].removeprefix("\\"), (match[2] or match[1]).removeprefix("\\")
+        # Go takes a range that runs backwards and matches nothing with it.
+        parts.append(f"{re.escape(low)}-{re.escape(high)}" if low <= high else "")
+        at = match.end()
+    return "".join(parts) or "^\\s\\S"

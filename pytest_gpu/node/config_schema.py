@@ -1,0 +1,187 @@
+"""The fields into which containerd decodes its configuration, by generation.
+
+Source: the structs of ``cmd/containerd/server/config`` (1.x: ``services/server/config``) and of
+the CRI plugin: ``pkg/cri/config`` (1.6, 1.7), ``internal/cri/config`` (2.x). A key that is no
+field is passed over; a value of another type than its field's keeps containerd from starting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A table with known fields; ``fields`` map names to kinds."""
+
+    fields: Mapping[str, Kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose keys are free and whose values are all of one kind."""
+
+    of: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A value of one Python type; ``name`` as people say it."""
+
+    type: type
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strings:
+    """A list of strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """A value nobody looks at."""
+
+
+Kind = Struct | Table | Scalar | Strings | Anything
+
+TEXT, FLAG, NUMBER = Scalar(str, "text"), Scalar(bool, "true or false"), Scalar(int, "a number")
+LIST, ANY = Strings(), Anything()
+
+
+def _struct(texts: str = "", flags: str = "", numbers: str = "", **fields: Kind) -> Struct:
+    plain = ((texts, TEXT), (flags, FLAG), (numbers, NUMBER))
+    return Struct({name: kind for names, kind in plain for name in names.split()} | fields)
+
+
+ROOT = _struct(
+    "root state temp",
+    "",
+    "version oom_score",
+    imports=LIST,
+    disabled_plugins=LIST,
+    required_plugins=LIST,
+    plugins=Table(ANY),
+    timeouts=Table(TEXT),
+    cgroup=_struct("path"),
+    debug=_struct("address level format", "", "uid gid"),
+    metrics=_struct("address", "grpc_histogram"),
+    ttrpc=_struct("address", "", "uid gid"),
+    grpc=_struct(
+        "address tcp_address tcp_tls_ca tcp_tls_cert tcp_tls_key",
+        "",
+        "uid gid max_recv_message_size max_send_message_size",
+    ),
+    proxy_plugins=Table(_struct("type address")),
+    stream_processors=Table(_struct("returns path", accepts=LIST, args=LIST, env=LIST)),
+)
+
+NRI = _struct("plugin_path plugin_config_path socket_path", "disable disable_connections")
+
+
+@cache
+def runtime(version: Version) -> Struct:
+    """Return the fields of one entry of ``containerd.runtimes``."""
+    texts = "runtime_type runtime_path base_runtime_spec cni_conf_dir"
+    flags = "privileged_without_host_devices"
+    if version >= (1, 7):
+        texts += " snapshotter"
+        flags += " privileged_without_host_devices_all_devices_allowed"
+    texts += " runtime_engine runtime_root" if version < (2,) else " sandboxer io_type"
+    lists: dict[str, Kind] = {"pod_annotations": LIST, "container_annotations": LIST}
+    return _struct(texts, flags, "cni_max_conf_num", options=Table(ANY), **lists)
+
+
+@cache
+def cri(version: Version) -> Struct:
+    """Return the fields of the CRI section that holds the runtimes."""
+    texts = "unset_seccomp_profile"
+    flags = (
+        "enable_selinux disable_apparmor restrict_oom_score_adj disable_proc_mount"
+        " tolerate_missing_hugetlb_controller disable_hugetlb_controller"
+        " device_ownership_from_security_context ignore_image_defined_volumes"
+        " netns_mounts_under_state_dir enable_unprivileged_ports enable_unprivileged_icmp"
+    )
+    numbers = "selinux_category_range max_container_log_line_size"
+    more: dict[str, Kind] = {"containerd": _containerd(version), "cni": _cni(version)}
+    if version >= (1, 7):
+        more |= {"cdi_spec_dirs": LIST, "enable_cdi": FLAG, "drain_exec_sync_io_timeout": TEXT}
+    if version < (2,):
+        moved = {**images(version).fields, **SERVER.fields}
+        more |= {name: moved[name] for name in moved if name not in {"snapshotter"}}
+        texts += " sandbox_image"
+        flags += " systemd_cgroup disable_cgroup"
+    return _struct(texts, flags, numbers, **more)
+
+
+def _containerd(version: Version) -> Struct:
+    flags = "ignore_rdt_not_enabled_errors"
+    if version >= (2,):
+        return _struct("default_runtime_name", flags, runtimes=Table(runtime(version)))
+    flags += " no_pivot disable_snapshot_annotations discard_unpacked_layers"
+    return _struct(
+        "default_runtime_name snapshotter",
+        flags,
+        runtimes=Table(runtime(version)),
+        default_runtime=runtime(version),
+        untrusted_workload_runtime=runtime(version),
+    )
+
+
+def _cni(version: Version) -> Struct:
+    lists: dict[str, Kind] = {"bin_dirs": LIST} if version >= (2, 1) else {}
+    return _struct("bin_dir conf_dir conf_template ip_pref", "", "max_conf_num", **lists)
+
+
+@cache
+def images(version: Version) -> Struct:
+    """Return the fields of the CRI's image section, which 1.x has within the one section."""
+    registry = _struct(
+        "config_path",
+        mirrors=Table(_struct(endpoint=LIST)),
+        configs=Table(_struct(auth=_struct("username password auth identitytoken"))),
+        auths=Table(_struct("username password auth identitytoken")),
+        headers=Table(LIST),
+    )
+    texts, flags = "snapshotter", "disable_snapshot_annotations discard_unpacked_layers"
+    more: dict[str, Kind] = {"pinned_images": Table(TEXT)} if version >= (2,) else {}
+    if version >= (1, 7):
+        texts, flags = f"{texts} image_pull_progress_timeout", f"{flags} image_pull_with_sync_fs"
+    more |= {"registry": registry, "image_decryption": _struct("key_model")}
+    if version < (2,):
+        flags = flags.replace("disable_snapshot_annotations discard_unpacked_layers", "")
+    return _struct(texts, flags, "max_concurrent_downloads stats_collect_period", **more)
+
+
+SERVER = _struct(
+    "stream_server_address stream_server_port stream_idle_timeout",
+    "disable_tcp_service enable_tls_streaming",
+    x509_key_pair_streaming=_struct("tls_cert_file tls_key_file"),
+)
+"""The fields of the CRI's server, which 1.x has within the one section."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a containerd does when no file says anything."""
+
+    cdi: bool
+    cdi_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
+    cni_bin_dirs: tuple[str, ...] = ("/opt/cni/bin",)
+    cni_conf_dir: str = "/etc/cni/net.d"
+    sandbox_image: str
+    snapshotter: str = "overlayfs"
+    default_runtime: str = "runc"
+    runtime_type: str = "io.containerd.runc.v2"
+    nri: bool
+
+
+def defaults(version: Version) -> Defaults:
+    """Return the defaults of a containerd as its project releases it."""
+    if version >= (2,):
+        return Defaults(cdi=True, nri=True, sandbox_image="registry.k8s.io/pause:3.10")
+    image = "registry.k8s.io/pause:3.8" if version >= (1, 7) else "registry.k8s.io/pause:3.6"
+    return Defaults(cdi=False, nri=False, sandbox_image=image)
