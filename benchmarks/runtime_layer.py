@@ -1,0 +1,152 @@
+"""How long the runtime layer takes for one node: all its tests, over every recording there is.
+
+Run ``python benchmarks/runtime_layer.py [NAME...]``; a name is a sample's or a recording's below
+``tests/recordings``. Cold is a node whose like was never seen, with every cache empty; warm is one
+more of a fleet. Who runs on the node is known from the layers below, and not counted.
+
+The budget is 50 ms for a node. The ratio is to reading the node's configuration files once with
+``tomllib``, in the same run, so that it means the same on any machine.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import statistics
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import _lru_cache_wrapper, partial
+from pathlib import Path
+
+from pytest_gpu.conformance import test_runtime
+
+from pytest_gpu.causes import LATENT, GpuFailure, catalogue
+from pytest_gpu.cluster.recorded import open_recording
+from pytest_gpu.cluster.samples import sample_names, sample_path
+from pytest_gpu.errors import GpuError
+from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.kube.nodes import find_gpu_nodes
+from pytest_gpu.node.gpu_node import GpuNode
+
+RECORDINGS = Path(__file__).parent.parent / "tests/recordings"
+BASE = "healthy-kubeadm"
+BUDGET = 50.0
+ROUNDS = 5
+
+
+def tests() -> list[Callable[[GpuNode], None]]:
+    """Return the tests of the layer."""
+    found = inspect.getmembers(test_runtime, inspect.isfunction)
+    return [each for name, each in found if name.startswith("test_")]
+
+
+def climb(node: GpuNode) -> None:
+    """Run every test of the layer, whatever the others say."""
+    LATENT.set([])
+    for test in tests():
+        try:
+            test(node)
+        except (GpuFailure, GpuError):
+            continue
+
+
+def forget() -> None:
+    """Empty the caches, but for the catalogue, which is read once for a whole run."""
+    for found in gc.get_objects():
+        ours = isinstance(found, _lru_cache_wrapper) and found is not catalogue
+        if ours and (found.__module__ or "").startswith("pytest_gpu"):
+            found.cache_clear()
+
+
+def milliseconds(action: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    started = time.perf_counter()
+    action()
+    return (time.perf_counter() - started) * 1000
+
+
+def recordings(wanted: list[str]) -> Iterator[tuple[str, Path]]:
+    """Yield name and folder of every recording, or of those that are wanted."""
+    found = {name: sample_path(name) for name in sample_names()}
+    found |= {path.parent.name: path.parent for path in RECORDINGS.glob("*/recording.yaml")}
+    yield from (
+        (name, path) for name, path in sorted(found.items()) if name in wanted or not wanted
+    )
+
+
+def write_large(folder: Path) -> Path:
+    """Write a node with 30 drop-ins of long comments and 500 processes, on a healthy sample."""
+    (folder / "recording.yaml").write_text(f"format: 1\nbase: sample:{BASE}\n")
+    files = folder / "nodes/gpu-1/files"
+    (files / "etc/containerd/conf.d").mkdir(parents=True)
+    root = sample_path(BASE) / "nodes/gpu-1/files/etc/containerd/config.toml"
+    text = root.read_text(encoding="utf-8")
+    imports = 'imports = ["/etc/containerd/conf.d/*.toml"]\n'
+    (files / "etc/containerd/config.toml").write_text(imports + text)
+    for number in range(30):
+        lines = "".join(f"# line {line} of a long comment\n" for line in range(200))
+        section = f'[plugins."io.containerd.snapshotter.v1.s{number}"]\nroot_path = "/x"\n'
+        path = files / f"etc/containerd/conf.d/{number:02}.toml"
+        path.write_text(f"version = 2\n{lines}{section}")
+    for pid in range(100_000, 100_500):
+        (files / f"proc/{pid}").mkdir(parents=True)
+        (files / f"proc/{pid}/cmdline").write_text("/usr/bin/program\0--flag")
+    listing = "complete: [/etc/containerd/conf.d]\n"
+    (folder / "nodes/gpu-1/listing.yaml").write_text(listing)
+    return folder
+
+
+def measure(cluster: ClusterEvidence, name: str) -> tuple[float, float, float]:
+    """Return milliseconds of a node: cold, warm, and of the baseline."""
+    cold, warm, base = [], [], []
+    for _ in range(ROUNDS):
+        forget()
+        cold.append(milliseconds(partial(climb, entered(name, cluster))))
+        warm.append(milliseconds(partial(climb, entered(name, cluster))))
+        files = _texts(GpuNode(name, cluster))
+        base.append(milliseconds(lambda: [tomllib.loads(text) for text in files]))  # noqa: B023
+    return statistics.median(cold), statistics.median(warm), statistics.median(base)
+
+
+def entered(name: str, cluster: ClusterEvidence) -> GpuNode:
+    """Return a node as it comes from the layers below: who runs on it is known by then."""
+    node = GpuNode(name, cluster)
+    with suppress(GpuError):
+        _ = node.processes
+    return node
+
+
+def _texts(node: GpuNode) -> list[str]:
+    try:
+        return [file.text for file in node.containerd.config.files]
+    except GpuError:
+        return []
+
+
+def main() -> None:
+    """Print a line for each recording, its slowest node, and what is over the budget."""
+    wanted = sys.argv[1:]
+    sys.stdout.write(f"{'recording':60} {'cold ms':>8} {'warm ms':>8} {'cold/tomllib':>12}\n")
+    with tempfile.TemporaryDirectory(prefix="pytest-gpu-bench-") as folder:
+        found = [*recordings(wanted)]
+        found += [] if wanted else [("(30 drop-ins, 500 processes)", write_large(Path(folder)))]
+        slow = [name for name, path in found if show(name, path) > BUDGET]
+    sys.stdout.write(f"over the budget of {BUDGET:.0f} ms: {', '.join(slow) or 'none'}\n")
+
+
+def show(name: str, path: Path) -> float:
+    """Print the line of one recording; return the milliseconds of its slowest node."""
+    with open_recording(path, name) as cluster:
+        nodes = [each.name for each in find_gpu_nodes(cluster)]
+        cold, warm, base = max(measure(cluster, node) for node in nodes[:3])
+    ratio = f"{cold / base:.0f}" if base > 0.01 else "-"
+    sys.stdout.write(f"{name:60} {cold:8.1f} {warm:8.1f} {ratio:>12}\n")
+    return max(cold, warm)
+
+
+if __name__ == "__main__":
+    main()
