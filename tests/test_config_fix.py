@@ -26,6 +26,7 @@ ONLY_RUNC = f"version = 2\n{RUNC}"
 REGISTRY = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/x"\n'
 V3 = "version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n"
 CRI, AUFS = '"io.containerd.grpc.v1.cri"', '"io.containerd.snapshotter.v1.aufs"'
+CRI3 = "io.containerd.cri.v1.runtime"
 SECTION = '[plugins."io.containerd.grpc.v1.cri".containerd]\n'
 
 FAULTS: dict[str, tuple[Check, dict[str, str], str, str]] = {
@@ -116,6 +117,33 @@ FAULTS: dict[str, tuple[Check, dict[str, str], str, str]] = {
         "2.1.9",
         DROP_IN,
     ),
+    "import of nothing": (
+        cri.unreadable,
+        {CONFIG: HEALTHY.replace("\n", '\nimports = ["/etc/containerd/gone.toml"] # old\n', 1)},
+        "1.7.24",
+        CONFIG,
+    ),
+    "CRI disabled by a name of version 1": (
+        cri.unreadable,
+        {CONFIG: 'disabled_plugins = ["cri"]\n' + HEALTHY},
+        "2.1.9",
+        CONFIG,
+    ),
+    "version 3 on 1.7": (
+        cri.unreadable,
+        {CONFIG: HEALTHY.replace("version = 2", "version = 3").replace(CRI[1:-1], CRI3)},
+        "1.7.24",
+        CONFIG,
+    ),
+    "versions mixed": (
+        cri.versions_mixed,
+        {
+            CONFIG: f"{IMPORTING}{REGISTRY[12:]}{RUNC}",
+            DROP_IN: f"version = 3\n{GPU}".replace(CRI[1:-1], CRI3),
+        },
+        "2.1.9",
+        DROP_IN,
+    ),
 }
 
 
@@ -142,7 +170,13 @@ def test_patch_mends_the_fault(tmp_path: Path, name: str) -> None:
     assert where in mend(machine, finding, tmp_path)
     machine.live = ("nvidia", "runc")
     node = machine.node()
-    checks = [cri.unreadable, cri.cri_disabled, cri.default_undefined, handler.no_gpu_handler]
+    checks = [
+        cri.unreadable,
+        cri.versions_mixed,
+        cri.cri_disabled,
+        cri.default_undefined,
+        handler.no_gpu_handler,
+    ]
     checks += [runtime_binary.handler_without_type, runtime_binary.binary_missing]
     checks += [cgroup_driver.cgroup_driver_differs, restart.not_restarted]
     assert [each(node) for each in checks] == [None] * len(checks)

@@ -23,7 +23,7 @@ from pytest_gpu.diagnose.config_places import (
 from pytest_gpu.diagnose.patch import patch
 from pytest_gpu.diagnose.toml_diff import Keys, cri_plugin, edited, handler_table
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, ConfigFile
+from pytest_gpu.node.config_file import CRI_IMAGES, CRI_V1, CRI_V2, CRI_V3, ConfigFile
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.containerd import handler_injects
 from pytest_gpu.node.gpu_node import GpuNode
@@ -118,7 +118,7 @@ def enable_cri(node: GpuNode) -> Mapping[str, str]:
     patches, texts = [], {}
     for file in node.containerd.config.files:
         named = file.table.get("disabled_plugins") or []
-        kept = [name for name in named if name not in {CRI_V1, CRI_V2, CRI_V3}]
+        kept = [name for name in named if name not in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}]
         after = edited(file.text, {("disabled_plugins",): kept})
         if kept != named and after is not None and not is_rendered(node, file.path):
             texts[file.path] = after

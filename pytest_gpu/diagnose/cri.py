@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose import config_fix
+from pytest_gpu.diagnose import config_fix, config_versions
 from pytest_gpu.diagnose.docker import docker_evidence
 from pytest_gpu.diagnose.toml_diff import new_file, with_handler
 from pytest_gpu.errors import Unproven
@@ -69,6 +69,7 @@ def unreadable(node: GpuNode) -> Finding | None:
         *problems,
         config=node.containerd.config_path,
         release=node.containerd.release,
+        patch=config_versions.readable(node),
     )
 
 
@@ -80,7 +81,13 @@ def versions_mixed(node: GpuNode) -> Finding | None:
     if len({file.version for file in files}) < 2:
         return None
     lines = [evidence_of_version(each) for each in files]
-    return node.finding("runtime/config-versions-mixed", *lines, release=node.containerd.release)
+    return node.finding(
+        "runtime/config-versions-mixed",
+        *lines,
+        release=node.containerd.release,
+        config=config.path,
+        patch=config_versions.one_version(node),
+    )
 
 
 def cri_disabled(node: GpuNode) -> Finding | None:
