@@ -123,6 +123,15 @@ def test_drop_in_that_left_no_runc_is_mended_in_two_files_on_1x() -> None:
     assert not [line for line in text.splitlines() if line[:1] == "-" and line[:3] != "---"]
 
 
+def test_a_runc_file_that_nobody_would_import_is_not_proposed() -> None:
+    """k0s imports the toolkit's drop-in by its name: only that one can be mended."""
+    root = f'version = 2\nimports = ["{DROP_IN}"]\n'
+    machine = Machine(files={CONFIG: root, DROP_IN: ONLY_NVIDIA})
+    text = text_of(cri.default_undefined(machine.node()))
+    assert f"+++ {DROP_IN}" in text
+    assert "00-k8s-runc.toml" not in text
+
+
 def test_with_the_runc_file_in_place_1x_is_still_red_and_2x_green() -> None:
     """The measured trap: 00 beside a 99 that lacks runc."""
     files = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
@@ -190,10 +191,10 @@ def _runc_steps(node: GpuNode, culprit: ConfigFile, *, systemd: bool) -> str:
 
 
 def _runc_file(config: EffectiveConfig, culprit: ConfigFile) -> str | None:
-    """Return where the runc drop-in belongs: beside the drop-in that took runc away."""
-    if culprit.path == config.path:
-        return None
-    return str(PurePosixPath(culprit.path).with_name(RUNC_DROP_IN))
+    """Return where the runc drop-in belongs: beside the one that took runc away, if imported."""
+    path = str(PurePosixPath(culprit.path).with_name(RUNC_DROP_IN))
+    is_imported = any(fnmatchcase(path, pattern) for pattern in config.imports)
+    return path if culprit.path != config.path and is_imported else None
 
 
 _RUNC_TEXT = """\
