@@ -13,6 +13,7 @@ from pytest_gpu.diagnose import (
     handler,
     restart,
     runtime_binary,
+    templates,
     toolkit,
 )
 from pytest_gpu.layers import Layer
@@ -73,8 +74,13 @@ def test_running_containerd_has_loaded_the_handler(gpu_node: GpuNode) -> None:
 
 def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
     """What the running containerd has loaded is still there after its next restart."""
-    for finding in (restart.lost_at_restart(gpu_node), restart.rendered_file_edited(gpu_node)):
-        if finding:
+    checks = (
+        restart.lost_at_restart,
+        templates.fault_at_next_start,
+        restart.change_at_restart,
+    )
+    for check in checks:
+        if finding := check(gpu_node):
             latent(finding)
 
 

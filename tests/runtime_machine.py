@@ -34,7 +34,10 @@ def process(pid: int, argv: str, inode: int | None = None) -> dict[str, Any]:
 
 @dataclass
 class Machine:
-    """The parts of a node that the runtime layer reads; tests change one and ask for the node."""
+    """The parts of a node that the runtime layer reads; tests change one and ask for the node.
+
+    ``live`` are the handlers that crictl info names; ``loaded`` is its whole configuration instead.
+    """
 
     files: dict[str, str] = field(default_factory=lambda: {CONFIG: HEALTHY})
     kubelet: str | None = f"/usr/bin/kubelet --container-runtime-endpoint=unix://{SOCKET}"
@@ -42,6 +45,7 @@ class Machine:
     containerds: dict[str, str] = field(default_factory=lambda: {SOCKET: "/usr/bin/containerd"})
     others: Sequence[str] = ()
     live: Sequence[str] | None = ("nvidia", "runc")
+    loaded: dict[str, Any] | None = None
     info_error: str = ""
     version: str = "1.7.24"
     binaries: Sequence[str] = (NVIDIA,)
@@ -103,5 +107,6 @@ class Machine:
         if self.live is None:
             return []
         runtimes: dict[str, Any] = {name: {} for name in self.live}
-        info = {"config": {"containerd": {"defaultRuntimeName": "runc", "runtimes": runtimes}}}
+        config = {"containerd": {"defaultRuntimeName": "runc", "runtimes": runtimes}}
+        info = {"config": self.loaded or config}
         return [(argv, 0, json.dumps(info), "")]

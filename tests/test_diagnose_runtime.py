@@ -15,12 +15,13 @@ from pytest_gpu.diagnose import (
     handler,
     restart,
     runtime_binary,
+    templates,
     toolkit,
 )
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.node.gpu_node import GpuNode
-from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, STARTED, Machine
+from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
 from tests.test_config_merge import CONFIG
 from tests.test_config_merge import handler as table
 
@@ -66,7 +67,8 @@ def test_a_healthy_machine_shows_nothing() -> None:
     node = machine.node()
     checks = [cri.uses_no_containerd, cri.not_running, cri.unreadable, cri.versions_mixed]
     checks += [cri.cri_disabled, cri.default_undefined, cri.silent, handler.no_gpu_handler]
-    checks += [restart.not_restarted, restart.lost_at_restart, restart.rendered_file_edited]
+    checks += [restart.not_restarted, restart.lost_at_restart, restart.change_at_restart]
+    checks += [templates.fault_at_next_start]
     checks += [
         runtime_binary.binary_missing,
         runtime_binary.handler_without_type,
@@ -248,68 +250,11 @@ def test_nothing_configured_anywhere() -> None:
     assert cause(handler.no_gpu_handler(machine.node())) == "runtime/handler-not-configured"
 
 
-def test_overwritten_after_the_toolkit_ran() -> None:
-    """The toolkit's pod is well, told this very file, and the handler is not in it."""
-    pod = {
-        "metadata": {"name": "toolkit-x", "namespace": "gpu-operator"},
-        "spec": {"nodeName": "gpu-1", "containers": [{"image": "x/container-toolkit:v1.17.5"}]},
-        "status": {"phase": "Running", "containerStatuses": [{"ready": True, "state": {}}]},
-    }
-    machine = Machine(files={CONFIG: ONLY_RUNC}, live=("runc",), objects=toolkit_daemonset())
-    machine.objects["pods"] = [pod]
-    assert cause(handler.no_gpu_handler(machine.node())) == "runtime/config-overwritten"
-
-
-def test_handler_gone_from_disk_but_live_is_latent() -> None:
-    """It works until the next restart, so it is no failure and not nothing."""
-    machine = Machine(files={CONFIG: ONLY_RUNC})
-    assert cause(handler.no_gpu_handler(machine.node())) is None
-    assert cause(restart.lost_at_restart(machine.node())) == "runtime/lost-at-restart"
-
-
-def test_handler_on_disk_but_not_live_is_not_restarted() -> None:
-    """The file changed after the daemon started."""
-    machine = Machine(live=("runc",), mtimes={CONFIG: STARTED + 3600})
-    finding = restart.not_restarted(machine.node())
-    assert cause(finding) == "runtime/not-restarted"
-    assert "changed 1970-01-12" in text_of(finding)
-
-
-def test_unasked_containerd_is_unproven() -> None:
-    """Nobody asked the running daemon, and nothing else tells: neither loaded nor not."""
-    with pytest.raises(Unproven):
-        restart.not_restarted(Machine(live=None).node())
-    with pytest.raises(Unproven):
-        restart.not_restarted(Machine(live=None, mtimes={CONFIG: STARTED + 1}).node())
-    with pytest.raises(Unproven):
-        cri.silent(missed(Machine(live=None).node()))
-
-
 def missed(node: GpuNode) -> GpuNode:
     """Let the control plane miss the node's kubelet."""
     status: dict[str, Any] = node.object["status"]
     status["conditions"] = [{"type": "Ready", "status": "Unknown"}]
     return node
-
-
-def test_a_host_without_crictl_can_be_judged() -> None:
-    """Its kubelet gets answers, and containerd is younger than every file that it reads."""
-    node = Machine(live=None, mtimes={CONFIG: STARTED - 1}).node()
-    assert cause(cri.silent(node)) is None
-    assert cause(restart.not_restarted(node)) is None
-
-
-def test_the_kubelets_report_of_handlers_counts_as_asking() -> None:
-    """status.runtimeHandlers, filled on containerd 2.x only: empty, it proves nothing."""
-    node = Machine(live=None, version="2.1.9").node()
-    status: dict[str, Any] = node.object["status"]
-    status["runtimeHandlers"] = [{"name": ""}, {"name": "runc"}]
-    assert cause(restart.not_restarted(node)) == "runtime/not-restarted"
-    other = Machine(live=None, version="2.1.9").node()
-    other_status: dict[str, Any] = other.object["status"]
-    other_status["runtimeHandlers"] = []
-    with pytest.raises(Unproven):
-        restart.not_restarted(other)
 
 
 def test_cri_that_does_not_answer() -> None:
@@ -318,20 +263,6 @@ def test_cri_that_does_not_answer() -> None:
     finding = cri.silent(Machine(info_error=error).node())
     assert cause(finding) == "runtime/cri-not-served"
     assert error in text_of(finding)
-
-
-def test_rendered_file_edited_after_the_start() -> None:
-    """On RKE2 the file is rendered at each start; an edit since then is lost at the next."""
-    path = "/var/lib/rancher/rke2/agent/etc/containerd/config.toml"
-    machine = Machine(
-        files={path: HEALTHY},
-        kubelet_version="v1.32.1+rke2r1",
-        containerds={SOCKET: f"containerd -c {path}"},
-        mtimes={path: STARTED + 3600},
-    )
-    assert cause(restart.rendered_file_edited(machine.node())) == "runtime/rendered-file-edited"
-    machine.mtimes[path] = STARTED - 1
-    assert cause(restart.rendered_file_edited(machine.node())) is None
 
 
 def test_runtime_binary_that_is_not_installed() -> None:

@@ -16,11 +16,12 @@ from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.cgroup_driver import wanted_driver
 from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.injection import beside_the_files
+from pytest_gpu.diagnose.overwritten import now_there, overwritten
+from pytest_gpu.diagnose.template_missing import installed_after_start, missing_by_template
 from pytest_gpu.diagnose.toml_diff import cri_plugin, handler_table
-from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod, toolkit_pod_evidence
+from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod_evidence
 from pytest_gpu.diagnose.values import toolkit_values
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
@@ -28,9 +29,6 @@ from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, config_path, 
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
-
-TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
-"""The app label that the GPU operator gives its toolkit's pods."""
 
 BINARIES = (
     f"{INSTALL_DIR}/nvidia-container-runtime",
@@ -46,6 +44,8 @@ def no_gpu_handler(node: GpuNode) -> Finding | None:
     containerd = node.containerd
     if containerd.gpu_handlers or _cdi_serves(node) or still_live(node):
         return None
+    if finding := missing_by_template(node):
+        return finding
     running = [config_path(each) for each in node.processes if each.is_program("containerd")]
     toolkit = (node.toolkit.config_path, node.toolkit.drop_in)
     found = written(node.evidence, [containerd.config_path, *toolkit, *running])
@@ -53,9 +53,9 @@ def no_gpu_handler(node: GpuNode) -> Finding | None:
 
 
 def still_live(node: GpuNode) -> bool:
-    """Say whether the running containerd has an NVIDIA handler that its files have no more."""
+    """Say whether the running containerd has an NVIDIA handler, whatever its files have."""
     live = node.containerd.live
-    return live is not None and any(name.startswith("nvidia") for name in live.handlers)
+    return live is not None and bool(live.gpu_handlers)
 
 
 def _cdi_serves(node: GpuNode) -> bool:
@@ -187,38 +187,13 @@ def _unread(node: GpuNode, found: Sequence[Written]) -> Finding:
     )
 
 
-def _selector(daemonset: KubeObject | None) -> str:
-    """Return the labels of a DaemonSet's pods, as ``kubectl -l`` takes them."""
-    selector = spec_of(daemonset or {}).get("selector") or {}
-    labels = selector.get("matchLabels") or {"app": TOOLKIT_APP}
-    return ",".join(f"{key}={value}" for key, value in labels.items())
-
-
 def _never_written(node: GpuNode) -> Finding:
-    """Tell a handler that was overwritten from one that nobody ever set up."""
-    toolkit, containerd = node.toolkit, node.containerd
-    nothing = Evidence(
-        source=containerd.config_path,
-        text=f"merged runtimes: {', '.join(containerd.config.runtimes) or 'none'}",
-    )
-    pod = toolkit_pod(node)
-    same = node.evidence.resolve(toolkit.config_path) == node.evidence.resolve(
-        containerd.config_path
-    )
-    if pod and pod.ready and same:
-        return node.finding(
-            "runtime/config-overwritten",
-            nothing,
-            *toolkit_pod_evidence(node),
-            *_symptoms(node),
-            config=containerd.config_path,
-            selector=_selector(toolkit.daemonset),
-            namespace=pod.namespace,
-            **by_hand(node),
-        )
+    """Tell a handler that was overwritten, or comes with the next start, from one nobody set up."""
+    if finding := overwritten(node, by_hand(node)) or installed_after_start(node):
+        return finding
     return node.finding(
         "runtime/handler-not-configured",
-        nothing,
+        now_there(node),
         *_binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),

@@ -9,9 +9,13 @@ from pytest_gpu.node.hints import known
 
 
 def gpu_runtimes(node: GpuNode) -> list[Runtime]:
-    """Return the GPU handlers that pods can get, by a RuntimeClass or by default, else all."""
+    """Return the GPU handlers that pods can get, by a RuntimeClass or by default, else all.
+
+    With the values they run with now: those that are loaded, if the running containerd told them.
+    """
     containerd = node.containerd
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
-    found = [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
+    now = (containerd.now(name) for name in containerd.gpu_handlers)
+    found = [runtime for runtime in now if runtime and runtime.binary]
     reached = {containerd.default_runtime, *by_class.values()}
     return [runtime for runtime in found if runtime.name in reached] or found

@@ -1,113 +1,142 @@
-"""The running containerd against its files: what is not loaded yet, what a restart will change."""
+"""The running containerd against its files: what is not loaded yet, what a restart will change.
+
+containerd reads its configuration once, when it starts. What decides is therefore what the running
+daemon says of itself; files tell what will be, and their times only why.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose import next_start
+from pytest_gpu.diagnose.file_times import changed_at, file_against_start, is_older, started_at
 from pytest_gpu.diagnose.handler import by_hand, still_live
-from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.diagnose.live_values import Difference, differences
+from pytest_gpu.diagnose.overwritten import who_rewrote
+from pytest_gpu.diagnose.templates import edited_in_vain
+from pytest_gpu.errors import Unproven
+from pytest_gpu.node.containerd import LiveHandlers
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.rendered import is_rendered
 
 GRACE = 5.0
 """Seconds between writing a rendered file and starting containerd with it."""
 
 
 def not_restarted(node: GpuNode) -> Finding | None:
-    """Find a GPU handler that stands on disk, but that the running containerd has not loaded.
+    """Find a GPU handler, or what one needs, on disk that the running containerd has not loaded.
 
     Raises:
         Unproven: the running containerd was not asked.
     """
     containerd = node.containerd
-    if not containerd.gpu_handlers:
-        return None
     live = containerd.live
-    if live is None:
-        if _read_as_they_are(node):
-            return None
+    if live is None and containerd.gpu_handlers and not _read_as_they_are(node):
         raise Unproven("nobody asked the running containerd for its handlers (crictl info)")
-    if live.error:
+    if live and live.error and containerd.gpu_handlers:
         raise Unproven("the running containerd did not tell its handlers (crictl info failed)")
-    if any(handler in live.handlers for handler in containerd.gpu_handlers):
+    if live is None or live.error:
         return None
-    handler = containerd.gpu_handlers[0]
-    return node.finding(
-        "runtime/not-restarted",
-        containerd.config.runtimes[handler].source,
-        Evidence(source=live.command, text=f"loaded: {', '.join(sorted(live.handlers))}"),
-        *_times(node, containerd.config.runtimes[handler].source.source),
-        handler=handler,
-    )
+    return _handler_not_loaded(node, live) or _change_not_loaded(node, live)
 
 
 def _read_as_they_are(node: GpuNode) -> bool:
     """Say whether every file of the merge set is older than the containerd that runs.
 
-    containerd reads its configuration once, when it starts: what stood there then is loaded.
+    A distribution that renders the file does so right before it starts containerd with it.
     """
-    process = node.containerd.process
-    if process is None or process.started is None:
-        return False
-    changes = [changed_at(node, file.path) for file in node.containerd.config.files]
-    return bool(changes) and all(at is not None and at < process.started for at in changes)
+    files = [file.path for file in node.containerd.config.files]
+    return bool(files) and all(is_older(node, path) or _just_rendered(node, path) for path in files)
 
 
-def _times(node: GpuNode, path: str) -> Iterator[Evidence]:
-    process = node.containerd.process
-    changed = changed_at(node, path)
-    if process and process.started and changed and changed > process.started:
-        text = f"started {_clock(process.started)}; {path} changed {_clock(changed)}"
-        yield Evidence(source=f"containerd, pid {process.pid}", text=text)
+def _just_rendered(node: GpuNode, path: str) -> bool:
+    changed, started = changed_at(node, path), started_at(node)
+    rendered = is_rendered(path) and path == node.containerd.config_path
+    return rendered and changed is not None and started is not None and changed <= started + GRACE
 
 
-def changed_at(node: GpuNode, path: str) -> float | None:
-    """Return a file's modification time, seconds since the epoch, ``None`` where unknown."""
-    try:
-        entry = node.evidence.entry(node.evidence.resolve(path))
-    except NotInEvidence:
+def _handler_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
+    containerd = node.containerd
+    if not containerd.gpu_handlers:
         return None
-    return entry.mtime if entry else None
+    if any(handler in live.handlers for handler in containerd.gpu_handlers):
+        return None
+    handler = containerd.gpu_handlers[0]
+    source = containerd.config.runtimes[handler].source
+    if finding := edited_in_vain(node, containerd.config.runtimes[handler]):
+        return finding
+    return node.finding(
+        "runtime/not-restarted",
+        source,
+        _loaded(live),
+        *file_against_start(node, source.source),
+        handler=handler,
+    )
 
 
-def _clock(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _loaded(live: LiveHandlers) -> Evidence:
+    return Evidence(source=live.command, text=f"loaded: {', '.join(sorted(live.handlers))}")
+
+
+def _change_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
+    broken = [each for each in differences(node) if each.broken_now]
+    if not broken:
+        return None
+    return node.finding(
+        "runtime/change-not-loaded",
+        *_lines(live, broken),
+        *file_against_start(node, broken[0].source.source),
+        change=broken[0].what,
+        on_disk=broken[0].on_disk,
+    )
+
+
+def _lines(live: LiveHandlers, found: list[Difference]) -> Iterator[Evidence]:
+    for each in found:
+        yield each.source
+        yield Evidence(source=live.command, text=each.text)
+
+
+def change_at_restart(node: GpuNode) -> Finding | None:
+    """Find values on disk that work otherwise than those that run: the next restart takes them.
+
+    A file that is rendered at every start says nothing about the values after it.
+    """
+    live = node.containerd.live
+    found = [each for each in differences(node) if not each.broken_now]
+    found = [each for each in found if not is_rendered(each.source.source)]
+    if not found or live is None:
+        return None
+    return node.finding(
+        "runtime/change-at-restart",
+        *_lines(live, found),
+        *file_against_start(node, found[0].source.source),
+        change=found[0].what,
+        running=found[0].running,
+        on_disk=found[0].on_disk,
+    )
 
 
 def lost_at_restart(node: GpuNode) -> Finding | None:
-    """Find a handler that only the running containerd still has: its files lost it."""
+    """Find a handler that only the running containerd still has: its files lost it.
+
+    A file that is rendered at every start counts as it will be then.
+    """
     containerd = node.containerd
     if containerd.gpu_handlers or not still_live(node) or containerd.live is None:
         return None
-    live = containerd.live
+    coming = next_start.predict(node)
+    if coming and {*containerd.live.gpu_handlers} & coming.handlers:
+        return None
     return node.finding(
         "runtime/lost-at-restart",
-        Evidence(source=live.command, text=f"loaded: {', '.join(sorted(live.handlers))}"),
+        _loaded(containerd.live),
         Evidence(
             source=containerd.config_path,
             text=f"on disk: {', '.join(containerd.config.runtimes) or 'none'}",
         ),
+        *who_rewrote(node),
         config=containerd.config_path,
         **by_hand(node),
-    )
-
-
-def rendered_file_edited(node: GpuNode) -> Finding | None:
-    """Find an edit of a file that the distribution renders again at every start."""
-    source, containerd = node.distribution.source, node.containerd
-    process = containerd.process
-    if source is None or process is None or process.started is None:
-        return None
-    changed = changed_at(node, containerd.config_path)
-    if changed is None or changed <= process.started + GRACE:
-        return None
-    return node.finding(
-        "runtime/rendered-file-edited",
-        Evidence(
-            source=containerd.config_path,
-            text=f"changed {_clock(changed)}, after containerd started {_clock(process.started)}",
-        ),
-        config=containerd.config_path,
-        template=source,
     )

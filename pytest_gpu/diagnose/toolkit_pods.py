@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pytest_gpu.causes import Evidence
+from pytest_gpu.diagnose.file_times import clock
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import (
     containers_of,
@@ -22,12 +24,16 @@ from pytest_gpu.node.gpu_node import GpuNode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodState:
-    """A pod on the node: ``state`` as kubectl's STATUS column shows it."""
+    """A pod on the node: ``state`` as kubectl's STATUS column shows it.
+
+    ``started`` is when its first container that runs was started, seconds since the epoch.
+    """
 
     namespace: str
     name: str
     state: str
     ready: bool
+    started: float | None = None
 
 
 def toolkit_pod(node: GpuNode) -> PodState | None:
@@ -40,6 +46,14 @@ def toolkit_pod_evidence(node: GpuNode) -> Iterator[Evidence]:
     pod = toolkit_pod(node)
     if pod and not pod.ready:
         yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=f"is {pod.state}")
+
+
+def toolkit_start(node: GpuNode) -> Iterator[Evidence]:
+    """Yield when the toolkit's pod wrote containerd's configuration: it does so at its start."""
+    pod = toolkit_pod(node)
+    if pod and pod.ready and pod.started is not None:
+        text = f"wrote at its start, {clock(pod.started)}, and not since then"
+        yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=text)
 
 
 def stale_validators(node: GpuNode) -> Iterator[Evidence]:
@@ -72,7 +86,18 @@ def _state(pod: KubeObject) -> PodState:
         name=name_of(pod),
         state=_reason(statuses) or _phase(status),
         ready=bool(statuses) and all(each.get("ready") for each in statuses),
+        started=_started(statuses),
     )
+
+
+def _started(statuses: list[Mapping[str, Any]]) -> float | None:
+    """Return when the first running container started; a time of another form says nothing."""
+    running = ((each.get("state") or {}).get("running") or {} for each in statuses)
+    told = [str(state["startedAt"]) for state in running if state.get("startedAt")]
+    try:
+        return min((datetime.fromisoformat(each).timestamp() for each in told), default=None)
+    except ValueError:
+        return None
 
 
 def _phase(status: Mapping[str, Any]) -> str:

@@ -6,19 +6,20 @@ the socket the kubelet uses.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import CommandResult, KubeObject, NodeEvidence
 from pytest_gpu.kube.objects import node_info
-from pytest_gpu.node.config_merge import EffectiveConfig, merge
+from pytest_gpu.node import live_config
+from pytest_gpu.node.config_merge import EffectiveConfig, Runtime, merge
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.kubelet import Kubelet
+from pytest_gpu.node.live_config import LiveConfig
 from pytest_gpu.node.processes import DELETED, Process, listening
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
@@ -35,13 +36,30 @@ _NO_ANSWER = re.compile(
 class LiveHandlers:
     """What the running containerd says of itself, through ``crictl info`` or the kubelet.
 
-    ``error`` is what crictl said when the CRI did not answer; the rest is then empty.
+    ``error`` is what crictl said when the CRI did not answer; the rest is then empty. ``config``
+    is ``None`` where only names were told.
     """
 
     handlers: frozenset[str]
     default: str
     error: str = ""
     command: str = ""
+    config: LiveConfig | None = None
+
+    @property
+    def gpu_handlers(self) -> tuple[str, ...]:
+        """The loaded handlers that run an NVIDIA runtime, by their name where no program is told.
+
+        The plain ``nvidia`` comes first.
+        """
+        found = [name for name in self.handlers if self._injects(name)]
+        return tuple(sorted(found, key=lambda name: (name != "nvidia", name)))
+
+    def _injects(self, name: str) -> bool:
+        runtime = self.config.runtimes.get(name) if self.config else None
+        if runtime is None or runtime.binary is None:
+            return name.startswith("nvidia")
+        return is_nvidia(runtime.binary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +99,25 @@ class Containerd:
 
     def injects(self, handler: str) -> bool:
         """Say whether containers under a handler (``""``: the default one) get GPUs injected."""
-        return handler_injects(self.config, handler or self.default_runtime)
+        runtime = self.now(handler or self.default_runtime)
+        return runtime is not None and is_nvidia(runtime.binary or "")
+
+    def now(self, handler: str) -> Runtime | None:
+        """Return a handler of the files as it runs now: with the values that are loaded, if told.
+
+        What the files say counts from the next restart on.
+        """
+        runtime = self.config.runtimes.get(handler)
+        loaded = self.live.config.runtimes.get(handler) if self.live and self.live.config else None
+        if runtime is None or loaded is None:
+            return runtime
+        if loaded.runtime_type is not None:
+            runtime = replace(runtime, runtime_type=loaded.runtime_type)
+        if loaded.binary is None:
+            return runtime
+        return replace(
+            runtime, binary=loaded.binary or None, systemd_cgroup=bool(loaded.systemd_cgroup)
+        )
 
     @property
     def gpu_handlers(self) -> tuple[str, ...]:
@@ -124,9 +160,12 @@ def _names_in(files: Collection[str], folder: str) -> tuple[str, ...] | None:
 def handler_injects(config: EffectiveConfig, handler: str) -> bool:
     """Say whether a handler runs an NVIDIA runtime rather than runc itself."""
     runtime = config.runtimes.get(handler)
-    if runtime is None or runtime.binary is None:
-        return False
-    return PurePosixPath(runtime.binary).name.startswith("nvidia-container-runtime")
+    return runtime is not None and is_nvidia(runtime.binary or "")
+
+
+def is_nvidia(binary: str) -> bool:
+    """Say whether a ``BinaryName`` is one of the NVIDIA runtimes."""
+    return PurePosixPath(binary).name.startswith("nvidia-container-runtime")
 
 
 def serving(
@@ -278,19 +317,12 @@ def _live(result: CommandResult) -> LiveHandlers | None:
             return None
         return LiveHandlers(handlers=frozenset(), default="", error=error, command=command)
     try:
-        handlers, default = parse_info(result.stdout)
+        config = live_config.parse(result.stdout)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return LiveHandlers(handlers=handlers, default=default, command=command)
-
-
-@lru_cache(maxsize=128)
-def parse_info(stdout: str) -> tuple[frozenset[str], str]:
-    """Return handlers and default handler of ``crictl info``'s JSON.
-
-    Raises:
-        ValueError: it is no JSON.
-        KeyError: it has no runtimes.
-    """
-    section = json.loads(stdout)["config"]["containerd"]
-    return frozenset(section["runtimes"]), str(section.get("defaultRuntimeName", ""))
+    return LiveHandlers(
+        handlers=frozenset(config.runtimes),
+        default=config.default,
+        command=command,
+        config=config,
+    )

@@ -24,9 +24,12 @@ from pytest_gpu.diagnose import (
     handler,
     hardware,
     injection,
+    overwritten,
     restart,
     runtime_binary,
     sandbox,
+    template_missing,
+    templates,
     toolkit,
 )
 from pytest_gpu.errors import NotInEvidence
@@ -56,9 +59,12 @@ CHECKS: tuple[ModuleType, ...] = (
     handler,
     hardware,
     injection,
+    overwritten,
     restart,
     runtime_binary,
     sandbox,
+    template_missing,
+    templates,
     toolkit,
 )
 """The modules whose questions a visit can answer; the others ask Kubernetes."""

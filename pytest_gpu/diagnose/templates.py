@@ -1,0 +1,185 @@
+"""Rendered configurations: whether the next start still gives GPUs, and whose line would help.
+
+The rendered file is what counts now; its template is what counts at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_gpu.causes import Evidence, Finding, evidence_at
+from pytest_gpu.diagnose import next_start
+from pytest_gpu.diagnose.file_times import changed_at, clock, started_at
+from pytest_gpu.diagnose.next_start import NextStart
+from pytest_gpu.diagnose.template_damage import damaged, default_not_found
+from pytest_gpu.kube import runtimeclass
+from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line
+from pytest_gpu.node.config_merge import Runtime
+from pytest_gpu.node.containerd import is_nvidia
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+from pytest_gpu.node.rendered import Rendering, Template, is_rendered
+
+_NAMES = (CRI_V3, CRI_V2, CRI_V1)
+
+
+def fault_at_next_start(node: GpuNode) -> Finding | None:
+    """Find what the next start of a distribution that renders its configuration will break.
+
+    Raises:
+        NotInEvidence: a template, or what it depends on, was not looked at.
+    """
+    made = next_start.of(node)
+    if made is None:
+        return None
+    return damaged(node, made) or default_not_found(node, made) or _loses(node)
+
+
+def _loses(node: GpuNode) -> Finding | None:
+    """Find a GPU handler that is in the rendered file, and that the next start leaves out."""
+    coming = next_start.predict(node)
+    if coming is None:
+        return None
+    lost = [runtime for runtime in _in_use(node, coming) if not _comes_again(node, coming, runtime)]
+    if lost:
+        return _why_lost(node, coming, lost[0])
+    return _loses_default(node, coming)
+
+
+def edited_in_vain(node: GpuNode, runtime: Runtime) -> Finding | None:
+    """Find that a handler that is not loaded yet will not be there after the next start either.
+
+    Raises:
+        NotInEvidence: a template, or what it depends on, was not looked at.
+    """
+    if not is_rendered(runtime.source.source):
+        return None
+    coming = next_start.predict(node)
+    if coming is None or _comes_again(node, coming, runtime):
+        return None
+    return _why_lost(node, coming, runtime)
+
+
+def _in_use(node: GpuNode, coming: NextStart) -> list[Runtime]:
+    """Return the GPU handlers of the rendered file itself that RuntimeClasses or pods lead to."""
+    containerd = node.containerd
+    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+    reached = {"nvidia", containerd.config.default_runtime, *by_class.values()}
+    found = [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
+    own = [each for each in found if each.source.source == coming.rendering.path]
+    return [runtime for runtime in own if runtime.name in reached]
+
+
+def _comes_again(node: GpuNode, coming: NextStart, runtime: Runtime) -> bool:
+    if runtime.name in coming.handlers:
+        return True
+    may_be_found = runtime.name in next_start.DETECTED and runtime.binary
+    lists = next_start.lists_found_ones(node, coming.rendering)
+    return bool(may_be_found and lists and next_start.also_on_path(node, str(runtime.binary)))
+
+
+def _why_lost(node: GpuNode, coming: NextStart, runtime: Runtime) -> Finding:
+    made = coming.rendering
+    if finding := misplaced(node, made):
+        return finding
+    template = made.template
+    if template and not next_start.lists_found_ones(node, made) and made.style == "k3s":
+        return next_start.finding(
+            node, made, "runtime/template-without-nvidia", runtime.source, alone(template)
+        )
+    return edited(node, made, runtime)
+
+
+def edited(node: GpuNode, made: Rendering, runtime: Runtime) -> Finding:
+    """Return the finding of a handler that somebody wrote into the rendered file itself."""
+    return next_start.finding(
+        node,
+        made,
+        "runtime/rendered-file-edited",
+        runtime.source,
+        *_not_from(made, runtime.name),
+        *written_after_start(node, made.path),
+        what=f"the handler {runtime.name}",
+    )
+
+
+def _not_from(made: Rendering, handler: str) -> Iterator[Evidence]:
+    if made.template:
+        yield Evidence(source=made.template.path, text=f"does not define {handler}")
+    else:
+        yield Evidence(source=made.wanted, text="is not there: nothing but the built-in template")
+    if made.style == "k3s":
+        yield Evidence(source="nvidia-container-runtime", text=next_start.NOT_FOUND)
+
+
+def written_after_start(node: GpuNode, path: str) -> Iterator[Evidence]:
+    """Yield the line that a file was changed after containerd had started, if it was."""
+    changed, started = changed_at(node, path), started_at(node)
+    if changed and started and changed > started:
+        text = f"changed {clock(changed)}, after containerd started {clock(started)}"
+        yield Evidence(source=path, text=text)
+
+
+def _loses_default(node: GpuNode, coming: NextStart) -> Finding | None:
+    """Find a default runtime of NVIDIA's that was written into the rendered file after the start.
+
+    A default that stood there before may come from a flag of the service, which nobody sees.
+    """
+    config, made = node.containerd.config, coming.rendering
+    runtime = config.runtimes.get(config.default_runtime)
+    written = tuple(written_after_start(node, made.path))
+    if runtime is None or not is_nvidia(runtime.binary or "") or not written:
+        return None
+    root = next(file for file in config.files if file.path == made.path)
+    line = evidence_at(made.path, root.text, "default_runtime_name")
+    if coming.default == config.default_runtime or line.line is None:
+        return None
+    return next_start.finding(
+        node,
+        made,
+        "runtime/rendered-file-edited",
+        line,
+        *written,
+        what=f'default_runtime_name = "{config.default_runtime}"',
+    )
+
+
+def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
+    """Find an NVIDIA handler in a template that is not read, or under a section that is not."""
+    for ignored in made.ignored:
+        if line := nvidia_line(ignored, _NAMES):
+            read = made.template.path if made.template else "the built-in template"
+            instead = Evidence(source=ignored.path, text=f"is not read: {read} is")
+            return next_start.finding(node, made, "runtime/template-not-read", line, instead)
+    template = made.template
+    if template is None or template.table is None:
+        return None
+    counts = next_start.counting(node, made, template)
+    line = nvidia_line(template, [name for name in _NAMES if name not in counts])
+    if line is None or nvidia_line(template, counts):
+        return None
+    rendered = Evidence(
+        source=made.path,
+        text=f"is rendered as version {made.version}, in which {' and '.join(counts)} counts",
+    )
+    return next_start.finding(
+        node, made, "runtime/template-for-other-version", line, rendered, section=counts[0]
+    )
+
+
+def nvidia_line(template: Template, plugins: Sequence[str]) -> Evidence | None:
+    """Return the line of a template that defines an NVIDIA handler under one of the sections."""
+    if template.table is None:
+        return None
+    handlers = next_start.by_hand(template.table, plugins)
+    name = next((name for name, binary in handlers.items() if is_nvidia(binary)), None)
+    return handler_line(template.as_file, name) if name else None
+
+
+def alone(template: Template) -> Evidence:
+    """Return the line about a template that takes the place of the built-in one."""
+    return Evidence(
+        source=template.path,
+        text='has neither {{ template "base" . }} nor an nvidia handler: it replaces the built-in'
+        " template, which lists the runtimes found on the node",
+    )

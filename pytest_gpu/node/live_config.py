@@ -1,0 +1,76 @@
+"""What a running containerd says of its own configuration: the JSON that ``crictl info`` prints.
+
+Sources: containerd ``pkg/cri/server/status.go`` (1.6, 1.7) and ``internal/cri/server/status.go``
+(2.x) print their whole CRI configuration with the JSON names of ``config.go`` beside them. 1.6
+knows nothing of CDI; 2.x keeps the sandbox image in another plugin, which is not printed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRuntime:
+    """One handler as it is loaded; what was not printed is ``None``.
+
+    ``binary`` is ``options.BinaryName``, ``""`` where the runtime's own default (runc) counts.
+    """
+
+    runtime_type: str | None = None
+    binary: str | None = None
+    systemd_cgroup: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveConfig:
+    """The loaded configuration; what was not printed is ``None``, an unknown default ``""``."""
+
+    runtimes: Mapping[str, LiveRuntime]
+    default: str
+    cdi_enabled: bool | None = None
+    cdi_dirs: tuple[str, ...] | None = None
+
+
+@lru_cache(maxsize=128)
+def parse(stdout: str) -> LiveConfig:
+    """Return the configuration in what ``crictl info`` printed.
+
+    Raises:
+        ValueError: it is no JSON.
+        KeyError: it has no runtimes.
+        TypeError, AttributeError: it is of another shape.
+    """
+    config = json.loads(stdout)["config"]
+    section = config["containerd"]
+    return LiveConfig(
+        runtimes={name: _runtime(entry) for name, entry in section["runtimes"].items()},
+        default=str(section.get("defaultRuntimeName", "")),
+        cdi_enabled=_told(config, "enableCDI", bool),
+        cdi_dirs=_told(config, "cdiSpecDirs", lambda dirs: tuple(map(str, dirs))),
+    )
+
+
+def _told(table: Mapping[str, Any], key: str, kind: Any) -> Any:
+    return kind(table[key]) if table.get(key) is not None else None
+
+
+def _runtime(entry: Mapping[str, Any]) -> LiveRuntime:
+    if "options" not in entry:
+        return LiveRuntime(runtime_type=_told(entry, "runtimeType", str))
+    options = entry["options"] or {}
+    return LiveRuntime(
+        runtime_type=_told(entry, "runtimeType", str),
+        binary=str(option(options, "BinaryName") or ""),
+        systemd_cgroup=bool(option(options, "SystemdCgroup")),
+    )
+
+
+def option(options: Mapping[str, Any], name: str) -> Any:
+    """Return an option; containerd's decoder ignores case, and another spelling wins."""
+    values = {key: value for key, value in options.items() if key.lower() == name.lower()}
+    return next((value for key, value in values.items() if key != name), values.get(name))
