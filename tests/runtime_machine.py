@@ -107,6 +107,6 @@ class Machine:
         if self.live is None:
             return []
         runtimes: dict[str, Any] = {name: {} for name in self.live}
-        config = {"containerd": {"defaultRuntimeName": "runc", "runtimes": runtimes}}
+        config = {"containerd": {"runtimes": runtimes}}
         info = {"config": self.loaded or config}
         return [(argv, 0, json.dumps(info), "")]

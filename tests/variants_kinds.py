@@ -50,6 +50,8 @@ def kubelet_in_kubelite(copy: SampleCopy) -> None:
     target = copy.node / f"files{base}/containerd.toml"
     target.parent.mkdir(parents=True)
     (copy.node / "files/etc/containerd/config.toml").rename(target)
+    template = target.read_text().replace('"/var/lib/', '"${SNAP_COMMON}/var/lib/')
+    target.with_name("containerd-template.toml").write_text(template)
     command(copy, "--version", argv=[program, "--version"])
 
 
