@@ -124,6 +124,18 @@ def test_cdi_that_is_switched_on_but_not_loaded() -> None:
     assert cause(restart.change_at_restart(machine.node())) == "runtime/change-at-restart"
 
 
+def test_what_every_sandbox_needs_changes_with_the_restart() -> None:
+    """CNI and pause image, where both sides tell them."""
+    section = '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "pause:new"\n'
+    cni = '[plugins."io.containerd.grpc.v1.cri".cni]\nconf_dir = "/etc/cni/other"\n'
+    machine = Machine(files={CONFIG: HEALTHY + section + cni}, loaded=loaded())
+    assert restart.change_at_restart(machine.node()) is None
+    machine.loaded = loaded(sandboxImage="pause:old", cni={"binDir": "/opt/cni/bin"})
+    assert "pause:old, on disk pause:new" in text_of(restart.change_at_restart(machine.node()))
+    machine.loaded = loaded(cni={"confDir": "/etc/cni/net.d"})
+    assert "on disk /etc/cni/other" in text_of(restart.change_at_restart(machine.node()))
+
+
 def test_handler_gone_from_disk_but_live_is_latent() -> None:
     """It works until the next restart, so it is no failure and not nothing."""
     machine = Machine(

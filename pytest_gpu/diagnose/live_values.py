@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
@@ -49,27 +49,46 @@ def _differences(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
             yield from _of_handler(node, config.runtimes[name], live.runtimes[name])
     yield from _of_default(node, live)
     yield from _of_cdi(node, live)
+    yield from _of_sandboxes(node, live)
 
 
 def _of_handler(node: GpuNode, disk: Runtime, live: LiveRuntime) -> Iterator[Difference]:
-    def different(key: str, running: str, on_disk: str, *, broken: bool) -> Difference:
-        what = f"{disk.name}: {key}"
+    def different(*keys: str, running: str, on_disk: str, broken: bool) -> Difference:
         return Difference(
-            what=what, running=running, on_disk=on_disk, source=disk.source, broken_now=broken
+            what=f"{disk.name}: {keys[-1]}",
+            running=running,
+            on_disk=on_disk,
+            source=_line(node, disk, *keys),
+            broken_now=broken,
         )
 
     binary = disk.binary or ""
     if live.runtime_type is not None and live.runtime_type != disk.runtime_type:
-        broken = not live.runtime_type
-        yield different("runtime_type", live.runtime_type, disk.runtime_type, broken=broken)
+        yield different(
+            "runtime_type",
+            running=live.runtime_type,
+            on_disk=disk.runtime_type,
+            broken=not live.runtime_type,
+        )
     if live.binary is not None and live.binary != binary:
         broken = not is_nvidia(live.binary) or _gone(node, live.binary)
-        yield different("BinaryName", live.binary or "runc", binary, broken=broken)
-    if live.systemd_cgroup is not None and live.systemd_cgroup != disk.systemd_cgroup:
-        broken = _kubelet_wants(node) == disk.systemd_cgroup
         yield different(
-            "SystemdCgroup", _toml(live.systemd_cgroup), _toml(disk.systemd_cgroup), broken=broken
+            "options", "BinaryName", running=live.binary or "runc", on_disk=binary, broken=broken
         )
+    if live.systemd_cgroup is not None and live.systemd_cgroup != disk.systemd_cgroup:
+        yield different(
+            "options",
+            "SystemdCgroup",
+            running=_toml(live.systemd_cgroup),
+            on_disk=_toml(disk.systemd_cgroup),
+            broken=_kubelet_wants(node) == disk.systemd_cgroup,
+        )
+
+
+def _line(node: GpuNode, runtime: Runtime, *keys: str) -> Evidence:
+    """Return the line of a handler's value, else the handler's own: a default has no line."""
+    origin = node.containerd.config.origin("runtimes", runtime.name, *keys)
+    return origin if origin.line is not None else runtime.source
 
 
 def _gone(node: GpuNode, binary: str) -> bool:
@@ -96,29 +115,46 @@ def _of_default(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
         what="default_runtime_name",
         running=live.default,
         on_disk=wanted,
-        source=config.runtimes[wanted].source,
+        source=config.origin("default_runtime_name"),
         broken_now=gains and not uses_gpu_class(node),
     )
 
 
 def _of_cdi(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
     config = node.containerd.config
-    source = Evidence(source=config.path, text=f"enable_cdi = {_toml(config.cdi_enabled)}")
     if live.cdi_enabled is not None and live.cdi_enabled != config.cdi_enabled:
         yield Difference(
             what="enable_cdi",
             running=_toml(live.cdi_enabled),
             on_disk=_toml(config.cdi_enabled),
-            source=source,
+            source=config.origin("enable_cdi"),
             broken_now=config.cdi_enabled and not node.containerd.gpu_handlers,
         )
-    elif live.cdi_enabled and live.cdi_dirs and {*live.cdi_dirs} != {*config.cdi_dirs}:
-        told = ", ".join(config.cdi_dirs)
+    elif live.cdi_enabled:
+        yield from _of_texts(node, ("cdi_spec_dirs",), live.cdi_dirs, config.cdi_dirs)
+
+
+def _of_sandboxes(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
+    """Yield what every sandbox needs, with GPUs or without: it works now, or nothing would."""
+    config = node.containerd.config
+    yield from _of_texts(node, ("cni", "bin_dir"), live.cni_bin_dirs, config.cni.bin_dirs)
+    conf_dir = (live.cni_conf_dir,) if live.cni_conf_dir else None
+    yield from _of_texts(node, ("cni", "conf_dir"), conf_dir, (config.cni.conf_dir,))
+    image = (live.sandbox_image,) if live.sandbox_image else None
+    told = config.origin("sandbox_image").line is not None
+    if told:
+        yield from _of_texts(node, ("sandbox_image",), image, (config.sandbox_image,))
+
+
+def _of_texts(
+    node: GpuNode, keys: tuple[str, ...], running: Sequence[str] | None, on_disk: Sequence[str]
+) -> Iterator[Difference]:
+    if running and {*running} != {*on_disk}:
         yield Difference(
-            what="cdi_spec_dirs",
-            running=", ".join(live.cdi_dirs),
-            on_disk=told,
-            source=Evidence(source=config.path, text=f"cdi_spec_dirs: {told}"),
+            what=" ".join(keys),
+            running=", ".join(running),
+            on_disk=", ".join(on_disk),
+            source=node.containerd.config.origin(*keys),
         )
 
 

@@ -8,7 +8,7 @@ knows nothing of CDI; 2.x keeps the sandbox image in another plugin, which is no
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -34,6 +34,9 @@ class LiveConfig:
     default: str
     cdi_enabled: bool | None = None
     cdi_dirs: tuple[str, ...] | None = None
+    sandbox_image: str | None = None
+    cni_bin_dirs: tuple[str, ...] | None = None
+    cni_conf_dir: str | None = None
 
 
 @lru_cache(maxsize=128)
@@ -46,13 +49,21 @@ def parse(stdout: str) -> LiveConfig:
         TypeError, AttributeError: it is of another shape.
     """
     config = json.loads(stdout)["config"]
-    section = config["containerd"]
+    section, cni = config["containerd"], config.get("cni") or {}
     return LiveConfig(
         runtimes={name: _runtime(entry) for name, entry in section["runtimes"].items()},
         default=str(section.get("defaultRuntimeName", "")),
         cdi_enabled=_told(config, "enableCDI", bool),
-        cdi_dirs=_told(config, "cdiSpecDirs", lambda dirs: tuple(map(str, dirs))),
+        cdi_dirs=_told(config, "cdiSpecDirs", _texts),
+        sandbox_image=_told(config, "sandboxImage", str),
+        cni_bin_dirs=_told(cni, "binDir", lambda one: (str(one),) if one else None)
+        or _told(cni, "binDirs", _texts),
+        cni_conf_dir=_told(cni, "confDir", str),
     )
+
+
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(map(str, values))
 
 
 def _told(table: Mapping[str, Any], key: str, kind: Any) -> Any:
