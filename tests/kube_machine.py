@@ -11,9 +11,10 @@ from typing import Any
 from pytest_gpu.causes import Evidence, Finding, as_json, message
 from pytest_gpu.evidence import Door
 from pytest_gpu.node.config_merge import EffectiveConfig, Runtime
-from pytest_gpu.node.containerd import Containerd, LiveHandlers
+from pytest_gpu.node.containerd import Containerd
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.kubelet import Kubelet
+from pytest_gpu.node.live_handlers import LiveHandlers
 from pytest_gpu.node.processes import Process
 from tests.fake_evidence import NOON, Command, FakeCluster, FakeNode, node_object
 

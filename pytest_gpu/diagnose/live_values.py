@@ -9,9 +9,10 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.diagnose.handler import uses_gpu_class
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.node.config_merge import Runtime
-from pytest_gpu.node.containerd import handler_injects, is_nvidia
+from pytest_gpu.node.containerd import handler_injects
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.live_config import LiveConfig, LiveRuntime
+from pytest_gpu.node.live_handlers import is_nvidia
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,8 +21,9 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.node.config_merge import Runtime
-from pytest_gpu.node.containerd import is_nvidia, parse_version
+from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.live_handlers import is_nvidia
 from pytest_gpu.node.rendered import Rendering, Template, rendering
 from pytest_gpu.node.toolkit import INSTALL_DIR
 

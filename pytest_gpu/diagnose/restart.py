@@ -16,8 +16,8 @@ from pytest_gpu.diagnose.live_values import Difference, differences
 from pytest_gpu.diagnose.overwritten import who_rewrote
 from pytest_gpu.diagnose.templates import edited_in_vain
 from pytest_gpu.errors import Unproven
-from pytest_gpu.node.containerd import LiveHandlers
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.live_handlers import LiveHandlers
 from pytest_gpu.node.rendered import is_rendered
 
 GRACE = 5.0

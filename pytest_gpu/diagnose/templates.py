@@ -15,9 +15,9 @@ from pytest_gpu.diagnose.template_damage import damaged, default_not_found
 from pytest_gpu.kube import runtimeclass
 from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line
 from pytest_gpu.node.config_merge import Runtime
-from pytest_gpu.node.containerd import is_nvidia
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
+from pytest_gpu.node.live_handlers import is_nvidia
 from pytest_gpu.node.rendered import Rendering, Template, is_rendered
 
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)

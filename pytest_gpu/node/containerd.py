@@ -7,59 +7,26 @@ the socket the kubelet uses.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.evidence import CommandResult, KubeObject, NodeEvidence
+from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.kube.objects import node_info
-from pytest_gpu.node import live_config
 from pytest_gpu.node.config_merge import EffectiveConfig, Runtime, merge
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.kubelet import Kubelet
-from pytest_gpu.node.live_config import LiveConfig
+from pytest_gpu.node.live_handlers import (
+    LiveHandlers,
+    is_nvidia,
+    live_handlers,
+    reported_handlers,
+)
 from pytest_gpu.node.processes import DELETED, Process, listening
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
-# What crictl says when it reached nobody, or somebody without the CRI. Anything else, such as a
-# flag it does not know or a socket it may not open, is between crictl and its user.
-_NO_ANSWER = re.compile(
-    r"validate (service|CRI)|unknown service|Unimplemented|DeadlineExceeded|deadline exceeded"
-    r"|connection refused|connection reset|no such file or directory|(un)?reachable|EOF"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveHandlers:
-    """What the running containerd says of itself, through ``crictl info`` or the kubelet.
-
-    ``error`` is what crictl said when the CRI did not answer; the rest is then empty. ``config``
-    is ``None`` where only names were told.
-    """
-
-    handlers: frozenset[str]
-    default: str
-    error: str = ""
-    command: str = ""
-    config: LiveConfig | None = None
-
-    @property
-    def gpu_handlers(self) -> tuple[str, ...]:
-        """The loaded handlers that run an NVIDIA runtime, by their name where no program is told.
-
-        The plain ``nvidia`` comes first.
-        """
-        found = [name for name in self.handlers if self._injects(name)]
-        return tuple(sorted(found, key=lambda name: (name != "nvidia", name)))
-
-    def _injects(self, name: str) -> bool:
-        runtime = self.config.runtimes.get(name) if self.config else None
-        if runtime is None or runtime.binary is None:
-            return name.startswith("nvidia")
-        return is_nvidia(runtime.binary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +128,6 @@ def handler_injects(config: EffectiveConfig, handler: str) -> bool:
     """Say whether a handler runs an NVIDIA runtime rather than runc itself."""
     runtime = config.runtimes.get(handler)
     return runtime is not None and is_nvidia(runtime.binary or "")
-
-
-def is_nvidia(binary: str) -> bool:
-    """Say whether a ``BinaryName`` is one of the NVIDIA runtimes."""
-    return PurePosixPath(binary).name.startswith("nvidia-container-runtime")
 
 
 def serving(
@@ -278,51 +240,3 @@ def parse_version(text: str) -> tuple[int, ...] | None:
     """Return the first ``N.N.N`` of ``containerd … v1.7.24 …`` or ``containerd://1.7.24``."""
     match = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", text)
     return tuple(int(number) for number in match.groups()) if match else None
-
-
-def live_handlers(
-    commands: Sequence[CommandResult], socket: str, resolve: Callable[[str], str]
-) -> LiveHandlers | None:
-    """Return what ``crictl info`` on the kubelet's socket showed, ``None`` if nothing of use.
-
-    ``resolve`` follows the links in a path, as the kubelet's socket is given.
-    """
-    for result in reversed(commands):
-        if result.argv[-1] == "info" and any("crictl" in part for part in result.argv[:2]):
-            endpoint = next((part for part in result.argv if "://" in part), None)
-            if endpoint is None or resolve(endpoint.partition("://")[2]) == socket:
-                return _live(result)
-    return None
-
-
-def reported_handlers(node: KubeObject) -> LiveHandlers | None:
-    """Return the handlers that the kubelet reports of its runtime, ``None`` if it reports none.
-
-    Source: ``status.runtimeHandlers`` of the Node (Kubernetes 1.30 and newer), filled on containerd
-    2.x and empty on 1.6 and 1.7, where it proves nothing. The name ``""`` is the default one.
-    """
-    reported = (node.get("status") or {}).get("runtimeHandlers") or ()
-    names = frozenset(str(each.get("name") or "") for each in reported) - {""}
-    if not names:
-        return None
-    return LiveHandlers(handlers=names, default="", command="Node's status.runtimeHandlers")
-
-
-def _live(result: CommandResult) -> LiveHandlers | None:
-    """Return what one call showed; one that crictl itself broke off says nothing of the CRI."""
-    command = " ".join(result.argv)
-    if result.exit != 0:
-        error = (result.stderr or result.stdout).strip()
-        if not _NO_ANSWER.search(error):
-            return None
-        return LiveHandlers(handlers=frozenset(), default="", error=error, command=command)
-    try:
-        config = live_config.parse(result.stdout)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return LiveHandlers(
-        handlers=frozenset(config.runtimes),
-        default=config.default,
-        command=command,
-        config=config,
-    )
