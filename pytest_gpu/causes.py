@@ -140,12 +140,13 @@ def fill(text: str, finding: Finding) -> str:
 
 
 def fix_of(finding: Finding) -> tuple[str, ...]:
-    """Return the fix for the finding's distribution, filled in.
+    """Return the fix for the finding's distribution, or for its family's, filled in.
 
     A value may bring several steps of its own, parted by empty lines, or none.
     """
     fix = cause_of(finding).fix
-    lines = fix.get(finding.values.get("distribution", "default"), fix["default"])
+    names = (finding.values.get(key, "default") for key in ("distribution", "family"))
+    lines = next((fix[name] for name in names if name in fix), fix["default"])
     steps = (step for line in lines for step in fill(line, finding).split("\n\n"))
     return tuple(step for step in steps if step)
 

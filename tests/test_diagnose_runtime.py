@@ -75,7 +75,7 @@ def test_a_healthy_machine_shows_nothing() -> None:
         runtime_binary.glibc_too_old,
     ]
     checks += [toolkit.own_config_wrong, cgroup_driver.cgroup_driver_differs, cdi.cdi_spec_stale]
-    checks += [docker.docker_without_nvidia]
+    assert not [*docker.docker_findings(node), *cri.others_unreadable(node)]
     assert [cause(check(node)) for check in checks] == [None] * len(checks)
 
 
@@ -175,6 +175,19 @@ def test_the_wrong_containerd_may_read_any_file() -> None:
     )
     finding = handler.no_gpu_handler(machine.node())
     assert cause(finding) == "runtime/toolkit-configured-other-containerd"
+
+
+def test_another_containerd_that_cannot_read_its_file() -> None:
+    """Told one containerd's socket only, the toolkit wrote the other one's file, in version 3."""
+    machine = two_containerds()
+    machine.files[CONFIG] = "version = 3\n"
+    assert not [*cri.others_unreadable(machine.node())], "its version is not known"
+    machine.commands = [("/usr/bin/containerd --version", 0, "containerd containerd.io 1.7.27", "")]
+    (found,) = cri.others_unreadable(machine.node())
+    assert found.cause == "runtime/other-containerd-unreadable"
+    assert "containerd 1.7.27 on" in text_of(found)
+    machine.files[CONFIG] = "version = 2\n"
+    assert not [*cri.others_unreadable(machine.node())]
 
 
 def two_containerds() -> Machine:
@@ -364,13 +377,70 @@ def test_stale_cdi_spec() -> None:
     assert cause(cdi.cdi_spec_stale(machine.node())) is None
 
 
-def test_docker_beside_the_kubelets_containerd() -> None:
-    """Latent only where a daemon runs and its configuration lacks the runtime."""
-    machine = Machine(others=["/usr/bin/dockerd -H fd://"])
-    assert cause(docker.docker_without_nvidia(machine.node())) == "docker/runtime-not-configured"
-    machine.files["/etc/docker/daemon.json"] = '{"runtimes": {"nvidia": {"path": "x"}}}'
-    assert cause(docker.docker_without_nvidia(machine.node())) is None
-    assert cause(docker.docker_without_nvidia(Machine().node())) is None
+DOCKER_JSON = "/etc/docker/daemon.json"
+INSTALLED = '{"runtimes": {"nvidia": {"path": "/usr/bin/nvidia-container-runtime"}}}'
+
+
+@pytest.mark.parametrize(
+    ("argv", "text", "expected"),
+    [
+        ("dockerd", None, ["docker/runtime-not-configured"]),
+        ("dockerd", "", ["docker/runtime-not-configured"]),
+        ("dockerd", "{}", ["docker/runtime-not-configured"]),
+        ("dockerd", INSTALLED, []),
+        ("dockerd", '{"runtimes": {"nvidia": {"path": "nvidia-container-runtime"}}}', []),
+        ("dockerd --add-runtime nvidia=/usr/bin/nvidia-container-runtime", "{}", []),
+        ("dockerd", INSTALLED.replace("/usr/bin", "/usr/local/bin"), ["docker/runtime-missing"]),
+        ("dockerd", INSTALLED.replace("/usr/bin", "/elsewhere"), []),
+        ("dockerd", INSTALLED[:-1] + ', "default-runtime": "nvidia"}', []),
+        ("dockerd", INSTALLED[:-1] + ', "default-runtime": "io.containerd.runc.v2"}', []),
+        ("dockerd --default-runtime=nvidia", INSTALLED, []),
+        (
+            "dockerd",
+            '{"default-runtime": "nvidia"}',
+            ["docker/default-runtime-undefined", "docker/runtime-not-configured"],
+        ),
+        ("dockerd", "{runtimes: }", ["docker/config-invalid"]),
+        ("dockerd", "[]", ["docker/config-invalid"]),
+        ("dockerd", '{"runtimes": 1}', ["docker/config-invalid"]),
+        (
+            "dockerd --default-runtime=nvidia",
+            INSTALLED[:-1] + ', "default-runtime": "nvidia"}',
+            ["docker/config-invalid"],
+        ),
+        (
+            "dockerd --config-file /etc/docker/other.json",
+            INSTALLED,
+            ["docker/runtime-not-configured"],
+        ),
+    ],
+)
+def test_docker_beside_the_kubelets_containerd(
+    argv: str, text: str | None, expected: list[str]
+) -> None:
+    """Its file and its flags together, as dockerd reads them at its next start."""
+    machine = Machine(others=[f"/usr/bin/{argv}"], listed=["/usr/local/bin"])
+    if text is not None:
+        machine.files[DOCKER_JSON] = text
+    found = [each.cause for each in docker.docker_findings(machine.node())]
+    assert found == expected
+
+
+def test_no_docker_no_finding() -> None:
+    """A file without a daemon says nothing, and neither does the kubelet's own Docker."""
+    machine = Machine(files={CONFIG: HEALTHY, DOCKER_JSON: "{"})
+    assert not [*docker.docker_findings(machine.node())]
+    argv = "/usr/bin/kubelet --container-runtime docker"
+    machine = Machine(kubelet=argv, others=["/usr/bin/dockerd"])
+    machine.files[DOCKER_JSON] = "{"
+    assert not [*docker.docker_findings(machine.node())]
+
+
+def test_a_docker_file_that_nobody_read_is_unknown() -> None:
+    """It might hold anything."""
+    machine = Machine(others=["/usr/bin/dockerd --config-file=/opt/docker/daemon.json"])
+    with pytest.raises(NotInEvidence, match=r"/opt/docker/daemon\.json"):
+        _ = [*docker.docker_findings(machine.node())]
 
 
 @pytest.mark.parametrize("line", ['version = "2"', 'imports = "/x"', "plugins = 3"])

@@ -18,6 +18,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.node.distribution import detect
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import Process
+from tests.fake_evidence import FakeNode
 from tests.fake_machine import build, with_nvml
 
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.550.144.03"
@@ -169,10 +170,10 @@ def test_layers_above_the_sandbox_cannot_be_asked(pytester: pytest.Pytester) -> 
         (("/usr/local/bin/rke2 agent",), "rke2", "rke2-agent"),
         (("/usr/local/bin/rke2", "server"), "rke2", "rke2-server"),
         (("/usr/local/bin/k0s", "worker"), "k0s", "k0sworker"),
-        (("/usr/bin/kubelet",), "kubeadm", "kubelet"),
+        (("/usr/bin/kubelet",), "unknown", "kubelet"),
     ],
 )
 def test_distribution_without_kubernetes(argv: tuple[str, ...], name: str, unit: str) -> None:
     """By what runs: no Node object tells the kubelet's version."""
-    found = detect(node_object("a"), [Process(pid=1, argv=argv)])
+    found = detect(node_object("a"), [Process(pid=1, argv=argv)], FakeNode())
     assert (found.name, found.kubelet_unit) == (name, unit)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose import config_fix, config_versions
+from pytest_gpu.diagnose import config_fix, config_versions, runtimes
 from pytest_gpu.diagnose.docker import docker_evidence
 from pytest_gpu.diagnose.toml_diff import new_file, with_handler
+from pytest_gpu.diagnose.values import toolkit_values
 from pytest_gpu.errors import Unproven
 from pytest_gpu.kube.nodes import readiness
 from pytest_gpu.node.config_file import (
@@ -23,10 +25,14 @@ from pytest_gpu.node.config_file import (
     handler_line,
 )
 from pytest_gpu.node.config_merge import EffectiveConfig
-from pytest_gpu.node.containerd import handler_injects
+from pytest_gpu.node.containerd import handler_injects, others, printed_version
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+from pytest_gpu.node.kubelet import CONFIG as KUBELET_CONFIG
+from pytest_gpu.node.systemd_unit import service
 
 RUNC_DROP_IN = "00-k8s-runc.toml"
+_ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
 _CRI_LOG = re.compile(r"failed to load plugin.*cri|no corresponding runtime configured")
 
 
@@ -49,15 +55,45 @@ def not_running(node: GpuNode) -> Finding | None:
     containerd = node.containerd
     if containerd.process is not None:
         return None
-    running = [p for p in node.processes if p.program == "containerd"]
-    seen = ", ".join(f"pid {p.pid}: {' '.join(p.argv)}" for p in running) or "none"
+    seen = tuple(runtimes.beside(node)) or (Evidence(source="/proc", text="no containerd runs"),)
     return node.finding(
         "runtime/containerd-not-running",
         Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}"),
-        Evidence(source="/proc", text=f"containerd processes: {seen}"),
+        *_told(node),
+        *seen,
         *cri_log(node),
         socket=containerd.socket,
     )
+
+
+def _told(node: GpuNode) -> Iterator[Evidence]:
+    """Yield where a kubelet that does not run was told its socket: the lines that say so."""
+    if node.kubelet.running:
+        return
+    for path in (*service(node.evidence, node.distribution.kubelet_unit).files, KUBELET_CONFIG):
+        text = (known(partial(node.evidence.read, path)) or b"").decode(errors="replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            if _ENDPOINT.search(line) and not line.lstrip().startswith("#"):
+                yield Evidence(source=path, line=number, text=line.strip())
+
+
+def others_unreadable(node: GpuNode) -> Iterator[Finding]:
+    """Yield every other containerd that cannot read its files: it does not come back.
+
+    Latent: it runs, and the kubelet does not use it. Mostly the toolkit wrote its configuration in
+    the version that another containerd of the node reads (nvidia-container-toolkit #982).
+    """
+    for other in others(node.containerd, node.processes, node.evidence):
+        process = other.process
+        if process and other.config.problems and printed_version(process, node.evidence):
+            yield node.finding(
+                "runtime/other-containerd-unreadable",
+                *(each for each in runtimes.beside(node) if f"/{process.pid}/" in each.source),
+                *other.config.problems,
+                other_config=other.config_path,
+                other_release=other.release,
+                **toolkit_values(node),
+            )
 
 
 def unreadable(node: GpuNode) -> Finding | None:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose.handler import installed
 from pytest_gpu.diagnose.json_diff import patched
+from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_search import handlers_of
+from pytest_gpu.node.docker import Docker, read
 from pytest_gpu.node.gpu_node import GpuNode
-
-DAEMON_JSON = "/etc/docker/daemon.json"
 
 
 def docker_evidence(node: GpuNode) -> Iterator[Evidence]:
@@ -37,48 +37,96 @@ def _decisive(argv: tuple[str, ...]) -> list[str]:
     return kept
 
 
-def docker_without_nvidia(node: GpuNode) -> Finding | None:
-    """Find a Docker daemon beside the kubelet's containerd that knows no nvidia runtime."""
-    daemon = next((each for each in node.processes if each.is_program("dockerd")), None)
-    if daemon is None or any("nvidia" in part for part in daemon.argv):
-        return None
-    if node.kubelet.runtime == "docker":
-        return None  # Then it is no bystander, and a cause of its own.
-    content = node.evidence.read(DAEMON_JSON)
-    if content is None:
-        seen = Evidence(source=DAEMON_JSON, text="is not there")
+def docker_findings(node: GpuNode) -> Iterator[Finding]:
+    """Yield what is wrong with a Docker daemon beside the kubelet's containerd.
+
+    Latent, all of it: Kubernetes does not use this daemon.
+    """
+    docker = read(node.processes, node.evidence)
+    if docker is None or node.kubelet.runtime == "docker":
+        return  # Where the kubelet uses it, Docker is no bystander, and a cause of its own.
+    if docker.problem:
+        said = Evidence(source=docker.config, text=docker.problem)
+        yield node.finding("docker/config-invalid", said, config=docker.config)
+        return
+    yield from _undefined_default(node, docker)
+    if docker.nvidia:
+        yield from _missing_programs(node, docker)
     else:
-        runtimes = _runtimes(content)
-        if "nvidia" in runtimes:
-            return None
-        seen = Evidence(source=DAEMON_JSON, text=f"runtimes: {', '.join(runtimes) or 'none'}")
+        yield _without_nvidia(node, docker)
+
+
+def _without_nvidia(node: GpuNode, docker: Docker) -> Finding:
+    names = ", ".join(sorted(docker.runtimes)) or "none"
+    text = f"runtimes: {names}" if docker.exists else "is not there"
     return node.finding(
-        "docker/runtime-not-configured", seen, *_refusals(node), patch=_by_hand(node, content)
+        "docker/runtime-not-configured",
+        Evidence(source=docker.config, text=text),
+        *_refusals(node),
+        config=docker.config,
+        patch=_by_hand(node, docker),
     )
 
 
-def _by_hand(node: GpuNode, content: bytes | None) -> str:
-    """Return the steps that add an installed runtime to daemon.json; none where it is no JSON."""
+def _by_hand(node: GpuNode, docker: Docker) -> str:
+    """Return the steps that add an installed runtime to the file, none where nothing is."""
     binary = installed(node)
-    try:
-        said = json.loads(content) if content else {}
-    except ValueError:
+    if binary is None:
         return ""
-    if binary is None or not isinstance(said, dict):
-        return ""
+    content = node.evidence.read(docker.config)
+    said = json.loads(content) if content and content.strip() else {}
     runtimes = {**(said.get("runtimes") or {}), "nvidia": {"path": binary, "args": []}}
     text = content.decode() if content is not None else None
-    fix = patched(node.evidence.resolve(DAEMON_JSON), text, {**said, "runtimes": runtimes})
-    return f"Or by hand:\n\n{fix}"
+    path = node.evidence.resolve(docker.config)
+    return f"Or by hand:\n\n{patched(path, text, {**said, 'runtimes': runtimes})}"
 
 
-def _runtimes(content: bytes) -> list[str]:
+def _undefined_default(node: GpuNode, docker: Docker) -> Iterator[Finding]:
+    """Yield a default runtime that dockerd refuses to start with.
+
+    A name of containerd's, such as io.containerd.runc.v2, need not be defined (moby,
+    daemon/runtime_unix.go).
+    """
+    default = docker.default
+    if default == "runc" or default in docker.runtimes or _is_shim(default):
+        return
+    text = f"specified default runtime '{default}' does not exist"
+    said = Evidence(source=docker.config, text=text)
+    yield node.finding(
+        "docker/default-runtime-undefined", said, config=docker.config, default=default
+    )
+
+
+def _is_shim(name: str) -> bool:
+    return name.startswith("/") or name.count(".") >= 2
+
+
+def _missing_programs(node: GpuNode, docker: Docker) -> Iterator[Finding]:
+    """Yield NVIDIA runtimes whose program is proven absent."""
+    for name in docker.nvidia:
+        program = docker.runtimes[name]
+        if program and not any(_may_exist(node, path) for path in _places(program)):
+            said = Evidence(source=docker.config, text=f"runtimes.{name}.path: {program}")
+            gone = Evidence(source=program, text="is not there")
+            yield node.finding(
+                "docker/runtime-missing", said, gone, config=docker.config, program=program
+            )
+
+
+def _places(program: str) -> Iterator[str]:
+    """Yield where a program is looked for: a bare name in the usual PATH of a service."""
+    if "/" in program:
+        yield program
+        return
+    for folder in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+        yield f"{folder}/{program}"
+
+
+def _may_exist(node: GpuNode, path: str) -> bool:
     try:
-        found = json.loads(content)
-    except ValueError:
-        return []
-    runtimes = found.get("runtimes") if isinstance(found, dict) else None
-    return sorted(runtimes) if isinstance(runtimes, dict) else []
+        return node.evidence.entry(node.evidence.resolve(path)) is not None
+    except NotInEvidence:
+        return True
 
 
 def _refusals(node: GpuNode) -> Iterator[Evidence]:

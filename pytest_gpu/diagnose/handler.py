@@ -17,6 +17,7 @@ from pytest_gpu.diagnose.cgroup_driver import wanted_driver
 from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.injection import beside_the_files
 from pytest_gpu.diagnose.overwritten import now_there, overwritten
+from pytest_gpu.diagnose.runtimes import beside
 from pytest_gpu.diagnose.template_missing import installed_after_start, missing_by_template
 from pytest_gpu.diagnose.toml_diff import cri_plugin, handler_table
 from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod_evidence
@@ -25,9 +26,10 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
-from pytest_gpu.node.containerd import DEFAULT_CONFIG, Containerd, config_path, others
+from pytest_gpu.node.containerd import Containerd, others
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
+from pytest_gpu.node.listeners import DEFAULT_CONFIG, config_path
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
 
 BINARIES = (
@@ -132,7 +134,8 @@ def _other_containerd(node: GpuNode, other: Containerd, hits: Sequence[Written])
         *_defined_in(hits),
         Evidence(
             source=f"/proc/{pid}/cmdline",
-            text=f"containerd that reads it, on {other.socket}: not the kubelet's",
+            text=f"containerd that reads it, on {other.socket}: not the kubelet's"
+            f"{_user(node, pid)}",
         ),
         *_kubelet_side(node),
         *_symptoms(node),
@@ -140,6 +143,11 @@ def _other_containerd(node: GpuNode, other: Containerd, hits: Sequence[Written])
         other_socket=other.socket,
         **toolkit_values(node),
     )
+
+
+def _user(node: GpuNode, pid: int) -> str:
+    found = [each.serves for each in known(lambda: node.runtimes) or () if each.process.pid == pid]
+    return f"; it serves {found[0]}" if found and found[0] else ""
 
 
 def _outside_imports(node: GpuNode, hits: Sequence[Written]) -> Finding:
@@ -181,6 +189,7 @@ def _unread(node: GpuNode, found: Sequence[Written]) -> Finding:
         *_defined_in(found),
         Evidence(source="toolkit.env", text=f"{where}; no containerd on this node reads that file"),
         *_kubelet_side(node),
+        *beside(node),
         *_symptoms(node),
         written=hit.file.path,
         **toolkit_values(node),
@@ -194,6 +203,7 @@ def _never_written(node: GpuNode) -> Finding:
     return node.finding(
         "runtime/handler-not-configured",
         now_there(node),
+        *beside(node),
         *_binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),

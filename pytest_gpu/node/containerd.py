@@ -17,16 +17,14 @@ from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_merge import EffectiveConfig, Runtime, merge
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.kubelet import Kubelet
+from pytest_gpu.node.listeners import DEFAULT_CONFIG, config_path, listener, told_socket
 from pytest_gpu.node.live_handlers import (
     LiveHandlers,
     is_nvidia,
     live_handlers,
     reported_handlers,
 )
-from pytest_gpu.node.processes import DELETED, Process, listening
-
-DEFAULT_CONFIG = "/etc/containerd/config.toml"
-DEFAULT_SOCKET = "/run/containerd/containerd.sock"
+from pytest_gpu.node.processes import DELETED, Process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +138,17 @@ def serving(
     """Return the containerd behind the kubelet's socket.
 
     Raises:
-        Unproven: the kubelet uses CRI-O.
+        Unproven: the kubelet uses CRI-O, or a containerd whose files are not the node's.
         NotInEvidence: somebody listens on the socket, and it is not known who.
     """
     if kubelet.runtime == "cri-o":
         raise Unproven("the kubelet uses CRI-O, whose configuration is not judged yet")
     process = listener(kubelet.socket, processes, evidence)
+    if process and process.own_root:
+        raise Unproven(
+            f"containerd (pid {process.pid}) has a root file system of its own: its configuration"
+            f" {config_path(process)} is not the node's file of that name"
+        )
     path = config_path(process) if process else distribution.config
     version = _version(process, evidence, node)
     return Containerd(
@@ -159,50 +162,20 @@ def serving(
     )
 
 
-def listener(socket: str, processes: Sequence[Process], evidence: NodeEvidence) -> Process | None:
-    """Return the process that listens on a socket, else the containerd told to.
-
-    Raises:
-        NotInEvidence: somebody listens there, and a containerd's sockets are not known.
-    """
-    found = [each for each in processes if each.is_program("containerd")]
-    for process in found:
-        if socket in {evidence.resolve(path) for path in process.sockets}:
-            return process
-    silent = [process for process in found if not process.sockets]
-    for process in silent:
-        if evidence.resolve(told_socket(process, evidence)) == socket:
-            return process
-    if silent and socket in {evidence.resolve(path) for path in listening(evidence)}:
-        raise NotInEvidence(evidence.name, f"who listens on {socket}")
-    return None
-
-
-def told_socket(process: Process, evidence: NodeEvidence) -> str:
-    """Return the socket a containerd was told to listen on: flag, file, or its default."""
-    told = process.flag("--address", "-a")
-    if told:
-        return told
-    content = evidence.read(config_path(process)) or b""
-    match = re.search(rb"(?ms)^\s*\[grpc\].*?^\s*address\s*=\s*[\"']([^\"']+)", content)
-    return match[1].decode() if match else DEFAULT_SOCKET
-
-
-def config_path(process: Process) -> str:
-    """Return the configuration file a containerd process was started with."""
-    return process.flag("--config", "-c") or DEFAULT_CONFIG
-
-
 def others(
     serving: Containerd, processes: Sequence[Process], evidence: NodeEvidence
 ) -> tuple[Containerd, ...]:
-    """Return the containerds on the node that the kubelet does not use."""
+    """Return the containerds on the node that the kubelet does not use.
+
+    Those with files of their own are left out: the node's files say nothing of them.
+    """
     found = []
     for process in processes:
-        if not process.is_program("containerd") or process == serving.process:
+        elsewhere = process.foreign or process.own_root
+        if not process.is_program("containerd") or process == serving.process or elsewhere:
             continue
         path = config_path(process)
-        version = _printed_version(process, evidence) or serving.version
+        version = printed_version(process, evidence) or serving.version
         found.append(
             Containerd(
                 version=version,
@@ -217,7 +190,7 @@ def others(
 
 
 def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) -> tuple[int, ...]:
-    printed = _printed_version(process, evidence) if process else None
+    printed = printed_version(process, evidence) if process else None
     if printed:
         return printed
     reported = parse_version(str(node_info(node).get("containerRuntimeVersion", "")))
@@ -226,7 +199,7 @@ def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) 
     return reported
 
 
-def _printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...] | None:
+def printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...] | None:
     """Return what its program printed, unless that is another program now: upgraded, or k3s'."""
     if (process.exe or "").endswith(DELETED):
         return None

@@ -1,132 +1,162 @@
-"""Which Kubernetes distribution a node runs, with the paths and commands that differ.
+"""Which Kubernetes distribution a node runs, by what is to be seen of it.
 
-Hints for reading and for fixes only: no verdict rests on a name. Sources: the distributions'
-own documentation (docs.rke2.io, docs.k3s.io, documentation.ubuntu.com/canonical-kubernetes,
-microk8s.io, docs.k0sproject.io, docs.aws.amazon.com/eks).
+Hints for reading and for fixes only: no verdict rests on a name. What a node reports of itself
+comes first, then the program that is its kubelet, then labels and files; another distribution
+that merely lies or runs beside it says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 
-from pytest_gpu.evidence import KubeObject
-from pytest_gpu.kube.objects import labels_of, node_info
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import KubeObject, NodeEvidence
+from pytest_gpu.kube.objects import annotations_of, labels_of, node_info
+from pytest_gpu.node import distributions as known
+from pytest_gpu.node import kubelet_process
+from pytest_gpu.node.distributions import Distribution
 from pytest_gpu.node.processes import Process
 
+__all__ = ["Distribution", "detect"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
-    """A distribution's commands and default paths.
-
-    ``config`` and ``socket`` are containerd's; ``source`` is what an admin edits when ``config``
-    is rendered at every start; ``crictl`` is the command line that starts crictl; ``home`` is
-    where its programs are installed, if it brings its own.
-    """
-
-    name: str
-    restart: str
-    kubelet_unit: str
-    restart_kubelet: str
-    config: str = "/etc/containerd/config.toml"
-    socket: str = "/run/containerd/containerd.sock"
-    source: str | None = None
-    crictl: tuple[str, ...] = ("crictl",)
-    containerd_unit: str = "containerd"
-    home: str | None = None
-
-
-_PLAIN = Distribution(
-    name="kubeadm",
-    restart="sudo systemctl restart containerd",
-    kubelet_unit="kubelet",
-    restart_kubelet="sudo systemctl restart kubelet",
+_SNAPS = {
+    "/snap/k8s/": known.K8S_SNAP,
+    "/snap/microk8s/": known.MICROK8S,
+    "/snap/kubelet-eks/": known.EKS_UBUNTU,
+}
+_SYSTEMS = (
+    ("Talos", known.TALOS),
+    ("Bottlerocket", known.BOTTLEROCKET),
+    ("Container-Optimized OS", known.GKE),
+)
+_LABELS = (
+    ("kubernetes.azure.com/cluster", known.AKS),
+    ("cloud.google.com/gke-nodepool", known.GKE),
+    ("k8sd.io/role", known.K8S_SNAP),
+    ("microk8s.io/cluster", known.MICROK8S),
+)
+_KUBEADM_FILES = (
+    "/var/lib/kubelet/kubeadm-flags.env",
+    "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
+    "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf",
 )
 
 
-def _rancher(name: str, unit: str) -> Distribution:
-    home = f"/var/lib/rancher/{name}"
-    crictl = ("k3s", "crictl") if name == "k3s" else (f"{home}/bin/crictl",)
-    return Distribution(
-        name=name,
-        restart=f"sudo systemctl restart {unit}",
-        kubelet_unit=unit,
-        restart_kubelet=f"sudo systemctl restart {unit}",
-        config=f"{home}/agent/etc/containerd/config.toml",
-        socket="/run/k3s/containerd/containerd.sock",
-        source=f"{home}/agent/etc/containerd/config-v3.toml.tmpl",
-        crictl=crictl,
-        containerd_unit=unit,
-        home=f"{home}/",
+def detect(node: KubeObject, processes: Sequence[Process], evidence: NodeEvidence) -> Distribution:
+    """Return the distribution; one of the name ``unknown`` where nothing speaks for any."""
+    own = [process for process in processes if not process.foreign]
+    kubelet = kubelet_process.find(own)
+    return (
+        _by_report(node, own)
+        or (_by_program(kubelet, node, own) if kubelet else None)
+        or _by_labels(node)
+        or (known.KUBEADM if _is_kubeadm(node, kubelet, evidence) else None)
+        or (None if kubelet else _by_others(node, own))
+        or known.UNKNOWN
     )
 
 
-_K8S_SNAP = Distribution(
-    name="k8s-snap",
-    restart="sudo snap restart k8s.containerd",
-    kubelet_unit="snap.k8s.kubelet",
-    restart_kubelet="sudo snap restart k8s.kubelet",
-    containerd_unit="snap.k8s.containerd",
-    home="/snap/k8s/",
-)
-
-_MICROK8S = Distribution(
-    name="microk8s",
-    restart="sudo snap restart microk8s.daemon-containerd",
-    kubelet_unit="snap.microk8s.daemon-kubelite",
-    restart_kubelet="sudo snap restart microk8s.daemon-kubelite",
-    config="/var/snap/microk8s/current/args/containerd.toml",
-    socket="/var/snap/microk8s/common/run/containerd.sock",
-    source="/var/snap/microk8s/current/args/containerd-template.toml",
-    containerd_unit="snap.microk8s.daemon-containerd",
-    home="/snap/microk8s/",
-)
-
-_K0S = Distribution(
-    name="k0s",
-    restart="sudo systemctl restart k0sworker",
-    kubelet_unit="k0sworker",
-    restart_kubelet="sudo systemctl restart k0sworker",
-    config="/etc/k0s/containerd.toml",
-    socket="/run/k0s/containerd.sock",
-    containerd_unit="k0sworker",
-)
-
-
-def detect(node: KubeObject, processes: Sequence[Process]) -> Distribution:
-    """Return the distribution, by the kubelet's version suffix, the cloud, or the snap it runs in.
-
-    What nothing speaks for is taken as a plain kubeadm-like node.
-    """
-    version = str(node_info(node).get("kubeletVersion", ""))
+def _by_report(node: KubeObject, processes: Sequence[Process]) -> Distribution | None:
+    """Tell by what the kubelet reports of itself and of its system (status.nodeInfo)."""
+    info = node_info(node)
+    version, system = str(info.get("kubeletVersion", "")), str(info.get("osImage", ""))
     for name in ("rke2", "k3s"):
-        if f"+{name}" in version or (not version and _runs(processes, name)):
-            return _rancher(name, _rancher_unit(name, node, processes))
-    if "+k0s" in version or (not version and _runs(processes, "k0s")):
-        return _K0S
-    for snap, distribution in (("k8s", _K8S_SNAP), ("microk8s", _MICROK8S)):
-        if any(_from_snap(process, snap) for process in processes):
-            return distribution
-    return replace(_PLAIN, name="eks") if "-eks-" in version else _PLAIN
+        if f"+{name}" in version:
+            return _rancher(name, node, processes)
+    if "+k0s" in version:
+        return known.k0s(_k0s_unit(processes))
+    for beginning, found in _SYSTEMS:
+        if system.startswith(beginning):
+            return found
+    if "-eks-" in version:
+        return _eks(system)
+    return known.GKE if "-gke." in version else None
 
 
-def _runs(processes: Sequence[Process], program: str, word: str = "") -> bool:
-    """Say whether a program runs, with a word among its arguments if one is given."""
-    lines = (process.words for process in processes)
-    return any(
-        line and line[0].rpartition("/")[2] == program and word in ("", *line) for line in lines
-    )
+def _eks(system: str) -> Distribution:
+    if system.startswith("Amazon Linux 2023"):
+        return known.EKS_AL2023
+    return known.EKS_UBUNTU if system.startswith("Ubuntu") else known.EKS
 
 
-def _rancher_unit(name: str, node: KubeObject, processes: Sequence[Process]) -> str:
+def _by_program(
+    process: Process, node: KubeObject, processes: Sequence[Process]
+) -> Distribution | None:
+    """Tell by where a program lies, or by its name where that is the distribution's."""
+    path = process.exe or process.words[0]
+    for folder, snap in _SNAPS.items():
+        if path.startswith(folder):
+            return snap
+    for name in ("rke2", "k3s"):
+        if path.startswith(f"/var/lib/rancher/{name}/") or process.is_program(name):
+            return _rancher(name, node, processes)
+    if path.startswith("/var/lib/k0s/") or process.is_program("k0s"):
+        return known.k0s(_k0s_unit(processes))
+    return None
+
+
+def _by_labels(node: KubeObject) -> Distribution | None:
     labels = labels_of(node)
-    server = any(label.startswith("node-role.kubernetes.io/control-plane") for label in labels)
-    server = server or _runs(processes, name, "server")
+    if any(label.startswith("eks.amazonaws.com/") for label in labels):
+        return _eks(str(node_info(node).get("osImage", "")))
+    return next((found for label, found in _LABELS if label in labels), None)
+
+
+def _is_kubeadm(node: KubeObject, kubelet: Process | None, evidence: NodeEvidence) -> bool:
+    """Say whether kubeadm set this node up: its annotation, its kubelet's flags, its files."""
+    if "kubeadm.alpha.kubernetes.io/cri-socket" in annotations_of(node):
+        return True
+    if kubelet:
+        told = kubelet.flag("--bootstrap-kubeconfig") or ""
+        return told.startswith("/etc/kubernetes/bootstrap-kubelet.conf") or any(
+            _is_there(evidence, path) for path in _KUBEADM_FILES
+        )
+    return any(_is_there(evidence, path) for path in _KUBEADM_FILES)
+
+
+def _is_there(evidence: NodeEvidence, path: str) -> bool:
+    try:
+        return evidence.read(path) is not None
+    except NotInEvidence:
+        return False
+
+
+def _by_others(node: KubeObject, processes: Sequence[Process]) -> Distribution | None:
+    """Tell by the programs that run, of a node whose kubelet does not."""
+    found = (_by_program(process, node, processes) for process in processes)
+    return next((each for each in found if each), None)
+
+
+def _rancher(name: str, node: KubeObject, processes: Sequence[Process]) -> Distribution:
+    runtime = str(node_info(node).get("containerRuntimeVersion", ""))
+    major = runtime.rpartition("//")[2].partition(".")[0]
+    unit = _rancher_unit(name, server=_is_server(name, node, processes))
+    return known.rancher(name, unit, containerd=1 if major == "1" else 2)
+
+
+def _rancher_unit(name: str, *, server: bool) -> str:
     if name == "rke2":
         return "rke2-server" if server else "rke2-agent"
     return "k3s" if server else "k3s-agent"
 
 
-def _from_snap(process: Process, snap: str) -> bool:
-    program = process.exe or (process.argv[0] if process.argv else "")
-    return program.startswith(f"/snap/{snap}/")
+def _is_server(name: str, node: KubeObject, processes: Sequence[Process]) -> bool:
+    """Say whether a node of k3s or RKE2 is a server: the process knows, else the role's label."""
+    roles = {word for words in _words_of(processes, name) for word in words[1:2]}
+    if roles & {"server", "agent"}:
+        return "server" in roles
+    return any(
+        label.startswith("node-role.kubernetes.io/control-plane") for label in labels_of(node)
+    )
+
+
+def _k0s_unit(processes: Sequence[Process]) -> str:
+    commands = {word for words in _words_of(processes, "k0s") for word in words[1:2]}
+    return "k0scontroller" if "controller" in commands else "k0sworker"
+
+
+def _words_of(processes: Sequence[Process], program: str) -> Iterator[tuple[str, ...]]:
+    for process in processes:
+        words = process.words
+        if words[0].rpartition("/")[2] == program:
+            yield words

@@ -12,6 +12,7 @@ from pytest_gpu.kube.objects import node_object
 from pytest_gpu.node import cdi, containerd, distribution, kernel_log, nvml, pci, processes, toolkit
 from pytest_gpu.node import driver as driver_facts
 from pytest_gpu.node import kubelet as kubelet_facts
+from pytest_gpu.node import runtimes as runtime_facts
 
 
 class GpuNode:
@@ -47,7 +48,7 @@ class GpuNode:
         except NotInEvidence:
             # A node without a door still has a name for its distribution: the version suffix.
             seen = ()
-        return distribution.detect(self.object, seen)
+        return distribution.detect(self.object, seen, self.evidence)
 
     @cached_property
     def kubelet(self) -> kubelet_facts.Kubelet:
@@ -60,6 +61,11 @@ class GpuNode:
         return containerd.serving(
             self.kubelet, self.processes, self.evidence, self.object, self.distribution
         )
+
+    @cached_property
+    def runtimes(self) -> tuple[runtime_facts.Runtime, ...]:
+        """Every container runtime on the node, and whom it serves."""
+        return runtime_facts.read(self.kubelet, self.processes, self.evidence)
 
     @cached_property
     def toolkit(self) -> toolkit.Toolkit:
@@ -102,9 +108,10 @@ class GpuNode:
         return {
             "node": self.name,
             "distribution": where.name,
-            "restart": where.restart,
+            "family": where.family,
+            "restart": where.restart.replace("NODE", self.name),
             "kubelet_unit": where.kubelet_unit,
-            "restart_kubelet": where.restart_kubelet,
+            "restart_kubelet": where.restart_kubelet.replace("NODE", self.name),
             "containerd_unit": where.containerd_unit,
             "crictl": f"sudo {' '.join(where.crictl)} --runtime-endpoint unix://{self._socket}",
         }

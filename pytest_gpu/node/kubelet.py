@@ -6,7 +6,6 @@ Sources: kubelet command line reference and KubeletConfiguration (kubelet.config
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +16,12 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.kube.nodes import readiness
 from pytest_gpu.kube.objects import node_info
+from pytest_gpu.node import kubelet_flags, kubelet_process
 from pytest_gpu.node.distribution import Distribution
+from pytest_gpu.node.listeners import is_served, told_socket
 from pytest_gpu.node.processes import Process, flag
 
 CONFIG = "/var/lib/kubelet/config.yaml"
-# Programs with a kubelet inside, and the commands under which it runs ("k3s-agent" is k3s, too).
-_EMBEDDING = {
-    "k3s": frozenset({"server", "agent"}),
-    "k3s-server": frozenset(),
-    "k3s-agent": frozenset(),
-    "kubelite": frozenset(),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,32 +53,74 @@ def read(
     evidence: NodeEvidence,
     distribution: Distribution,
 ) -> Kubelet:
-    """Return the kubelet's facts, from its process, else from what systemd says of its unit.
+    """Return the kubelet's facts, from its process, else from what systemd would start.
 
     Raises:
         NotInEvidence: nothing says which socket it uses: a guess would blame what it does not use.
     """
-    process = next((each for each in processes if _is_kubelet(each)), None)
-    argv = process.argv if process else unit_argv(_status(evidence))
-    if not argv and readiness(node).ready:
+    process = kubelet_process.find(processes)
+    if process is None and readiness(node).ready and not kubelet_flags.was_started(evidence):
         raise NotInEvidence(
             evidence.name, "the process of the kubelet, which reports itself Ready,"
         )
-    config, unread = _merged_config(evidence, argv)
-    endpoint = flag(argv, "--container-runtime-endpoint") or config.get("containerRuntimeEndpoint")
-    if unread and not endpoint and not _told_docker(argv):
+    told = _told(process, evidence, distribution)
+    config, unread = _merged_config(evidence, told.argv, distribution)
+    endpoint = flag(told.argv, kubelet_flags.ENDPOINT) or config.get("containerRuntimeEndpoint")
+    docker = _told_docker(told.argv)
+    if unread and not endpoint and not docker:
         raise NotInEvidence(evidence.name, f"the kubelet's configuration {unread}")
-    default = _own_socket(processes, distribution) or distribution.socket
-    path = re.sub("^unix:/*", "/", str(endpoint or default))
-    driver = flag(argv, "--cgroup-driver") or config.get("cgroupDriver")
+    path = socket_path(str(endpoint)) if endpoint else ""
+    if process is None and told.unread and not docker:
+        path = _despite_gaps(path, told.unread[0], processes, evidence, distribution)
+    path = path or _own_socket(processes, distribution) or distribution.socket
+    driver = flag(told.argv, "--cgroup-driver") or config.get("cgroupDriver")
     return Kubelet(
         process=process,
-        argv=argv,
+        argv=told.argv,
         socket=_without_links(evidence, path),
-        runtime=_runtime(node, argv, path),
+        runtime=_runtime(node, told.argv, path),
         cgroup_driver=str(driver) if driver else None,
         unread=unread,
     )
+
+
+def _told(
+    process: Process | None, evidence: NodeEvidence, distribution: Distribution
+) -> kubelet_flags.Told:
+    if process:
+        return kubelet_flags.of_process(process, evidence, distribution)
+    return kubelet_flags.of_unit(evidence, distribution)
+
+
+def socket_path(endpoint: str) -> str:
+    """Return the path of an endpoint: a URL of a Unix socket, or a path; ``@`` begins no path."""
+    path = re.sub("^unix:/*", "/", endpoint)
+    return path.lstrip("/") if path.lstrip("/").startswith("@") else path
+
+
+def _despite_gaps(
+    path: str,
+    unread: str,
+    processes: Sequence[Process],
+    evidence: NodeEvidence,
+    distribution: Distribution,
+) -> str:
+    """Return the socket of a kubelet that does not run and of whose unit not all is known.
+
+    What is known of it counts if somebody serves that socket; without, there must be no choice.
+
+    Raises:
+        NotInEvidence: several containerds run, or none where the unit says; ``unread`` might tell.
+    """
+    own = [p for p in processes if p.is_program("containerd") and not p.foreign]
+    if path:
+        if not own or is_served(path, processes, evidence):
+            return path
+    elif found := _own_socket(processes, distribution):
+        return found
+    elif len(own) < 2:
+        return told_socket(own[0], evidence) if own else ""
+    raise NotInEvidence(evidence.name, f"{unread}, which tells the kubelet's socket,")
 
 
 def _without_links(evidence: NodeEvidence, path: str) -> str:
@@ -93,7 +129,7 @@ def _without_links(evidence: NodeEvidence, path: str) -> str:
     Raises:
         NotInEvidence: nobody looked whether /var/run is the link to /run that it mostly is.
     """
-    real = evidence.resolve(path)
+    real = evidence.resolve(path) if path.startswith("/") else path
     if real.startswith("/var/run/"):
         evidence.entry("/var/run")
     return real
@@ -113,41 +149,17 @@ def _own_socket(processes: Sequence[Process], distribution: Distribution) -> str
     return None
 
 
-def _is_kubelet(process: Process) -> bool:
-    if process.is_program("kubelet"):
-        return True
-    embedding = (commands for name, commands in _EMBEDDING.items() if process.is_program(name))
-    return any(not commands or commands & {*process.words} for commands in embedding)
-
-
-def _status(evidence: NodeEvidence) -> str:
-    texts = [
-        result.stdout
-        for result in evidence.commands
-        if result.argv[:2] == ("systemctl", "status") and "kubelet" in result.argv[-1]
-    ]
-    return texts[-1] if texts else ""
-
-
-def unit_argv(status: str) -> tuple[str, ...]:
-    """Return the command line of the last ExecStart that ``systemctl status`` prints.
-
-    It prints ``Process: PID ExecStart=/usr/bin/kubelet … (code=exited, status=0/SUCCESS)``.
-    """
-    match = re.search(r"ExecStart=(\S*kubelet .*?)(?: \(code=|$)", status, re.MULTILINE)
-    try:
-        return tuple(shlex.split(match[1])) if match else ()
-    except ValueError:
-        return ()
-
-
-def _merged_config(evidence: NodeEvidence, argv: tuple[str, ...]) -> tuple[Mapping[str, Any], str]:
+def _merged_config(
+    evidence: NodeEvidence, argv: tuple[str, ...], distribution: Distribution
+) -> tuple[Mapping[str, Any], str]:
     """Return the KubeletConfiguration with its drop-ins over it, and what of it is not known.
 
-    Source: kubelet ``--config-dir`` (KEP-3983): files that end in .conf, sorted.
+    Source: kubelet ``--config-dir`` (KEP-3983): files that end in .conf, sorted. A distribution
+    that brings its own kubelet does not read what kubeadm may have left behind.
     """
-    told, folder = flag(argv, "--config"), flag(argv, "--config-dir")
-    merged, unread = dict(_config(evidence, told or CONFIG) or {}), ""
+    told, folder = _config_flag(argv, distribution), flag(argv, "--config-dir")
+    usual = None if distribution.home else CONFIG
+    merged, unread = dict(_config(evidence, told or usual) or {}), ""
     if told and _config(evidence, told) is None:
         unread = told
     names = _names(evidence, folder) if folder else ()
@@ -158,6 +170,13 @@ def _merged_config(evidence: NodeEvidence, argv: tuple[str, ...]) -> tuple[Mappi
     return merged, unread if names is not None else str(folder)
 
 
+def _config_flag(argv: tuple[str, ...], distribution: Distribution) -> str | None:
+    """Return the kubelet's ``--config``; that of k3s and RKE2 names their own settings."""
+    if distribution.settings and argv and argv[0].rpartition("/")[2] != "kubelet":
+        return None
+    return flag(argv, "--config")
+
+
 def _names(evidence: NodeEvidence, folder: str) -> Sequence[str] | None:
     """Return the names in a folder, ``None`` where nobody listed it."""
     try:
@@ -166,8 +185,10 @@ def _names(evidence: NodeEvidence, folder: str) -> Sequence[str] | None:
         return None
 
 
-def _config(evidence: NodeEvidence, path: str) -> Mapping[str, Any] | None:
+def _config(evidence: NodeEvidence, path: str | None) -> Mapping[str, Any] | None:
     """Return a KubeletConfiguration, empty where there is none, ``None`` where nobody knows."""
+    if path is None:
+        return {}
     try:
         found = yaml.safe_load(evidence.read(path) or b"")
     except (NotInEvidence, yaml.YAMLError, UnicodeDecodeError):

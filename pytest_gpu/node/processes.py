@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence
@@ -11,6 +11,11 @@ from pytest_gpu.evidence import NodeEvidence
 
 TICKS = 100
 """USER_HZ, the unit of start times in /proc/PID/stat: 100 on every Linux port NVIDIA supports."""
+
+DAEMONS = frozenset(
+    {"containerd", "cri-dockerd", "crio", "dockerd", "k0s", "k3s", "kubelet", "kubelite", "rke2"}
+)
+"""Programs whose start time, sockets and namespaces are looked at."""
 
 DELETED = " (deleted)"
 """What the kernel adds to /proc/PID/exe when the file is gone: an upgrade replaced it, mostly."""
@@ -20,7 +25,9 @@ DELETED = " (deleted)"
 class Process:
     """One process. ``started`` is seconds since the epoch, ``None`` where procfs does not tell.
 
-    ``sockets`` are the paths of the Unix sockets it holds open.
+    ``sockets`` are the paths of the Unix sockets it holds open. ``foreign`` processes have another
+    network than the node: they belong to a node inside this one, such as kind's and k3d's. One with
+    an ``own_root`` has another root file system: a path that it was given is not the node's.
     """
 
     pid: int
@@ -28,6 +35,8 @@ class Process:
     exe: str | None = None
     started: float | None = None
     sockets: frozenset[str] = frozenset()
+    foreign: bool = False
+    own_root: bool = False
 
     @property
     def program(self) -> str:
@@ -87,13 +96,45 @@ def _process(
     evidence: NodeEvidence, pid: int, paths: dict[str, str], boot: float | None
 ) -> Process:
     inodes = _open_sockets(evidence, pid)
-    return Process(
+    found = Process(
         pid=pid,
         argv=arguments(evidence.read(f"/proc/{pid}/cmdline") or b""),
         exe=_target(evidence, f"/proc/{pid}/exe"),
         started=start_time(_text(evidence, f"/proc/{pid}/stat"), boot),
         sockets=frozenset(paths[inode] for inode in inodes if inode in paths),
     )
+    if not DAEMONS & {found.program, PurePosixPath(found.words[0]).name}:
+        return found
+    return replace(
+        found,
+        foreign=_differs(evidence, pid, "net"),
+        own_root=_differs(evidence, pid, "mnt") and _roots_differ(evidence, pid),
+    )
+
+
+def _differs(evidence: NodeEvidence, pid: int, kind: str) -> bool:
+    """Say whether a process is known to have another namespace than the node's first process."""
+    theirs, ours = (_target(evidence, f"/proc/{each}/ns/{kind}") for each in (pid, 1))
+    return theirs is not None and ours is not None and theirs != ours
+
+
+def _roots_differ(evidence: NodeEvidence, pid: int) -> bool:
+    """Say whether a process with mounts of its own has another root file system, too.
+
+    A unit with PrivateTmp= has mounts of its own and all the node's files; a container has not.
+    """
+    theirs, ours = (root_mount(_text(evidence, f"/proc/{each}/mountinfo")) for each in (pid, 1))
+    return theirs is not None and ours is not None and theirs != ours
+
+
+def root_mount(mountinfo: str) -> tuple[str, str] | None:
+    """Return device and subtree of what is mounted at /, the last such line of mountinfo.
+
+    Columns (proc_pid_mountinfo(5)): ID, parent, major:minor, root, mount point, and more.
+    """
+    lines = (line.split() for line in mountinfo.splitlines())
+    found = [(columns[2], columns[3]) for columns in lines if columns[4:5] == ["/"]]
+    return found[-1] if found else None
 
 
 def arguments(cmdline: bytes) -> tuple[str, ...]:

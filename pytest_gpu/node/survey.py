@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.libraries import DIRECTORIES, NVML
-from pytest_gpu.node.processes import DELETED, Process
+from pytest_gpu.node.processes import DAEMONS, DELETED, Process
 from pytest_gpu.node.survey_base import CRICTL, K3S, first_questions
 from pytest_gpu.node.survey_logs import LOG_LIMIT, log_paths
 from pytest_gpu.node.survey_questions import COMMAND_TIME, FILE_LIMIT, Asked, Questions
@@ -22,11 +22,6 @@ from pytest_gpu.node.survey_wishes import Wishes, sensible, wishes
 
 MAX_ROUNDS = 4
 """Rounds of questions: a kubelet's flags, a configuration, its imports, what those name."""
-
-DAEMONS = frozenset(
-    {"containerd", "cri-dockerd", "crio", "dockerd", "k0s", "k3s", "kubelet", "kubelite", "rke2"}
-)
-"""Programs whose start time and sockets are looked at; of all others only the command line."""
 
 _OF_PROCESS = re.compile(r"/proc/(\d+)/(exe|fd|stat)")
 _TEXTS = ("toml", "yaml", "json", "conf")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 
 from pytest_gpu.diagnose.runtime_binary import LIBC
-from pytest_gpu.node import config_search, kubelet, libraries, pci, toolkit
+from pytest_gpu.node import config_search, kubelet, libraries, pci, systemd_unit, toolkit
 from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.driver import VERSION_FILE
 from pytest_gpu.node.survey_questions import COMMAND_TIME, FILE_LIMIT, Questions
@@ -32,10 +32,13 @@ K3S = "/usr/local/bin/k3s"
 SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib64", "/var/run", "/usr/lib64")
 """Directories that may be links (a merged /usr); many paths lead through them."""
 
-_UNITS = tuple(
-    f"{folder}/kubelet.service"
-    for folder in ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
-)
+NAMESPACES = ("/proc/1/ns/mnt", "/proc/1/ns/net")
+"""What the namespaces of other processes are compared with."""
+
+_UNITS = tuple(f"{folder}/kubelet.service" for folder in systemd_unit.FOLDERS)
+
+_FLAGS = ("/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet", "/etc/sysconfig/kubelet")
+"""Where kubeadm and the packages keep the kubelet's flags."""
 
 _DROP_INS = tuple(
     f"{posixpath.dirname(place)}/{name}"
@@ -74,6 +77,7 @@ _READ = (
     kubelet.CONFIG,
     *toolkit.CONFIGS,
     *_UNITS,
+    *_FLAGS,
     *config_search.PLACES,
 )
 
@@ -92,7 +96,7 @@ def first_questions() -> Questions:
     found = (f"{d}/{name}" for d in libraries.DIRECTORIES for name in _LIBRARIES)
     return Questions(
         list=tuple(dict.fromkeys(_LISTED)),
-        stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *found, *CRICTL, K3S, *_PROGRAMS))),
+        stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *NAMESPACES, *found, *CRICTL, K3S, *_PROGRAMS))),
         glob={ARGUMENTS: ARGUMENTS_LIMIT, **dict.fromkeys(_PATTERNS, FILE_LIMIT)},
         read=dict.fromkeys(_READ, FILE_LIMIT),
         tail={},

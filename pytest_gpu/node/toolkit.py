@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.kube.objects import containers_of, env_of, optional, spec_of, template_of
-from pytest_gpu.node.containerd import DEFAULT_CONFIG, DEFAULT_SOCKET
+from pytest_gpu.node.listeners import DEFAULT_CONFIG, DEFAULT_SOCKET
 
 INSTALL_DIR = "/usr/local/nvidia/toolkit"
 DEFAULT_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"

@@ -1,0 +1,204 @@
+"""The syntax of systemd's files: lines of a unit, words of a command, files of environment.
+
+Sources: systemd.syntax(7), systemd.service(5) "COMMAND LINES", systemd.exec(5)
+"EnvironmentFile=", and systemd's own parsers (extract-word.c, env-file.c), against which the
+tests compare.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+_ESCAPES = {
+    **dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True)),
+    **{char: char for char in "\\\"'"},
+    "s": " ",
+}
+_NUMBER = re.compile(r"x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}")
+_BRACED = re.compile(r"\$(\$|\{(\w+)\})")
+
+
+def assignments(text: str, section: str) -> Iterator[tuple[str, str]]:
+    """Yield key and value of every assignment in one section of a unit file, in order.
+
+    A backslash at the end of a line joins the next one by a blank; comments between are skipped.
+    """
+    current = ""
+    for line in _joined(text):
+        if line.startswith("[") and line.endswith("]"):
+            current = line[1:-1]
+        elif current == section and "=" in line:
+            key, _, value = line.partition("=")
+            yield key.rstrip(), value.lstrip()
+
+
+def _joined(text: str) -> Iterator[str]:
+    begun = ""
+    for raw in text.splitlines():
+        if raw.lstrip()[:1] in ("#", ";"):
+            continue
+        if raw.endswith("\\"):
+            begun += raw[:-1] + " "
+            continue
+        yield (begun + raw).strip()
+        begun = ""
+    if begun:
+        yield begun.strip()
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Split a value as systemd does: at blanks, without quotes, escapes of C replaced.
+
+    An escape that is none of C's is kept as it stands.
+
+    Raises:
+        ValueError: a quote is not closed; systemd passes such a line over.
+    """
+    found: list[str] = []
+    word: str | None = None
+    quote, at = "", 0
+    while at < len(text):
+        char = text[at]
+        step, at = (_escape(text, at)) if char == "\\" else (char, at + 1)
+        if char == quote:
+            quote = ""
+        elif not quote and char in "\"'":
+            quote, word = char, word or ""
+        elif not quote and char in " \t\n\r":
+            found += [] if word is None else [word]
+            word = None
+        else:
+            word = (word or "") + step
+    if quote:
+        raise ValueError(f"{quote} is not closed")
+    return tuple(found if word is None else [*found, word])
+
+
+def _escape(text: str, at: int) -> tuple[str, int]:
+    """Return what a backslash stands for, and where the text goes on."""
+    if match := _NUMBER.match(text, at + 1):
+        code = match[0]
+        base = 8 if code[0].isdecimal() else 16
+        number = int(code if base == 8 else code[1:], base)
+        # A code point that there is none of stays as it is written.
+        return (chr(number) if number < 0x110000 else f"\\{code}"), match.end()
+    following = text[at + 1 : at + 2]
+    return _ESCAPES.get(following, f"\\{following}"), at + 1 + len(following)
+
+
+def expand(words_: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Put variables into a command line.
+
+    ``$NAME`` as a word of its own becomes the words of its value, none if it is not set;
+    ``${NAME}`` anywhere becomes its value as it is; ``$$`` is a dollar sign.
+    """
+    found: list[str] = []
+    for word in words_:
+        if re.fullmatch(r"\$\w+", word):
+            found += _relaxed(environment.get(word[1:], ""))
+        else:
+            found.append(_BRACED.sub(lambda m: environment.get(m[2], "") if m[2] else "$", word))
+    return tuple(found)
+
+
+def _relaxed(value: str) -> tuple[str, ...]:
+    """Split a variable's value: quotes count, escapes do not (EXTRACT_RELAX, EXTRACT_UNQUOTE)."""
+    for closing in ("", '"', "'"):
+        try:
+            return words(value.replace("\\", "\\\\") + closing)
+        except ValueError:
+            continue
+    return ()
+
+
+def environment_file(text: str) -> dict[str, str]:
+    """Return the variables of an ``EnvironmentFile=``, whose quotes are nearly a shell's.
+
+    Names that are no names of variables are passed over, as systemd does.
+    """
+    return {
+        key: value
+        for key, value in _Variables(text).read()
+        if re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII)
+    }
+
+
+class _Variables:
+    """A reader of one environment file; it goes through the text once, by characters."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text.replace("\r\n", "\n")
+        self._at = 0
+
+    def read(self) -> Iterator[tuple[str, str]]:
+        """Yield name and value of every assignment, in order."""
+        while self._at < len(self._text):
+            begin = self._peek()
+            self._at += begin != "\n"
+            line = begin + self._until("\n" if begin in "#;" else "\n=")
+            if self._text[self._at : self._at + 1] == "=":
+                self._at += 1
+                yield line.strip(), self._value()
+            while begin in "#;" and line.endswith("\\") and self._at < len(self._text):
+                # A comment goes on behind a backslash, too.
+                self._at += 1
+                line = self._until("\n")
+            self._at += 1
+
+    def _peek(self) -> str:
+        while self._text[self._at : self._at + 1] in (" ", "\t", "\n", "\r"):
+            self._at += 1
+        return self._text[self._at : self._at + 1] or "\n"
+
+    def _until(self, ends: str) -> str:
+        start = self._at
+        while self._at < len(self._text) and self._text[self._at] not in ends:
+            self._at += 1
+        return self._text[start : self._at]
+
+    def _value(self) -> str:
+        """Return a value up to the end of its line: pieces, quoted or not, without blanks between.
+
+        Blanks in front of a piece do not count, nor do those behind the last one.
+        """
+        found = ""
+        while True:
+            while self._text[self._at : self._at + 1] in (" ", "\t"):
+                self._at += 1
+            char = self._text[self._at : self._at + 1]
+            if char in ("", "\n"):
+                return found
+            if char in ("'", '"'):
+                self._at += 1
+                found += self._quoted(char)
+            else:
+                return found + self._plain()
+
+    def _quoted(self, quote: str) -> str:
+        found = ""
+        while self._at < len(self._text) and (char := self._text[self._at]) != quote:
+            self._at += 1
+            if char == "\\" and quote == '"':
+                following = self._text[self._at : self._at + 1]
+                self._at += 1
+                kept = following if following in '"\\`$' else f"\\{following}"
+                found += "" if following == "\n" else kept
+            else:
+                found += char
+        self._at += 1
+        return found
+
+    def _plain(self) -> str:
+        found, kept = "", 0
+        while self._at < len(self._text) and (char := self._text[self._at]) != "\n":
+            self._at += 1
+            if char == "\\":
+                following = self._text[self._at : self._at + 1]
+                self._at += 1
+                found += following.strip("\n")
+                kept = len(found)
+            else:
+                found += char
+                kept = kept if char in " \t\r" else len(found)
+        return found[:kept]
