@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -46,20 +47,29 @@ def rung_of(item: pytest.Item) -> Rung | None:
     return item.stash[RUNG_KEY]
 
 
+def node_under(item: pytest.Item) -> str | None:
+    """Return the node that a test looks at, with a layer or without; ``None`` for no node."""
+    callspec = _callspec(item)
+    found = callspec is not None and "gpu_node" in callspec.params
+    return str(callspec.params["gpu_node"]) if found else None
+
+
+def _callspec(item: pytest.Item) -> Any:
+    """Return what pytest knows of a test's parameters, ``None`` for a test that has none."""
+    return getattr(item, "callspec", None)
+
+
 def _rung(item: pytest.Item) -> Rung | None:
-    layer, callspec = layer_of(item), getattr(item, "callspec", None)
-    if layer is None or callspec is None or "gpu_node" not in callspec.params:
+    layer, node = layer_of(item), node_under(item)
+    if layer is None or node is None:
         return None
-    node = str(callspec.params["gpu_node"])
-    return Rung(
-        node=node, layer=layer, test=_test(item, node, callspec.id), requirement=_requirement(item)
-    )
+    return Rung(node=node, layer=layer, test=_test(item, node), requirement=_requirement(item))
 
 
-def _test(item: pytest.Item, node: str, parameters: str) -> str:
+def _test(item: pytest.Item, node: str) -> str:
     """Return the test's name with its parameters, without the node among them."""
     name = str(getattr(item, "originalname", None) or item.name)
-    others = parameters.removeprefix(node).removeprefix("-")
+    others = str(_callspec(item).id).removeprefix(node).removeprefix("-")
     return f"{name}[{others}]" if others else name
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.errors import GpuError
-from pytest_gpu.items import rung_of
+from pytest_gpu.items import node_under
 
 if TYPE_CHECKING:
     from pytest_gpu.cluster.live import LiveCluster
@@ -44,7 +44,7 @@ class LiveRun:
             return []
         if session.config.pluginmanager.has_plugin("dsession"):
             return list(self.session.names)  # the workers collect, this process does not
-        asked = {rung.node for item in session.items if (rung := rung_of(item))}
+        asked = {node_under(item) for item in session.items}
         return [name for name in self.session.names if name in asked]
 
     @pytest.hookimpl(trylast=True)

@@ -81,6 +81,8 @@ class FakeServer(ThreadingHTTPServer):
     """The server of one API; use it as a context manager."""
 
     daemon_threads = True
+    request_queue_size = 256
+    """Connections that wait to be taken: a run looks at many nodes at once."""
 
     def __init__(self, api: FakeApi) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

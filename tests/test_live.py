@@ -158,6 +158,28 @@ def test_only_nodes_with_tests_are_visited(run: Run, api: FakeApi) -> None:
     assert len(api.asked("POST */pods")) == 1
 
 
+USERS = """
+def test_driver(gpu_node):
+    assert gpu_node.driver.version == "550.144.03"
+def test_sandbox(crictl_sandbox):
+    raise AssertionError("there is no crictl")
+"""
+
+
+def test_users_tests_without_a_layer_have_their_nodes_visited(
+    run: Run, api: FakeApi, pytester: pytest.Pytester
+) -> None:
+    """They are outside the ladder, yet see the same; what is unproven is an error in one line."""
+    file = pytester.makepyfile(test_mine=USERS)
+    code, document, output = run(str(file), "-k", "gpu-2")
+    assert (code, document) == (1, {}), output
+    assert "1 passed" in output
+    assert "1 error" in output
+    assert "Unproven: no sandbox was tried: no crictl on this node" in output
+    assert len(api.asked("POST */pods")) == 1
+    assert ours(api) == []
+
+
 def test_workers_judge_the_same_evidence(run: Run, api: FakeApi) -> None:
     """With xdist the controller visits once for all."""
     code, document, output = run("-n2")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -190,10 +191,16 @@ def _config(evidence: NodeEvidence, path: str | None) -> Mapping[str, Any] | Non
     if path is None:
         return {}
     try:
-        found = yaml.safe_load(evidence.read(path) or b"")
+        found = _parsed(evidence.read(path) or b"")
     except (NotInEvidence, yaml.YAMLError, UnicodeDecodeError):
         return None
     return found if isinstance(found, dict) else ({} if found is None else None)
+
+
+# The nodes of a fleet have the same file, and a survey comes back to it; nobody changes it.
+@lru_cache(maxsize=64)
+def _parsed(content: bytes) -> Any:
+    return yaml.safe_load(content)
 
 
 def _told_docker(argv: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -191,9 +191,13 @@ def sensible(look: Callable[[], _T]) -> _T | None:
         return None
 
 
-def looks() -> Iterator[Look]:
-    """Yield every fact and every check that asks one node and nothing else."""
-    yield from _FACTS
+@cache
+def looks() -> tuple[Look, ...]:
+    """Return every fact and every check that asks one node and nothing else."""
+    return (*_FACTS, *_checks())
+
+
+def _checks() -> Iterator[Look]:
     for module in CHECKS:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             own = function.__module__ == module.__name__ and not name.startswith("_")

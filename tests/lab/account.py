@@ -18,7 +18,6 @@ from tests.lab.daemons import wait_for
 from tests.lab.judge import Judged, run_pytest
 
 NAMESPACE = "pytest-gpu"
-MARKED = "?labelSelector=app.kubernetes.io/managed-by%3Dpytest-gpu"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 WITHIN = f"/namespaces/{NAMESPACE}"
 
@@ -158,13 +157,3 @@ def _account(api: Api, kubeconfig: Path, to: Path) -> Account:
     to.write_text(json.dumps(config))
     to.chmod(0o600)
     return Account(admin=api, context=config["current-context"], kubeconfig=to)
-
-
-def ours(api: Api) -> list[str]:
-    """Return everything in the cluster that carries the suite's label."""
-    paths = {kind: f"/api/v1/{kind}{MARKED}" for kind in ("pods", "configmaps", "namespaces")}
-    return [
-        f"{kind}/{each['metadata']['name']}"
-        for kind, path in paths.items()
-        for each in api.get(path)["items"]
-    ]

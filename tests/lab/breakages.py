@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.lab.cluster import PODS
+from tests.lab.cluster import PODS, run_pod
 from tests.lab.containerd_config import NVIDIA_RUNTIME
 from tests.lab.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.daemons import wait_for
@@ -73,6 +73,18 @@ def libcuda_missing(node: Node) -> None:
     """Remove the CUDA driver library, but not NVML's."""
     folder = library_folder()
     node.remove(f"{folder}/libcuda.so.1", f"{folder}/libcuda.so.{DRIVER}")
+
+
+def completes_nvidia_smi(node: Node) -> None:
+    """Check that a GPU pod of the RuntimeClass with nvidia-smi completes all the same."""
+    container = {
+        "command": ["nvidia-smi", "-L"],
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+    }
+    spec = {"nodeName": node.name, "runtimeClassName": "nvidia", "containers": [container]}
+    phase, log = run_pod(node.control.api, f"smi-{node.name}", spec)
+    assert phase == "Succeeded", log
+    assert log.startswith("GPU 0: NVIDIA"), log
 
 
 def other_module_version(node: Node) -> None:

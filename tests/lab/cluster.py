@@ -64,31 +64,36 @@ class LabCluster:
         what = f"{count} allocatable GPUs on {name}"
         wait_for(lambda: node.allocatable() == count, what, node.outer, seconds=seconds)
 
-    def run_pod(self, name: str, spec: Mapping[str, Any], seconds: float = 90) -> tuple[str, str]:
-        """Run a pod of the Python image to its end.
-
-        Returns:
-            Its phase and its log; the pod is removed.
-        """
-        container = {"name": "main", "image": PYTHON, "imagePullPolicy": "IfNotPresent"}
-        containers = [{**container, **given} for given in spec.get("containers", [{}])]
-        body = {"restartPolicy": "Never", **spec, "containers": containers}
-        self.api.create(PODS, {"metadata": {"name": name}, "spec": body})
-        path = f"{PODS}/{name}"
-
-        def ended() -> str | None:
-            phase: str = self.api.get(path)["status"]["phase"]
-            return phase if phase in {"Succeeded", "Failed"} else None
-
-        try:
-            phase = wait_for(ended, f"pod {name} to end", seconds=seconds)
-            return phase, self.api.get(f"{path}/log")
-        finally:
-            self.api.delete(path, seconds=0)
+    def run_pod(self, name: str, spec: Mapping[str, Any]) -> tuple[str, str]:
+        """Run a pod of the Python image to its end; return its phase and its log."""
+        return run_pod(self.api, name, spec)
 
     def close(self) -> None:
         """End everything, leave nothing."""
         self.workplace.close()
+
+
+def run_pod(api: Api, name: str, spec: Mapping[str, Any], seconds: float = 90) -> tuple[str, str]:
+    """Run a pod of the Python image to its end.
+
+    Returns:
+        Its phase and its log; the pod is removed.
+    """
+    container = {"name": "main", "image": PYTHON, "imagePullPolicy": "IfNotPresent"}
+    containers = [{**container, **given} for given in spec.get("containers", [{}])]
+    body = {"restartPolicy": "Never", **spec, "containers": containers}
+    api.create(PODS, {"metadata": {"name": name}, "spec": body})
+    path = f"{PODS}/{name}"
+
+    def ended() -> str | None:
+        phase: str = api.get(path)["status"]["phase"]
+        return phase if phase in {"Succeeded", "Failed"} else None
+
+    try:
+        phase = wait_for(ended, f"pod {name} to end", seconds=seconds)
+        return phase, api.get(f"{path}/log")
+    finally:
+        api.delete(path, seconds=0)
 
 
 def require_machine() -> None:

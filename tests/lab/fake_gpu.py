@@ -24,6 +24,7 @@ BUSES = (0x17, 0x31, 0x4B, 0x65, 0x98, 0xB1, 0xCA, 0xE3)
 MAJOR, UVM_MAJOR = 195, 510
 SYSFS = Path("/sys/bus/pci/devices")
 CONF = "nvidia-lab.conf"
+SMI = "/usr/bin/nvidia-smi"
 _NVML_FUNCTION = re.compile(r"\"(nvml[A-Z]\w+)\"")
 _DEFINED = re.compile(r"^(?:int|const char \*) ?(nvml\w+)\(", re.MULTILINE)
 
@@ -50,13 +51,14 @@ class FakeGpus:
         return f"0000:{BUSES[minor]:02x}:00.0"
 
     def write_files(self, root: Path, release: str) -> None:
-        """Write libraries and kernel modules below ``root``, a layer over the machine's root."""
+        """Write libraries, nvidia-smi and kernel modules below ``root``, a layer over the root."""
         folder = root / library_folder().relative_to("/")
         folder.mkdir(parents=True, exist_ok=True)
         for short in ("libnvidia-ml", "libcuda", "libnvidia-ptxjitcompiler"):
             shutil.copy(_library(short), folder / f"{short}.so.{self.version}")
             (folder / f"{short}.so.1").symlink_to(f"{short}.so.{self.version}")
         (folder / CONF).write_text(f"gpus={self.count}\ndriver={self.version}\n")
+        compile_c(HERE / "native/nvidia_smi.c", root / SMI.lstrip("/"))
         modules = root / f"usr/lib/modules/{release}/updates/dkms"
         modules.mkdir(parents=True)
         for name in ("nvidia", "nvidia-uvm", "nvidia-modeset"):
@@ -124,7 +126,7 @@ class FakeGpus:
         devices += [_cdi_device(self.uuid(minor), [path]) for minor, path in enumerate(every)]
         common = {
             "deviceNodes": [{"path": f"/dev/{name}"} for name in ("nvidiactl", "nvidia-uvm")],
-            "mounts": [_cdi_mount(path) for path in library_paths(self.version)],
+            "mounts": [_cdi_mount(path) for path in (*library_paths(self.version), SMI)],
             "env": ["NVIDIA_VISIBLE_DEVICES=void"],
         }
         spec = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tests.lab.containerd_config import NVIDIA_RUNTIME
 from tests.lab.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.daemons import wait_for
+from tests.lab.fake_gpu import SMI
 from tests.lab.images import PAUSE, PYTHON
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 FILES = "healthy.tar"
 TREES = "healthy-trees"
 # What a fault may touch; Debian's own large programs are not kept twice.
-KEPT = ("etc", "usr/local", "usr/lib", NVIDIA_RUNTIME.lstrip("/"))
+KEPT = ("etc", "usr/local", "usr/lib", NVIDIA_RUNTIME.lstrip("/"), SMI.lstrip("/"))
 DROP_INS = "/etc/containerd/conf.d"
 
 

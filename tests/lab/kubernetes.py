@@ -2,7 +2,8 @@
 
 ``KUBE_BIN_DIR`` or ``PATH`` may hold any version. Debian 12 ships the source of Kubernetes 1.20.2
 but not its server programs; they are built with Debian's Go 1.19 and kept in the cache folder
-(about six minutes on two quiet cores).
+(about six minutes on two quiet cores). Its kubectl, from the same source, is in the package
+``kubernetes-client``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,17 @@ def programs() -> Path:
         Missing: the programs are neither here nor can they be built on this machine.
     """
     return _found() or _built()
+
+
+def kubectl() -> Path:
+    """Return the kubectl beside the programs of the machine, else Debian's own of their version.
+
+    Raises:
+        Missing: Debian's archive did not give the package.
+    """
+    if (folder := _found()) and os.access(folder / "kubectl", os.X_OK):
+        return folder / "kubectl"
+    return debian.unpacked("kubectl", SUITE, "kubernetes-client") / "usr/bin/kubectl"
 
 
 def version(folder: Path) -> str:

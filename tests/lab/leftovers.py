@@ -3,48 +3,64 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+from tests.lab.api import Api
 from tests.lab.cluster import LabCluster
 from tests.lab.node import Node
 
 MARK = "app.kubernetes.io/managed-by=pytest-gpu"
+MARKED = "?labelSelector=app.kubernetes.io/managed-by%3Dpytest-gpu"
+KINDS = ("pods", "configmaps", "namespaces")
 KUBELETS = "io.kubernetes.pod.uid"
-FOLDERS = "/run/pytest-gpu* /tmp/pytest-gpu* /tmp/gpu-* /usr/local/bin/pytest-gpu* /opt/pytest-gpu*"
-RUNNING = ("/api/v1/pods", "/api/v1/configmaps", "/api/v1/namespaces")
+"""A label of sandboxes that the kubelet made: it keeps those of pods that are gone for a while."""
+
+PLACES = (
+    *("run/pytest-gpu*", "tmp/pytest-gpu*", "tmp/gpu-*", "usr/local/bin/pytest-gpu*"),
+    # What the machine itself has below these shows through: only names that a run gives.
+    *("var/tmp/pytest-gpu.*", "opt/pytest-gpu.*", "var/lib/pytest-gpu.*"),
+)
 
 
-def leftovers(cluster: LabCluster) -> Iterator[str]:
-    """Yield everything of the suite that is still there, in words.
-
-    A namespace that the API server is about to remove is on its way, and so is what lies in it.
-    """
-    yield from in_cluster(cluster)
-    for node in cluster.nodes.values():
-        yield from on_node(node)
+def leftovers(cluster: LabCluster, *names: str) -> list[str]:
+    """Return everything of the suite in the cluster and on these nodes (none: all), in words."""
+    nodes = [cluster.nodes[name] for name in names or cluster.nodes]
+    found = [f"{kind}/{name_of(thing)}" for kind, thing in in_cluster(cluster.api)]
+    return [*found, *(left for node in nodes for left in on_node(node))]
 
 
-def in_cluster(cluster: LabCluster) -> Iterator[str]:
-    """Yield objects of the suite."""
-    for path in RUNNING:
-        for thing in cluster.api.get(f"{path}?labelSelector={MARK}")["items"]:
-            head = thing["metadata"]
-            if not head.get("deletionTimestamp"):
-                yield f"{path}: {head.get('namespace', '')}/{head['name']}"
+def in_cluster(api: Api, kinds: Iterable[str] = KINDS) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the objects that carry the suite's label, with their kind."""
+    return [
+        (kind, thing) for kind in kinds for thing in api.get(f"/api/v1/{kind}{MARKED}")["items"]
+    ]
+
+
+def name_of(thing: Mapping[str, Any]) -> str:
+    """Return an object's name."""
+    return str(thing["metadata"]["name"])
 
 
 def on_node(node: Node) -> Iterator[str]:
-    """Yield sandboxes that crictl made and files of the suite; the kubelet removes its own."""
-    for path in node.run(["sh", "-c", f"ls -d {FOLDERS}"]).stdout.split():
+    """Yield files of the suite and sandboxes that crictl made; the kubelet removes its own."""
+    for path in host_files(node):
         yield f"{node.name}: {path}"
-    for pod in sandboxes(node):
-        yield f"{node.name}: sandbox {pod['metadata']['name']}"
+    for sandbox in sandboxes(node):
+        yield f"{node.name}: sandbox {sandbox}"
 
 
-def sandboxes(node: Node) -> list[dict[str, dict[str, str]]]:
-    """Return the sandboxes of the suite that are not the kubelet's; none where crictl is broken."""
+def host_files(node: Node) -> list[Path]:
+    """Return the suite's files and folders on a node, seen from outside at no cost."""
+    root = Path(f"/proc/{node.init}/root")
+    return [path for place in PLACES for path in root.glob(place)]
+
+
+def sandboxes(node: Node) -> list[str]:
+    """Return the suite's sandboxes that are not the kubelet's; none where crictl is broken."""
     listed = node.run(["crictl", "pods", "--label", MARK, "--output", "json"])
     if listed.returncode:
         return []
     found = json.loads(listed.stdout).get("items") or []
-    return [pod for pod in found if KUBELETS not in (pod.get("labels") or {})]
+    return [each["id"] for each in found if KUBELETS not in (each.get("labels") or {})]

@@ -92,8 +92,9 @@ DRIVER_FILES = Round(
         Cell(
             node="n17",
             name="libcuda missing",
-            sentence="nvidia-smi would be content, CUDA is not: its library is missing",
+            sentence="pods with nvidia-smi complete, CUDA does not start: its library is missing",
             breaks=breakages.libcuda_missing,
+            settles=breakages.completes_nvidia_smi,
             layer="driver",
             cause="driver/libcuda-missing",
         ),

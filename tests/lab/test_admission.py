@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tests.lab import debian
-from tests.lab.account import Account, applied, ours
+from tests.lab.account import Account, applied
 from tests.lab.cluster import LabCluster, open_cluster
 from tests.lab.conftest import leave_out
+from tests.lab.leftovers import in_cluster
 from tests.lab.node_files import NodeSpec
 
 POLICIES = "/apis/policy/v1beta1/podsecuritypolicies"
@@ -89,4 +90,4 @@ def test_refused_visit_blames_no_gpu(guarded: LabCluster, guest: Account, tmp_pa
     assert "PodSecurityPolicy: unable to admit pod" in words, run.output
     assert "Privileged containers are not allowed" in words
     assert "test_a_door_leads_into_the_node" in words
-    assert ours(guarded.api) == []
+    assert in_cluster(guarded.api) == []

@@ -176,6 +176,18 @@ def _start_error(lab_cluster: LabCluster, name: str) -> str | None:
     return None
 
 
+def test_nvidia_smi_tells_what_nvml_tells(node: Node) -> None:
+    """The GPUs with their UUIDs; where NVML does not start, its words and its code."""
+    lines = node.must("nvidia-smi", "-L").splitlines()
+    assert [line.partition(": NVIDIA")[0] for line in lines] == ["GPU 0", "GPU 1"]
+    assert "(UUID: GPU-fa4e0001-" in lines[1]
+    node.set_nvml(init=18)
+    failed = node.run(["nvidia-smi", "-L"])
+    node.set_nvml()
+    said = "Failed to initialize NVML: Driver/library version mismatch\n"
+    assert (failed.returncode, failed.stdout) == (18, said)
+
+
 def test_frozen_nvml_survives_kill(lab_cluster: LabCluster) -> None:
     """A process that asks NVML hangs for good, and not even SIGKILL ends it before the thaw."""
     node = lab_cluster.nodes["n16"]

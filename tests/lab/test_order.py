@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.lab.account import MARKED, Account, ours
+from pytest_gpu.layers import Layer
+from tests.lab.account import Account
 from tests.lab.cluster import LabCluster
 from tests.lab.daemons import wait_for
 from tests.lab.judge import command, environment
+from tests.lab.leftovers import host_files, in_cluster, leftovers, name_of
 from tests.lab.node import Node
 
 NODE = "n17"
 DEADLINE = "pytest-gpu/deadline"
-LISTED = ("crictl", "pods", "--label", "app.kubernetes.io/managed-by=pytest-gpu")
-KUBELETS = "io.kubernetes.pod.uid"
-"""A label of sandboxes that the kubelet made: it keeps those of pods that are gone for a while."""
-
-PLACES = ("run", "tmp", "var/tmp", "opt", "var/lib")
 RUNS = int(os.environ.get("PYTEST_GPU_LAB_RUNS", "3"))
 """Healthy runs one after the other; PYTEST_GPU_LAB_RUNS=20 for more certainty."""
 
 SECONDS = 180
 """Longest time of one run."""
 
-Asked = Callable[[LabCluster], bool]
+HELD = "held"
+HOLD = """
+import time
+from pathlib import Path
+import pytest
+from pytest_gpu.items import rung_of
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    rung = rung_of(item)
+    if rung is not None and str(rung.layer) == {layer!r}:
+        Path({file!r}).touch()
+        time.sleep(60)
+"""
+"""A plugin of pytest that stands still in the first test of a layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +50,7 @@ class Started:
     """A run in a process of its own; ``temporary`` is its folder for temporary files."""
 
     process: subprocess.Popen[str]
+    folder: Path
     temporary: Path
     output: Path
 
@@ -50,15 +60,58 @@ class Started:
         return self.process.wait(SECONDS)
 
 
-def options_of(lab: LabCluster, account: Account | None) -> list[str]:
-    """Return the options of a run as the account, or as the administrator.
+Sign = Callable[[LabCluster, Started], bool]
 
-    The administrator asks for a namespace that is not there.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Middle:
+    """The middle of a layer: what tells that a run is there.
+
+    Layers that create nothing are held in their first test. ``swept`` is up to which layer the
+    next run has to go to meet all that was left.
     """
-    if account is not None:
-        return account.options()
-    where = [f"--gpu-cluster=context:{lab.context}", f"--gpu-kubeconfig={lab.kubeconfig}"]
-    return [*where, "--gpu-namespace=lab-order"]
+
+    name: str
+    sign: Sign
+    hold: Layer | None = None
+    swept: Layer = Layer.ACCESS
+
+    def options(self, folder: Path) -> list[str]:
+        """Return the options of a run that is to be met there; write what they need."""
+        if self.hold is None:
+            return []
+        (folder / "hold.py").write_text(
+            HOLD.format(layer=str(self.hold), file=str(folder / HELD)), encoding="utf-8"
+        )
+        return ["-p", "hold", f"--gpu-layers={self.hold}"]
+
+
+def pods(lab: LabCluster, prefix: str) -> list[str]:
+    """Return the phases of the suite's pods whose names begin so."""
+    listed = [pod for _, pod in in_cluster(lab.api, ["pods"])]
+    return [pod["status"]["phase"] for pod in listed if name_of(pod).startswith(prefix)]
+
+
+def _held(layer: Layer) -> Middle:
+    return Middle(name=str(layer), sign=lambda _, run: (run.folder / HELD).exists(), hold=layer)
+
+
+VISIT = Middle(name="visit", sign=lambda lab, _: "Running" in pods(lab, "visit-"))
+SANDBOX = Middle(
+    name="sandbox",
+    sign=lambda lab, _: bool(host_files(lab.nodes[NODE])),
+    swept=Layer.SANDBOX,
+)
+POD = Middle(name="runtimeclass-pod", sign=lambda lab, _: bool(pods(lab, "gpu-")))
+CREATING = (VISIT, SANDBOX, POD)
+MIDDLES = (
+    VISIT,
+    *map(_held, (Layer.ACCESS, Layer.HARDWARE, Layer.DRIVER, Layer.RUNTIME)),
+    SANDBOX,
+    _held(Layer.DEVICE_PLUGIN),
+    POD,
+)
+every_middle = pytest.mark.parametrize("middle", MIDDLES, ids=lambda middle: middle.name)
 
 
 @contextmanager
@@ -73,34 +126,32 @@ def started(folder: Path, *options: str) -> Iterator[Started]:
         run = subprocess.Popen(
             argv,
             cwd=folder,
-            env={**environment(), "TMPDIR": str(temporary)},
+            env={**environment(), "TMPDIR": str(temporary), "PYTHONPATH": str(folder)},
             text=True,
             stdout=file,
             stderr=subprocess.STDOUT,
         )
     try:
-        yield Started(process=run, temporary=temporary, output=output)
+        yield Started(process=run, folder=folder, temporary=temporary, output=output)
     finally:
         run.kill()
         run.wait()
 
 
-def pods(lab: LabCluster, prefix: str) -> list[Mapping[str, Any]]:
-    """Return the suite's pods whose names begin so."""
-    found: list[Mapping[str, Any]] = lab.api.get(f"/api/v1/pods{MARKED}")["items"]
-    return [pod for pod in found if pod["metadata"]["name"].startswith(prefix)]
+def interrupted(
+    lab: LabCluster, folder: Path, middle: Middle, how: signal.Signals, *options: str
+) -> Started:
+    """Start a run, end it by a signal in the middle of a layer, and return what it was."""
+    with started(folder, *middle.options(folder), *options) as run:
 
+        def there() -> bool:
+            assert run.process.poll() is None, run.output.read_text()
+            return middle.sign(lab, run)
 
-def host_folders(node: Node) -> list[str]:
-    """Return the suite's folders on a node, seen from outside at no cost."""
-    root = Path(f"/proc/{node.init}/root")
-    return [str(path) for place in PLACES for path in (root / place).glob("pytest-gpu.*")]
-
-
-def sandboxes(node: Node) -> list[str]:
-    """Return the suite's sandboxes that crictl made."""
-    listed = json.loads(node.must(*LISTED, "--output", "json"))["items"]
-    return [each["id"] for each in listed if KUBELETS not in each["labels"]]
+        wait_for(there, "the middle of the layer", seconds=120, pause=0.02)
+        run.end(how)
+    wait_for(lambda: not probes(lab.nodes[NODE]), "the probe to end")
+    return run
 
 
 def probes(node: Node) -> str:
@@ -108,94 +159,64 @@ def probes(node: Node) -> str:
     return node.run(["pgrep", "--full", r"probe\.pyz"]).stdout
 
 
-def visiting(lab: LabCluster) -> bool:
-    """Say whether a pod that looks into a node runs."""
-    return any(pod["status"]["phase"] == "Running" for pod in pods(lab, "visit-"))
-
-
-def in_sandbox(lab: LabCluster) -> bool:
-    """Say whether a run prepares or has a sandbox."""
-    return bool(host_folders(lab.nodes[NODE]))
-
-
-def in_pod(lab: LabCluster) -> bool:
-    """Say whether a GPU pod is there."""
-    return bool(pods(lab, "gpu-"))
-
-
-MIDDLES = {"visit": visiting, "sandbox": in_sandbox, "pod": in_pod}
-
-
-@pytest.fixture(params=MIDDLES)
-def middle(request: pytest.FixtureRequest) -> Asked:
-    """Return what tells the middle of each layer in turn."""
-    return MIDDLES[request.param]
-
-
-def await_middle(lab: LabCluster, middle: Asked, run: Started) -> None:
-    """Wait for the middle of a layer."""
-
-    def there() -> bool:
-        assert run.process.poll() is None, run.output.read_text()
-        return middle(lab)
-
-    wait_for(there, "the middle of the layer", seconds=120, pause=0.02)
-
-
-def left(lab: LabCluster) -> list[str]:
-    """Return everything of the suite's in the cluster and on the node."""
-    node = lab.nodes[NODE]
-    return [*ours(lab.api), *host_folders(node), *sandboxes(node)]
-
-
-@pytest.mark.parametrize("who", ["account", "administrator"])
-def test_ctrl_c_leaves_nothing(
-    who: str, middle: Asked, lab_cluster: LabCluster, user: Account, tmp_path: Path
-) -> None:
-    """In the shipped namespace, and in one that the run made for itself."""
-    options = options_of(lab_cluster, user if who == "account" else None)
-    with started(tmp_path, *options) as run:
-        await_middle(lab_cluster, middle, run)
-        code = run.end(signal.SIGINT)
+def left_nothing(lab: LabCluster, run: Started) -> None:
+    """Check that a run that was interrupted removed everything before it ended."""
     output = run.output.read_text()
-    assert code == pytest.ExitCode.INTERRUPTED, output
-    assert f"in namespace {'pytest-gpu,' if who == 'account' else 'lab-order-'}" in output
-    assert left(lab_cluster) == [], output
+    assert run.process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert leftovers(lab, NODE) == [], output
     assert list(run.temporary.iterdir()) == []
-    wait_for(lambda: not probes(lab_cluster.nodes[NODE]), "the probe to end")
 
 
+@every_middle
+def test_ctrl_c_leaves_nothing(
+    middle: Middle, lab_cluster: LabCluster, user: Account, tmp_path: Path
+) -> None:
+    """In the shipped namespace, in the middle of every layer."""
+    run = interrupted(lab_cluster, tmp_path, middle, signal.SIGINT, *user.options())
+    left_nothing(lab_cluster, run)
+    assert "in namespace pytest-gpu," in run.output.read_text()
+
+
+@pytest.mark.parametrize("middle", CREATING, ids=lambda middle: middle.name)
+def test_ctrl_c_removes_the_runs_own_namespace(
+    middle: Middle, lab_cluster: LabCluster, tmp_path: Path
+) -> None:
+    """Of an administrator, whose namespace is not there before."""
+    where = [
+        f"--gpu-cluster=context:{lab_cluster.context}",
+        f"--gpu-kubeconfig={lab_cluster.kubeconfig}",
+        "--gpu-namespace=lab-order",
+    ]
+    run = interrupted(lab_cluster, tmp_path, middle, signal.SIGINT, *where)
+    left_nothing(lab_cluster, run)
+    assert "in namespace lab-order-" in run.output.read_text()
+
+
+@every_middle
 def test_what_a_killed_run_left_is_inert_and_swept(
-    middle: Asked, lab_cluster: LabCluster, user: Account, tmp_path: Path
+    middle: Middle, lab_cluster: LabCluster, user: Account, tmp_path: Path
 ) -> None:
     """Only pods and ConfigMaps with a deadline, and folders that tell theirs."""
-    with started(tmp_path, *user.options()) as run:
-        await_middle(lab_cluster, middle, run)
-        run.end(signal.SIGKILL)
-    wait_for(lambda: not probes(lab_cluster.nodes[NODE]), "the probe to end")
+    interrupted(lab_cluster, tmp_path, middle, signal.SIGKILL, *user.options())
     inert(lab_cluster)
-    with started(tmp_path, *user.options()) as again:
+    with started(tmp_path, f"--gpu-layers={middle.swept}", *user.options()) as again:
         code = again.process.wait(SECONDS)
     output = again.output.read_text()
     assert code == 0, output
     assert "gpu: swept:" in output
-    assert left(lab_cluster) == []
+    assert leftovers(lab_cluster, NODE) == []
     assert list(again.temporary.iterdir()) == []
 
 
 def inert(lab: LabCluster) -> None:
     """Check that all that is left ends by itself or can do nothing, and says until when."""
-    kept = [
-        (kind, each)
-        for kind in ("pods", "configmaps")
-        for each in lab.api.get(f"/api/v1/{kind}{MARKED}")["items"]
-    ]
+    kept = in_cluster(lab.api)
     assert kept, "nothing was in the cluster"
     for kind, each in kept:
         assert each["metadata"]["annotations"][DEADLINE], each
         assert kind == "configmaps" or each["spec"]["activeDeadlineSeconds"] > 0, each
-    for path in host_folders(lab.nodes[NODE]):
-        assert Path(path).name.split(".")[2].isdigit(), path
+    for path in host_files(lab.nodes[NODE]):
+        assert path.name.split(".")[2].isdigit(), path
 
 
 @pytest.mark.parametrize("number", range(RUNS))
@@ -206,4 +227,4 @@ def test_healthy_nodes_stay_healthy(
     run = user.judge(tmp_path / str(number))
     assert run.exit == 0, run.output
     assert {verdict for verdict, _, _ in run.verdicts.values()} == {"conforms"}
-    assert ours(lab_cluster.api) == []
+    assert in_cluster(lab_cluster.api) == []

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.lab import account, audit
-from tests.lab.account import Account, Verb, ours
+from tests.lab.account import Account, Verb
 from tests.lab.cluster import LabCluster
 from tests.lab.judge import Judged
+from tests.lab.leftovers import MARKED, in_cluster
 
 NODE = "n17"
 EARLY = {"daemonsets", "deployments", "events", "clusterpolicies", "resourceslices"}
@@ -31,7 +32,7 @@ def test_the_shipped_manifest_is_enough(
     assert {verdict for verdict, _, _ in run.verdicts.values()} == {"conforms"}
     assert "may not" not in run.output
     assert [each for each in mark.requests() if each.status == 403] == []
-    assert ours(lab_cluster.api) == []
+    assert in_cluster(lab_cluster.api) == []
 
 
 def test_read_only_changes_nothing(user: Account, lab_cluster: LabCluster, tmp_path: Path) -> None:
@@ -65,4 +66,4 @@ def test_a_missing_verb_is_named(
 def _remove(lab: LabCluster) -> None:
     """Remove what a run may leave that lacks the right to remove it."""
     for kind in ("pods", "configmaps"):
-        lab.api.delete(f"/api/v1{account.WITHIN}/{kind}{account.MARKED}", seconds=0)
+        lab.api.delete(f"/api/v1{account.WITHIN}/{kind}{MARKED}", seconds=0)

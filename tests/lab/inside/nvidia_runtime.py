@@ -25,6 +25,7 @@ VARIABLE = "NVIDIA_VISIBLE_DEVICES="
 CDI_FOLDERS = (Path("/etc/cdi"), Path("/var/run/cdi"))
 CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 LIBRARIES = ("libcuda.so*", "libnvidia-ml.so*", "libnvidia-ptxjitcompiler.so*", "nvidia-lab.conf")
+PROGRAMS = ("/usr/bin/nvidia-smi",)
 FAILED = "could not apply required modification to OCI specification: error modifying OCI spec: "
 
 Spec = dict[str, Any]
@@ -106,7 +107,8 @@ def inject_by_nvml(spec: Spec, names: list[str], arguments: list[str]) -> None:
             arguments,
         )
     add_devices(spec, [*(f"/dev/nvidia{minor}" for minor in sorted(chosen)), *CONTROL])
-    add_mounts(spec, [str(path) for name in LIBRARIES for path in library_folder().glob(name)])
+    libraries = [str(path) for name in LIBRARIES for path in library_folder().glob(name)]
+    add_mounts(spec, [*libraries, *PROGRAMS])
 
 
 def inject_by_cdi(spec: Spec, names: list[str], arguments: list[str]) -> None:
