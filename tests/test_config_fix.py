@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from pytest_gpu.causes import Finding, fix_of
-from pytest_gpu.diagnose import cgroup_driver, cri, handler, restart, runtime_binary
+from pytest_gpu.diagnose import (
+    cgroup_driver,
+    cri,
+    handler,
+    next_start,
+    restart,
+    runtime_binary,
+    template_missing,
+    templates,
+)
+from pytest_gpu.node.distributions import TALOS
 from pytest_gpu.node.gpu_node import GpuNode
 from tests.mending import apply, diffs, target
 from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
@@ -246,3 +256,67 @@ def test_a_template_that_is_there_is_added_to(tmp_path: Path) -> None:
     after = (tmp_path / path[1:]).read_text()
     assert [line for line in template.splitlines() if line not in after.splitlines()] == []
     assert ".runtimes.nvidia]" in after
+
+
+ARGS = "/var/snap/microk8s/current/args"
+MICROK8S_TEMPLATE = f'version = 2\nroot = "${{SNAP_COMMON}}/run"\n{RUNC}'
+
+
+def microk8s(template: str) -> Machine:
+    """Return a MicroK8s node whose rendered file has the handler, and whose template says this."""
+    return Machine(
+        files={
+            f"{ARGS}/containerd.toml": f"version = 2\n{RUNC}{GPU}",
+            f"{ARGS}/containerd-template.toml": template,
+        },
+        containerds={SOCKET: f"/snap/microk8s/1/bin/containerd --config {ARGS}/containerd.toml"},
+        listed=[ARGS],
+    )
+
+
+def test_a_handler_in_a_rendered_file_goes_into_its_template(tmp_path: Path) -> None:
+    """The next start of MicroK8s would lose it; with the patch it does not."""
+    machine = microk8s(MICROK8S_TEMPLATE)
+    finding = templates.fault_at_next_start(machine.node())
+    assert finding
+    assert finding.cause == "runtime/rendered-file-edited"
+    assert mend(machine, finding, tmp_path) == [f"{ARGS}/containerd-template.toml"]
+    assert templates.fault_at_next_start(machine.node()) is None
+
+
+V2_HANDLER = GPU.replace(NVIDIA, "/opt/nvidia/nvidia-container-runtime")
+TEMPLATES = {
+    "not read": {"config.toml.tmpl": f'{{{{ template "base" . }}}}\n{V2_HANDLER}'},
+    "other version": {"config-v3.toml.tmpl": f'{{{{ template "base" . }}}}\n{V2_HANDLER}'},
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_handler_in_a_wrong_template_is_moved_or_renamed(tmp_path: Path, name: str) -> None:
+    """After the patch the next start renders a handler that counts."""
+    base = {"config-v3.toml.tmpl": '{{ template "base" . }}\n'} if name == "not read" else {}
+    files = {**base, **TEMPLATES[name]}
+    machine = k3s(f"{RENDERED}version = 3\n{V3_RUNC}", "2.0.4", **files)
+    machine.binaries = ("/opt/nvidia/nvidia-container-runtime",)
+    folders = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin", "/bin", "/etc", "/opt")
+    machine.listed = [*machine.listed, *folders]
+    finding = template_missing.missing_by_template(machine.node())
+    assert finding
+    assert mend(machine, finding, tmp_path) == [f"{K3S}/config-v3.toml.tmpl"]
+    machine.files |= {
+        f"/{path.relative_to(tmp_path)}": path.read_text() for path in tmp_path.rglob("*.tmpl")
+    }
+    coming = next_start.predict(machine.node())
+    assert coming
+    assert "nvidia" in coming.handlers
+
+
+def test_nothing_is_patched_on_a_node_that_is_made_of_settings() -> None:
+    """Talos has no shell: words name the settings."""
+    machine = Machine(files={CONFIG: f"version = 2\n{RUNC}{table('nvidia', binary=NVIDIA)}"})
+    node = machine.node()
+    node.__dict__["distribution"] = TALOS
+    finding = cgroup_driver.cgroup_driver_differs(node)
+    assert finding
+    assert diffs(fix_of(finding)) == []
+    assert "the settings that talos makes" in fix_of(finding)[0]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.diagnose.config_places import (
+    SEALED,
     Place,
     below_cri,
     drop_ins,
@@ -19,10 +20,12 @@ from pytest_gpu.diagnose.config_places import (
     last_section,
     places,
     source_of,
+    template,
 )
 from pytest_gpu.diagnose.patch import patch
 from pytest_gpu.diagnose.toml_diff import Keys, cri_plugin, edited, handler_table
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.node import rendered
 from pytest_gpu.node.config_file import CRI_IMAGES, CRI_V1, CRI_V2, CRI_V3, ConfigFile
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.containerd import handler_injects
@@ -92,6 +95,15 @@ def add_handler(node: GpuNode, handler: str, table: Mapping[str, Any]) -> Mappin
     return fix if fix["patch"] else _tried(node, where, {**_runc(node), **alone}, good)
 
 
+def outlast(node: GpuNode, handler: str, table: Mapping[str, Any]) -> str:
+    """Return the patch that lets a handler outlast the next start of who renders the file."""
+    modern = node.containerd.version[0] >= 2
+    where = [*(drop_ins(node) if modern else ()), *template(node)]
+    changes: Changes = {("containerd", "runtimes", handler): table}
+    fix = _tried(node, where, changes, lambda config: handler_injects(config, handler))
+    return fix["patch"]
+
+
 def add_runc(node: GpuNode) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that define runc, where no handler is defined at all."""
     return _first(node, last_section(node), _runc(node), lambda config: "runc" in config.runtimes)
@@ -138,14 +150,14 @@ def _tried(
     node: GpuNode, where: Sequence[Place], changes: Changes, good: Good
 ) -> Mapping[str, str]:
     """Return the first patch that brings what is wanted; without one, where to do it by hand."""
-    for place in where:
+    for place in where if node.distribution.name not in SEALED else ():
         after = _changed(place, changes)
         if after is None or (place.merged and not _brings(node, place.path, after, good)):
             continue
         path = node.evidence.resolve(place.path)
         return {"patch": patch(path, place.text, after), "file": path}
-    usual = node.containerd.config_path
-    return {"patch": "", "file": source_of(node, where[0].path if where else usual)}
+    usual = source_of(node, node.containerd.config_path)
+    return {"patch": "", "file": where[0].path if where else usual}
 
 
 def _brings(node: GpuNode, path: str, text: str, good: Good) -> bool:
@@ -175,7 +187,7 @@ def _in_template(text: str | None, changes: Changes) -> str | None:
     if text is None:
         added = edited("", changes) if new else None
         return f"{BASE}\n{added}" if added else None
-    if "{{ template" in text.replace("{{template", "{{ template") and not new:
+    if rendered.parse_template(".tmpl", text.encode()).base and not new:
         return None
     lines = [f"#GO{line}" if line.lstrip().startswith("{{") else line for line in text.split("\n")]
     changed = edited("\n".join(lines), changes)

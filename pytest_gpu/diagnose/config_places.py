@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pytest_gpu.diagnose import next_start
 from pytest_gpu.diagnose.toml_diff import Keys, cri_plugin
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.node import rendered
 from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, ConfigFile, subtable
 from pytest_gpu.node.config_merge import EffectiveConfig, merge
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 
 DROP_IN = "99-nvidia.toml"
+SEALED = ("bottlerocket", "talos")
+"""Distributions without a shell to patch anything in: their files are made of their settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +40,19 @@ class Place:
 
 
 def is_rendered(node: GpuNode, path: str) -> bool:
-    """Say whether the distribution writes a file anew at every start."""
+    """Say whether a file is made anew at every start: by a distribution, or from its settings."""
     resolve = node.evidence.resolve
-    root = resolve(node.containerd.config_path)
-    return node.distribution.source is not None and resolve(path) == root
+    root = node.containerd.config_path
+    made = node.distribution.name in SEALED or rendered.is_rendered(root)
+    return made and resolve(path) == resolve(root)
 
 
 def source_of(node: GpuNode, path: str) -> str:
     """Return what an admin edits in order to change a file: its template, if it has one."""
-    source = node.distribution.source
-    return source if source and is_rendered(node, path) else path
+    if node.distribution.name in SEALED:
+        return f"the settings that {node.distribution.name} makes {path} of"
+    made = known(lambda: next_start.of(node))
+    return made.wanted if made and is_rendered(node, path) else path
 
 
 def effective(node: GpuNode, texts: Mapping[str, str]) -> EffectiveConfig:
@@ -72,7 +79,7 @@ def places(node: GpuNode, files: Sequence[ConfigFile]) -> list[Place]:
     for file in files:
         if is_rendered(node, file.path):
             found += [*(drop_ins(node) if node.containerd.version[0] >= 2 else ())]
-            found += _template(node)
+            found += template(node)
         else:
             found.append(Place(path=file.path, text=file.text, version=_section(node, file)))
     return found
@@ -106,19 +113,15 @@ def drop_ins(node: GpuNode) -> Iterator[Place]:
             yield Place(path=path, text=file.text if file else None, version=version)
 
 
-def _template(node: GpuNode) -> Iterator[Place]:
+def template(node: GpuNode) -> Iterator[Place]:
     """Yield the template of the rendered file, also where RKE2 or k3s do without one so far."""
-    source = node.distribution.source
-    if source is None or not source.startswith("/"):
+    made = known(lambda: next_start.of(node))
+    if made is None:
         return
-    version = node.containerd.config.version
-    try:
-        content = node.evidence.read(source)
-    except NotInEvidence:
-        return
-    if content is not None or source.endswith(".tmpl"):
-        text = content.decode(errors="replace") if content is not None else None
-        yield Place(path=source, text=text, version=version, merged=False)
+    used = made.template
+    if used is not None or made.style == "k3s":
+        path, text = (used.path, used.text) if used else (made.wanted, None)
+        yield Place(path=path, text=text, version=made.version, merged=False)
 
 
 def holding(node: GpuNode, handler: str) -> list[ConfigFile]:

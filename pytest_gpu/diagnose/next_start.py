@@ -201,4 +201,5 @@ def finding(
     """Return a finding about how a configuration is rendered, with its paths filled in."""
     template = made.template.path if made.template else made.wanted
     paths = {"config": made.path, "template": template, "wanted": made.wanted}
-    return node.finding(cause, *evidence, **{**paths, "version": str(made.version), **values})
+    always = {**paths, "version": str(made.version), "patch": ""}
+    return node.finding(cause, *evidence, **{**always, **values})

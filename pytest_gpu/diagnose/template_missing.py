@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose import next_start
+from pytest_gpu.diagnose import config_fix, next_start
+from pytest_gpu.diagnose.cgroup_driver import wanted_driver
 from pytest_gpu.diagnose.templates import alone, misplaced, nvidia_line, written_after_start
+from pytest_gpu.diagnose.toml_diff import handler_table
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 from pytest_gpu.node.rendered import Rendering, Template
 
 
@@ -31,7 +34,19 @@ def missing_by_template(node: GpuNode) -> Finding | None:
 
 
 def _without_nvidia(node: GpuNode, made: Rendering, template: Template) -> Finding:
-    return next_start.finding(node, made, "runtime/template-without-nvidia", alone(template))
+    return next_start.finding(
+        node, made, "runtime/template-without-nvidia", alone(template), patch=_handler(node)
+    )
+
+
+def _handler(node: GpuNode) -> str:
+    """Return the patch that defines the handler in the template, if its runtime is installed."""
+    binary = next_start.found_runtimes(node).get("nvidia")
+    if binary is None:
+        return ""
+    systemd = known(lambda: wanted_driver(node)[0])
+    table = handler_table(binary, systemd_cgroup=systemd is not False)
+    return config_fix.outlast(node, "nvidia", table)
 
 
 def _not_rendered(node: GpuNode, made: Rendering, line: Evidence) -> Finding:

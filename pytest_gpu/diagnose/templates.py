@@ -5,15 +5,19 @@ The rendered file is what counts now; its template is what counts at the next st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, evidence_at
-from pytest_gpu.diagnose import next_start
+from pytest_gpu.diagnose import config_fix, next_start
+from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.file_times import changed_at, clock, started_at
 from pytest_gpu.diagnose.next_start import NextStart
+from pytest_gpu.diagnose.patch import patch
 from pytest_gpu.diagnose.template_damage import damaged, default_not_found
 from pytest_gpu.kube import runtimeclass
-from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line
+from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
@@ -85,7 +89,12 @@ def _why_lost(node: GpuNode, coming: NextStart, runtime: Runtime) -> Finding:
     template = made.template
     if template and not next_start.lists_found_ones(node, made) and made.style == "k3s":
         return next_start.finding(
-            node, made, "runtime/template-without-nvidia", runtime.source, alone(template)
+            node,
+            made,
+            "runtime/template-without-nvidia",
+            runtime.source,
+            alone(template),
+            patch=config_fix.outlast(node, runtime.name, _table(node, runtime)),
         )
     return edited(node, made, runtime)
 
@@ -100,7 +109,14 @@ def edited(node: GpuNode, made: Rendering, runtime: Runtime) -> Finding:
         *_not_from(made, runtime.name),
         *written_after_start(node, made.path),
         what=f"the handler {runtime.name}",
+        patch=config_fix.outlast(node, runtime.name, _table(node, runtime)),
     )
+
+
+def _table(node: GpuNode, runtime: Runtime) -> Mapping[str, Any]:
+    files = node.containerd.config.files
+    file = next((each for each in files if each.path == runtime.source.source), None)
+    return handler_in(file, runtime.name) if file else {}
 
 
 def _not_from(made: Rendering, handler: str) -> Iterator[Evidence]:
@@ -150,7 +166,10 @@ def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
         if line := nvidia_line(ignored, _NAMES):
             read = made.template.path if made.template else "the built-in template"
             instead = Evidence(source=ignored.path, text=f"is not read: {read} is")
-            return next_start.finding(node, made, "runtime/template-not-read", line, instead)
+            moved = _moved(node, ignored)
+            return next_start.finding(
+                node, made, "runtime/template-not-read", line, instead, patch=moved
+            )
     template = made.template
     if template is None or template.table is None:
         return None
@@ -163,8 +182,33 @@ def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
         text=f"is rendered as version {made.version}, in which {' and '.join(counts)} counts",
     )
     return next_start.finding(
-        node, made, "runtime/template-for-other-version", line, rendered, section=counts[0]
+        node,
+        made,
+        "runtime/template-for-other-version",
+        line,
+        rendered,
+        section=counts[0],
+        patch=_renamed(node, template, counts[0]),
     )
+
+
+def _moved(node: GpuNode, ignored: Template) -> str:
+    """Return the patch that puts the handlers of a template that is not read where they count."""
+    for name in next_start.by_hand(ignored.table or {}, _NAMES):
+        table = handler_in(ignored.as_file, name)
+        if is_nvidia(str(table.get("options", {}).get("BinaryName", ""))):
+            return config_fix.outlast(node, name, table)
+    return ""
+
+
+def _renamed(node: GpuNode, template: Template, section: str) -> str:
+    """Return the patch that puts a template's handlers under the section that counts."""
+    old = next((each for each in (CRI_V3, CRI_V2) if each != section), CRI_V2)
+    beside = set(subtable(subtable(template.table or {}, "plugins"), old)) - {"containerd"}
+    if beside or section == CRI_V1:
+        return ""
+    text = re.sub(rf"([\"']){re.escape(old)}\1", rf"\g<1>{section}\g<1>", template.text)
+    return patch(node.evidence.resolve(template.path), template.text, text)
 
 
 def nvidia_line(template: Template, plugins: Sequence[str]) -> Evidence | None:
