@@ -142,13 +142,22 @@ def fill(text: str, finding: Finding) -> str:
 def fix_of(finding: Finding) -> tuple[str, ...]:
     """Return the fix for the finding's distribution, or for its family's, filled in.
 
-    A value may bring several steps of its own, parted by empty lines, or none.
+    A value may bring several steps of its own, parted by empty lines, or none. Where something is
+    done on the node itself, what its distribution's admins must know comes first.
     """
     fix = cause_of(finding).fix
     names = (finding.values.get(key, "default") for key in ("distribution", "family"))
     lines = next((fix[name] for name in names if name in fix), fix["default"])
-    steps = (step for line in lines for step in fill(line, finding).split("\n\n"))
-    return tuple(step for step in steps if step)
+    steps = [step for line in lines for step in fill(line, finding).split("\n\n") if step]
+    values = finding.values
+    if (how := values.get("how")) and any(_on_the_node(step, values) for step in steps):
+        steps.insert(0, how)
+    return tuple(steps)
+
+
+def _on_the_node(step: str, values: Mapping[str, str]) -> bool:
+    restarts = (values.get("restart"), values.get("restart_kubelet"))
+    return "sudo " in step or any(each and each in step for each in restarts)
 
 
 def message(finding: Finding) -> str:

@@ -10,8 +10,9 @@ import pytest
 from pytest_gpu.causes import Finding, catalogue, fix_of
 from pytest_gpu.node.distribution import detect
 from pytest_gpu.node.distributions import Distribution
+from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import Process
-from tests.fake_evidence import FakeNode, node_object
+from tests.fake_evidence import FakeCluster, FakeNode, node_object
 
 KUBEADM = (
     "/usr/bin/kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"
@@ -174,3 +175,57 @@ def test_a_fix_for_a_distribution_serves_its_family() -> None:
     assert first(distribution="eks-al2023", family="eks") == cause.fix["eks"][0]
     assert first(distribution="aks", family="") == cause.fix["default"][0]
     assert first() == cause.fix["default"][0]
+
+
+@pytest.mark.parametrize(
+    ("reported", "restart", "words"),
+    [
+        (
+            node(osImage="Talos (v1.9.2)"),
+            "$ talosctl --nodes a reboot",
+            ["machineconfig --nodes a", "no shell"],
+        ),
+        (
+            node(kubeletVersion="v1.31.7-eks-1", osImage="Bottlerocket OS 1.40.0 (aws-k8s-1.31)"),
+            "$ apiclient reboot",
+            ["settings", "sheltie"],
+        ),
+        (
+            node(kubeletVersion="v1.32.4-gke.1106006"),
+            "$ sudo systemctl restart containerd",
+            ["--containerd-config-from-file"],
+        ),
+        (
+            node(kubeletVersion="v1.31.7-eks-1", osImage="Amazon Linux 2023.8"),
+            "$ sudo systemctl restart containerd",
+            ["NodeConfig"],
+        ),
+        (
+            node(kubeletVersion="v1.31.7+k0s"),
+            "$ sudo systemctl restart k0sworker",
+            ["containerd.d"],
+        ),
+        (
+            node(("kubernetes.azure.com/cluster",)),
+            "$ sudo systemctl restart containerd",
+            ["chroot"],
+        ),
+    ],
+)
+def test_a_fix_begins_with_what_an_admin_can_do_there(
+    reported: dict[str, Any], restart: str, words: list[str]
+) -> None:
+    """On hosts without a shell, or whose files are made by somebody else, before any command."""
+    gpu_node = GpuNode("a", FakeCluster(objects={"nodes": [reported]}))
+    finding = gpu_node.finding("runtime/not-restarted", handler="nvidia")
+    first, *steps = fix_of(finding)
+    assert restart in steps
+    assert [word for word in words if word not in first] == []
+    elsewhere = gpu_node.finding("runtimeclass/missing", create="kubectl create -f x")
+    assert first not in fix_of(elsewhere)
+
+
+def test_a_plain_node_needs_no_such_words() -> None:
+    """The files of a kubeadm node are the admin's own, and sudo works."""
+    gpu_node = GpuNode("a", FakeCluster(objects={"nodes": [node()]}))
+    assert fix_of(gpu_node.finding("runtime/not-restarted", handler="nvidia"))[0] == "Restart it:"

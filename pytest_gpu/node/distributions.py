@@ -23,7 +23,9 @@ class Distribution:
     is rendered at every start of it; ``crictl`` is the command line that starts crictl; ``home``
     is where its programs are installed, if it brings its own. ``kubelet_args`` is the file that a
     snap reads its kubelet's flags from, ``settings`` the folder of a ``config.yaml`` that hands
-    flags on. ``family`` is whose fixes serve here, too. In commands, NODE stands for the node.
+    flags on. ``family`` is whose fixes serve here, too. ``how`` is what an admin must know before
+    a change on the node itself: where its files come from, and how commands get there. In commands
+    and in ``how``, NODE stands for the node.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Distribution:
     kubelet_args: str | None = None
     settings: str | None = None
     family: str = ""
+    how: str = ""
 
 
 UNKNOWN = Distribution(
@@ -52,7 +55,13 @@ UNKNOWN = Distribution(
 KUBEADM = replace(UNKNOWN, name="kubeadm")
 
 EKS = replace(UNKNOWN, name="eks")
-EKS_AL2023 = replace(EKS, name="eks-al2023", family="eks")
+EKS_AL2023 = replace(
+    EKS,
+    name="eks-al2023",
+    family="eks",
+    how="nodeadm writes containerd's configuration at every boot: put a lasting change into"
+    " spec.containerd.config of the NodeConfig in the node's user data.",
+)
 EKS_UBUNTU = replace(
     EKS,
     name="eks-ubuntu",
@@ -60,14 +69,32 @@ EKS_UBUNTU = replace(
     kubelet_unit="snap.kubelet-eks.daemon",
     restart_kubelet="sudo snap restart kubelet-eks",
 )
-AKS = replace(UNKNOWN, name="aks")
-GKE = replace(UNKNOWN, name="gke", crictl=("/home/kubernetes/bin/crictl",))
+AKS = replace(
+    UNKNOWN,
+    name="aks",
+    how="AKS makes nodes anew when it scales or upgrades: a change by hand lasts as long as"
+    " this node. A shell on it: kubectl debug node/NODE -it --profile=sysadmin"
+    " --image=busybox, then chroot /host.",
+)
+GKE = replace(
+    UNKNOWN,
+    name="gke",
+    crictl=("/home/kubernetes/bin/crictl",),
+    how="GKE writes containerd's configuration itself when it makes a node: a change by hand"
+    " lasts as long as this node. What may be configured stands in the node pool (gcloud"
+    " container node-pools update --containerd-config-from-file); on its"
+    " Container-Optimized OS, GKE's own device plugin injects GPUs, without a handler.",
+)
 
 BOTTLEROCKET = replace(
     UNKNOWN,
     name="bottlerocket",
     restart="apiclient reboot",
     restart_kubelet="apiclient reboot",
+    how="Bottlerocket makes its files of its settings: a change belongs there (apiclient set,"
+    " or the user data), and driver, runtime and handler come with its variants for"
+    " NVIDIA. Commands with sudo show what is meant; on the node they need its admin"
+    " container (apiclient exec admin bash, then sheltie).",
 )
 """No shell but in its control and admin containers; its files are made of its settings."""
 
@@ -77,6 +104,11 @@ TALOS = replace(
     restart="talosctl --nodes NODE reboot",
     restart_kubelet="talosctl --nodes NODE service kubelet restart",
     config="/etc/cri/containerd.toml",
+    how="Talos has no shell, and makes its files of the machine configuration: a change"
+    " belongs there (talosctl patch machineconfig --nodes NODE; containerd's is the"
+    " machine file /etc/cri/conf.d/20-customization.part, or a CRICustomizationConfig"
+    " in newer releases), and the NVIDIA runtime is a system extension of its image."
+    " Commands with sudo show what is meant, and do not run there.",
 )
 """No shell at all; its files are made of the machine configuration."""
 
@@ -115,6 +147,8 @@ def k0s(unit: str) -> Distribution:
         socket="/run/k0s/containerd.sock",
         containerd_unit=unit,
         home="/var/lib/k0s/",
+        how="k0s writes /etc/k0s/containerd.toml itself as long as its first line says"
+        " k0s_managed=true, and imports /etc/k0s/containerd.d/*.toml: a drop-in there stays.",
     )
 
 

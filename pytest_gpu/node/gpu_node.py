@@ -109,6 +109,7 @@ class GpuNode:
             "node": self.name,
             "distribution": where.name,
             "family": where.family,
+            "how": where.how.replace("NODE", self.name),
             "restart": where.restart.replace("NODE", self.name),
             "kubelet_unit": where.kubelet_unit,
             "restart_kubelet": where.restart_kubelet.replace("NODE", self.name),

@@ -10,6 +10,7 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence
 from pytest_gpu.kube.objects import node_info, optional
 from pytest_gpu.kube.pods import WaitingPod
+from pytest_gpu.node.distributions import UNKNOWN
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.report.run_info import RunInfo
 
@@ -49,9 +50,10 @@ def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
 def distribution(cluster: ClusterEvidence, name: str) -> str | None:
     """Return the Kubernetes distribution of a node, ``None`` where the evidence does not tell."""
     try:
-        return GpuNode(name, cluster).distribution.name
+        found = GpuNode(name, cluster).distribution
     except Unproven:
         return None
+    return None if found == UNKNOWN else found.name
 
 
 def waiting_as_json(pods: Callable[[], Iterable[WaitingPod]]) -> list[dict[str, Any]] | None:
