@@ -37,9 +37,11 @@ def _twice(node: GpuNode, made: Rendering, template: Template) -> Evidence | Non
     plugin = CRI_V3 if made.version >= 3 else CRI_V2
     runtimes = ("plugins", plugin, "containerd", "runtimes")
     built_in = {("plugins", plugin), (*runtimes, "runc"), (*runtimes, "runc", "options")}
-    built_in |= {(*runtimes, name) for name in next_start.found_runtimes(node)}
     for number, line in enumerate(template.text.splitlines(), 1):
-        if (match := _HEADER.match(line)) and _keys(match[1]) in built_in:
+        match = _HEADER.match(line)
+        keys = _keys(match[1]) if match else ()
+        listed = keys[:-1] == runtimes and keys[-1] in next_start.DETECTED
+        if keys in built_in or (listed and keys[-1] in next_start.found_runtimes(node)):
             text = f"{line.strip()}: the included base template has this table, too"
             return Evidence(source=template.path, line=number, text=text)
     return None

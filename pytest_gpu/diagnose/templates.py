@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_gpu.causes import Evidence, Finding, evidence_at
+from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix, next_start
 from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.file_times import changed_at, clock, started_at
@@ -36,18 +36,23 @@ def fault_at_next_start(node: GpuNode) -> Finding | None:
     made = next_start.of(node)
     if made is None:
         return None
-    return damaged(node, made) or default_not_found(node, made) or _loses(node)
+    return damaged(node, made) or default_not_found(node, made) or _loses(node, made)
 
 
-def _loses(node: GpuNode) -> Finding | None:
+def _loses(node: GpuNode, made: Rendering) -> Finding | None:
     """Find a GPU handler that is in the rendered file, and that the next start leaves out."""
-    coming = next_start.predict(node)
+    in_use, written = _in_use(node, made), _default_written(node, made)
+    coming = next_start.predict(node) if in_use or written else None
     if coming is None:
         return None
-    lost = [runtime for runtime in _in_use(node, coming) if not _comes_again(node, coming, runtime)]
-    if lost:
-        return _why_lost(node, coming, lost[0])
-    return _loses_default(node, coming)
+    for runtime in in_use:
+        if not _comes_again(node, coming, runtime):
+            return _why_lost(node, coming, runtime)
+    if written and coming.default != node.containerd.config.default_runtime:
+        default = node.containerd.config.default_runtime
+        what = f'default_runtime_name = "{default}"'
+        return next_start.finding(node, made, "runtime/rendered-file-edited", *written, what=what)
+    return None
 
 
 def edited_in_vain(node: GpuNode, runtime: Runtime) -> Finding | None:
@@ -64,14 +69,14 @@ def edited_in_vain(node: GpuNode, runtime: Runtime) -> Finding | None:
     return _why_lost(node, coming, runtime)
 
 
-def _in_use(node: GpuNode, coming: NextStart) -> list[Runtime]:
-    """Return the GPU handlers of the rendered file itself that RuntimeClasses or pods lead to."""
+def _in_use(node: GpuNode, made: Rendering) -> list[Runtime]:
+    """Return the GPU handlers of the rendered file itself that work now and that pods can get."""
     containerd = node.containerd
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
     reached = {"nvidia", containerd.config.default_runtime, *by_class.values()}
     found = [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
-    own = [each for each in found if each.source.source == coming.rendering.path]
-    return [runtime for runtime in own if runtime.name in reached]
+    own = [each for each in found if each.source.source == made.path]
+    return [each for each in own if each.name in reached and containerd.knows(each.name)]
 
 
 def _comes_again(node: GpuNode, coming: NextStart, runtime: Runtime) -> bool:
@@ -136,28 +141,17 @@ def written_after_start(node: GpuNode, path: str) -> Iterator[Evidence]:
         yield Evidence(source=path, text=text)
 
 
-def _loses_default(node: GpuNode, coming: NextStart) -> Finding | None:
-    """Find a default runtime of NVIDIA's that was written into the rendered file after the start.
+def _default_written(node: GpuNode, made: Rendering) -> tuple[Evidence, ...]:
+    """Return the lines of a default of NVIDIA's that was put into the file after the start.
 
     A default that stood there before may come from a flag of the service, which nobody sees.
     """
-    config, made = node.containerd.config, coming.rendering
+    config = node.containerd.config
     runtime = config.runtimes.get(config.default_runtime)
     written = tuple(written_after_start(node, made.path))
-    if runtime is None or not is_nvidia(runtime.binary or "") or not written:
-        return None
-    root = next(file for file in config.files if file.path == made.path)
-    line = evidence_at(made.path, root.text, "default_runtime_name")
-    if coming.default == config.default_runtime or line.line is None:
-        return None
-    return next_start.finding(
-        node,
-        made,
-        "runtime/rendered-file-edited",
-        line,
-        *written,
-        what=f'default_runtime_name = "{config.default_runtime}"',
-    )
+    line = config.origin("default_runtime_name")
+    own = line.source == made.path and runtime is not None and is_nvidia(runtime.binary or "")
+    return (line, *written) if own and written else ()
 
 
 def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
