@@ -7,6 +7,7 @@ import pytest
 from pytest_gpu.causes import fail, latent
 from pytest_gpu.diagnose import (
     cdi,
+    cdi_devices,
     cgroup_driver,
     cri,
     docker,
@@ -113,9 +114,19 @@ def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
 
 
 def test_cdi_specs_name_what_exists(gpu_node: GpuNode) -> None:
-    """Every CDI spec of NVIDIA devices names device nodes and libraries that are there now."""
-    if finding := cdi.cdi_spec_stale(gpu_node):
-        fail(finding) if cdi.uses_cdi(gpu_node) else latent(finding)
+    """Every CDI spec of NVIDIA devices is valid and names what is there now."""
+    if finding := cdi.spec_in_use_wrong(gpu_node):
+        fail(finding)
+    if finding := cdi.spec_at_rest_wrong(gpu_node):
+        latent(finding)
+
+
+def test_cdi_devices_asked_for_exist(gpu_node: GpuNode) -> None:
+    """The CDI devices that containers ask for here are heeded and defined."""
+    if finding := cdi_devices.not_taken(gpu_node) or cdi_devices.device_missing(gpu_node):
+        fail(finding)
+    if finding := cdi_devices.names_absent_gpu(gpu_node):
+        latent(finding)
 
 
 def test_docker_beside_it_knows_the_nvidia_runtime(gpu_node: GpuNode) -> None:

@@ -16,7 +16,7 @@ from pytest_gpu.cluster.crictl_sandbox import Wishes, try_sandboxes
 from pytest_gpu.cluster.owner import this_process
 from pytest_gpu.diagnose import sandbox as diagnose
 from pytest_gpu.node import sandbox_config
-from pytest_gpu.node.cdi import CdiSpec, CdiSpecs
+from pytest_gpu.node.cdi import CdiEdits, CdiSpec, CdiSpecs
 from pytest_gpu.node.crictl import SandboxFiles, shipped_files
 from pytest_gpu.node.gpu_node import GpuNode
 from tests.crictl_node import IMAGE, NO_SHIM, CrictlNode, ending, failing, fine
@@ -182,8 +182,7 @@ def test_cdi_devices_where_no_handler_injects() -> None:
     spec = CdiSpec(
         path="/etc/cdi/nvidia.yaml",
         kind="nvidia.com/gpu",
-        devices=("nvidia.com/gpu=0", "nvidia.com/gpu=all"),
-        host_paths=(),
+        devices=dict.fromkeys(("nvidia.com/gpu=0", "nvidia.com/gpu=all"), CdiEdits()),
     )
     node = machine.node()
     vars(node)["cdi"] = CdiSpecs(directories=(), specs=(spec,), unknown=())

@@ -74,7 +74,7 @@ def test_a_healthy_machine_shows_nothing() -> None:
         runtime_binary.handler_without_type,
         runtime_binary.glibc_too_old,
     ]
-    checks += [toolkit.own_config_wrong, cgroup_driver.cgroup_driver_differs, cdi.cdi_spec_stale]
+    checks += [toolkit.own_config_wrong, cgroup_driver.cgroup_driver_differs, cdi.spec_in_use_wrong]
     assert not [*docker.docker_findings(node), *cri.others_unreadable(node)]
     assert [cause(check(node)) for check in checks] == [None] * len(checks)
 
@@ -361,20 +361,6 @@ def test_the_runtimes_own_configuration(text: str, expected: str | None) -> None
     if "mode" in text:
         machine.files["/sys/bus/pci/devices/x/vendor"] = "0x1002"
     assert cause(toolkit.own_config_wrong(machine.node())) == expected
-
-
-def test_stale_cdi_spec() -> None:
-    """A spec that names a device node that is gone; one whose paths exist is fine."""
-    spec = (
-        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: '0'\n"
-        "  containerEdits:\n    deviceNodes:\n    - path: {path}\n"
-    )
-    machine = Machine(
-        files={CONFIG: HEALTHY, "/etc/cdi/nvidia.yaml": spec.format(path="/usr/bin/x")}
-    )
-    assert cause(cdi.cdi_spec_stale(machine.node())) == "runtime/cdi-spec-stale"
-    machine.files["/etc/cdi/nvidia.yaml"] = spec.format(path=NVIDIA)
-    assert cause(cdi.cdi_spec_stale(machine.node())) is None
 
 
 DOCKER_JSON = "/etc/docker/daemon.json"

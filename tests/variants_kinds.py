@@ -125,13 +125,20 @@ metadata: {name: cluster-policy}
 spec: {cdi: {enabled: true, nriPluginEnabled: true}}
 """,
     )
-    for spec in (copy.node / "files/run/cdi").iterdir():
-        spec.unlink()
-    entries = copy.node / "listing.yaml"
-    copy.edit(
-        entries,
-        lambda text: re.sub(r"  /run/cdi/\S+:(\n    .*)*\n|  /run/cdi/.*\n", "", text) + "\n",
-    )
+    folder = copy.node / "files/run/cdi"
+    spec = folder / "nvidia.yaml"
+    management = spec.read_text().replace("kind: nvidia.com/gpu", "kind: management.nvidia.com/gpu")
+    (folder / "management.nvidia.com-gpu.yaml").write_text(management)
+    spec.unlink()
+    entry(copy, "/run/cdi/nvidia.yaml")
+    asked = {"nvidia.cdi.k8s.io/container.main": "management.nvidia.com/gpu=all"}
+    plugin = "nvidia-device-plugin-t8xqp"
+
+    def ask(pod: dict[str, Any]) -> None:
+        if pod["metadata"]["name"] == plugin:
+            pod["metadata"]["annotations"] = asked
+
+    each_object(copy, "pods", ask)
 
 
 def mps(copy: SampleCopy) -> None:

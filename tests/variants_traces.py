@@ -182,7 +182,7 @@ def stale_spec_in_legacy_mode(copy: SampleCopy) -> None:
     spec.parent.mkdir(parents=True, exist_ok=True)
     library = "/usr/lib/x86_64-linux-gnu/libcuda.so.535.1"
     spec.write_text(
-        f"kind: {GPU}\ndevices:\n- name: all\n"
+        f"cdiVersion: 0.5.0\nkind: {GPU}\ndevices:\n- name: all\n"
         f"  containerEdits: {{mounts: [{{hostPath: {library}, containerPath: {library}}}]}}\n"
     )
     copy.edit_yaml(copy.node / "listing.yaml", lambda it: it["absent"].append(library))

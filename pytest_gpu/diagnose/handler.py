@@ -13,6 +13,7 @@ from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix
+from pytest_gpu.diagnose.cdi_devices import not_taken
 from pytest_gpu.diagnose.cgroup_driver import wanted_driver
 from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.injection import beside_the_files
@@ -51,7 +52,8 @@ def no_gpu_handler(node: GpuNode) -> Finding | None:
     running = [config_path(each) for each in node.processes if each.is_program("containerd")]
     toolkit = (node.toolkit.config_path, node.toolkit.drop_in)
     found = written(node.evidence, [containerd.config_path, *toolkit, *running])
-    return _replaced(node, found) or _written_elsewhere(node, found) or _never_written(node)
+    elsewhere = _replaced(node, found) or _written_elsewhere(node, found)
+    return elsewhere or known(lambda: not_taken(node)) or _never_written(node)
 
 
 def still_live(node: GpuNode) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pytest_gpu.diagnose import (
     access,
     cdi,
+    cdi_devices,
     cgroup_driver,
     cri,
     docker,
@@ -51,6 +52,7 @@ Look = Callable[[GpuNode], object]
 CHECKS: tuple[ModuleType, ...] = (
     access,
     cdi,
+    cdi_devices,
     cgroup_driver,
     cri,
     docker,

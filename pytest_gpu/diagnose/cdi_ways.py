@@ -1,0 +1,306 @@
+"""In which ways containers of a node ask for CDI devices, and who looks for their specs.
+
+Sources: the GPU operator's ``transformDevicePluginCtrForCDI`` and ``setNRIPluginAnnotation``
+(controllers/object_controls.go), the device plugin's internal/cdi/cdi.go and internal/plugin/
+server.go, the toolkit's internal/modifier/cdi.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.diagnose.reached import gpu_runtimes
+from pytest_gpu.diagnose.toolkit import mode
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.kube import plugin as device_plugin
+from pytest_gpu.kube.nodes import dra_nodes
+from pytest_gpu.kube.objects import (
+    annotations_of,
+    containers_of,
+    optional,
+    path_of,
+    spec_of,
+    template_of,
+)
+from pytest_gpu.kube.operator import policy_section
+from pytest_gpu.kube.plugin import DevicePlugin
+from pytest_gpu.kube.pods import pods_on
+from pytest_gpu.kube.runtimeclass import class_of, handlers
+from pytest_gpu.node.config_merge import CDI_DIRS, Runtime
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+from pytest_gpu.node.nvml import NvmlDevice
+from pytest_gpu.node.toolkit import ToolkitConfig, own_config
+
+PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
+DEFAULT_KIND = "nvidia.com/gpu"
+MANAGEMENT_KIND = "management.nvidia.com/gpu"
+DRA_KIND = "k8s.gpu.nvidia.com/device"
+AUTOMATIC_VENDOR = "runtime.nvidia.com"
+"""Devices of this vendor are described by the NVIDIA runtime itself when a container starts."""
+PREFIX = "cdi.k8s.io/"
+NRI_PREFIX = "nvidia.cdi.k8s.io/"
+CONTAINERD = "containerd"
+BESIDE_CDI = frozenset({"envvar", "volume-mounts"})
+"""Means of a plugin that name devices to an NVIDIA handler, and to nobody else."""
+_NAMES = re.compile(r"[\w.-]+/[\w.-]+=[\w.:-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way of asking.
+
+    ``reader`` is who looks for the specs: ``containerd``, or an NVIDIA handler; ``directories``
+    are where it looks. ``kinds`` are asked for; the qualified ``devices`` must be there. ``said``
+    is where it is told so.
+    """
+
+    reader: str
+    directories: tuple[str, ...]
+    kinds: frozenset[str]
+    devices: tuple[str, ...]
+    said: Evidence
+
+
+def ways(node: GpuNode) -> tuple[Way, ...]:
+    """Return every way in which containers ask for CDI devices here.
+
+    Raises:
+        NotInEvidence: what tells of them was not read, or NVML's names of the GPUs.
+    """
+    return (*_by_runtimes(node), *_by_plugin(node), *_by_nri(node), *_by_dra(node))
+
+
+def plugin_of(node: GpuNode) -> DevicePlugin | None:
+    """Return the device plugin, ``None`` where there is no Kubernetes to ask.
+
+    Raises:
+        NotInEvidence: there is one, and it was not asked.
+    """
+    if node.evidence.door.kind == "local":
+        return known(lambda: device_plugin.find(node.cluster, node.name))
+    node.cluster.objects("daemonsets")
+    return device_plugin.find(node.cluster, node.name)
+
+
+def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
+    """Return by which means the plugin hands devices over, and where that is told."""
+    told = plugin.env.get("DEVICE_LIST_STRATEGY") or _flag(plugin, "--device-list-strategy")
+    source = plugin.name
+    if not told and policy_section(node.cluster, "cdi").get("enabled"):
+        told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
+    words = frozenset(word.strip() for word in (told or "envvar").split(","))
+    said = f"DEVICE_LIST_STRATEGY={told}" if told else "DEVICE_LIST_STRATEGY is not set: envvar"
+    return Evidence(source=source, text=said), words
+
+
+def annotation_prefix(plugin: DevicePlugin) -> str:
+    """Return the prefix of the annotations in which the plugin names devices."""
+    told = plugin.env.get("CDI_ANNOTATION_PREFIX") or _flag(plugin, "--cdi-annotation-prefix")
+    return told or PREFIX
+
+
+def _flag(plugin: DevicePlugin, name: str) -> str:
+    for container in containers_of(plugin.spec):
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        for at, word in enumerate(map(str, words)):
+            if word.startswith(f"{name}="):
+                return word.partition("=")[2]
+            if word == name and at + 1 < len(words):
+                return str(words[at + 1])
+    return ""
+
+
+def _by_plugin(node: GpuNode) -> Iterator[Way]:
+    """Yield the way of a plugin that names CDI devices to the kubelet or in annotations."""
+    plugin = plugin_of(node)
+    if plugin is None or plugin.kind != "nvidia":
+        return
+    said, words = strategies(node, plugin)
+    if not words & {"cdi-cri", "cdi-annotations"}:
+        return
+    reader, directories = _reader(node, plugin, words)
+    if reader == CONTAINERD and not node.containerd.config.cdi_enabled and words & BESIDE_CDI:
+        return  # ignored: the devices come by the other means
+    yield Way(
+        reader=reader,
+        directories=directories,
+        kinds=frozenset({PLUGIN_KIND}),
+        devices=tuple(f"{PLUGIN_KIND}={name}" for name in ids(node, plugin)),
+        said=said,
+    )
+
+
+def _reader(
+    node: GpuNode, plugin: DevicePlugin, words: frozenset[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return who heeds what the plugin says, and where that one looks for specs.
+
+    containerd takes devices from the CRI, and from annotations of the standard's own prefix; an
+    NVIDIA handler from annotations only. If nobody does, containerd was meant.
+    """
+    config = node.containerd.config
+    heeds = "cdi-cri" in words or annotation_prefix(plugin) == PREFIX
+    if not (config.cdi_enabled and heeds) and "cdi-annotations" in words:
+        for runtime, own in heeding(node, annotation_prefix(plugin)):
+            return runtime.name, spec_dirs(own)
+    return CONTAINERD, config.cdi_dirs
+
+
+def _by_runtimes(node: GpuNode) -> Iterator[Way]:
+    """Yield the ways of NVIDIA handlers that work in cdi mode."""
+    for runtime, config in _runtimes_used(node):
+        kind = str(_cdi(config).get("default-kind") or DEFAULT_KIND)
+        if mode_of(runtime, config) != "cdi" or kind.startswith(f"{AUTOMATIC_VENDOR}/"):
+            continue
+        said = f'mode = "cdi" for handler {runtime.name}, default-kind = "{kind}"'
+        yield Way(
+            reader=runtime.name,
+            directories=spec_dirs(config),
+            kinds=frozenset({kind}),
+            devices=(f"{kind}=all", *(f"{kind}={name}" for name in _named_by_plugin(node))),
+            said=Evidence(source=config.path if config else str(runtime.binary), text=said),
+        )
+
+
+def _named_by_plugin(node: GpuNode) -> tuple[str, ...]:
+    """Return the names that a plugin gives an NVIDIA handler in a variable or by mounts."""
+    plugin = plugin_of(node)
+    if plugin is None or plugin.kind != "nvidia":
+        return ()
+    _, words = strategies(node, plugin)
+    return ids(node, plugin) if words & BESIDE_CDI else ()
+
+
+def _by_nri(node: GpuNode) -> Iterator[Way]:
+    """Yield what pods ask of the toolkit's NRI plugin; it has containerd inject."""
+    if not policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
+        return
+    for pod in known(lambda: pods_on(node.cluster, node.name)) or ():
+        notes = annotations_of(pod)
+        asked = [notes[key] for key in notes if key.startswith(NRI_PREFIX)]
+        names = tuple(dict.fromkeys(_NAMES.findall(",".join(map(str, asked)))))
+        if names:
+            yield Way(
+                reader=CONTAINERD,
+                directories=node.containerd.config.cdi_dirs,
+                kinds=frozenset(name.partition("=")[0] for name in names),
+                devices=names,
+                said=Evidence(source=f"pod {path_of(pod)}", text=f"{NRI_PREFIX}…: {asked[0]}"),
+            )
+
+
+def _by_dra(node: GpuNode) -> Iterator[Way]:
+    """Yield the way of DRA; its driver makes the specs when a claim is prepared."""
+    if node.name in dra_nodes(node.cluster):
+        yield Way(
+            reader=CONTAINERD,
+            directories=node.containerd.config.cdi_dirs,
+            kinds=frozenset({DRA_KIND}),
+            devices=(),
+            said=Evidence(source=f"resourceslices of node {node.name}", text="DRA offers GPUs"),
+        )
+
+
+def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig | None]]:
+    """Return the NVIDIA handlers that look at annotations of a prefix."""
+    return [
+        (runtime, config)
+        for runtime, config in _runtimes_used(node)
+        if mode_of(runtime, config) not in {"legacy", "csv"} and prefix in _prefixes(config)
+    ]
+
+
+def _prefixes(config: ToolkitConfig | None) -> tuple[str, ...]:
+    told = _cdi(config).get("annotation-prefixes")
+    return tuple(map(str, told)) if isinstance(told, list) else (PREFIX,)
+
+
+def spec_dirs(config: ToolkitConfig | None) -> tuple[str, ...]:
+    """Return where an NVIDIA runtime looks for specs."""
+    told = _cdi(config).get("spec-dirs")
+    return tuple(map(str, told)) if isinstance(told, list) and told else CDI_DIRS
+
+
+def mode_of(runtime: Runtime, config: ToolkitConfig | None) -> str:
+    """Return a handler's mode: some programs have theirs in their name."""
+    suffix = str(runtime.binary).rpartition(".")[2]
+    if suffix in {"cdi", "legacy"}:
+        return suffix
+    return mode(config) if config else "auto"
+
+
+def _cdi(config: ToolkitConfig | None) -> Mapping[str, Any]:
+    section: Any = config.table if config else {}
+    for key in ("nvidia-container-runtime", "modes", "cdi"):
+        section = section.get(key) if isinstance(section, Mapping) else None
+    return section if isinstance(section, Mapping) else {}
+
+
+def _runtimes_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig | None]]:
+    """Return the NVIDIA handlers that pods use, with their own configuration.
+
+    The plain ``nvidia`` counts as used, every other one if it is the default or some pod names it:
+    distributions define handlers and classes for modes that nobody asked for.
+    """
+    by_class = known(lambda: handlers(node.cluster)) or {}
+    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
+    specs += [spec_of(pod) for pod in known(lambda: pods_on(node.cluster, node.name)) or ()]
+    named = {by_class.get(class_of(spec)) for spec in specs}
+    used = {"nvidia", node.containerd.default_runtime, *named}
+    found = [runtime for runtime in gpu_runtimes(node) if runtime.name in used]
+    return [(runtime, own_config(node.evidence, str(runtime.binary))) for runtime in found]
+
+
+def ids(node: GpuNode, plugin: DevicePlugin) -> tuple[str, ...]:
+    """Return the names under which a plugin asks for each GPU and MIG device.
+
+    Raises:
+        NotInEvidence: NVML was not asked.
+        Unproven: NVML does not answer.
+    """
+    told = plugin.env.get("DEVICE_ID_STRATEGY") or _flag(plugin, "--device-id-strategy")
+    strategy = plugin.env.get("MIG_STRATEGY") or _flag(plugin, "--mig-strategy") or "none"
+    chosen = plugin.env.get("NVIDIA_VISIBLE_DEVICES", "all")
+    if node.nvml.missing or chosen not in {"", "all", "void", "none"}:
+        return ()
+    names: list[str] = []
+    for device in node.nvml.asked():
+        names += _names(device, by_index=told == "index", mig=strategy != "none")
+    return tuple(names)
+
+
+def _names(device: NvmlDevice, *, by_index: bool, mig: bool) -> Iterator[str]:
+    if not in_mig_mode(device):
+        if by_index:
+            yield str(device.index)
+        elif device.error is None and isinstance(uuid := device.answers.get("uuid"), str):
+            yield uuid
+        return
+    for at, instance in enumerate(mig_devices(device) if mig else ()):
+        if by_index:
+            yield f"{device.index}:{at}"
+        elif uuid := instance.get("uuid"):
+            yield str(uuid)
+
+
+def in_mig_mode(device: NvmlDevice) -> bool:
+    """Say whether a GPU is split into MIG devices."""
+    mode_now = device.answers.get("mig")
+    return isinstance(mode_now, Mapping) and mode_now.get("current") == 1
+
+
+def mig_devices(device: NvmlDevice) -> tuple[Mapping[str, Any], ...]:
+    """Return a GPU's MIG devices.
+
+    Raises:
+        NotInEvidence: they were not asked for.
+    """
+    found = device.answers.get("mig_devices")
+    if not isinstance(found, list):
+        raise NotInEvidence(device.node, f"the MIG devices of GPU {device.index}")
+    return tuple(each for each in found if isinstance(each, Mapping))
