@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.cdi import Registry, registries
 from pytest_gpu.diagnose.cdi_fix import generate, remake
 from pytest_gpu.diagnose.cdi_ways import (
@@ -27,7 +28,6 @@ from pytest_gpu.diagnose.cdi_ways import (
     strategies,
 )
 from pytest_gpu.diagnose.device_count import restart_plugin
-from pytest_gpu.diagnose.toml_diff import changed, cri_plugin
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.node import cdi
 from pytest_gpu.node.cdi import CdiSpec
@@ -61,8 +61,9 @@ def _off(node: GpuNode) -> tuple[Evidence, ...]:
         release = node.containerd.release
         return (Evidence(source=f"containerd {release}", text="knows no CDI: it came with 1.7"),)
     if not config.cdi_enabled:
-        default = "" if node.containerd.version < (2,) else " explicitly"
-        return (Evidence(source=config.path, text=f"CDI is off{default} (enable_cdi)"),)
+        built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
+        told_off = ("enable_cdi",) in config.values
+        return (config.origin("enable_cdi") if told_off else built_in,)
     if live is False:
         return (
             told,
@@ -109,11 +110,8 @@ def _switch_on(node: GpuNode) -> str:
         )
     if config.cdi_enabled:
         return "The file has it already, the running containerd has not read it:"
-    if not config.files:
-        return f"Write enable_cdi = true into the CRI section of {config.path}."
-    file = config.files[-1]
-    keys = ("plugins", cri_plugin(file.version), "enable_cdi")
-    return changed(file.path, file.text, {keys: True})
+    fix = config_fix.enable_cdi(node)
+    return fix["patch"] or f"Set enable_cdi = true in the CRI section of {fix['file']}."
 
 
 def _unheeded(node: GpuNode) -> Finding | None:
@@ -176,7 +174,7 @@ def _missing(node: GpuNode, registry: Registry, lost: list[str]) -> Finding:
         path=path,
         default_runtime=node.containerd.default_runtime,
         remake=remake(node, path, kind),
-        generate=generate(node, path, kind=kind if spec is None else ""),
+        generate=generate(node, path, kind),
     )
 
 

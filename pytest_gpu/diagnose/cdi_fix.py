@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
-from pytest_gpu.diagnose.cdi_ways import DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
+from pytest_gpu.diagnose.cdi_ways import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
 from pytest_gpu.diagnose.device_count import restart_plugin
 from pytest_gpu.kube import plugin as device_plugin
 from pytest_gpu.kube.objects import path_of
@@ -28,7 +28,7 @@ def remake(node: GpuNode, path: str, kind: str) -> str:
         command = restart_plugin(plugin) if plugin else "kubectl get daemonsets -A"
         return f"The device plugin makes this file when it starts; start it anew:\n\n$ {command}"
     if vendor == MANAGEMENT_KIND.partition("/")[0]:
-        return f"{_toolkit(node)}\n\n{generate(node, path, '--mode=management', kind=kind)}"
+        return f"{_toolkit(node)}\n\n{generate(node, path, kind)}"
     if vendor == DRA_KIND.partition("/")[0]:
         return (
             "The DRA driver makes this file when a claim is prepared; start its kubelet plugin"
@@ -43,13 +43,15 @@ def remake(node: GpuNode, path: str, kind: str) -> str:
     return generate(node, path)
 
 
-def generate(node: GpuNode, path: str, *flags: str, kind: str = "") -> str:
+def generate(node: GpuNode, path: str, kind: str = DEFAULT_KIND) -> str:
     """Return the command that makes a spec by hand, for the root of this node's driver."""
-    words = [f"--output={path}", *flags]
+    words = [f"--output={path}"]
     root = known(lambda: node.driver.directory) or ""
     if root.startswith(libraries.OPERATOR_ROOT):
         words.append(f"--driver-root={libraries.OPERATOR_ROOT}")
-    if kind:
+    if kind == MANAGEMENT_KIND:
+        words.append("--mode=management")
+    if kind != DEFAULT_KIND:
         vendor, _, class_ = kind.partition("/")
         words += [f"--vendor={vendor}", f"--class={class_}"]
     return f"$ sudo {_ctk(node)} cdi generate {' '.join(words)}"

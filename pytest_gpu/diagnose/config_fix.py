@@ -75,6 +75,14 @@ def set_default(node: GpuNode, handler: str) -> Mapping[str, str]:
     )
 
 
+def enable_cdi(node: GpuNode) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that let containerd inject CDI devices."""
+    keys = ("enable_cdi",)
+    files = [file for file in node.containerd.config.files if below_cri(file, keys) is not None]
+    where = [*files[-1:], *last_section(node)]
+    return _first(node, where, {keys: True}, lambda config: config.cdi_enabled)
+
+
 def add_handler(node: GpuNode, handler: str, table: Mapping[str, Any]) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that define a GPU handler.
 
