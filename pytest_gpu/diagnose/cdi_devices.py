@@ -14,16 +14,14 @@ from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.cdi import Registry, registries
 from pytest_gpu.diagnose.cdi_fix import generate, remake
+from pytest_gpu.diagnose.cdi_handlers import PREFIX, heeding
+from pytest_gpu.diagnose.cdi_names import in_mig_mode, mig_devices
 from pytest_gpu.diagnose.cdi_ways import (
     BESIDE_CDI,
     CONTAINERD,
     DRA_KIND,
     MANAGEMENT_KIND,
-    PREFIX,
     annotation_prefix,
-    heeding,
-    in_mig_mode,
-    mig_devices,
     plugin_of,
     strategies,
 )

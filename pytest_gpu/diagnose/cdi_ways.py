@@ -8,33 +8,30 @@ server.go, the toolkit's internal/modifier/cdi.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.diagnose.reached import gpu_runtimes
-from pytest_gpu.diagnose.toolkit import mode
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.diagnose.cdi_handlers import (
+    PREFIX,
+    cdi_table,
+    handlers_used,
+    heeding,
+    mode_of,
+    spec_dirs,
+)
+from pytest_gpu.diagnose.cdi_names import flag, ids
 from pytest_gpu.kube import plugin as device_plugin
 from pytest_gpu.kube.nodes import dra_nodes
 from pytest_gpu.kube.objects import (
     annotations_of,
-    containers_of,
-    optional,
     path_of,
-    spec_of,
-    template_of,
 )
 from pytest_gpu.kube.operator import policy_section
 from pytest_gpu.kube.plugin import DevicePlugin
 from pytest_gpu.kube.pods import pods_on
-from pytest_gpu.kube.runtimeclass import class_of, handlers
-from pytest_gpu.node.config_merge import CDI_DIRS, Runtime
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
-from pytest_gpu.node.nvml import NvmlDevice
-from pytest_gpu.node.toolkit import ToolkitConfig, own_config
 
 PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
 DEFAULT_KIND = "nvidia.com/gpu"
@@ -42,7 +39,6 @@ MANAGEMENT_KIND = "management.nvidia.com/gpu"
 DRA_KIND = "k8s.gpu.nvidia.com/device"
 AUTOMATIC_VENDOR = "runtime.nvidia.com"
 """Devices of this vendor are described by the NVIDIA runtime itself when a container starts."""
-PREFIX = "cdi.k8s.io/"
 NRI_PREFIX = "nvidia.cdi.k8s.io/"
 CONTAINERD = "containerd"
 BESIDE_CDI = frozenset({"envvar", "volume-mounts"})
@@ -89,7 +85,7 @@ def plugin_of(node: GpuNode) -> DevicePlugin | None:
 
 def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
     """Return by which means the plugin hands devices over, and where that is told."""
-    told = plugin.env.get("DEVICE_LIST_STRATEGY") or _flag(plugin, "--device-list-strategy")
+    told = plugin.env.get("DEVICE_LIST_STRATEGY") or flag(plugin, "--device-list-strategy")
     source = plugin.name
     if not told and policy_section(node.cluster, "cdi").get("enabled"):
         told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
@@ -100,19 +96,8 @@ def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset
 
 def annotation_prefix(plugin: DevicePlugin) -> str:
     """Return the prefix of the annotations in which the plugin names devices."""
-    told = plugin.env.get("CDI_ANNOTATION_PREFIX") or _flag(plugin, "--cdi-annotation-prefix")
+    told = plugin.env.get("CDI_ANNOTATION_PREFIX") or flag(plugin, "--cdi-annotation-prefix")
     return told or PREFIX
-
-
-def _flag(plugin: DevicePlugin, name: str) -> str:
-    for container in containers_of(plugin.spec):
-        words = [*(container.get("command") or ()), *(container.get("args") or ())]
-        for at, word in enumerate(map(str, words)):
-            if word.startswith(f"{name}="):
-                return word.partition("=")[2]
-            if word == name and at + 1 < len(words):
-                return str(words[at + 1])
-    return ""
 
 
 def _by_plugin(node: GpuNode) -> Iterator[Way]:
@@ -153,8 +138,8 @@ def _reader(
 
 def _by_runtimes(node: GpuNode) -> Iterator[Way]:
     """Yield the ways of NVIDIA handlers that work in cdi mode."""
-    for runtime, config in _runtimes_used(node):
-        kind = str(_cdi(config).get("default-kind") or DEFAULT_KIND)
+    for runtime, config in handlers_used(node):
+        kind = str(cdi_table(config).get("default-kind") or DEFAULT_KIND)
         if mode_of(runtime, config) != "cdi" or kind.startswith(f"{AUTOMATIC_VENDOR}/"):
             continue
         said = f'mode = "cdi" for handler {runtime.name}, default-kind = "{kind}"'
@@ -204,103 +189,3 @@ def _by_dra(node: GpuNode) -> Iterator[Way]:
             devices=(),
             said=Evidence(source=f"resourceslices of node {node.name}", text="DRA offers GPUs"),
         )
-
-
-def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig | None]]:
-    """Return the NVIDIA handlers that look at annotations of a prefix."""
-    return [
-        (runtime, config)
-        for runtime, config in _runtimes_used(node)
-        if mode_of(runtime, config) not in {"legacy", "csv"} and prefix in _prefixes(config)
-    ]
-
-
-def _prefixes(config: ToolkitConfig | None) -> tuple[str, ...]:
-    told = _cdi(config).get("annotation-prefixes")
-    return tuple(map(str, told)) if isinstance(told, list) else (PREFIX,)
-
-
-def spec_dirs(config: ToolkitConfig | None) -> tuple[str, ...]:
-    """Return where an NVIDIA runtime looks for specs."""
-    told = _cdi(config).get("spec-dirs")
-    return tuple(map(str, told)) if isinstance(told, list) and told else CDI_DIRS
-
-
-def mode_of(runtime: Runtime, config: ToolkitConfig | None) -> str:
-    """Return a handler's mode: some programs have theirs in their name."""
-    suffix = str(runtime.binary).rpartition(".")[2]
-    if suffix in {"cdi", "legacy"}:
-        return suffix
-    return mode(config) if config else "auto"
-
-
-def _cdi(config: ToolkitConfig | None) -> Mapping[str, Any]:
-    section: Any = config.table if config else {}
-    for key in ("nvidia-container-runtime", "modes", "cdi"):
-        section = section.get(key) if isinstance(section, Mapping) else None
-    return section if isinstance(section, Mapping) else {}
-
-
-def _runtimes_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig | None]]:
-    """Return the NVIDIA handlers that pods use, with their own configuration.
-
-    The plain ``nvidia`` counts as used, every other one if it is the default or some pod names it:
-    distributions define handlers and classes for modes that nobody asked for.
-    """
-    by_class = known(lambda: handlers(node.cluster)) or {}
-    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
-    specs += [spec_of(pod) for pod in known(lambda: pods_on(node.cluster, node.name)) or ()]
-    named = {by_class.get(class_of(spec)) for spec in specs}
-    used = {"nvidia", node.containerd.default_runtime, *named}
-    found = [runtime for runtime in gpu_runtimes(node) if runtime.name in used]
-    return [(runtime, own_config(node.evidence, str(runtime.binary))) for runtime in found]
-
-
-def ids(node: GpuNode, plugin: DevicePlugin) -> tuple[str, ...]:
-    """Return the names under which a plugin asks for each GPU and MIG device.
-
-    Raises:
-        NotInEvidence: NVML was not asked.
-        Unproven: NVML does not answer.
-    """
-    told = plugin.env.get("DEVICE_ID_STRATEGY") or _flag(plugin, "--device-id-strategy")
-    strategy = plugin.env.get("MIG_STRATEGY") or _flag(plugin, "--mig-strategy") or "none"
-    chosen = plugin.env.get("NVIDIA_VISIBLE_DEVICES", "all")
-    if node.nvml.missing or chosen not in {"", "all", "void", "none"}:
-        return ()
-    names: list[str] = []
-    for device in node.nvml.asked():
-        names += _names(device, by_index=told == "index", mig=strategy != "none")
-    return tuple(names)
-
-
-def _names(device: NvmlDevice, *, by_index: bool, mig: bool) -> Iterator[str]:
-    if not in_mig_mode(device):
-        if by_index:
-            yield str(device.index)
-        elif device.error is None and isinstance(uuid := device.answers.get("uuid"), str):
-            yield uuid
-        return
-    for at, instance in enumerate(mig_devices(device) if mig else ()):
-        if by_index:
-            yield f"{device.index}:{at}"
-        elif uuid := instance.get("uuid"):
-            yield str(uuid)
-
-
-def in_mig_mode(device: NvmlDevice) -> bool:
-    """Say whether a GPU is split into MIG devices."""
-    mode_now = device.answers.get("mig")
-    return isinstance(mode_now, Mapping) and mode_now.get("current") == 1
-
-
-def mig_devices(device: NvmlDevice) -> tuple[Mapping[str, Any], ...]:
-    """Return a GPU's MIG devices.
-
-    Raises:
-        NotInEvidence: they were not asked for.
-    """
-    found = device.answers.get("mig_devices")
-    if not isinstance(found, list):
-        raise NotInEvidence(device.node, f"the MIG devices of GPU {device.index}")
-    return tuple(each for each in found if isinstance(each, Mapping))

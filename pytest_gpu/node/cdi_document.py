@@ -44,12 +44,17 @@ def load(content: bytes) -> Any:
     Raises:
         BadSpec: it is neither YAML nor JSON, or larger than any spec.
     """
-    if content.lstrip()[:1] == b"{" and _depth(content) <= DEEPEST:
-        try:
-            return json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
-        except ValueError:
-            pass  # YAML takes more than JSON does, and has a line to name
+    if content.lstrip()[:1] == b"{" and _depth(content) <= DEEPEST and (found := _json(content)):
+        return found
     return _Values().of(compose(content), ())
+
+
+def _json(content: bytes) -> Any:
+    """Return what JSON says, ``None`` for YAML to try: it takes more, and has a line to name."""
+    try:
+        return json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except ValueError:
+        return None
 
 
 def compose(content: bytes) -> Any:

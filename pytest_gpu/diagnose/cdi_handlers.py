@@ -1,0 +1,73 @@
+"""The NVIDIA handlers that pods use, and what each makes of CDI.
+
+Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_gpu.diagnose.reached import gpu_runtimes
+from pytest_gpu.diagnose.toolkit import mode
+from pytest_gpu.kube.objects import optional, spec_of, template_of
+from pytest_gpu.kube.pods import pods_on
+from pytest_gpu.kube.runtimeclass import class_of, handlers
+from pytest_gpu.node.config_merge import CDI_DIRS, Runtime
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+from pytest_gpu.node.toolkit import ToolkitConfig, own_config
+
+PREFIX = "cdi.k8s.io/"
+"""What keys of annotations begin with in the CDI standard."""
+
+
+def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig | None]]:
+    """Return the NVIDIA handlers that look at annotations of a prefix."""
+    return [
+        (runtime, config)
+        for runtime, config in handlers_used(node)
+        if mode_of(runtime, config) not in {"legacy", "csv"} and prefix in _prefixes(config)
+    ]
+
+
+def _prefixes(config: ToolkitConfig | None) -> tuple[str, ...]:
+    told = cdi_table(config).get("annotation-prefixes")
+    return tuple(map(str, told)) if isinstance(told, list) else (PREFIX,)
+
+
+def spec_dirs(config: ToolkitConfig | None) -> tuple[str, ...]:
+    """Return where an NVIDIA runtime looks for specs."""
+    told = cdi_table(config).get("spec-dirs")
+    return tuple(map(str, told)) if isinstance(told, list) and told else CDI_DIRS
+
+
+def mode_of(runtime: Runtime, config: ToolkitConfig | None) -> str:
+    """Return a handler's mode: some programs have theirs in their name."""
+    suffix = str(runtime.binary).rpartition(".")[2]
+    if suffix in {"cdi", "legacy"}:
+        return suffix
+    return mode(config) if config else "auto"
+
+
+def cdi_table(config: ToolkitConfig | None) -> Mapping[str, Any]:
+    """Return what an NVIDIA runtime's own configuration says of its cdi mode."""
+    section: Any = config.table if config else {}
+    for key in ("nvidia-container-runtime", "modes", "cdi"):
+        section = section.get(key) if isinstance(section, Mapping) else None
+    return section if isinstance(section, Mapping) else {}
+
+
+def handlers_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig | None]]:
+    """Return the NVIDIA handlers that pods use, with their own configuration.
+
+    The plain ``nvidia`` counts as used, every other one if it is the default or some pod names it:
+    distributions define handlers and classes for modes that nobody asked for.
+    """
+    by_class = known(lambda: handlers(node.cluster)) or {}
+    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
+    specs += [spec_of(pod) for pod in known(lambda: pods_on(node.cluster, node.name)) or ()]
+    named = {by_class.get(class_of(spec)) for spec in specs}
+    used = {"nvidia", node.containerd.default_runtime, *named}
+    found = [runtime for runtime in gpu_runtimes(node) if runtime.name in used]
+    return [(runtime, own_config(node.evidence, str(runtime.binary))) for runtime in found]
