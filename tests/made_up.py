@@ -17,6 +17,20 @@ from pytest_gpu.report.run_info import RunInfo
 Result = dict[str, Any]
 LAYERS = tuple(str(layer) for layer in Layer)
 TAKEN = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+NODE_FACTS = {
+    "distribution": "k8s-snap",
+    "runtimes": [
+        {
+            "kind": "containerd",
+            "version": "1.7.24",
+            "pid": 1204,
+            "started": "2025-11-20T09:58:00Z",
+            "socket": "/run/containerd/containerd.sock",
+            "config": "/etc/containerd/config.toml",
+            "serves": "the kubelet",
+        }
+    ],
+}
 TWO_CONTAINERDS = "runtime/toolkit-configured-other-containerd"
 
 
@@ -136,5 +150,5 @@ def document(
     cluster = changes.pop("cluster", None) or Cluster(dict.fromkeys(names, "v1.31.4"))
     waiting = changes.pop("waiting", no_pods)
     return verdicts.build(
-        results, names, run(**changes), cluster, waiting, distribution=lambda *_: "k8s-snap"
+        results, names, run(**changes), cluster, waiting, node_facts=lambda *_: NODE_FACTS
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -21,6 +20,7 @@ from pytest_gpu.node import kubelet_flags, kubelet_process
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.listeners import is_served, told_socket
 from pytest_gpu.node.processes import Process, flag
+from pytest_gpu.node.yaml_text import parsed
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 
@@ -191,16 +191,10 @@ def _config(evidence: NodeEvidence, path: str | None) -> Mapping[str, Any] | Non
     if path is None:
         return {}
     try:
-        found = _parsed(evidence.read(path) or b"")
+        found = parsed(evidence.read(path) or b"")
     except (NotInEvidence, yaml.YAMLError, UnicodeDecodeError):
         return None
     return found if isinstance(found, dict) else ({} if found is None else None)
-
-
-# The nodes of a fleet have the same file, and a survey comes back to it; nobody changes it.
-@lru_cache(maxsize=64)
-def _parsed(content: bytes) -> Any:
-    return yaml.safe_load(content)
 
 
 def _told_docker(argv: tuple[str, ...]) -> bool:

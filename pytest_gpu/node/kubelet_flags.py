@@ -20,6 +20,7 @@ from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.processes import Process, flag
 from pytest_gpu.node.systemd_unit import service
+from pytest_gpu.node.yaml_text import parsed
 
 ENDPOINT = "--container-runtime-endpoint"
 
@@ -104,7 +105,7 @@ def _settings_files(config: str, evidence: NodeEvidence, unread: list[str]) -> I
 
 def _yaml(evidence: NodeEvidence, path: str, unread: list[str]) -> Mapping[str, Any]:
     try:
-        found = yaml.safe_load(evidence.read(path) or b"")
+        found = parsed(evidence.read(path) or b"")
     except (NotInEvidence, yaml.YAMLError, UnicodeDecodeError):
         unread.append(path)
         return {}

@@ -47,13 +47,43 @@ def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
     }
 
 
-def distribution(cluster: ClusterEvidence, name: str) -> str | None:
-    """Return the Kubernetes distribution of a node, ``None`` where the evidence does not tell."""
+def node_facts(cluster: ClusterEvidence, name: str) -> dict[str, Any]:
+    """Return what else is known of a node: its distribution, and its container runtimes."""
+    node = GpuNode(name, cluster)
+    return {"distribution": _distribution(node), "runtimes": _runtimes(node)}
+
+
+def _distribution(node: GpuNode) -> str | None:
+    """Return the Kubernetes distribution, ``None`` where the evidence does not tell."""
     try:
-        found = GpuNode(name, cluster).distribution
+        found = node.distribution
     except Unproven:
         return None
     return None if found == UNKNOWN else found.name
+
+
+def _runtimes(node: GpuNode) -> list[dict[str, Any]] | None:
+    """Return every runtime that runs on a node, ``None`` where the evidence does not tell."""
+    try:
+        found = node.runtimes
+    except Unproven:
+        return None
+    return [
+        {
+            "kind": each.kind,
+            "version": each.version or None,
+            "pid": each.process.pid,
+            "started": _since_epoch(each.process.started),
+            "socket": each.socket or None,
+            "config": each.config or None,
+            "serves": each.serves or None,
+        }
+        for each in found
+    ]
+
+
+def _since_epoch(seconds: float | None) -> str | None:
+    return None if seconds is None else timestamp(datetime.fromtimestamp(seconds, UTC))
 
 
 def waiting_as_json(pods: Callable[[], Iterable[WaitingPod]]) -> list[dict[str, Any]] | None:

@@ -17,8 +17,8 @@ VERSION = 1
 WaitingPods = Callable[[ClusterEvidence, Collection[str]], Iterable[WaitingPod]]
 """Returns the users' pods that wait on the named nodes."""
 
-DistributionOf = Callable[[ClusterEvidence, str], str | None]
-"""Returns the Kubernetes distribution of the named node, ``None`` if that is unknown."""
+NodeFacts = Callable[[ClusterEvidence, str], Mapping[str, Any]]
+"""Returns what else the document says of the named node, by key."""
 
 
 def build(  # noqa: PLR0913 - each argument is a source of its own
@@ -28,7 +28,7 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
     cluster: ClusterEvidence,
     waiting: WaitingPods,
     *,
-    distribution: DistributionOf = facts.distribution,
+    node_facts: NodeFacts = facts.node_facts,
 ) -> dict[str, Any]:
     """Return the verdict document (docs/reference/reports.md) as plain JSON types.
 
@@ -38,11 +38,11 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
         run: what is known of the run.
         cluster: the evidence, asked for the Node objects and handed to the two look-ups.
         waiting: usually :func:`pytest_gpu.kube.pods.waiting_pods`.
-        distribution: how to learn a node's distribution.
+        node_facts: how to learn a node's distribution and its container runtimes.
     """
     versions = facts.kubelet_versions(cluster)
     judged = [
-        _with_facts(entry, distribution(cluster, entry["name"]), versions)
+        _with_facts(entry, node_facts(cluster, entry["name"]), versions)
         for entry in _judged(results, nodes, run)
     ]
     causes = [_with_pods(cause, cluster, waiting) for cause in grouping.causes(judged)]
@@ -86,9 +86,9 @@ def _judged(
 
 
 def _with_facts(
-    entry: dict[str, Any], distribution: str | None, versions: Mapping[str, str]
+    entry: dict[str, Any], known: Mapping[str, Any], versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    entry["distribution"] = distribution
+    entry |= known
     entry["kubelet_version"] = versions.get(entry["name"])
     return entry
 
