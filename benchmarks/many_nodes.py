@@ -39,19 +39,21 @@ class SlowApi(FakeApi):
     """An API server whose pods take their time."""
 
     def __init__(self, visit: float, pod: float) -> None:
-        super().__init__()
+        super().__init__(quiet=5.0)
         self.visit = visit
         self.pod = pod
 
     def put(self, kind: str, thing: dict[str, Any], event: str = "ADDED") -> None:
         """Store an object; a pod of the suite begins to start."""
-        if kind == "pods" and event == "ADDED" and RUN in labels_of(thing):
+        begins = kind == "pods" and event == "ADDED" and RUN in labels_of(thing)
+        if begins:
+            thing["status"] = {"phase": "Pending", "startTime": START}
+        super().put(kind, thing, event)
+        if begins:
             is_visit = name_of(thing).startswith("visit-")
             seconds = self.visit if is_visit else self.pod
             later = {**thing, "status": running() if is_visit else ended()}
-            thing["status"] = {"phase": "Pending", "startTime": START}
             threading.Timer(seconds, self._change, (later,)).start()
-        super().put(kind, thing, event)
 
     def _change(self, later: dict[str, Any]) -> None:
         head = later["metadata"]

@@ -34,7 +34,8 @@ class CrictlNode:
     """A shell on a node; ``starts`` decide, one after the other, how sandboxes fare (else well).
 
     ``programs`` are the crictls that are there, by command; ``ran`` is every crictl call, without
-    its endpoints; ``pods`` are the sandboxes there now, by ID.
+    its endpoints; ``pods`` are the sandboxes there now, by ID. ``asked`` is called whenever the
+    state of a container is asked for.
     """
 
     programs: Sequence[str] = ("crictl",)
@@ -45,6 +46,7 @@ class CrictlNode:
     configs: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     ends: dict[str, dict[str, Any]] = field(default_factory=dict)
     sticky: bool = False
+    asked: Callable[[], None] = lambda: None
 
     def run(self, argv: Sequence[str], timeout: float = 60.0) -> CommandResult:
         """Run a command; all but crictl is real."""
@@ -91,6 +93,7 @@ class CrictlNode:
         return answer(argv, 1 if self.sticky else 0)
 
     def _inspect(self, argv: Sequence[str], words: Sequence[str]) -> CommandResult:
+        self.asked()
         status = self.ends.get(words[-1])
         if status is None:
             text = 'FATA[0000] getting the status of the container "c": rpc error: code = NotFound'
@@ -121,6 +124,19 @@ def fine(node: CrictlNode, pod: dict[str, Any], container: dict[str, Any]) -> Co
     asks = wishes["NVIDIA_VISIBLE_DEVICES"] == "all"
     node.log(pod, container, *((*DEVICES, *LIBRARIES) if asks else ()), END)
     return answer((), stdout="c1\n")
+
+
+def ending_well(*lines: str, later: tuple[str, ...] = ()) -> Start:
+    """Return a start after which the container ends well, its log at first lacking ``later``."""
+
+    def start(node: CrictlNode, pod: dict[str, Any], container: dict[str, Any]) -> CommandResult:
+        node.log(pod, container, *lines)
+        node.ends["c0"] = {"state": "CONTAINER_EXITED", "exitCode": 0, "reason": "Completed"}
+        if later:
+            node.asked = lambda: node.log(pod, container, *lines, *later)
+        return answer((), stdout="c0\n")
+
+    return start
 
 
 def failing(stderr: str, *, pod_stays: bool = True, state: str = "SANDBOX_READY") -> Start:

@@ -35,7 +35,8 @@ class FakeApi:
     """What the server knows; ``objects`` by collection and ``namespace/name``.
 
     ``roots`` are the folders of nodes; ``trouble`` maps a node to the status of pods on it, and
-    ``denied`` holds "verb resource" of rights that are missing. ``requests`` is what was asked.
+    ``denied`` holds "verb resource" of rights that are missing. A watch ends after
+    ``quiet`` seconds without a change. ``requests`` is what was asked.
     """
 
     roots: dict[str, Path] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class FakeApi:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     sticky: bool = False
+    quiet: float = 0.3
     requests: list[str] = field(default_factory=list)
     version: int = 1
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -266,12 +268,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield what changed since the version asked for; a quiet second ends the watch."""
+        """Yield what changed since the version asked for; a quiet while ends the watch."""
         seen = int(self.query.get("resourceVersion") or 0)
         while True:
             with self.api.changed:
                 if self.api.version == seen:
-                    self.api.changed.wait(0.3)
+                    self.api.changed.wait(self.api.quiet)
                 new = [c for c in self.api.changes if c[0] > seen and c[2] == self.kind]
                 if self.api.version == seen:
                     return

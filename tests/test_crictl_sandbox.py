@@ -15,11 +15,22 @@ from pytest_gpu.cluster import crictl_sandbox, crictl_sweep, crictl_tool
 from pytest_gpu.cluster.crictl_sandbox import Wishes, try_sandboxes
 from pytest_gpu.cluster.owner import this_process
 from pytest_gpu.diagnose import sandbox as diagnose
+from pytest_gpu.errors import Unproven
 from pytest_gpu.node import sandbox_config
 from pytest_gpu.node.cdi import CdiEdits, CdiSpec, CdiSpecs
 from pytest_gpu.node.crictl import SandboxFiles, shipped_files
 from pytest_gpu.node.gpu_node import GpuNode
-from tests.crictl_node import IMAGE, NO_SHIM, CrictlNode, ending, failing, fine
+from tests.crictl_node import (
+    DEVICES,
+    IMAGE,
+    LIBRARIES,
+    NO_SHIM,
+    CrictlNode,
+    ending,
+    ending_well,
+    failing,
+    fine,
+)
 from tests.kube_machine import Machine, cause
 
 FATAL = "FATA[0000] running container: run pod sandbox: rpc error: code = Unknown desc = "
@@ -166,6 +177,24 @@ def test_a_whole_listing_counts_whatever_came_after() -> None:
     outcome = tried(shell)
     assert not [words for words in shell.ran if words[0] == "inspect"]
     assert outcome["runs"][1]["exit"] == 0
+
+
+def test_a_container_that_ends_between_two_looks_is_heard_out() -> None:
+    """Its log was read a moment too early: nothing is judged by that."""
+    late = ending_well(later=(*DEVICES, *LIBRARIES, sandbox_config.END))
+    found = judged(tried(CrictlNode(starts=[fine, late])))
+    assert diagnose.gpu_run(found) is None
+    assert diagnose.missing_devices(found) is None
+
+
+def test_a_listing_without_its_end_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container ended well, but who knows what it wrote."""
+    monkeypatch.setattr(crictl_sandbox, "LOG_TIME", 0.0)
+    found = judged(tried(CrictlNode(starts=[fine, ending_well(DEVICES[0])])))
+    with pytest.raises(Unproven, match="the end of its listing is missing"):
+        diagnose.gpu_run(found)
+    with pytest.raises(Unproven):
+        diagnose.missing_devices(found)
 
 
 def test_a_container_that_fails_is_no_success() -> None:

@@ -47,6 +47,9 @@ ATTEMPTS = 5
 END_TIME = 30.0
 """Seconds within which a listing must have ended; it takes a few hundredths."""
 
+LOG_TIME = 5.0
+"""Seconds after a container's good end within which its log must be whole."""
+
 FOLDERS = "/run"
 
 _WRITE = 'umask 077; printf %s "$2" >"$1" && printf %s "$4" >"$3"'
@@ -257,17 +260,27 @@ def _ended(bench: Bench, started: CommandResult, log: str) -> tuple[CommandResul
     """Wait for a started container's end, and return how it was and what it listed."""
     deadline = time.monotonic() + END_TIME
     container = started.stdout.split()[-1] if started.stdout.split() else ""
+    end: CommandResult | None = None
     while True:
         text = bench.shell.run(("sh", "-c", _AWAIT, "sh", log, END), LOOK_TIME).stdout
         output, whole = listing_of(text)
         if whole:
             return CommandResult(argv=started.argv, exit=0), output
-        end = _state(bench.crictl, container)
-        if end is not None:
+        # An end that was seen before this look at the log: there will be no more of it.
+        if end is not None and end.exit != 0:
             return end, output
         if time.monotonic() > deadline:
-            late = f"the container timed out: it did not end within {END_TIME:.0f} s"
-            return CommandResult(argv=started.argv, exit=124, stderr=late), output
+            return _late(started, end), output
+        if end is None and (end := _state(bench.crictl, container)) is not None:
+            deadline = min(deadline, time.monotonic() + LOG_TIME)
+
+
+def _late(started: CommandResult, end: CommandResult | None) -> CommandResult:
+    """Return what to say of a listing without its end, which proves nothing about a GPU."""
+    text = f"the container timed out: it did not end within {END_TIME:.0f} s"
+    if end is not None:
+        text = "the container's log timed out: it ended well, and the end of its listing is missing"
+    return CommandResult(argv=started.argv, exit=124, stderr=text)
 
 
 def _state(crictl: Crictl, container: str) -> CommandResult | None:
