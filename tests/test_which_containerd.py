@@ -246,6 +246,18 @@ def test_kubelet_on_docker() -> None:
     ]
 
 
+def test_kubelet_on_crio_is_plainly_unproven() -> None:
+    """By who listens on its socket, or by the socket's name where no kubelet reported yet."""
+    argv = "/usr/bin/kubelet --container-runtime-endpoint=unix:///run/own.sock"
+    node = around(evidence({5: argv, 7: "/usr/bin/crio"}, {7: "/run/own.sock"}))
+    node.object["status"]["nodeInfo"].clear()
+    with pytest.raises(Unproven, match="CRI-O"):
+        cri.uses_no_containerd(node)
+    argv = "/usr/bin/kubelet --container-runtime-endpoint=unix:///run/crio/crio.sock"
+    with pytest.raises(Unproven, match="CRI-O"):
+        cri.uses_no_containerd(around(evidence({5: argv})))
+
+
 def test_the_wrong_file_is_not_laid_at_a_kind_nodes_door() -> None:
     """A containerd inside a container has the default path, too, and does not read this file."""
     argvs = {

@@ -40,6 +40,7 @@ HEALTHY: Mapping[str, tuple[str, Change]] = {
     "nvswitch": (KUBEADM, kinds.fabric_completed),
     "driver-container": (KUBEADM, traces.driver_in_a_container),
     "dockers-containerd": (KUBEADM, traces.dockers_own_containerd),
+    "kind-beside": (KUBEADM, traces.kind_beside),
     "intel-node": (KUBEADM, traces.intel_node),
     "no-crictl": (KUBEADM, traces.no_crictl),
     "other-vendors-spec": (KUBEADM, traces.other_vendors_broken_spec),

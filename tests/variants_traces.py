@@ -162,6 +162,21 @@ def dockers_own_containerd(copy: SampleCopy) -> None:
     path.write_text('disabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
 
 
+def kind_beside(copy: SampleCopy) -> None:
+    """Let a node of kind run in a container: kubelet and containerd with the usual paths.
+
+    The containerd of kind reads a file of its own under the name of the node's, which it would not
+    start with here.
+    """
+    for pid, argv in ((7001, "/usr/bin/kubelet"), (7002, "/usr/local/bin/containerd")):
+        folder = copy.node / f"files/proc/{pid}"
+        folder.mkdir()
+        (folder / "cmdline").write_text(f"{argv}\n")
+        entry(copy, f"/proc/{pid}/exe", kind="symlink", target=argv)
+        entry(copy, f"/proc/{pid}/ns/net", kind="symlink", target="net:[4026532871]")
+    entry(copy, "/proc/1/ns/net", kind="symlink", target="net:[4026531840]")
+
+
 def intel_node(copy: SampleCopy) -> None:
     """Let another node have a GPU of another vendor."""
     add_object(

@@ -12,6 +12,7 @@ from pytest_gpu.evidence import CommandResult
 from pytest_gpu.kube.nodes import readiness
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import Process
+from pytest_gpu.node.systemd_unit import service
 
 NEEDED = ("pods", "runtimeclasses")
 """The resources without which no verdict on a node can be reached."""
@@ -178,11 +179,5 @@ def bound_unit(node: GpuNode) -> Finding | None:
 
 
 def _unit_files(node: GpuNode) -> Iterator[str]:
-    name = f"{node.distribution.kubelet_unit.removesuffix('.service')}.service"
-    for folder in ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"):
-        yield f"{folder}/{name}"
-        try:
-            parts = node.evidence.names(f"{folder}/{name}.d") or ()
-        except NotInEvidence:
-            continue
-        yield from (f"{folder}/{name}.d/{part}" for part in parts)
+    """Yield the files that systemd makes the kubelet's unit of."""
+    yield from service(node.evidence, node.distribution.kubelet_unit).files

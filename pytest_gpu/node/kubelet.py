@@ -79,7 +79,7 @@ def read(
         process=process,
         argv=told.argv,
         socket=_without_links(evidence, path),
-        runtime=_runtime(node, told.argv, path),
+        runtime=_runtime(node, told.argv, path, processes),
         cgroup_driver=str(driver) if driver else None,
         unread=unread,
     )
@@ -201,9 +201,14 @@ def _told_docker(argv: tuple[str, ...]) -> bool:
     return flag(argv, "--container-runtime") == "docker"
 
 
-def _runtime(node: KubeObject, argv: tuple[str, ...], socket: str) -> str:
+def _runtime(
+    node: KubeObject, argv: tuple[str, ...], socket: str, processes: Sequence[Process]
+) -> str:
     """Return which runtime the kubelet uses; its own command line outranks the Node object."""
     if _told_docker(argv) or "cri-dockerd" in socket:
         return "docker"
+    listening = [each for each in processes if socket in each.sockets and not each.foreign]
+    if any(each.is_program("crio") for each in listening) or socket.endswith("/crio.sock"):
+        return "cri-o"
     name = str(node_info(node).get("containerRuntimeVersion", "")).partition("://")[0]
     return name if name in {"containerd", "docker", "cri-o"} else "unknown"
