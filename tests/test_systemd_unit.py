@@ -171,6 +171,12 @@ def test_variables_that_nobody_set() -> None:
     assert expand(("$X",), {"X": "a 'b c"}) == ("a", "b c")
 
 
+def test_a_backslash_in_a_variable_protects_one_character() -> None:
+    """As a real systemd did when it started services (tests/lab/test_systemd_start.py)."""
+    assert expand(("$X", "${X}"), {"X": r"a\tb\ c\\"}) == (r"atb c" + "\\", r"a\tb\ c" + "\\\\")
+    assert expand(("$X",), {"X": "a\\"}) == ("a",)
+
+
 def dumped(folder: Path) -> str:
     """Return what systemd itself says of the units in two folders below ``folder``."""
     (folder / "b/check.target").write_text("[Unit]\nWants=kubelet.service\n")

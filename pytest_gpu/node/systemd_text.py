@@ -103,13 +103,22 @@ def expand(words_: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str
 
 
 def _relaxed(value: str) -> tuple[str, ...]:
-    """Split a variable's value: quotes count, escapes do not (EXTRACT_RELAX, EXTRACT_UNQUOTE)."""
+    """Split a variable's value: quotes count, open ones too, and a backslash only protects.
+
+    These are the flags EXTRACT_RELAX and EXTRACT_UNQUOTE of systemd's extract-word.c.
+    """
+    plain = re.sub(r"\\(.?)", _protected, value, flags=re.DOTALL)
     for closing in ("", '"', "'"):
         try:
-            return words(value.replace("\\", "\\\\") + closing)
+            return words(plain + closing)
         except ValueError:
             continue
     return ()
+
+
+def _protected(match: re.Match[str]) -> str:
+    """Return a character that a backslash protects, as words() reads it: by its code."""
+    return f"\\U{ord(match[1]):08x}" if match[1] else ""
 
 
 def environment_file(text: str) -> dict[str, str]:
