@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import json
 import statistics
 import sys
 import tempfile
@@ -22,11 +23,13 @@ from contextlib import suppress
 from functools import _lru_cache_wrapper, partial
 from pathlib import Path
 
+import yaml
 from pytest_gpu.conformance import test_runtime
 
 from pytest_gpu.causes import LATENT, GpuFailure, catalogue
 from pytest_gpu.cluster.recorded import open_recording
 from pytest_gpu.cluster.samples import sample_names, sample_path
+from pytest_gpu.diagnose.cdi_ways import PLUGIN_KIND
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
 from pytest_gpu.kube.nodes import find_gpu_nodes
@@ -80,6 +83,7 @@ def recordings(wanted: list[str]) -> Iterator[tuple[str, Path]]:
 
 def write_large(folder: Path) -> Path:
     """Write a node with 30 drop-ins of long comments and 500 processes, on a healthy sample."""
+    folder.mkdir()
     (folder / "recording.yaml").write_text(f"format: 1\nbase: sample:{BASE}\n")
     files = folder / "nodes/gpu-1/files"
     (files / "etc/containerd/conf.d").mkdir(parents=True)
@@ -98,6 +102,46 @@ def write_large(folder: Path) -> Path:
     listing = "complete: [/etc/containerd/conf.d]\n"
     (folder / "nodes/gpu-1/listing.yaml").write_text(listing)
     return folder
+
+
+def write_large_cdi(folder: Path) -> Path:
+    """Write a node of eight GPUs whose two CDI specs mount 300 libraries each."""
+    folder.mkdir()
+    (folder / "recording.yaml").write_text("format: 1\nbase: sample:healthy-cdi\n")
+    node = folder / "nodes/worker-gpu-1"
+    (node / "files/run/cdi").mkdir(parents=True)
+    libraries = [f"/usr/lib/x86_64-linux-gnu/libnvidia-{at}.so.580.95.05" for at in range(300)]
+    nodes = [f"/dev/nvidia{at}" for at in range(8)]
+    gpus = [each["uuid"] for each in _nvml("healthy-cdi")] + [f"GPU-{at}" for at in range(6)]
+    for kind, name in (("nvidia.com/gpu", "nvidia.yaml"), (PLUGIN_KIND, "plugin.json")):
+        spec = _cdi_spec(kind, dict(zip(gpus, nodes, strict=True)), libraries)
+        text = yaml.safe_dump(spec) if name.endswith("yaml") else json.dumps(spec)
+        (node / "files/run/cdi" / name).write_text(text)
+    entries: dict[str, object] = {path: {"kind": "file"} for path in libraries}
+    entries |= {path: {"kind": "char", "device": [195, at]} for at, path in enumerate(nodes)}
+    (node / "listing.yaml").write_text(yaml.safe_dump({"entries": entries}))
+    absent = "/run/cdi/k8s.device-plugin.nvidia.com-gpu.json"
+    manifest = f"absent: [nodes/worker-gpu-1/files{absent}]\n"
+    with (folder / "recording.yaml").open("a") as file:
+        file.write(manifest)
+    return folder
+
+
+def _nvml(sample: str) -> list[dict[str, str]]:
+    (path,) = sample_path(sample).glob("nodes/*/nvml.json")
+    found: list[dict[str, str]] = json.loads(path.read_text())["devices"]
+    return found
+
+
+def _cdi_spec(kind: str, gpus: dict[str, str], libraries: list[str]) -> dict[str, object]:
+    devices = [
+        {"name": name, "containerEdits": {"deviceNodes": [{"path": path, "hostPath": path}]}}
+        for name, path in gpus.items()
+    ]
+    options = ["ro", "nosuid", "nodev", "rbind", "rprivate"]
+    mounts = [{"hostPath": p, "containerPath": p, "options": options} for p in libraries]
+    edits = {"mounts": mounts}
+    return {"cdiVersion": "0.5.0", "kind": kind, "devices": devices, "containerEdits": edits}
 
 
 def measure(cluster: ClusterEvidence, name: str) -> tuple[float, float, float]:
@@ -133,7 +177,10 @@ def main() -> None:
     sys.stdout.write(f"{'recording':60} {'cold ms':>8} {'warm ms':>8} {'cold/tomllib':>12}\n")
     with tempfile.TemporaryDirectory(prefix="pytest-gpu-bench-") as folder:
         found = [*recordings(wanted)]
-        found += [] if wanted else [("(30 drop-ins, 500 processes)", write_large(Path(folder)))]
+        if not wanted:
+            large, specs = (Path(folder) / name for name in ("large", "specs"))
+            found += [("(30 drop-ins, 500 processes)", write_large(large))]
+            found += [("(8 GPUs, 300 mounts in each CDI spec)", write_large_cdi(specs))]
         slow = [name for name, path in found if show(name, path) > BUDGET]
     sys.stdout.write(f"over the budget of {BUDGET:.0f} ms: {', '.join(slow) or 'none'}\n")
 

@@ -11,6 +11,7 @@ from pytest_gpu.diagnose import cdi, cdi_devices
 from pytest_gpu.diagnose.cdi_ways import ways
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import Door
+from pytest_gpu.node.survey_wishes import wishes
 from tests.cdi_machine import (
     CDI_MODE,
     FIRST,
@@ -315,3 +316,16 @@ def test_other_vendors_specs_are_not_ours() -> None:
     }
     assert found(machine) == (None, None)
     assert noted(machine) == (None, None)
+
+
+def test_a_visit_asks_at_once_for_all_that_specs_name() -> None:
+    """Before NVML has answered, and though nothing of it is known yet."""
+    machine = CdiMachine(unlisted=("/dev", LIB, "/usr/bin"), nvml=None)
+    machine.specs = {PLUGIN_SPEC: spec(), TOOLKIT_SPEC: toolkit_spec()}
+    machine.gone = (HOOK, f"{LIB}/libcuda.so.560.35.03", "/dev/nvidia0", "/dev/nvidia1")
+    machine.gone += ("/dev/nvidiactl",)
+    node = machine.node()
+    noted, seen = wishes(node.cluster, node.evidence)
+    vars(seen).update(containerd=node.containerd)
+    tuple(cdi.entries_named(seen))
+    assert noted.entries.keys() >= set(machine.gone)

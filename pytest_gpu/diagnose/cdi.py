@@ -12,9 +12,11 @@ from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.diagnose.cdi_fix import reader_version, remake
-from pytest_gpu.diagnose.cdi_truth import untrue
+from pytest_gpu.diagnose.cdi_handlers import handlers_used, spec_dirs
+from pytest_gpu.diagnose.cdi_truth import followed, untrue
 from pytest_gpu.diagnose.cdi_ways import CONTAINERD, Way, ways
 from pytest_gpu.errors import Unproven
+from pytest_gpu.evidence import Entry
 from pytest_gpu.node import cdi
 from pytest_gpu.node.cdi import CdiEdits, CdiSpec, CdiSpecs
 from pytest_gpu.node.gpu_node import GpuNode
@@ -98,15 +100,28 @@ def spec_in_use_wrong(node: GpuNode) -> Finding | None:
 
 def spec_at_rest_wrong(node: GpuNode) -> Finding | None:
     """Find what is wrong with a spec of NVIDIA's that nothing asks for now: a hint, no more."""
+    judged = known(lambda: {id(e) for r in registries(node) for _, e in _needed(r)}) or set()
     for spec in node.cdi.specs:
         if not spec.nvidias:
             continue
         if spec.error:
             return _invalid(node, spec)
-        for edits in (spec.edits, *spec.devices.values()):
+        pieces = (spec.edits, *spec.devices.values())
+        for edits in (each for each in pieces if id(each) not in judged):
             if finding := known(partial(untrue, node, spec, edits)):
                 return finding
     return None
+
+
+def entries_named(node: GpuNode) -> Iterator[Entry | None]:
+    """Yield what there is of all that NVIDIA's specs name, so that a visit asks for it at once."""
+    directories = {node.containerd.config.cdi_dirs}
+    directories |= {spec_dirs(config) for _, config in handlers_used(node)}
+    for each in directories:
+        for spec in _specs(node, each).specs:
+            for edits in (spec.edits, *spec.devices.values()) if spec.nvidias else ():
+                yield from (node.evidence.entry(one.path) for one in edits.nodes)
+                yield from (followed(node, path) for path in (*edits.mounts, *edits.hooks))
 
 
 def _refused(node: GpuNode, registry: Registry) -> Finding | None:

@@ -36,7 +36,7 @@ def untrue(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
 
 def _gone(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     nodes = {e.path: why for e in edits.nodes if not _is_told(e) and (why := _why(node, e.path))}
-    mounts = [path for path in edits.mounts if _entry(node, path) is None]
+    mounts = [path for path in edits.mounts if followed(node, path) is None]
     if not nodes and not mounts:
         return None
     said = [f'failed to stat CDI host device "{path}": {why}' for path, why in nodes.items()]
@@ -75,8 +75,11 @@ def _why(node: GpuNode, path: str) -> str | None:
     return None if entry.kind in _TYPES else "not a device node"
 
 
-def _entry(node: GpuNode, path: str) -> Entry | None:
+def followed(node: GpuNode, path: str) -> Entry | None:
     """Return what a path leads to: a mount follows links."""
+    entry = node.evidence.entry(path)
+    if entry is None or entry.kind != "symlink":
+        return entry
     return node.evidence.entry(node.evidence.resolve(path))
 
 
@@ -138,7 +141,7 @@ def _other_driver(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | No
 def _no_hook(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     """Find a hook whose program is not there or cannot be run."""
     for path in dict.fromkeys(edits.hooks):
-        entry = _entry(node, path)
+        entry = followed(node, path)
         if entry is None:
             why = "is not there"
         elif entry.kind != "file" or (entry.mode is not None and not entry.mode & 0o111):
