@@ -121,6 +121,20 @@ def test_no_unit_at_hand() -> None:
         read(sockets=("/run/x/one.sock", "/run/x/two.sock"), seen_only=())
 
 
+def test_no_unit_of_that_name() -> None:
+    """It has another name here, perhaps: of two containerds, neither is taken."""
+    assert read(sockets=("/run/x/only.sock",)).socket == "/run/x/only.sock"
+    with pytest.raises(NotInEvidence, match=r"kubelet\.service"):
+        read(sockets=("/run/x/one.sock", "/run/x/two.sock"))
+
+
+def test_a_unit_that_starts_a_shell() -> None:
+    """The script's own words are the kubelet's flags."""
+    script = f"/bin/bash -c 'exec /usr/bin/kubelet {kubelet_flag('/run/sh.sock')} $(cat /more)'"
+    unit = f"[Service]\nExecStart={script}\n"
+    assert read({f"{ETC}/kubelet.service": unit}).socket == "/run/sh.sock"
+
+
 @pytest.mark.parametrize("state", ["running", "dead"])
 def test_a_snaps_file_of_arguments(state: str) -> None:
     """MicroK8s' kubelite reads it, with variables of the snap; so does its service at the start."""

@@ -177,6 +177,10 @@ def test_a_containerd_with_files_of_its_own_is_unproven() -> None:
     node = around(evidence(argvs, {9: SOCKET}, files=files, links=namespaces(9, mounts=True)))
     with pytest.raises(Unproven, match="root file system of its own"):
         cri.unreadable(node)
+    argvs[9] = "/snap/microk8s/9/bin/containerd --config /var/snap/microk8s/9/args/containerd.toml"
+    files["/var/snap/microk8s/9/args/containerd.toml"] = "version = 2\n"
+    snap = around(evidence(argvs, {9: SOCKET}, files=files, links=namespaces(9, mounts=True)))
+    assert cri.unreadable(snap) is None, "a confined snap sees the node's own /var/snap"
 
 
 def test_every_runtime_is_named_with_what_it_serves() -> None:

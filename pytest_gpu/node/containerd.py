@@ -17,7 +17,13 @@ from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_merge import EffectiveConfig, Runtime, merge
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.kubelet import Kubelet
-from pytest_gpu.node.listeners import DEFAULT_CONFIG, config_path, listener, told_socket
+from pytest_gpu.node.listeners import (
+    DEFAULT_CONFIG,
+    config_path,
+    listener,
+    reads_the_nodes_files,
+    told_socket,
+)
 from pytest_gpu.node.live_handlers import (
     LiveHandlers,
     is_nvidia,
@@ -144,7 +150,7 @@ def serving(
     if kubelet.runtime == "cri-o":
         raise Unproven("the kubelet uses CRI-O, whose configuration is not judged yet")
     process = listener(kubelet.socket, processes, evidence)
-    if process and process.own_root:
+    if process and not reads_the_nodes_files(process):
         raise Unproven(
             f"containerd (pid {process.pid}) has a root file system of its own: its configuration"
             f" {config_path(process)} is not the node's file of that name"
@@ -171,8 +177,9 @@ def others(
     """
     found = []
     for process in processes:
-        elsewhere = process.foreign or process.own_root
-        if not process.is_program("containerd") or process == serving.process or elsewhere:
+        if not process.is_program("containerd") or process == serving.process:
+            continue
+        if not reads_the_nodes_files(process):
             continue
         path = config_path(process)
         version = printed_version(process, evidence) or serving.version

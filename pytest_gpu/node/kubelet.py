@@ -71,8 +71,9 @@ def read(
     if unread and not endpoint and not docker:
         raise NotInEvidence(evidence.name, f"the kubelet's configuration {unread}")
     path = socket_path(str(endpoint)) if endpoint else ""
-    if process is None and told.unread and not docker:
-        path = _despite_gaps(path, told.unread[0], processes, evidence, distribution)
+    gap = next(iter(told.unread), "" if told.argv else f"{distribution.kubelet_unit}.service")
+    if process is None and gap and not docker:
+        path = _despite_gaps(path, gap, processes, evidence, distribution)
     path = path or _own_socket(processes, distribution) or distribution.socket
     driver = flag(told.argv, "--cgroup-driver") or config.get("cgroupDriver")
     return Kubelet(
@@ -101,7 +102,7 @@ def socket_path(endpoint: str) -> str:
 
 def _despite_gaps(
     path: str,
-    unread: str,
+    gap: str,
     processes: Sequence[Process],
     evidence: NodeEvidence,
     distribution: Distribution,
@@ -111,7 +112,7 @@ def _despite_gaps(
     What is known of it counts if somebody serves that socket; without, there must be no choice.
 
     Raises:
-        NotInEvidence: several containerds run, or none where the unit says; ``unread`` might tell.
+        NotInEvidence: several containerds run, or none where the unit says; ``gap`` might tell.
     """
     own = [p for p in processes if p.is_program("containerd") and not p.foreign]
     if path:
@@ -121,7 +122,7 @@ def _despite_gaps(
         return found
     elif len(own) < 2:
         return told_socket(own[0], evidence) if own else ""
-    raise NotInEvidence(evidence.name, f"{unread}, which tells the kubelet's socket,")
+    raise NotInEvidence(evidence.name, f"{gap}, which tells the kubelet's socket,")
 
 
 def _without_links(evidence: NodeEvidence, path: str) -> str:

@@ -49,7 +49,9 @@ def of_unit(evidence: NodeEvidence, distribution: Distribution) -> Told:
         # The unit starts a script of the snap, which reads this file and nothing else.
         argv = unit.argv[:1] or ("kubelet",)
         return _with_arguments(argv, distribution.kubelet_args, evidence, distribution)
-    argv = (*unit.argv, *_from_k0s(unit.argv)) or status_argv(_status(evidence))
+    argv = (*unit.argv, *_in_shell(unit.argv), *_from_k0s(unit.argv)) or status_argv(
+        _status(evidence)
+    )
     if not distribution.settings:
         return Told(argv=argv, unread=unit.unread)
     found = _with_settings(argv, evidence, distribution)
@@ -146,6 +148,12 @@ def _kubelet_arguments(words: Sequence[str]) -> Iterator[str]:
             yield f"--{given.removeprefix('--')}"
         elif word in ("--docker", "--docker=true"):
             yield "--container-runtime=docker"
+
+
+def _in_shell(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a script that a unit hands to a shell; what it works out is not known."""
+    shell = bool(argv) and argv[0].rpartition("/")[2] in {"sh", "bash", "dash"}
+    return split(argv[2]) if shell and argv[1:2] == ("-c",) and len(argv) > 2 else ()
 
 
 def _from_k0s(argv: tuple[str, ...]) -> Iterable[str]:

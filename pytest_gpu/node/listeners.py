@@ -83,6 +83,15 @@ def config_path(process: Process) -> str:
     )
 
 
+def reads_the_nodes_files(process: Process) -> bool:
+    """Say whether a containerd's configuration is the node's file of that name.
+
+    A confined snap has another root file system, in which /var/snap is the node's own (snapd).
+    """
+    shared = not process.own_root or config_path(process).startswith("/var/snap/")
+    return shared and not process.foreign
+
+
 def _rancher(process: Process) -> str | None:
     """Return whose containerd a process is by the folder of its program: k3s, rke2 or neither."""
     match = _RANCHER.match((process.exe or "").removesuffix(DELETED))

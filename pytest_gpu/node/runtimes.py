@@ -9,7 +9,13 @@ from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.containerd import printed_version
 from pytest_gpu.node.docker import DAEMON_JSON
 from pytest_gpu.node.kubelet import Kubelet
-from pytest_gpu.node.listeners import DEFAULT_SOCKET, config_path, real_socket, told_socket
+from pytest_gpu.node.listeners import (
+    DEFAULT_SOCKET,
+    config_path,
+    reads_the_nodes_files,
+    real_socket,
+    told_socket,
+)
 from pytest_gpu.node.processes import Process
 
 _KINDS = {
@@ -118,9 +124,9 @@ class _Around:
 
 
 def _config(program: str, process: Process) -> str:
+    if program == "containerd":
+        return config_path(process) if reads_the_nodes_files(process) else ""
     if process.foreign or process.own_root:
         return ""
-    if program == "containerd":
-        return config_path(process)
     usual = {"dockerd": DAEMON_JSON, "crio": "/etc/crio/crio.conf"}
     return process.flag("--config-file", "--config", "-c") or usual.get(program, "")
