@@ -8,7 +8,14 @@ from pytest_gpu.diagnose import handler
 from pytest_gpu.diagnose.overwritten import BOOTSTRAP
 from tests.runtime_machine import STARTED, Machine
 from tests.test_config_merge import CONFIG
-from tests.test_diagnose_runtime import ONLY_RUNC, cause, text_of, toolkit_daemonset
+from tests.test_diagnose_runtime import (
+    DROP_IN,
+    ONLY_NVIDIA,
+    ONLY_RUNC,
+    cause,
+    text_of,
+    toolkit_daemonset,
+)
 
 BOOT = 1_000_000
 
@@ -77,3 +84,15 @@ def test_the_bootstraps_own_file() -> None:
         made.files[path] += "\n"
         found = handler.no_gpu_handler(made.node())
         assert cause(found) == "runtime/handler-not-configured"
+
+
+def test_the_import_line_that_was_overwritten() -> None:
+    """The toolkit's drop-in is there, its line in the root file is gone; elsewhere it never was."""
+    made = machine("1970-01-12T14:00:00Z", STARTED + 9000)
+    made.files[DROP_IN] = ONLY_NVIDIA
+    assert cause(handler.no_gpu_handler(made.node())) == "runtime/config-overwritten"
+    made.files[CONFIG] = 'imports = ["/etc/elsewhere/*.toml"]\n' + ONLY_RUNC
+    made.listed = ["/etc/elsewhere"]
+    assert cause(handler.no_gpu_handler(made.node())) == "runtime/drop-in-outside-imports"
+    made.files[CONFIG] = "# of version 1, which the toolkit gives no import\n"
+    assert cause(handler.no_gpu_handler(made.node())) == "runtime/drop-in-outside-imports"

@@ -169,6 +169,22 @@ def test_handler_on_disk_but_not_live_is_not_restarted() -> None:
     assert "changed 1970-01-12" in text_of(finding)
 
 
+def test_a_handler_that_pods_name_and_that_alone_is_not_loaded() -> None:
+    """Another GPU handler is loaded: that serves the pods of its own class only."""
+    text = HEALTHY + table("nvidia-cdi", binary=f"{NVIDIA}.cdi", systemd=True)
+    machine = Machine(files={CONFIG: text}, live=("nvidia-cdi", "runc"))
+    assert restart.not_restarted(machine.node()) is None
+    made = {"metadata": {"name": "nvidia"}, "handler": "nvidia"}
+    pod = {"metadata": {"name": "p"}, "spec": {"runtimeClassName": "nvidia", "nodeName": "gpu-1"}}
+    machine.objects |= {"runtimeclasses": [made], "pods": [pod]}
+    finding = restart.not_restarted(machine.node())
+    assert cause(finding) == "runtime/not-restarted"
+    assert finding
+    assert finding.values["handler"] == "nvidia"
+    pod["spec"] = {"runtimeClassName": "nvidia", "nodeName": "elsewhere"}
+    assert restart.not_restarted(machine.node()) is None
+
+
 def test_a_copy_with_its_old_time_is_not_loaded_either() -> None:
     """``cp -p``: the time says before, the running daemon says no, and that decides."""
     finding = restart.not_restarted(Machine(live=("runc",), mtimes={CONFIG: STARTED - 9000}).node())

@@ -154,6 +154,8 @@ def _user(node: GpuNode, pid: int) -> str:
 
 def _outside_imports(node: GpuNode, hits: Sequence[Written]) -> Finding:
     config = node.containerd.config
+    if lost := _import_overwritten(node, hits):
+        return lost
     imports = ", ".join(config.imports) or "nothing"
     drop_in = hits[-1].file.path
     return node.finding(
@@ -167,6 +169,20 @@ def _outside_imports(node: GpuNode, hits: Sequence[Written]) -> Finding:
         **toolkit_values(node),
         **define_handler(node),
     )
+
+
+def _import_overwritten(node: GpuNode, hits: Sequence[Written]) -> Finding | None:
+    """Find that the toolkit's own drop-in is there, and its line of imports is not any more.
+
+    A toolkit of 1.18 or later adds that line to the root file, unless this is of version 1
+    (measured).
+    """
+    config = node.containerd.config
+    own = any(each.file.path == node.toolkit.drop_in for each in hits)
+    version = next((file.version for file in config.files if file.path == config.path), 1)
+    if config.imports or not own or version < 2:
+        return None
+    return overwritten(node, by_hand(node))
 
 
 def _drop_in_inside(imports: Sequence[str], drop_in: str, config: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_gpu.kube import runtimeclass
+from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
@@ -19,3 +20,12 @@ def gpu_runtimes(node: GpuNode) -> list[Runtime]:
     found = [runtime for runtime in now if runtime and runtime.binary]
     reached = {containerd.default_runtime, *by_class.values()}
     return [runtime for runtime in found if runtime.name in reached] or found
+
+
+def named_handlers(node: GpuNode) -> frozenset[str]:
+    """Return the handlers that DaemonSets, and pods on this node, name by a RuntimeClass."""
+    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
+    specs += [spec_of(each) for each in optional(node.cluster, "pods")]
+    here = [each for each in specs if each.get("nodeName") in {None, "", node.name}]
+    return frozenset(runtimeclass.handler_of(each, by_class) or "" for each in here) - {""}

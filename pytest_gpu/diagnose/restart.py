@@ -14,6 +14,7 @@ from pytest_gpu.diagnose.file_times import changed_at, file_against_start, is_ol
 from pytest_gpu.diagnose.handler import by_hand, still_live
 from pytest_gpu.diagnose.live_values import Difference, differences
 from pytest_gpu.diagnose.overwritten import who_rewrote
+from pytest_gpu.diagnose.reached import named_handlers
 from pytest_gpu.diagnose.templates import edited_in_vain
 from pytest_gpu.errors import Unproven
 from pytest_gpu.node.gpu_node import GpuNode
@@ -57,12 +58,15 @@ def _just_rendered(node: GpuNode, path: str) -> bool:
 
 
 def _handler_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
+    """Find that no GPU handler is loaded, or not the one that pods here ask for."""
     containerd = node.containerd
-    if not containerd.gpu_handlers:
+    missing = [name for name in containerd.gpu_handlers if name not in live.handlers]
+    named = [name for name in missing if name in named_handlers(node)]
+    if not named and len(missing) < len(containerd.gpu_handlers):
         return None
-    if any(handler in live.handlers for handler in containerd.gpu_handlers):
+    handler = next(iter([*named, *missing]), None)
+    if handler is None:
         return None
-    handler = containerd.gpu_handlers[0]
     source = containerd.config.runtimes[handler].source
     if finding := edited_in_vain(node, containerd.config.runtimes[handler]):
         return finding
