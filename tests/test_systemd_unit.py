@@ -67,6 +67,29 @@ ExecStart=/usr/bin/kubelet $KUBELET_KUBECONFIG_ARGS $KUBELET_CONFIG_ARGS $KUBELE
     assert names == ["kubelet.service", "10-kubeadm.conf", "kubeadm-flags.env", "kubelet"]
 
 
+def test_the_unit_of_amazon_linux_2023() -> None:
+    """Its lines go on behind a backslash that touches a variable; nodeadm writes the file."""
+    unit = """\
+[Service]
+EnvironmentFile=/etc/eks/kubelet/environment
+ExecStart=/usr/bin/kubelet \\
+    --container-runtime-endpoint unix:///run/containerd/containerd.sock \\
+    $NODEADM_KUBELET_ARGS\\
+    $KUBELET_EXTRA_ARGS
+
+Restart=on-failure
+"""
+    environment = 'NODEADM_KUBELET_ARGS="--node-ip=10.0.0.1 --config-dir=/etc/k/d"\n'
+    files = {f"{ETC}/kubelet.service": unit, "/etc/eks/kubelet/environment": environment}
+    assert started(files).argv == (
+        "/usr/bin/kubelet",
+        "--container-runtime-endpoint",
+        "unix:///run/containerd/containerd.sock",
+        "--node-ip=10.0.0.1",
+        "--config-dir=/etc/k/d",
+    )
+
+
 def test_the_unit_in_etc_hides_the_packages() -> None:
     """A unit file counts whole, and that of the first folder only."""
     found = started({f"{ETC}/kubelet.service": UNIT, f"{USR}/kubelet.service": f"{UNIT} --old"})

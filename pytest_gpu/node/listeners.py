@@ -73,8 +73,8 @@ def told_socket(process: Process, evidence: NodeEvidence) -> str:
 def config_path(process: Process) -> str:
     """Return the configuration file a containerd process was started with.
 
-    k3s and RKE2 start theirs from their own folder; releases whose containerd shows no arguments
-    still read the file there.
+    k3s and RKE2 bring their own; one of theirs that shows no flag is taken to read the file in
+    their folder.
     """
     told = process.flag("--config", "-c")
     name = _rancher(process)
