@@ -14,10 +14,13 @@ from typing import Any
 import yaml
 
 from pytest_gpu.cluster.recorded import open_recording
+from pytest_gpu.diagnose import next_start
+from pytest_gpu.diagnose.config_fix import BASE
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.containerd import Containerd
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import TICKS, boot_time
+from pytest_gpu.node.rendered import Rendering
 from tests.mending import apply, diffs, target
 from tests.sample_copy import SampleCopy
 
@@ -38,11 +41,41 @@ def mended(source: Path, renewed: Sequence[str], fix: Sequence[str], folder: Pat
     shutil.copytree(source, overlay)
     _drop(overlay, renewed)
     copy = SampleCopy(overlay, folder)
+    before = _rendering(copy)
     apply(fix, copy.node / "files")
     taken = _taken(copy)
     copy.edit_yaml(copy.node / "listing.yaml", lambda listing: _list(listing, fix, taken))
+    _render(copy, before)
     _restart(copy, taken)
     return copy
+
+
+def _rendering(copy: SampleCopy) -> Rendering | None:
+    with open_recording(copy.folder, "copy") as cluster:
+        return next_start.of(GpuNode(copy.node.name, cluster))
+
+
+def _render(copy: SampleCopy, before: Rendering | None) -> None:
+    """Let a distribution that renders its configuration do so again, from a changed template."""
+    now = _rendering(copy)
+    if before is None or now is None or now.template is None or now.template == before.template:
+        return
+    config = copy.node / f"files{now.path}"
+    if now.style == "k3s":
+        old = before.template.text.replace(BASE.strip(), "") if before.template else ""
+        own = config.read_text().replace(old.strip(), "")
+        config.write_text(now.template.text.replace(BASE.strip(), own))
+    else:
+        config.write_text(_filled(now.template.text, config.read_text()))
+
+
+def _filled(template: str, rendered: str) -> str:
+    """Return a template with its ${NAME}s as they were filled in before."""
+    for line in template.splitlines():
+        pattern = re.sub(r"\\\$\\\{\w+\\\}", "(.*)", re.escape(line))
+        if "(.*)" in pattern and (match := re.search(f"^{pattern}$", rendered, re.MULTILINE)):
+            template = template.replace(line, match[0])
+    return template
 
 
 def _drop(overlay: Path, renewed: Sequence[str]) -> None:
@@ -94,9 +127,9 @@ def _answer(calls: list[dict[str, Any]], containerd: Containerd) -> None:
     for call in calls:
         argv = call["argv"].split() if isinstance(call["argv"], str) else call["argv"]
         if argv[-1] == "info" and containerd.socket in " ".join(argv):
-            said = json.loads(call["stdout"])
+            said = json.loads(call.get("stdout") or '{"config": {}}')
             said["config"] = {**said["config"], "containerd": live_section(containerd.config)}
-            call["stdout"] = json.dumps(said)
+            call |= {"stdout": json.dumps(said), "stderr": "", "exit": 0}
 
 
 def live_section(config: EffectiveConfig) -> Mapping[str, Any]:

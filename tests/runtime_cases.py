@@ -65,7 +65,9 @@ class Case:
         also: further causes that are named beside it, all of them.
         says: decisive words of the evidence, the fix, or the reason why it is unproven.
         differs: why layer or verdict are not (runtime, fails), as the reports had it.
-        restart: files of the overlay that a restart of containerd renews.
+        restart: files of the overlay that a restart of containerd renews; named, if only as none,
+            where the fix is a patch.
+        then: ``unproven`` where the recording, once mended, does not hold all that is asked then.
         near: what it could be taken for (a case, a sample, a healthy variant), and what tells
             them apart.
     """
@@ -78,7 +80,8 @@ class Case:
     also: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     differs: str | None = None
-    restart: tuple[str, ...] = ()
+    restart: tuple[str, ...] | None = None
+    then: str = "conforms"
     near: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -138,6 +141,7 @@ def _contradictions(case: Case) -> list[str]:
         "a node that conforms has no layer": case.verdict == "conforms" and bool(case.layer),
         "what does not conform says decisive words": case.verdict != "conforms" and not case.says,
         "another verdict or layer has a reason in `differs`": not plain and not case.differs,
+        "`then` is another verdict": case.then not in {"conforms", "unproven"},
         "`differs` without a difference": plain and bool(case.differs),
     }
     return [rule for rule, broken in rules.items() if broken]

@@ -28,7 +28,7 @@ class Expected:
     says: tuple[str, ...] = ()
     latent: tuple[str, ...] = ()
     causes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    restart: tuple[str, ...] = ()
+    restart: tuple[str, ...] | None = None
 
 
 ALL_BUT_FILES = ("commands.yaml", "node.yaml", "outcomes", "nodes.yaml", "pods.yaml", "events.yaml")

@@ -43,24 +43,6 @@ def test_what_was_not_printed_is_unknown() -> None:
     assert (config.default, config.cdi_enabled, config.cdi_dirs) == ("", None, None)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        [],
-        {"containerd": []},
-        {"containerd": {"runtimes": []}},
-        {"containerd": {"runtimes": {"a": 1}}},
-        loaded(cni=[1]),
-        loaded(cdiSpecDirs=1),
-        loaded(cni={"binDirs": 1}),
-    ],
-)
-def test_an_answer_of_another_shape_is_none(config: Any) -> None:
-    """What cannot be read was not told: neither loaded nor not."""
-    with pytest.raises(Unproven):
-        restart.not_restarted(Machine(loaded=config or {"x": 1}).node())
-
-
 def test_the_same_values_are_no_difference() -> None:
     """A configuration that is loaded as it stands shows nothing, changed since then or not."""
     for at in (STARTED - 10, STARTED, STARTED + 3600):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pytest_gpu.causes import Finding
 from pytest_gpu.diagnose import handler, restart, templates
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.node.config_file import CRI_V2, CRI_V3
 from pytest_gpu.node.rendered import parse_template, rendering
 from tests.fake_evidence import FakeNode
 from tests.runtime_machine import NVIDIA, SOCKET, STARTED, Machine
@@ -279,62 +276,3 @@ def test_the_literal_part_of_a_go_template() -> None:
 def test_damaged_templates_are_read_without_a_crash(text: str) -> None:
     """Half a file, or none of ours."""
     parse_template("x.tmpl", text.encode("latin-1"))
-
-
-PIECES = st.sampled_from(
-    [
-        "{{",
-        "}}",
-        "{{- ",
-        " -}}",
-        "{{ if .A }}",
-        "{{ end }}",
-        "{{ else }}",
-        "\n",
-        "[",
-        "]",
-        "=",
-        '"',
-        "plugins",
-        CRI_V3,
-        CRI_V2,
-        "containerd",
-        "runtimes",
-        "nvidia",
-        ".",
-        "options",
-        "version",
-        "BinaryName",
-        NVIDIA,
-        "1",
-        "{",
-        "}",
-        BASE,
-        HAND_3,
-        HAND_2,
-        "0x",
-        "2000-13-01",
-        "ÿ",
-    ]
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(text=st.lists(PIECES, max_size=30).map("".join), live=st.booleans())
-def test_no_template_ends_in_a_crash(text: str, live: bool) -> None:
-    """A finding or nothing, whatever stands there; a text is never both damaged and understood."""
-    template = parse_template("x.tmpl", text.encode())
-    assert not (template.error and template.table is not None)
-    machine = rke2(FOUND_3 if live else RUNC_3, **{V3: text})
-    machine.live = ("nvidia", "runc") if live else ("runc",)
-    cause(next_time(machine))
-    cause(handler.no_gpu_handler(machine.node()))
-
-
-@pytest.mark.parametrize(
-    "text", [" " * 300_000, "{{" * 100_000, "{{a}}" * 60_000, "]" * 300_000, "\n" * 300_000]
-)
-def test_large_templates_are_read_to_their_end(text: str) -> None:
-    """No expression looks at a text again and again: this would not end."""
-    machine = rke2(FOUND_3, **{V3: BASE + text, "/etc/default/rke2-agent": text})
-    assert cause(next_time(machine)) in {None, "runtime/template-damaged"}

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from pytest_gpu.causes import catalogue
+from tests.mending import diffs
 from tests.runtime_cases import IDS, RECORDINGS, Case, cases, read
 from tests.sample_table import SAMPLES
+from tests.test_mending import fix_of
 from tests.test_samples import Document, assert_clean, judge, words_of
 from tests.variants import HEALTHY
 
@@ -58,6 +60,8 @@ def test_case_comes_out_as_its_root_cause(pytester: pytest.Pytester, name: str) 
     for words in case.says:
         assert words in all_words(document), all_words(document)
     assert "/unexplained" not in output
+    if diffs(fix_of(document, case.cause)):
+        assert case.restart is not None, "a fix that is a patch is to be proven: `restart:`"
 
 
 def assert_layer(case: Case, document: Document) -> None:

@@ -83,8 +83,10 @@ def enable_cdi(node: GpuNode) -> Mapping[str, str]:
     return _first(node, where, {keys: True}, lambda config: config.cdi_enabled)
 
 
-def add_handler(node: GpuNode, handler: str, table: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that define a GPU handler.
+def add_handler(
+    node: GpuNode, handler: str, table: Mapping[str, Any], *, default: bool = False
+) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that define a GPU handler, and make it the default if wanted.
 
     From 2.x on a drop-in is best, since nobody else writes it. 1.x would take the whole CRI section
     from it, so that there the file is right that has this section now; with a first handler of its
@@ -94,11 +96,14 @@ def add_handler(node: GpuNode, handler: str, table: Mapping[str, Any]) -> Mappin
 
     def good(config: EffectiveConfig) -> bool:
         kept = before.runtimes.keys() <= config.runtimes.keys()
-        return kept and handler_injects(config, handler) and not config.problems
+        named = not default or config.default_runtime == handler
+        return kept and named and handler_injects(config, handler) and not config.problems
 
     modern = node.containerd.version[0] >= 2
     where = [*(drop_ins(node) if modern else ()), *places(node, last_section(node))]
-    alone: Changes = {("containerd", "runtimes", handler): table}
+    alone: dict[Keys, Any] = {("containerd", "runtimes", handler): table}
+    if default:
+        alone[("containerd", "default_runtime_name")] = handler
     fix = _tried(node, where, alone, good)
     return fix if fix["patch"] else _tried(node, where, {**_runc(node), **alone}, good)
 

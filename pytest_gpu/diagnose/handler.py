@@ -24,7 +24,9 @@ from pytest_gpu.diagnose.toml_diff import cri_plugin, handler_table
 from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod_evidence
 from pytest_gpu.diagnose.values import toolkit_values
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.kube import runtimeclass
 from pytest_gpu.kube.objects import optional, spec_of, template_of
+from pytest_gpu.kube.pods import gpu_requests
 from pytest_gpu.node.config_file import ConfigFile, handler_line
 from pytest_gpu.node.config_search import Written, written
 from pytest_gpu.node.containerd import Containerd, others
@@ -258,8 +260,16 @@ def define_handler(node: GpuNode) -> Mapping[str, str]:
     binary = installed(node)
     systemd = known(lambda: wanted_driver(node)[0])
     table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd is not False)
-    fix = config_fix.add_handler(node, "nvidia", table)
+    fix = config_fix.add_handler(node, "nvidia", table, default=_only_by_default(node))
     return fix if binary else {**fix, "patch": ""}
+
+
+def _only_by_default(node: GpuNode) -> bool:
+    """Say whether GPU pods of the node name no RuntimeClass, and there is none they could name."""
+    classes = known(lambda: runtimeclass.handlers(node.cluster))
+    pods = (spec_of(each) for each in optional(node.cluster, "pods"))
+    here = [spec for spec in pods if spec.get("nodeName") == node.name and gpu_requests(spec)]
+    return classes == {} and bool(here) and not any(map(runtimeclass.class_of, here))
 
 
 def by_hand(node: GpuNode) -> Mapping[str, str]:

@@ -109,8 +109,7 @@ def counting(node: GpuNode, made: Rendering, template: Template | None) -> tuple
     """Return the names of CRI sections that count in what the next start renders."""
     told = template.table.get("version") if template and template.table else None
     own = template is None or template.base or merges(node)
-    alone = told if isinstance(told, int) and told else 1
-    version = made.version if own and made.style == "k3s" else alone
+    version = made.version if own and made.style == "k3s" else int(told or 1)
     if node.containerd.version[0] < 2:
         return (CRI_V1,) if version == 1 else (CRI_V2,)
     return (CRI_V3,) if version >= 3 else (CRI_V3, CRI_V2, CRI_V1)[: 2 if version == 2 else 3]
@@ -174,7 +173,7 @@ def also_on_path(node: GpuNode, binary: str) -> bool:
     unit = node.distribution.containerd_unit
     files = (f"/etc/default/{unit}", f"/etc/sysconfig/{unit}", f"/etc/systemd/system/{unit}.env")
     told = b"\n".join(node.evidence.read(path) or b"" for path in files).decode(errors="replace")
-    folders = re.findall(r"(?m)^[ \t]*PATH=[\"']?([^\"'\n]+)", told)
+    folders = re.findall(r"(?m)^\s*PATH=[\"']?([^\"'\n]+)", told)
     return any(posixpath.dirname(binary) in path.split(":") for path in folders)
 
 
@@ -190,7 +189,7 @@ def configured_default(node: GpuNode) -> str | None:
     content = node.evidence.read(f"/etc/rancher/{product}/config.yaml")
     try:
         found = yaml.safe_load(content or b"")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise NotInEvidence(node.name, f"the configuration of {product}: {error}") from None
     value = found.get("default-runtime") if isinstance(found, dict) else None
     return str(value) if value else None

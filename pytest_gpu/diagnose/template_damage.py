@@ -13,9 +13,6 @@ from pytest_gpu.node.rendered import Rendering, Template
 
 _HEADER = re.compile(r"^\s*(\[[^\[\]].*\])\s*(#.*)?$")
 
-_LONGEST = 500
-"""Characters of a line that can be the header of a table."""
-
 
 def damaged(node: GpuNode, made: Rendering) -> Finding | None:
     """Find a template whose result no containerd can read."""
@@ -41,7 +38,7 @@ def _twice(node: GpuNode, made: Rendering, template: Template) -> Evidence | Non
     runtimes = ("plugins", plugin, "containerd", "runtimes")
     built_in = {("plugins", plugin), (*runtimes, "runc"), (*runtimes, "runc", "options")}
     for number, line in enumerate(template.text.splitlines(), 1):
-        match = _HEADER.match(line[:_LONGEST])
+        match = _HEADER.match(line)
         keys = _keys(match[1]) if match else ()
         listed = keys[:-1] == runtimes and keys[-1] in next_start.DETECTED
         if keys in built_in or (listed and keys[-1] in next_start.found_runtimes(node)):

@@ -190,7 +190,7 @@ def _moved(node: GpuNode, ignored: Template) -> str:
     """Return the patch that puts the handlers of a template that is not read where they count."""
     for name in next_start.by_hand(ignored.table or {}, _NAMES):
         table = handler_in(ignored.as_file, name)
-        if is_nvidia(str(subtable(table, "options").get("BinaryName", ""))):
+        if is_nvidia(str(table.get("options", {}).get("BinaryName", ""))):
             return config_fix.outlast(node, name, table)
     return ""
 

@@ -25,6 +25,8 @@ MICROK8S_TEMPLATE = "containerd-template.toml"
 _RANCHER = "/agent/etc/containerd/config.toml"
 _MICROK8S = "/args/containerd.toml"
 
+_ACTION = re.compile(r"\s*\{\{-\s|\{\{")
+_CLOSE = re.compile(r"\s-\}\}\s*|\}\}")
 # A part of a line that is there under a condition, such as the comma between items.
 _INLINE = re.compile(r"\{\{-?\s*if [^{}]*\}\}[^{}\n]*\{\{-?\s*end\s*-?\}\}")
 _OPENS = ("if", "range", "with", "define", "block")
@@ -146,10 +148,8 @@ def parse_template(path: str, content: bytes) -> Template:
 def _toml(text: str) -> tuple[Mapping[str, Any] | None, str]:
     try:
         return tomllib.loads(text), ""
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         return None, str(error)
-    except RecursionError:
-        return None, ""
 
 
 def _literal(text: str) -> tuple[str, list[str]]:
@@ -184,23 +184,12 @@ def _silent(action: str, word: str) -> bool:
 
 
 def _split(text: str) -> Iterator[tuple[str, str]]:
-    """Yield pieces of plain text, each with the action after it, ``""`` at the end.
-
-    ``{{- `` and `` -}}`` take the white space beside them away.
-    """
-    at, trims = 0, False
-    while True:
-        start = text.find("{{", at)
-        end = text.find("}}", start) if start >= 0 else -1
-        plain = text[at : start if end >= 0 else len(text)]
-        plain = plain.lstrip() if trims else plain
-        if end < 0:
-            yield plain, ""
-            return
-        action = text[start + 2 : end]
-        at, trims = end + 2, action[-2:] in _TRIM_AFTER
-        yield plain.rstrip() if action[:2] in _TRIM_BEFORE else plain, action.strip("- \t\n")
-
-
-_TRIM_BEFORE = ("- ", "-\n", "-\t")
-_TRIM_AFTER = (" -", "\n-", "\t-")
+    """Yield pieces of plain text, each with the action after it, ``""`` at the end."""
+    at = 0
+    while match := _ACTION.search(text, at):
+        close = _CLOSE.search(text, match.end())
+        if close is None:
+            break
+        yield text[at : match.start()], text[match.end() : close.start()].strip()
+        at = close.end()
+    yield text[at:], ""
