@@ -34,11 +34,16 @@ def expand(names: Names, pattern: str) -> list[str]:
     folders = expand(names, folder) if _META.search(folder) else [folder]
     plain = not _META.search(last)
     return [
-        posixpath.join(each, name)
+        clean(posixpath.join(each, name))
         for each in folders
-        for name in sorted(names(each or "/") or ())
+        for name in sorted(names(clean(each)) or ())
         if (name == last if plain else expression.fullmatch(name))
     ]
+
+
+def clean(path: str) -> str:
+    """Return a path as ``filepath.Clean`` does; unlike POSIX, two slashes in front are one."""
+    return re.sub("^//", "/", posixpath.normpath(path))
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

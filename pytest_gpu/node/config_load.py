@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.node.config_file import BadToml, ConfigFile, parse
-from pytest_gpu.node.config_glob import BadPatternError, expand
+from pytest_gpu.node.config_glob import BadPatternError, clean, expand
 from pytest_gpu.node.config_lines import (
     BROKEN_INLINE,
     BYTE_ORDER_MARK,
@@ -103,8 +103,8 @@ def _absolute(pattern: str, parent: str, version: Version) -> str:
     if "*" in pattern and version < (1, 7):
         return pattern if pattern.startswith("/") else f"/{pattern}"
     if pattern.startswith("/"):
-        return posixpath.normpath(pattern)
-    return posixpath.normpath(posixpath.join(posixpath.dirname(parent), pattern))
+        return clean(pattern)
+    return clean(posixpath.join(posixpath.dirname(parent), pattern))
 
 
 def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]:
@@ -181,4 +181,6 @@ def is_old(root: Told) -> bool:
 
 
 def _is_uri(name: str, *, modern: bool) -> bool:
-    return name.startswith("io.containerd.") and (modern or name.count(".") >= 3)
+    if modern:
+        return "." in name
+    return name.startswith("io.containerd.") and name.count(".") >= 3

@@ -15,7 +15,7 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.node.config_file import CRI_IMAGES, CRI_V2, CRI_V3, ConfigFile
 from pytest_gpu.node.config_lines import Path
 from pytest_gpu.node.config_load import Names, Read, listed, load, name_problems, version_problems
-from pytest_gpu.node.config_plugins import Sections, merged_version, sections
+from pytest_gpu.node.config_plugins import NRI_URI, Sections, merged_version, sections
 from pytest_gpu.node.config_schema import Version, defaults
 from pytest_gpu.node.config_values import Decoder, Told
 
@@ -141,8 +141,8 @@ def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveCon
         required=tuple(name for root in loaded.roots for name, _ in listed(root, _REQUIRED)),
         sandbox_image=get("sandbox_image", default=default.sandbox_image),
         snapshotter=get("containerd", "snapshotter", default=default.snapshotter),
-        cni=_cni(get, default.cni_bin_dirs),
-        nri_enabled=not get("nri", "disable", default=not default.nri),
+        cni=_cni(get, version),
+        nri_enabled=_nri(get, found.disabled, default=default.nri),
         values=values,
     )
 
@@ -191,11 +191,17 @@ def _outside(roots: Sequence[Told], found: Sections) -> dict[Path, Told]:
     return values
 
 
-def _cni(get: _Values, default: tuple[str, ...]) -> Cni:
-    """Return the CNI's folders: the old ``bin_dir``, where one is told, counts alone."""
-    one = get("cni", "bin_dir", default="")
-    many = get("cni", "bin_dirs", default=default)
-    conf_dir = get("cni", "conf_dir", default=Cni().conf_dir)
+def _nri(get: _Values, disabled: Sequence[str], *, default: bool) -> bool:
+    return NRI_URI not in disabled and not get("nri", "disable", default=not default)
+
+
+def _cni(get: _Values, version: Version) -> Cni:
+    """Return the CNI's folders; 2.1 knows several, and the old single one counts alone."""
+    default = defaults(version)
+    conf_dir = get("cni", "conf_dir", default=default.cni_conf_dir)
+    several = version >= (2, 1)
+    one = get("cni", "bin_dir", default="" if several else default.cni_bin_dirs[0])
+    many = get("cni", "bin_dirs", default=default.cni_bin_dirs) if several else ()
     return Cni(bin_dirs=(one,) if one else tuple(many), conf_dir=conf_dir)
 
 
@@ -242,11 +248,12 @@ def _runtime(name: str, entry: Told, *, modern: bool) -> Runtime:
     get = _Values({(key,): told for key, told in entry.value.items()})
     default_type = BUILT_IN_RUNC.runtime_type if modern and name == "runc" else ""
     options = _options(entry.get("options"), modern=modern)
+    binary = options.get("BinaryName")
     return Runtime(
         name=name,
         runtime_type=get("runtime_type", default=default_type),
-        binary=str(options.get("BinaryName") or "") or None,
-        systemd_cgroup=bool(options.get("SystemdCgroup")),
+        binary=binary if isinstance(binary, str) and binary else None,
+        systemd_cgroup=options.get("SystemdCgroup") is True,
         source=entry.evidence,
         options=options,
         runtime_path=get("runtime_path", default=""),
@@ -265,7 +272,7 @@ def _options(table: Told | None, *, modern: bool) -> Mapping[str, Any]:
         return {}
     decoder = Decoder(modern=modern)
     known = {name: decoder.pick(table, name) for name in _OPTIONS}
-    found = {name: told.value for name, told in known.items() if told}
+    found = {name: told.plain() for name, told in known.items() if told}
     taken = {name.lower() for name in found}
     rest = {key: each.plain() for key, each in table.value.items() if key.lower() not in taken}
     return {**found, **rest}

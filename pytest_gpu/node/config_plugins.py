@@ -150,7 +150,8 @@ def _to_runtime(old: Told, new: Told, decoder: Decoder) -> Told:
     """Return the runtime section: what it says itself, else what the old section says."""
     moved = {"cni", "containerd", "sandbox_image", *_TO_IMAGES, *_TO_SERVER}
     value = _without(old, moved) | _value(new)
-    if cni := _table(old, "cni", decoder):
+    cni = old.get("cni")
+    if cni and cni.is_table:
         value["cni"] = _cni(cni, new.get("cni"))
     if containerd := _table(old, "containerd", decoder):
         to_images = {"snapshotter", "disable_snapshot_annotations", "discard_unpacked_layers"}

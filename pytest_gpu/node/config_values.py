@@ -85,8 +85,7 @@ class Decoder:
         if not sources:
             return None
         if not isinstance(kind, Struct | Table):
-            self._check(kind, sources)
-            return sources[-1]
+            return self._checked(kind, sources)
         tables = [source for source in sources if source.is_table]
         if len(tables) < len(sources):
             self.wrong += [_says(s, "must be a table") for s in sources if not s.is_table]
@@ -129,26 +128,25 @@ class Decoder:
         found = self.named(table, name) if table and table.is_table else []
         return found[-1] if found else None
 
-    def _check(self, kind: Kind, sources: Sequence[Told]) -> None:
-        if isinstance(kind, Strings):
-            self.wrong += [_says(s, "must be a list of texts") for s in sources if not _texts(s)]
-        elif isinstance(kind, Scalar):
-            bad = (s for s in sources if not _is(s.value, kind.type))
-            self.wrong += [_says(each, f"must be {kind.name}") for each in bad]
-        else:
-            assert isinstance(kind, Anything)
+    def _checked(self, kind: Scalar | Strings | Anything, sources: Sequence[Told]) -> Told | None:
+        """Return the decisive value among those of the right type."""
+        good = [source for source in sources if _fits(kind, source.value)]
+        if len(good) < len(sources):
+            wish = "a list of texts" if isinstance(kind, Strings) else getattr(kind, "name", "")
+            bad = (source for source in sources if source not in good)
+            self.wrong += [_says(source, f"must be {wish}") for source in bad]
+        return good[-1] if good else None
 
 
-def _texts(source: Told) -> bool:
-    value = source.value
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _is(value: object, kind: type) -> bool:
+def _fits(kind: Scalar | Strings | Anything, value: object) -> bool:
     """Say whether a value fits; a TOML number is 64 bits wide, and no switch is a number."""
-    if kind is int:
+    if isinstance(kind, Anything):
+        return True
+    if isinstance(kind, Strings):
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if kind.type is int:
         return type(value) is int and -(2**63) <= value < 2**63
-    return isinstance(value, kind)
+    return isinstance(value, kind.type)
 
 
 def _says(source: Told, wish: str) -> Evidence:

@@ -17,6 +17,8 @@ from tests.lab.account import Account, applied
 from tests.lab.cluster import LabCluster, open_cluster
 
 LEFT_OUT = "lab test left out: "
+COMPARED = "containerd merge"
+"""Property of a test that compared: (generation, digests of configurations, differences)."""
 
 
 def leave_out(reason: str) -> NoReturn:
@@ -83,6 +85,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             reasons[reason] = reasons.get(reason, 0) + 1
     if reasons:
         _tell(terminalreporter, reasons)
+    _tell_compared(terminalreporter)
+
+
+def _tell_compared(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many configurations were compared with the real containerd, and how many differ."""
+    found = [
+        value
+        for state in ("passed", "failed")
+        for report in terminalreporter.stats.get(state, ())
+        for name, value in report.user_properties
+        if name == COMPARED
+    ]
+    if found:
+        configurations = {each for _, digests, _ in found for each in digests}
+        generations = {generation for generation, _, _ in found}
+        differences = sum(count for _, _, count in found)
+        terminalreporter.write_line(
+            f"{COMPARED}: {len(configurations)} configurations x {len(generations)} generations,"
+            f" {differences} differences"
+        )
 
 
 def _tell(terminalreporter: pytest.TerminalReporter, reasons: Mapping[str, int]) -> None:

@@ -84,7 +84,9 @@ def _dumped_facts(plugins: Mapping[str, Any]) -> Facts:
     default, runtimes = _with_old_tables(containerd)
     known = "enable_cdi" in section
     return Facts(
-        runtimes={name: _handler(entry) for name, entry in runtimes.items()},
+        runtimes={
+            name: _handler(entry, modern=RUNTIME in plugins) for name, entry in runtimes.items()
+        },
         default=default,
         cdi=(section["enable_cdi"], tuple(section["cdi_spec_dirs"])) if known else None,
         cni=_cni(section["cni"]),
@@ -111,15 +113,28 @@ def _cni(section: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     return _CNI if folders in _DEBIAN_CNI else folders, section["conf_dir"]
 
 
-def _handler(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+def _handler(entry: Mapping[str, Any], *, modern: bool) -> Mapping[str, Any]:
     keys = ("runtime_type", "runtime_path", "base_runtime_spec", "cni_conf_dir", "snapshotter")
     lists = ("pod_annotations", "container_annotations")
     return {
         **{key: entry.get(key, "") for key in keys},
         **{key: tuple(entry[key]) for key in lists},
         "privileged_without_host_devices": entry["privileged_without_host_devices"],
-        "options": _options(entry.get("options", {})),
+        "options": _options(_decoded(entry.get("options", {}), modern=modern)),
     }
+
+
+def _decoded(options: Mapping[str, Any], *, modern: bool) -> Mapping[str, Any]:
+    """Return options with one spelling each: the dump has them before they are decoded."""
+    order = sorted(options, key=None if modern else _preference)
+    return {name.lower(): options[name] for name in order}
+
+
+def _preference(name: str) -> int:
+    """Return how go-toml 1 ranks the spellings of a name, the decisive one highest."""
+    if name[0].islower() and not name.islower():
+        return 0
+    return 1 if name.isupper() else 2 if name.islower() else 3
 
 
 def _options(options: Mapping[str, Any]) -> Mapping[str, Any]:

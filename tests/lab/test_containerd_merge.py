@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from pytest_gpu.node.containerd import effective_config
+from tests.lab.configurations import Files, digest, groups, placed
+from tests.lab.conftest import COMPARED
 from tests.lab.debian import SUITES
-from tests.lab.dump import CRI_OFF, Facts, daemon_stops, dumped, merged
-from tests.lab.pieces import DROP_INS, LAYOUTS, MISSING_IMPORTS, ROOTS
+from tests.lab.dump import CRI_OFF, NO_FILE, Facts, daemon_stops, dumped, merged, words
+from tests.lab.generated import configurations
+from tests.lab.pieces import ROOTS
 
 Program = Callable[[str], Path]
+Record = Callable[[str, object], None]
+
+EXAMPLES = int(os.environ.get("PYTEST_GPU_EXAMPLES", "60"))
+"""How many random configurations are compared; the same ones in every run of as many."""
 
 
+@cache
 def _version(program: Path) -> tuple[int, int, int]:
     """Return the version of a containerd: ``containerd github.com/… 1.7.24~ds1 …``."""
     text = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True)
@@ -22,18 +36,31 @@ def _version(program: Path) -> tuple[int, int, int]:
     return int(major), int(minor), int(patch)
 
 
-def _write(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
+def _write(folder: Path, files: Files) -> Path:
+    for name, content in placed(files, str(folder)).items():
+        path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("@DIR@", str(folder)))
+        path.write_bytes(content)
     return folder / "config.toml"
 
 
-def _differences(program: Path, path: Path) -> str:
-    """Return how the two readings differ, empty where they agree; error texts are ours to word."""
-    theirs, ours = dumped(program, path), merged(path, _version(program))
-    return "" if _word(theirs) == _word(ours) else f"containerd: {theirs}\nours:       {ours}\n"
+def _difference(program: Path, files: Files) -> str:
+    """Return how the two readings differ, empty where they agree; error texts are ours to word.
+
+    Our reading is taken twice: from the folder, and from the files alone, as others call it.
+    """
+    version = _version(program)
+    with tempfile.TemporaryDirectory() as folder:
+        path = _write(Path(folder), files)
+        theirs, ours = dumped(program, path), merged(path, version)
+        if NO_FILE in str(ours) and (isinstance(theirs, Facts) or theirs == CRI_OFF):
+            # ``config dump`` of 2.x passes over a missing file; the daemon does not.
+            theirs = daemon_stops(program, path)
+        config = effective_config(placed(files, folder), version, root=str(path))
+        alone = words(config, version)
+    if _word(theirs) == _word(ours) == _word(alone):
+        return ""
+    return f"containerd: {theirs}\nours:       {ours}\nalone:      {alone}\n"
 
 
 def _word(answer: Facts | str) -> Facts | str:
@@ -41,41 +68,71 @@ def _word(answer: Facts | str) -> Facts | str:
     return answer if isinstance(answer, Facts) or answer == CRI_OFF else "containerd stops"
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+def _differences(program: Path, named: Iterable[tuple[str, Files]]) -> dict[str, str]:
+    """Return the differences by name; two processes at a time are what the machine has."""
+    names, all_files = zip(*named, strict=True)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        found = pool.map(partial(_difference, program), all_files)
+        return {name: text for name, text in zip(names, found, strict=True) if text}
+
+
+@pytest.mark.parametrize("group", groups())
 @pytest.mark.parametrize("generation", SUITES)
-def test_layout_merges_as_the_real_containerd_does(
-    generation: str, layout: str, containerd_program: Program, tmp_path: Path
+def test_merge_is_that_of_the_real_containerd(
+    generation: str, group: str, containerd_program: Program, record_property: Record
 ) -> None:
-    """Whatever imports do, the effective configuration is the one containerd has."""
+    """Same handlers, options, default, CDI, CNI and images; and the same refusals to start."""
     program = containerd_program(generation)
-    assert _differences(program, _write(tmp_path, LAYOUTS[layout])) == ""
+    files = groups()[group]
+    found = _differences(program, files.items())
+    digests = sorted({digest(each) for each in files.values()})
+    record_property(COMPARED, (generation, digests, len(found)))
+    assert found == {}
 
 
-@pytest.mark.parametrize("layout", MISSING_IMPORTS)
 @pytest.mark.parametrize("generation", SUITES)
-def test_missing_import_stops_the_daemon(
-    generation: str, layout: str, containerd_program: Program, tmp_path: Path
+def test_random_configurations_merge_as_the_real_containerd_does(
+    generation: str, containerd_program: Program, record_property: Record
 ) -> None:
-    """The daemon is asked, not ``config dump``: that of 2.x passes over a missing file."""
-    path = _write(tmp_path, MISSING_IMPORTS[layout])
+    """Import trees, versions, overlaps and ways of writing that nobody thought of."""
     program = containerd_program(generation)
-    assert "no such file" in daemon_stops(program, path)
-    assert "no such file" in str(merged(path, _version(program)))
+    digests: set[str] = set()
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(files=configurations())
+    def compare(files: dict[str, str]) -> None:
+        digests.add(digest(files))
+        assert _difference(program, files) == ""
+
+    try:
+        compare()
+    except BaseException:
+        record_property(COMPARED, (generation, sorted(digests), 1))
+        raise
+    record_property(COMPARED, (generation, sorted(digests), 0))
 
 
-@pytest.mark.parametrize("root", ROOTS)
+def test_the_configurations_are_many_and_different() -> None:
+    """At least 300, the random ones not counted."""
+    assert len({digest(files) for named in groups().values() for files in named.values()}) >= 300
+
+
 @pytest.mark.parametrize("generation", SUITES)
-def test_every_drop_in_merges_as_the_real_containerd_does(
-    generation: str, root: str, containerd_program: Program, tmp_path: Path
-) -> None:
-    """A root file alone, then with each drop-in in turn."""
+def test_links_are_followed(generation: str, containerd_program: Program, tmp_path: Path) -> None:
+    """A linked folder of drop-ins, and one file under two names."""
     program = containerd_program(generation)
-    found = {"no drop-in": _differences(program, _write(tmp_path, {"config.toml": ROOTS[root]}))}
-    imports = 'imports = ["@DIR@/conf.d/*.toml"]\n'
-    for name, drop_in in DROP_INS.items():
-        files = {"config.toml": imports + ROOTS[root], "conf.d/99-nvidia.toml": drop_in}
-        found[name] = _differences(program, _write(tmp_path, files))
-    assert {name: text for name, text in found.items() if text} == {}
+    nvidia = ROOTS["v2-only-nvidia"]
+    root = 'imports = ["@DIR@/linked/*.toml", "@DIR@/alias.toml"]\n' + ROOTS["v2-default-nvidia"]
+    path = _write(tmp_path, {"config.toml": root, "real/99-nvidia.toml": nvidia})
+    (tmp_path / "linked").symlink_to("real")
+    (tmp_path / "alias.toml").symlink_to("real/99-nvidia.toml")
+    assert _word(dumped(program, path)) == _word(merged(path, _version(program)))
 
 
 @pytest.mark.parametrize("generation", SUITES)
