@@ -11,6 +11,7 @@ from pytest_gpu.session import SESSION_KEY
 
 pytest_plugins = [
     "pytest_gpu.fixtures.cluster",
+    "pytest_gpu.fixtures.containerd_config",
     "pytest_gpu.fixtures.crictl_sandbox",
     "pytest_gpu.fixtures.gpu_pod",
     "pytest_gpu.fixtures.node_shell",

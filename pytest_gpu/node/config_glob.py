@@ -36,7 +36,7 @@ def expand(names: Names, pattern: str) -> list[str]:
     return [
         clean(posixpath.join(each, name))
         for each in folders
-        for name in sorted(names(clean(each)) or ())
+        for name in sorted(names(re.sub("//+", "/", each)) or ())
         if (name == last if plain else expression.fullmatch(name))
     ]
 
