@@ -100,7 +100,7 @@ def sample() -> ClusterEvidence:
 
 def node_with(files: dict[str, bytes | None]) -> GpuNode:
     """Return its GPU node with other files."""
-    (name,) = (each for each in sample().node_names() if "gpu" in each)  # type: ignore[attr-defined] # a recording has it
+    (name,) = (each for each in sample().node_names() if "gpu" in each)
     return GpuNode(name, ChangedCluster(sample(), files))  # type: ignore[arg-type] # delegates
 
 
