@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,11 @@ import pytest
 
 MakeCluster = Callable[..., Path]
 MakeSuite = Callable[..., None]
+
+# In the checkout it would warn every run of a project that sets its own norecursedirs.
+os.environ.setdefault(
+    "HYPOTHESIS_STORAGE_DIRECTORY", f"{tempfile.gettempdir()}/pytest-gpu-hypothesis"
+)
 
 RESOURCES = ("pods", "daemonsets", "runtimeclasses", "events", "resourceslices")
 

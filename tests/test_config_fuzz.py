@@ -15,7 +15,7 @@ import pytest
 
 from conformance import test_runtime as layer
 from pytest_gpu.causes import LATENT, Finding, GpuFailure, as_json
-from pytest_gpu.cluster.recorded import open_recording
+from pytest_gpu.cluster.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.samples import sample_path
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
@@ -93,7 +93,7 @@ class Judged:
 
 
 @cache
-def sample() -> ClusterEvidence:
+def sample() -> RecordedCluster:
     """Return the healthy cluster."""
     return open_recording(sample_path(SAMPLE), SAMPLE)
 
@@ -101,7 +101,7 @@ def sample() -> ClusterEvidence:
 def node_with(files: dict[str, bytes | None]) -> GpuNode:
     """Return its GPU node with other files."""
     (name,) = (each for each in sample().node_names() if "gpu" in each)
-    return GpuNode(name, ChangedCluster(sample(), files))  # type: ignore[arg-type] # delegates
+    return GpuNode(name, ChangedCluster(sample(), files))
 
 
 def judge(node: GpuNode) -> Judged:
