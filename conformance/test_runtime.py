@@ -12,10 +12,13 @@ from pytest_gpu.diagnose import (
     cri,
     docker,
     handler,
+    next_toolkit,
     restart,
     runtime_binary,
     templates,
     toolkit,
+    toolkit_access,
+    toolkit_env,
 )
 from pytest_gpu.layers import Layer
 from pytest_gpu.node.gpu_node import GpuNode
@@ -72,7 +75,7 @@ def test_cri_answers(gpu_node: GpuNode) -> None:
 def test_running_containerd_has_loaded_the_handler(gpu_node: GpuNode) -> None:
     """The running containerd has loaded the handler that stands in its files."""
     if finding := restart.not_restarted(gpu_node):
-        fail(finding)
+        fail(toolkit_env.never_signalled(gpu_node, finding))
 
 
 def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
@@ -84,6 +87,13 @@ def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
     )
     for check in checks:
         if finding := check(gpu_node):
+            latent(finding)
+
+
+def test_next_start_of_the_toolkit_keeps_the_node_working(gpu_node: GpuNode) -> None:
+    """What the toolkit's pod is told to write and to restart at its next start fits this node."""
+    for finding in (toolkit_env.misled(gpu_node), next_toolkit.next_start(gpu_node)):
+        if finding:
             latent(finding)
 
 
@@ -102,9 +112,11 @@ def test_toolkit_runs_on_this_hosts_glibc(gpu_node: GpuNode) -> None:
 
 
 def test_toolkit_configuration_names_what_exists(gpu_node: GpuNode) -> None:
-    """The NVIDIA runtime's own configuration is readable and names paths that exist."""
-    if finding := toolkit.own_config_wrong(gpu_node):
+    """The NVIDIA runtime's own configuration is readable, names what exists, accepts the plugin."""
+    if finding := toolkit.own_config_wrong(gpu_node) or toolkit_access.refuses_devices(gpu_node):
         fail(finding)
+    if finding := toolkit_access.no_cgroups(gpu_node):
+        latent(finding) if toolkit_access.passes_device_nodes(gpu_node) else fail(finding)
 
 
 def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:

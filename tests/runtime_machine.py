@@ -55,6 +55,7 @@ class Machine:
     commands: list[Command] = field(default_factory=list)
     kubelet_version: str = "v1.31.2"
     listed: Sequence[str] = ()
+    links: dict[str, str] = field(default_factory=dict)
 
     def node(self) -> GpuNode:
         """Return the node as it is now."""
@@ -70,7 +71,7 @@ class Machine:
         files = {**self.files, "/proc/stat": "btime 1000000\n", "/proc/net/unix": self._unix()}
         files["/var/lib/kubelet/config.yaml"] = self.kubelet_config
         files |= dict.fromkeys(self.binaries, "")
-        links: dict[str, str] = {}
+        links = dict(self.links)
         complete = ["/proc", "/etc/containerd", "/etc/containerd/conf.d", "/usr/bin", "/etc/docker"]
         for folder in self._processes():
             files |= folder["files"]

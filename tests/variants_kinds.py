@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,6 +39,7 @@ def kubelet_in_kubelite(copy: SampleCopy) -> None:
     socket = "/var/snap/microk8s/common/run/containerd.sock"
     containerd = process_of(copy, "containerd")
     copy.rename([("/run/containerd/containerd.sock", socket)])
+    toolkit_socket(copy, posixpath.dirname(socket))
     home = "/snap/microk8s/7394"
     set_cmdline(copy, "kubelet", f"{home}/kubelite", f"--kubelet-args-file={base}/kubelet")
     entry(
@@ -55,9 +57,21 @@ def kubelet_in_kubelite(copy: SampleCopy) -> None:
     command(copy, "--version", argv=[program, "--version"])
 
 
+def toolkit_socket(copy: SampleCopy, folder: str) -> None:
+    """Let the operator have been told the socket: its folder is what the toolkit's pod mounts."""
+
+    def mount(daemonset: dict[str, Any]) -> None:
+        for volume in daemonset["spec"]["template"]["spec"].get("volumes") or ():
+            if volume["name"] == "containerd-socket":
+                volume["hostPath"]["path"] = folder
+
+    each_object(copy, "daemonsets", mount)
+
+
 def k0s_worker(copy: SampleCopy) -> None:
     """Let k0s do it: its own file, its own socket, a drop-in folder."""
     copy.rename([("/run/containerd/containerd.sock", "/run/k0s/containerd.sock")])
+    toolkit_socket(copy, "/run/k0s")
     home = "/var/lib/k0s/bin"
     argv = (f"{home}/containerd", "--address=/run/k0s/containerd.sock")
     set_cmdline(copy, "containerd", *argv, "--config=/etc/k0s/containerd.toml")

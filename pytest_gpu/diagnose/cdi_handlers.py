@@ -5,24 +5,20 @@ Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pytest_gpu.diagnose.reached import gpu_runtimes
-from pytest_gpu.diagnose.toolkit import mode
 from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.kube.pods import pods_on
 from pytest_gpu.kube.runtimeclass import class_of, handlers
 from pytest_gpu.node.config_merge import CDI_DIRS, Runtime
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
-from pytest_gpu.node.toolkit import ToolkitConfig, own_config
+from pytest_gpu.node.toolkit_config import RUNTIME, ToolkitConfig, own_config
 
 PREFIX = "cdi.k8s.io/"
 """What keys of annotations begin with in the CDI standard."""
 
 
-def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig | None]]:
+def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig]]:
     """Return the NVIDIA handlers that look at annotations of a prefix."""
     return [
         (runtime, config)
@@ -31,34 +27,24 @@ def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig | N
     ]
 
 
-def _prefixes(config: ToolkitConfig | None) -> tuple[str, ...]:
-    told = cdi_table(config).get("annotation-prefixes")
-    return tuple(map(str, told)) if isinstance(told, list) else (PREFIX,)
+def _prefixes(config: ToolkitConfig) -> tuple[str, ...]:
+    return tuple(map(str, config.value(f"{RUNTIME}.modes.cdi.annotation-prefixes")))
 
 
-def spec_dirs(config: ToolkitConfig | None) -> tuple[str, ...]:
+def spec_dirs(config: ToolkitConfig) -> tuple[str, ...]:
     """Return where an NVIDIA runtime looks for specs."""
-    told = cdi_table(config).get("spec-dirs")
-    return tuple(map(str, told)) if isinstance(told, list) and told else CDI_DIRS
+    return tuple(map(str, config.value(f"{RUNTIME}.modes.cdi.spec-dirs"))) or CDI_DIRS
 
 
-def mode_of(runtime: Runtime, config: ToolkitConfig | None) -> str:
+def mode_of(runtime: Runtime, config: ToolkitConfig) -> str:
     """Return a handler's mode: some programs have theirs in their name."""
     suffix = str(runtime.binary).rpartition(".")[2]
     if suffix in {"cdi", "legacy"}:
         return suffix
-    return mode(config) if config else "auto"
+    return config.mode
 
 
-def cdi_table(config: ToolkitConfig | None) -> Mapping[str, Any]:
-    """Return what an NVIDIA runtime's own configuration says of its cdi mode."""
-    section: Any = config.table if config else {}
-    for key in ("nvidia-container-runtime", "modes", "cdi"):
-        section = section.get(key) if isinstance(section, Mapping) else None
-    return section if isinstance(section, Mapping) else {}
-
-
-def handlers_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig | None]]:
+def handlers_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig]]:
     """Return the NVIDIA handlers that pods use, with their own configuration.
 
     The plain ``nvidia`` counts as used, every other one if it is the default or some pod names it:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence
 from pytest_gpu.diagnose.cdi_handlers import (
     PREFIX,
-    cdi_table,
     handlers_used,
     heeding,
     mode_of,
@@ -32,6 +31,7 @@ from pytest_gpu.kube.plugin import DevicePlugin
 from pytest_gpu.kube.pods import pods_on
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
+from pytest_gpu.node.toolkit_config import RUNTIME
 
 PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
 DEFAULT_KIND = "nvidia.com/gpu"
@@ -139,7 +139,7 @@ def _reader(
 def _by_runtimes(node: GpuNode) -> Iterator[Way]:
     """Yield the ways of NVIDIA handlers that work in cdi mode."""
     for runtime, config in handlers_used(node):
-        kind = str(cdi_table(config).get("default-kind") or DEFAULT_KIND)
+        kind = str(config.value(f"{RUNTIME}.modes.cdi.default-kind")) or DEFAULT_KIND
         if mode_of(runtime, config) != "cdi" or kind.startswith(f"{AUTOMATIC_VENDOR}/"):
             continue
         said = f'mode = "cdi" for handler {runtime.name}, default-kind = "{kind}"'
@@ -148,7 +148,7 @@ def _by_runtimes(node: GpuNode) -> Iterator[Way]:
             directories=spec_dirs(config),
             kinds=frozenset({kind}),
             devices=(f"{kind}=all", *(f"{kind}={name}" for name in _named_by_plugin(node))),
-            said=Evidence(source=config.path if config else str(runtime.binary), text=said),
+            said=Evidence(source=config.path, text=said),
         )
 
 

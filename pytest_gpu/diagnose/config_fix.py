@@ -23,10 +23,17 @@ from pytest_gpu.diagnose.config_places import (
     template,
 )
 from pytest_gpu.diagnose.patch import patch
-from pytest_gpu.diagnose.toml_diff import Keys, cri_plugin, edited, handler_table
+from pytest_gpu.diagnose.toml_diff import Keys, edited, handler_table
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.node import rendered
-from pytest_gpu.node.config_file import CRI_IMAGES, CRI_V1, CRI_V2, CRI_V3, ConfigFile
+from pytest_gpu.node.config_file import (
+    CRI_IMAGES,
+    CRI_V1,
+    CRI_V2,
+    CRI_V3,
+    ConfigFile,
+    cri_plugin,
+)
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.containerd import handler_injects
 from pytest_gpu.node.gpu_node import GpuNode

@@ -13,9 +13,16 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_gpu.diagnose import next_start
-from pytest_gpu.diagnose.toml_diff import Keys, cri_plugin
+from pytest_gpu.diagnose.toml_diff import Keys
 from pytest_gpu.node import rendered
-from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, ConfigFile, subtable
+from pytest_gpu.node.config_file import (
+    CRI_V1,
+    CRI_V2,
+    CRI_V3,
+    ConfigFile,
+    cri_plugin,
+    subtable,
+)
 from pytest_gpu.node.config_merge import EffectiveConfig, merge
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known

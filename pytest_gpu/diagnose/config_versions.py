@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from pytest_gpu.diagnose.config_places import effective, is_rendered
 from pytest_gpu.diagnose.patch import patch
-from pytest_gpu.diagnose.toml_diff import cri_plugin, edited
+from pytest_gpu.diagnose.toml_diff import edited
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.node.config_file import CRI_V1, ConfigFile, subtable
+from pytest_gpu.node.config_file import CRI_V1, ConfigFile, cri_plugin, subtable
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.gpu_node import GpuNode
 

@@ -20,14 +20,15 @@ from pytest_gpu.diagnose.injection import beside_the_files
 from pytest_gpu.diagnose.overwritten import now_there, overwritten
 from pytest_gpu.diagnose.runtimes import beside
 from pytest_gpu.diagnose.template_missing import installed_after_start, missing_by_template
-from pytest_gpu.diagnose.toml_diff import cri_plugin, handler_table
+from pytest_gpu.diagnose.toml_diff import handler_table
+from pytest_gpu.diagnose.toolkit_env import other_runtime, socket_ignored, writes_rendered
 from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod_evidence
 from pytest_gpu.diagnose.values import toolkit_values
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.kube import runtimeclass
 from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.kube.pods import gpu_requests
-from pytest_gpu.node.config_file import ConfigFile, handler_line
+from pytest_gpu.node.config_file import ConfigFile, cri_plugin, handler_line
 from pytest_gpu.node.config_search import Written, written
 from pytest_gpu.node.containerd import Containerd, others
 from pytest_gpu.node.gpu_node import GpuNode
@@ -54,8 +55,9 @@ def no_gpu_handler(node: GpuNode) -> Finding | None:
     running = [config_path(each) for each in node.processes if each.is_program("containerd")]
     toolkit = (node.toolkit.config_path, node.toolkit.drop_in)
     found = written(node.evidence, [containerd.config_path, *toolkit, *running])
-    elsewhere = _replaced(node, found) or _written_elsewhere(node, found)
-    return elsewhere or known(lambda: not_taken(node)) or _never_written(node)
+    elsewhere = _replaced(node, found) or socket_ignored(node) or _written_elsewhere(node, found)
+    told = elsewhere or other_runtime(node)
+    return told or known(lambda: not_taken(node)) or _never_written(node)
 
 
 def still_live(node: GpuNode) -> bool:
@@ -218,6 +220,8 @@ def _unread(node: GpuNode, found: Sequence[Written]) -> Finding:
 
 def _never_written(node: GpuNode) -> Finding:
     """Tell a handler that was overwritten, or comes with the next start, from one nobody set up."""
+    if finding := writes_rendered(node):
+        return finding
     if finding := overwritten(node, by_hand(node)) or installed_after_start(node):
         return finding
     return node.finding(
@@ -250,6 +254,10 @@ def _defined_in(found: Sequence[Written]) -> list[Evidence]:
 
 
 def _binaries(node: GpuNode) -> Iterator[Evidence]:
+    """Yield the NVIDIA runtime that nobody starts, else where none is."""
+    if (path := installed(node)) is not None:
+        yield Evidence(source=path, text="is installed; no handler starts it")
+        return
     for path in BINARIES:
         if node.evidence.entry(path) is None:
             yield Evidence(source=path, text="is not installed")

@@ -42,7 +42,18 @@ def missing(node: GpuNode) -> Finding | None:
     said = [f"{found.functions} functions, none is an NVIDIA GPU (vendor 0x10de, class 0x03)"]
     said += [f"{address} is of NVIDIA but no GPU" for address in found.others]
     evidence = [Evidence(source=BUS, text=text) for text in said]
+    if windows := _windows(node):
+        return node.finding("hardware/wsl-without-adapter", *windows, *evidence, *_signs(node))
     return node.finding("hardware/gpu-missing", *evidence, *_signs(node))
+
+
+def _windows(node: GpuNode) -> list[Evidence]:
+    """Return what shows a kernel of WSL, whose GPU would be behind /dev/dxg, on no PCI bus."""
+    version = (known(lambda: node.evidence.read("/proc/version")) or b"").decode(errors="replace")
+    if "microsoft" not in version.lower():
+        return []
+    found = [Evidence(source="/proc/version", line=1, text=version.strip())]
+    return [*found, Evidence(source="/dev/dxg", text="is not there: Windows shares no GPU")]
 
 
 def _signs(node: GpuNode) -> Iterator[Evidence]:

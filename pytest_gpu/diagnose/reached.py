@@ -29,3 +29,13 @@ def named_handlers(node: GpuNode) -> frozenset[str]:
     specs += [spec_of(each) for each in optional(node.cluster, "pods")]
     here = [each for each in specs if each.get("nodeName") in {None, "", node.name}]
     return frozenset(runtimeclass.handler_of(each, by_class) or "" for each in here) - {""}
+
+
+def handed_out_now(node: GpuNode) -> bool:
+    """Say whether containers get a GPU handler now: on disk, loaded as far as known, CRI on."""
+    containerd = node.containerd
+    config, live = containerd.config, containerd.live
+    defined = config.default_runtime in config.runtimes and not config.cri_disabled
+    if config.problems or not defined or not containerd.gpu_handlers:
+        return False
+    return live is None or any(name in live.handlers for name in containerd.gpu_handlers)

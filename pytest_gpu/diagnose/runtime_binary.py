@@ -9,12 +9,13 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.handler import installed
 from pytest_gpu.diagnose.reached import gpu_runtimes
-from pytest_gpu.diagnose.toml_diff import RUNC_TYPE
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.kube.operator import change_values
+from pytest_gpu.node.config_file import RUNC_TYPE
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.processes import SEARCH_PATH
 
 LIBC = (
     "/lib/x86_64-linux-gnu/libc.so.6",
@@ -31,7 +32,6 @@ PROGRAMS = (
     "nvidia-container-runtime.real",
     "nvidia-container-runtime",
 )
-SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 def binary_missing(node: GpuNode) -> Finding | None:

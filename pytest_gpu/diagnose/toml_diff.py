@@ -8,15 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from pytest_gpu.diagnose.patch import patch, unix
-from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, ConfigFile
+from pytest_gpu.node.config_file import RUNC_TYPE, ConfigFile, cri_plugin
 
 Keys = tuple[str, ...]
-RUNC_TYPE = "io.containerd.runc.v2"
-
-
-def cri_plugin(version: int) -> str:
-    """Return the name of the CRI section in a file of this version."""
-    return {1: CRI_V1, 2: CRI_V2}.get(version, CRI_V3)
 
 
 def with_handler(

@@ -1,11 +1,32 @@
-"""Whether the NVIDIA toolkit's own configuration and CDI specs fit this host."""
+"""Whether the NVIDIA runtime's own configuration is one that it can work with on this host."""
 
 from __future__ import annotations
 
+import posixpath
+
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose.reached import gpu_runtimes
+from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.toolkit import ToolkitConfig, own_config
+from pytest_gpu.node.processes import SEARCH_PATH
+from pytest_gpu.node.toolkit_config import (
+    CLI,
+    DEFAULTS,
+    HOST_LDCONFIG_SINCE,
+    JIT_CDI,
+    JIT_CDI_SINCE,
+    MODES,
+    NORMALIZED_SINCE,
+    RUNTIME,
+    ToolkitConfig,
+    own_config,
+)
+
+_ROOT = f"{CLI}.root"
+_LDCONFIG = f"{CLI}.ldconfig"
+_MODE = f"{RUNTIME}.mode"
+_RUNTIMES = f"{RUNTIME}.runtimes"
+_OF_LIBRARIES = ("usr", "lib", "lib64")
 
 
 def own_config_wrong(node: GpuNode) -> Finding | None:
@@ -13,68 +34,163 @@ def own_config_wrong(node: GpuNode) -> Finding | None:
 
     Raises:
         NotInEvidence: nobody looked for it, or for a path it names.
+        Unproven: whether this toolkit minds is not known, since its version is not.
     """
     for config in own_configs(node):
-        if config.error:
-            seen = Evidence(source=config.path, text=f"is no valid TOML: {config.error}")
-            return node.finding("runtime/toolkit-config-invalid", seen, path=config.path)
-        wrong = _root_missing(node, config) or _ldconfig_missing(node, config)
-        if finding := wrong or _mode_csv(node, config):
+        if finding := _unreadable(node, config) or _wrong_mode(node, config):
+            return finding
+        if finding := _wrong_path(node, config) or _no_low_level_runtime(node, config):
             return finding
     return None
 
 
 def own_configs(node: GpuNode) -> list[ToolkitConfig]:
-    """Return the own configurations of the NVIDIA runtimes that pods can get."""
+    """Return the own configurations of the NVIDIA runtimes that pods can get.
+
+    Raises:
+        NotInEvidence: nobody looked for one.
+    """
     binaries = [str(runtime.binary) for runtime in gpu_runtimes(node)]
     found = {each.path: each for b in binaries if (each := own_config(node.evidence, b))}
     return list(found.values())
 
 
-def _cli(config: ToolkitConfig, key: str) -> str:
-    section = config.table.get("nvidia-container-cli", {})
-    return str(section.get(key, "")) if isinstance(section, dict) else ""
+def _unreadable(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    if config.error:
+        seen = Evidence(source=config.path, text=f"is no valid TOML: {config.error}")
+        return node.finding("runtime/toolkit-config-invalid", seen, path=config.path)
+    for name in config.mistyped():
+        return node.finding(
+            "runtime/toolkit-config-mistyped",
+            config.evidence(name),
+            path=config.path,
+            name=name,
+            kind=_KINDS[type(DEFAULTS[name])],
+        )
+    return None
 
 
-def _root_missing(node: GpuNode, config: ToolkitConfig) -> Finding | None:
-    root = _cli(config, "root")
-    if root in {"", "/"} or node.evidence.entry(root) is not None:
+_KINDS = {bool: "true or false", str: "a string", list: "a list of strings", dict: "a table"}
+
+
+def _wrong_mode(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    known = {*MODES, JIT_CDI} if (config.version or JIT_CDI_SINCE) >= JIT_CDI_SINCE else {*MODES}
+    if config.mode not in known:
+        return node.finding(
+            "runtime/toolkit-mode-unknown",
+            config.evidence(_MODE),
+            path=config.path,
+            mode=config.mode,
+            modes=", ".join(sorted(known)),
+        )
+    if config.mode != "csv" or not node.pci.gpus:
         return None
     return node.finding(
-        "runtime/toolkit-root-missing",
-        Evidence(source=config.path, text=f'root = "{root}"'),
-        Evidence(source=root, text="is not there"),
+        "runtime/toolkit-mode-csv",
+        config.evidence(_MODE),
+        Evidence(source=node.pci.gpus[0].path, text="is a GPU on the PCI bus, no Tegra"),
+        path=config.path,
+    )
+
+
+def _wrong_path(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    """Find a root or an ldconfig that is not there; CDI specs bring paths of their own."""
+    if config.mode in {"cdi", "csv"}:
+        return None
+    return _wrong_root(node, config) or (_wrong_ldconfig(node, config) if config.by_hook else None)
+
+
+def _wrong_root(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    root = config.value(_ROOT)
+    if root in {"", "/"}:
+        return None
+    if any(_is_there(node, posixpath.join(root, name)) for name in _OF_LIBRARIES):
+        return None
+    there = _is_there(node, root)
+    return node.finding(
+        "runtime/toolkit-root-without-driver" if there else "runtime/toolkit-root-missing",
+        config.evidence(_ROOT),
+        Evidence(source=root, text=f"has no {_OF_LIBRARIES[0]} in it" if there else "is not there"),
         path=config.path,
         root=root,
     )
 
 
-def _ldconfig_missing(node: GpuNode, config: ToolkitConfig) -> Finding | None:
-    told = _cli(config, "ldconfig")
-    # "@" means: the host's own, not the container's.
+def _wrong_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    """Find an ldconfig that the hook cannot run; ``@`` means: the host's, not the container's."""
+    told = str(config.value(_LDCONFIG))
+    if not told.startswith("@"):
+        return _containers_ldconfig(node, config) if told else None
     path = told.removeprefix("@")
-    if not told.startswith("@") or node.evidence.entry(path) is not None:
+    other = path.removesuffix(".real") if path.endswith(".real") else f"{path}.real"
+    there = _is_there(node, path)
+    if there and not _is_wrapper(node, config, other):
+        return None
+    if not there and _is_there(node, other) and _takes_either(config, path, other):
         return None
     return node.finding(
         "runtime/toolkit-ldconfig-missing",
-        Evidence(source=config.path, text=f'ldconfig = "{told}"'),
-        Evidence(source=path, text="is not there"),
+        config.evidence(_LDCONFIG),
+        Evidence(source=path, text=f"is a script around {other}" if there else "is not there"),
+        path=config.path,
+        ldconfig=told,
+        right=f"@{other}" if _is_there(node, other) else "@/sbin/ldconfig",
+    )
+
+
+def _is_wrapper(node: GpuNode, config: ToolkitConfig, other: str) -> bool:
+    """Say whether an old toolkit is told to run Ubuntu's script, which no container can run."""
+    old = config.version is not None and config.version < NORMALIZED_SINCE
+    return old and other.endswith(".real") and _is_there(node, other)
+
+
+def _takes_either(config: ToolkitConfig, path: str, other: str) -> bool:
+    if config.version is None:
+        raise Unproven(f"{path} is not there, {other} is: only toolkits from 1.15 on take that one")
+    return config.version >= NORMALIZED_SINCE
+
+
+def _containers_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    allowed = config.value("features").get("allow-ldconfig-from-container")
+    if allowed or (config.version or (0,)) < HOST_LDCONFIG_SINCE:
+        return None
+    told = str(config.value(_LDCONFIG))
+    return node.finding(
+        "runtime/toolkit-ldconfig-of-container",
+        config.evidence(_LDCONFIG),
         path=config.path,
         ldconfig=told,
     )
 
 
-def mode(config: ToolkitConfig) -> str:
-    """Return how the NVIDIA runtime brings GPUs in: ``auto``, ``cdi``, ``legacy``, ``csv``."""
-    section = config.table.get("nvidia-container-runtime", {})
-    return str(section.get("mode", "auto")) if isinstance(section, dict) else "auto"
+def _is_there(node: GpuNode, path: str) -> bool:
+    return node.evidence.entry(node.evidence.resolve(path)) is not None
 
 
-def _mode_csv(node: GpuNode, config: ToolkitConfig) -> Finding | None:
-    if mode(config) != "csv" or not node.pci.gpus:
+def _no_low_level_runtime(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    """Find a list of runtimes none of which is installed; containerd itself finds runc."""
+    names = [str(name) for name in config.value(_RUNTIMES)]
+    if "runc" in names or any(_is_installed(node, name) for name in names):
         return None
     return node.finding(
-        "runtime/toolkit-mode-csv",
-        Evidence(source=config.path, text='mode = "csv" on a node whose GPUs are on the PCI bus'),
+        "runtime/toolkit-runtimes-missing",
+        config.evidence(_RUNTIMES),
+        Evidence(source=", ".join(names) or "(an empty list)", text="not installed"),
         path=config.path,
+        names=", ".join(names),
     )
+
+
+def _is_installed(node: GpuNode, name: str) -> bool:
+    """Say whether a program is there, or on containerd's PATH.
+
+    Raises:
+        NotInEvidence: this distribution's containerd has a PATH of its own.
+    """
+    if name.startswith("/"):
+        return _is_there(node, name)
+    if any(_is_there(node, posixpath.join(folder, name)) for folder in SEARCH_PATH):
+        return True
+    if node.distribution.home:
+        raise NotInEvidence(node.name, f"whether {name} is on the PATH of containerd")
+    return False

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_gpu.kube.objects import containers_of, template_of
+from pytest_gpu.diagnose.toolkit_source import CHOICE_SINCE, on_path
 from pytest_gpu.kube.operator import operator_release
-from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 
 SELF_CONFIGURING = ("rke2", "k3s")
 FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
-DROP_IN_SINCE = (1, 18, 0)
-"""From this release on the toolkit writes a drop-in instead of the file itself (measured)."""
 
 
 def toolkit_values(node: GpuNode) -> Mapping[str, str]:
@@ -36,32 +34,43 @@ def wanted_env(node: GpuNode) -> Mapping[str, str]:
     if node.distribution.name in SELF_CONFIGURING:
         return {"CONTAINERD_SOCKET": containerd.socket}
     wanted = {
-        "CONTAINERD_CONFIG": containerd.config_path,
+        "CONTAINERD_CONFIG": _edited(node),
         "CONTAINERD_SOCKET": containerd.socket,
         "CONTAINERD_RUNTIME_CLASS": "nvidia",
     }
     if (drop_in := _drop_in(node)) is not None:
         wanted["RUNTIME_DROP_IN_CONFIG"] = drop_in
+    if (source := _start(node)) is not None:
+        wanted["RUNTIME_CONFIG_SOURCE"] = source
     return wanted
+
+
+def _edited(node: GpuNode) -> str:
+    """Return the file the toolkit is to edit: MicroK8s renders containerd's from one in TOML."""
+    template = node.distribution.source or ""
+    return template if template.endswith(".toml") else node.containerd.config_path
+
+
+def _start(node: GpuNode) -> str | None:
+    """Return what the toolkit is to start from, ``None`` where its own choice is right.
+
+    It would ask the containerd on the host's PATH, which may be another one.
+    """
+    path = node.containerd.config_path
+    if (node.toolkit.version or (0,)) < CHOICE_SINCE:
+        return None
+    if _edited(node) != path:
+        return f"file={path}"
+    found = known(lambda: on_path(node))
+    return "file" if found is not None and found.process != node.containerd.process else None
 
 
 def _drop_in(node: GpuNode) -> str | None:
     """Return a drop-in path that the effective imports match, for toolkits that write one."""
-    image = _toolkit_image(node)
-    version = parse_version(image.rpartition(":")[2]) or (0, 0, 0)
-    told = "RUNTIME_DROP_IN_CONFIG" in node.toolkit.env
     folders = [i.rpartition("/")[0] for i in node.containerd.config.imports if i.endswith("*.toml")]
-    if not folders or not (told or version >= DROP_IN_SINCE):
+    if not folders or not node.toolkit.writes_drop_in:
         return None
     return f"{folders[0]}/99-nvidia.toml"
-
-
-def _toolkit_image(node: GpuNode) -> str:
-    daemonset = node.toolkit.daemonset
-    if daemonset is None:
-        return ""
-    images = (str(c.get("image", "")) for c in containers_of(template_of(daemonset)))
-    return next((image for image in images if "container-toolkit" in image), "")
 
 
 def _values(node: GpuNode) -> str:

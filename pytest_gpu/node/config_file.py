@@ -17,6 +17,7 @@ CRI_V1 = "cri"
 CRI_V2 = "io.containerd.grpc.v1.cri"
 CRI_V3 = "io.containerd.cri.v1.runtime"
 CRI_IMAGES = "io.containerd.cri.v1.images"
+RUNC_TYPE = "io.containerd.runc.v2"
 
 Table = Mapping[str, Any]
 
@@ -115,6 +116,11 @@ def evidence_of_version(file: ConfigFile) -> Evidence:
     """Return the line of a file that names its version; a file without is of version 1."""
     key = next((key for key in file.table if key.lower() == "version"), None)
     return file.at((key,)) if key else Evidence(source=file.path, text="names no version: 1")
+
+
+def cri_plugin(version: int) -> str:
+    """Return the name of the CRI section in a file of this version."""
+    return {1: CRI_V1, 2: CRI_V2}.get(version, CRI_V3)
 
 
 def handler_line(file: ConfigFile, handler: str) -> Evidence:

@@ -20,6 +20,9 @@ DAEMONS = frozenset(
 DELETED = " (deleted)"
 """What the kernel adds to /proc/PID/exe when the file is gone: an upgrade replaced it, mostly."""
 
+SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where a service looks for a program without a path: systemd's DefaultPATH."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:

@@ -11,6 +11,7 @@ from pytest_gpu.diagnose.runtime_binary import LIBC
 from pytest_gpu.node import config_search, kubelet, libraries, pci, systemd_unit, toolkit
 from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.driver import VERSION_FILE
+from pytest_gpu.node.processes import SEARCH_PATH
 from pytest_gpu.node.survey_questions import COMMAND_TIME, FILE_LIMIT, Questions
 
 ARGUMENTS = "/proc/[0-9]*/cmdline"
@@ -106,4 +107,9 @@ def first_questions() -> Questions:
 
 
 _LIBRARIES = (libraries.NVML, libraries.CUDA, "libnvidia-ptxjitcompiler.so.1")
-_PROGRAMS = ("/usr/bin/nvidia-container-runtime", "/usr/bin/nvidia-smi", "/sbin/ldconfig.real")
+_PROGRAMS = (
+    "/usr/bin/nvidia-container-runtime",
+    "/usr/bin/nvidia-smi",
+    "/sbin/ldconfig.real",
+    *(f"{folder}/containerd" for folder in SEARCH_PATH),
+)

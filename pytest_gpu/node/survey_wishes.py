@@ -25,6 +25,7 @@ from pytest_gpu.diagnose import (
     handler,
     hardware,
     injection,
+    next_toolkit,
     overwritten,
     restart,
     runtime_binary,
@@ -32,6 +33,8 @@ from pytest_gpu.diagnose import (
     template_missing,
     templates,
     toolkit,
+    toolkit_access,
+    toolkit_env,
 )
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import (
@@ -61,6 +64,7 @@ CHECKS: tuple[ModuleType, ...] = (
     handler,
     hardware,
     injection,
+    next_toolkit,
     overwritten,
     restart,
     runtime_binary,
@@ -68,6 +72,8 @@ CHECKS: tuple[ModuleType, ...] = (
     template_missing,
     templates,
     toolkit,
+    toolkit_access,
+    toolkit_env,
 )
 """The modules whose questions a visit can answer; the others ask Kubernetes."""
 

@@ -1,85 +1,152 @@
-"""The NVIDIA container toolkit: where it was told to write, and what it installed on the node.
+"""The NVIDIA container toolkit of a cluster: what its pods are told to do to each node.
 
-Sources: nvidia-container-toolkit's ``nvidia-ctk-installer`` (environment CONTAINERD_CONFIG,
-CONTAINERD_SOCKET, RUNTIME_DROP_IN_CONFIG) and the GPU operator's toolkit DaemonSet.
+Sources: nvidia-container-toolkit's ``nvidia-ctk-installer`` (its flags and their environment) and
+the GPU operator's toolkit DaemonSet (``transformForRuntime``), which gives the container the
+host's folders under other paths.
 """
 
 from __future__ import annotations
 
 import posixpath
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
+from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.kube.objects import containers_of, env_of, optional, spec_of, template_of
+from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.listeners import DEFAULT_CONFIG, DEFAULT_SOCKET
+from pytest_gpu.node.toolkit_config import OWN_CONFIG, Version
+from pytest_gpu.node.toolkit_output import DROP_IN_SINCE, Order
 
 INSTALL_DIR = "/usr/local/nvidia/toolkit"
 DEFAULT_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
-OWN_CONFIG = "nvidia-container-runtime/config.toml"
-"""The runtime's own configuration, below /etc or what XDG_CONFIG_HOME says."""
 CONFIGS = (f"{INSTALL_DIR}/.config/{OWN_CONFIG}", f"/etc/{OWN_CONFIG}")
-"""Where it is mostly: that of the toolkit's container, and that of a package."""
-_SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "")
+"""Where the runtime's own configuration is mostly: of the toolkit's container, of a package."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolkitConfig:
-    """The runtime's own ``config.toml``; ``error`` says why it is no TOML."""
-
-    path: str
-    table: Mapping[str, Any]
-    error: str = ""
+_IMAGE = "container-toolkit"
+_TRUE = {"1", "t", "true"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolkit:
-    """The toolkit of this cluster and node.
+    """The toolkit of this cluster; every property is what its pods act on.
 
-    ``asked`` is the env list of the ClusterPolicy, ``env`` that over the DaemonSet's, with
-    container paths translated to the host's; empty means the defaults. ``daemonset`` is ``None``
+    ``asked`` is the env list of the ClusterPolicy, ``rendered`` that of the DaemonSet, with the
+    container's paths as the host sees them; ``image`` is ``""`` and ``daemonset`` is ``None``
     where no operator runs the toolkit.
     """
 
     asked: Mapping[str, str]
-    env: Mapping[str, str]
+    rendered: Mapping[str, str]
+    image: str
     daemonset: KubeObject | None
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """What its container gets: the DaemonSet's env, for want of that what was asked for."""
+        return {**self.asked, **self.rendered}
+
+    def first(self, *names: str, default: str = "") -> str:
+        """Return the first variable that is set; the installer knows most by several names."""
+        return next((self.env[name] for name in names if self.env.get(name)), default)
+
+    @property
+    def runtime(self) -> str:
+        """The container runtime it configures: containerd, docker, or crio."""
+        return self.first("RUNTIME", default="containerd")
 
     @property
     def config_path(self) -> str:
         """The containerd configuration file the toolkit edits."""
-        return self.env.get("CONTAINERD_CONFIG", DEFAULT_CONFIG)
+        return self.first("RUNTIME_CONFIG", "CONTAINERD_CONFIG", default=DEFAULT_CONFIG)
 
     @property
     def socket(self) -> str:
         """The containerd socket the toolkit signals for a restart."""
-        return self.env.get("CONTAINERD_SOCKET", DEFAULT_SOCKET)
+        return self.first("RUNTIME_SOCKET", "CONTAINERD_SOCKET", default=DEFAULT_SOCKET)
 
     @property
     def drop_in(self) -> str:
         """The drop-in file that toolkits from 1.18 on write."""
-        return self.env.get("RUNTIME_DROP_IN_CONFIG", DEFAULT_DROP_IN)
+        return self.first("RUNTIME_DROP_IN_CONFIG", default=DEFAULT_DROP_IN)
+
+    @property
+    def version(self) -> Version | None:
+        """The release in the image's tag, ``None`` where it names none."""
+        return parse_version(self.image.rpartition(":")[2])
+
+    @property
+    def writes_drop_in(self) -> bool:
+        """Whether it writes a drop-in rather than the file itself."""
+        return "RUNTIME_DROP_IN_CONFIG" in self.env or (self.version or (0,)) >= DROP_IN_SINCE
+
+    @property
+    def handler(self) -> str:
+        """The name under which it enters its runtime, and that RuntimeClasses must lead to."""
+        return self.first("NVIDIA_RUNTIME_NAME", "CONTAINERD_RUNTIME_CLASS", default="nvidia")
+
+    @property
+    def sets_default(self) -> bool:
+        """Whether it makes that handler containerd's default."""
+        names = ("NVIDIA_RUNTIME_SET_AS_DEFAULT", "CONTAINERD_SET_AS_DEFAULT")
+        return self._is_true(*names, default="true")
+
+    @property
+    def signals(self) -> bool:
+        """Whether it restarts containerd by a signal to whoever listens on its socket."""
+        return self.first("RUNTIME_RESTART_MODE", default="signal") == "signal"
+
+    def _is_true(self, *names: str, default: str = "") -> bool:
+        return self.first(*names, default=default).lower() in _TRUE
+
+    def order(self, installed: Version | None = None) -> Order | None:
+        """Return what its next start does, ``None`` where that is not known.
+
+        ``installed`` is the release found on the node, for an image whose tag names none.
+        """
+        version = self.version or installed
+        if version is None or self.runtime != "containerd":
+            return None
+        root = self.first("TOOLKIT_INSTALL_DIR", "ROOT", default=posixpath.dirname(INSTALL_DIR))
+        binary = f"{root}/toolkit/nvidia-container-runtime"
+        name = "nvidia" if self.handler in {"nvidia-cdi", "nvidia-legacy"} else self.handler
+        modes = {f"nvidia-{mode}": f"{binary}.{mode}" for mode in ("cdi", "legacy")}
+        return Order(
+            config=self.config_path,
+            drop_in=self.drop_in,
+            handlers={name: binary, **modes},
+            default=self.handler if self.sets_default else None,
+            cdi=self._is_true("RUNTIME_ENABLE_CDI", "CDI_ENABLED", "ENABLE_CDI"),
+            version=version,
+        )
 
 
 def read(cluster: ClusterEvidence) -> Toolkit:
     """Return what the cluster's objects say of the toolkit."""
     daemonset = find_daemonset(cluster)
-    asked = _policy_env(cluster)
-    return Toolkit(asked=asked, env={**_daemonset_env(daemonset), **asked}, daemonset=daemonset)
+    return Toolkit(
+        asked=_policy_env(cluster),
+        rendered=_daemonset_env(daemonset),
+        image=next((str(c.get("image")) for c in _containers(daemonset) if _is_toolkit(c)), ""),
+        daemonset=daemonset,
+    )
 
 
 def find_daemonset(cluster: ClusterEvidence) -> KubeObject | None:
     """Return the DaemonSet whose image is NVIDIA's container toolkit."""
     for daemonset in optional(cluster, "daemonsets"):
-        if any("container-toolkit" in str(c.get("image", "")) for c in _containers(daemonset)):
+        if any(_is_toolkit(container) for container in _containers(daemonset)):
             return daemonset
     return None
 
 
-def _containers(daemonset: KubeObject) -> Sequence[Mapping[str, Any]]:
-    return containers_of(template_of(daemonset))
+def _is_toolkit(container: Mapping[str, Any]) -> bool:
+    return _IMAGE in str(container.get("image", ""))
+
+
+def _containers(daemonset: KubeObject | None) -> Sequence[Mapping[str, Any]]:
+    return containers_of(template_of(daemonset)) if daemonset else ()
 
 
 def _policy_env(cluster: ClusterEvidence) -> Mapping[str, str]:
@@ -89,7 +156,7 @@ def _policy_env(cluster: ClusterEvidence) -> Mapping[str, str]:
 
 
 def _daemonset_env(daemonset: KubeObject | None) -> Mapping[str, str]:
-    """Return the DaemonSet's environment with paths as the host sees them.
+    """Return the environment of the toolkit's container with paths as the host sees them.
 
     The operator mounts the host's folder at /runtime/…; the host's path is what counts.
     """
@@ -114,23 +181,3 @@ def _on_host(value: str, mounts: Mapping[str, str]) -> str:
             rest = value[len(inside.rstrip("/")) :].lstrip("/")
             return posixpath.join(mounts[inside], rest) if rest else mounts[inside]
     return value
-
-
-def own_config(evidence: NodeEvidence, binary: str) -> ToolkitConfig | None:
-    """Return the own configuration of an NVIDIA runtime, ``None`` where it runs on its defaults.
-
-    The toolkit's container wraps the programs it installs, so that they look beside themselves;
-    those of a package look in /etc.
-
-    Raises:
-        NotInEvidence: nobody looked for it.
-    """
-    folder = posixpath.dirname(binary)
-    path = f"/etc/{OWN_CONFIG}" if folder in _SYSTEM else f"{folder}/.config/{OWN_CONFIG}"
-    content = evidence.read(path)
-    if content is None:
-        return None
-    try:
-        return ToolkitConfig(path=path, table=tomllib.loads(content.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return ToolkitConfig(path=path, table={}, error=str(error))

@@ -1,0 +1,101 @@
+"""Whether the NVIDIA runtime accepts what the device plugin hands to a container."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.toolkit import own_configs
+from pytest_gpu.errors import Unproven
+from pytest_gpu.kube import plugin as device_plugin
+from pytest_gpu.kube.objects import containers_of
+from pytest_gpu.kube.plugin import DevicePlugin
+from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.toolkit_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
+
+_ACCEPTED_BY = {"volume-mounts": VOLUME_MOUNTS, "envvar": ENVVAR}
+_CAUSES = {
+    "volume-mounts": "runtime/toolkit-refuses-volume-mounts",
+    "envvar": "runtime/toolkit-refuses-envvar",
+}
+
+
+def refuses_devices(node: GpuNode) -> Finding | None:
+    """Find a runtime that takes none of the ways in which the device plugin names GPUs.
+
+    Raises:
+        NotInEvidence: the pods or the runtime's configuration were not read.
+        Unproven: the plugin's own configuration file may decide.
+    """
+    configs = [each for each in own_configs(node) if each.mode != "csv"]
+    plugin = device_plugin.find(node.cluster, node.name) if configs else None
+    if plugin is None or plugin.kind != "nvidia":
+        return None
+    ways = [way.strip() for way in strategy(plugin).split(",")]
+    for config in configs:
+        if not any(_accepts(config, way) for way in ways):
+            return _refusal(node, config, plugin, ways)
+    return None
+
+
+def _accepts(config: ToolkitConfig, way: str) -> bool:
+    # CDI devices are nothing that these switches are about.
+    return way.startswith("cdi-") or bool(config.value(_ACCEPTED_BY.get(way, ENVVAR)))
+
+
+def _refusal(
+    node: GpuNode, config: ToolkitConfig, plugin: DevicePlugin, ways: Sequence[str]
+) -> Finding:
+    if plugin.env.get("CONFIG_FILE") and not plugin.env.get("DEVICE_LIST_STRATEGY"):
+        raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
+    return node.finding(
+        _CAUSES.get(ways[0], _CAUSES["envvar"]),
+        config.evidence(_ACCEPTED_BY.get(ways[0], ENVVAR)),
+        Evidence(source=plugin.name, text=f"DEVICE_LIST_STRATEGY: {','.join(ways)}"),
+        path=config.path,
+    )
+
+
+def strategy(plugin: DevicePlugin) -> str:
+    """Return how a plugin names GPUs to containers (``DEVICE_LIST_STRATEGY``)."""
+    return _setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy") or "envvar"
+
+
+def _setting(plugin: DevicePlugin, variable: str, flag: str) -> str:
+    """Return a setting of the plugin: its flag counts before its variable."""
+    for container in containers_of(plugin.spec):
+        words = [str(w) for k in ("command", "args") for w in container.get(k) or ()]
+        for word in words:
+            name, _, value = word.partition("=")
+            if name == flag:
+                return value or "true"
+    return plugin.env.get(variable, "")
+
+
+def no_cgroups(node: GpuNode) -> Finding | None:
+    """Find a runtime told to leave device cgroups alone, which only rootless containers can bear.
+
+    Raises:
+        NotInEvidence: the runtime's configuration was not read.
+    """
+    name = f"{CLI}.no-cgroups"
+    for config in own_configs(node):
+        if config.value(name) and config.by_hook and not _is_rootless(node):
+            return node.finding(
+                "runtime/toolkit-no-cgroups", config.evidence(name), path=config.path
+            )
+    return None
+
+
+def _is_rootless(node: GpuNode) -> bool:
+    return node.containerd.socket.startswith("/run/user/")
+
+
+def passes_device_nodes(node: GpuNode) -> bool:
+    """Say whether the plugin has the kubelet allow the device nodes, whatever the runtime does.
+
+    Raises:
+        NotInEvidence: the pods were not read.
+    """
+    plugin = device_plugin.find(node.cluster, node.name)
+    return _setting(plugin, "PASS_DEVICE_SPECS", "--pass-device-specs").lower() == "true"

@@ -1,0 +1,235 @@
+"""The NVIDIA runtime's own configuration: one setting wrong is found, next to it nothing is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_gpu.diagnose import toolkit, toolkit_access
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.node.toolkit_config import CLI, DEFAULTS, RUNTIME, own_config
+from tests.fake_evidence import FakeNode
+from tests.runtime_machine import HEALTHY, NVIDIA, Machine
+from tests.test_config_merge import CONFIG
+from tests.test_config_merge import handler as table
+from tests.test_diagnose_runtime import OWN, cause, text_of
+
+LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-container.so.1"
+GPU = "/sys/bus/pci/devices/0000:17:00.0"
+
+
+def machine(text: str, version: str = "", **files: str) -> Machine:
+    """Return a machine whose runtime reads this text, of this release of the toolkit."""
+    found = Machine(files={CONFIG: HEALTHY, OWN: text, **files})
+    found.listed = ["/usr/lib/x86_64-linux-gnu", "/usr/sbin", "/usr/local/bin", "/dev"]
+    found.listed += ["/usr/local/sbin", "/sbin", "/bin", "/run/nvidia"]
+    if any(path.startswith("/run/nvidia/driver/") for path in files):
+        found.listed += ["/run/nvidia/driver"]
+    if version:
+        found.links = {LIBRARY: f"libnvidia-container.so.{version}"}
+    return found
+
+
+def cli(line: str) -> str:
+    """Return a file with one line about nvidia-container-cli."""
+    return f"disable-require = false\n\n[{CLI}]\n{line}\n"
+
+
+def runtime(line: str) -> str:
+    """Return a file with one line about the runtime."""
+    return f"[{RUNTIME}]\n{line}\n"
+
+
+ROOT = 'root = "/run/nvidia/driver"'
+FILLED = {"/run/nvidia/driver/usr/lib64/libnvidia-ml.so.1": ""}
+EMPTY = {"/run/nvidia/driver/.keep": ""}
+REAL = 'ldconfig = "@/usr/sbin/ldconfig.real"'
+PLAIN = 'ldconfig = "@/usr/sbin/ldconfig"'
+HAS_PLAIN = {"/usr/sbin/ldconfig": ""}
+HAS_BOTH = {"/usr/sbin/ldconfig": "", "/usr/sbin/ldconfig.real": ""}
+OWN_LDCONFIG = 'ldconfig = "/sbin/ldconfig"'
+ALLOWED = "[features]\nallow-ldconfig-from-container = true\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "files", "expected"),
+    [
+        (cli(ROOT), "", {}, "runtime/toolkit-root-missing"),
+        (cli(ROOT), "", EMPTY, "runtime/toolkit-root-without-driver"),
+        (cli(ROOT), "", FILLED, None),
+        (cli(ROOT) + runtime('mode = "cdi"'), "", {}, None),
+        (cli('root = "/"'), "", {}, None),
+        (cli(REAL), "1.14.3", HAS_PLAIN, "runtime/toolkit-ldconfig-missing"),
+        (cli(REAL), "1.17.8", HAS_PLAIN, None),
+        (cli(REAL), "1.17.8", {}, "runtime/toolkit-ldconfig-missing"),
+        (cli(REAL), "1.14.3", HAS_BOTH, None),
+        (cli(PLAIN), "1.14.3", HAS_PLAIN, None),
+        (cli(PLAIN), "1.14.3", HAS_BOTH, "runtime/toolkit-ldconfig-missing"),
+        (cli(PLAIN), "1.17.8", HAS_BOTH, None),
+        (cli(REAL) + runtime('mode = "cdi"'), "1.17.8", {}, None),
+        (cli(REAL), "1.18.0", {}, None),
+        (cli(OWN_LDCONFIG), "1.17.8", {}, "runtime/toolkit-ldconfig-of-container"),
+        (cli(OWN_LDCONFIG), "1.17.2", {}, None),
+        (cli(OWN_LDCONFIG) + ALLOWED, "1.17.8", {}, None),
+        (runtime('mode = "Auto"'), "", {}, "runtime/toolkit-mode-unknown"),
+        (runtime('mode = ""'), "", {}, "runtime/toolkit-mode-unknown"),
+        (runtime('mode = "jit-cdi"'), "1.17.8", {}, "runtime/toolkit-mode-unknown"),
+        (runtime('mode = "jit-cdi"'), "1.18.0", {}, None),
+        (runtime('mode = "legacy"'), "", {}, None),
+        (runtime('runtimes = ["crun"]'), "", {}, "runtime/toolkit-runtimes-missing"),
+        (runtime("runtimes = []"), "", {}, "runtime/toolkit-runtimes-missing"),
+        (runtime('runtimes = ["crun"]'), "", {"/usr/bin/crun": ""}, None),
+        (runtime('runtimes = ["/opt/runc"]'), "", {"/opt/runc": ""}, None),
+        (runtime('runtimes = ["docker-runc", "runc"]'), "", {}, None),
+        (runtime('runtimes = "runc"'), "", {}, "runtime/toolkit-config-mistyped"),
+        (runtime("mode = 1"), "", {}, "runtime/toolkit-config-mistyped"),
+        (cli('no-cgroups = "false"'), "", {}, "runtime/toolkit-config-mistyped"),
+        (f'{CLI} = "x"\n', "", {}, "runtime/toolkit-config-mistyped"),
+        (runtime("runtimes = ["), "", {}, "runtime/toolkit-config-invalid"),
+        ("", "", {}, None),
+    ],
+)
+def test_one_setting(text: str, version: str, files: dict[str, str], expected: str | None) -> None:
+    """Each setting that keeps containers from starting, its repair, and near misses."""
+    found = toolkit.own_config_wrong(machine(text, version, **files).node())
+    assert cause(found) == expected
+
+
+def test_the_line_is_named() -> None:
+    """The finding shows the very line; the fix names the file and what would be right."""
+    found = toolkit.own_config_wrong(machine(cli(REAL), "1.14.3", **HAS_PLAIN).node())
+    assert found is not None
+    assert (found.evidence[0].source, found.evidence[0].line) == (OWN, 4)
+    assert "nvidia-container-cli.ldconfig=@/usr/sbin/ldconfig" in text_of(found)
+
+
+def test_csv_on_a_pci_gpu() -> None:
+    """The mode is for Tegra."""
+    node = machine(runtime('mode = "csv"'))
+    node.files |= {f"{GPU}/vendor": "0x10de\n", f"{GPU}/class": "0x030200\n"}
+    node.listed = [*node.listed, "/sys/bus/pci/devices", GPU]
+    assert cause(toolkit.own_config_wrong(node.node())) == "runtime/toolkit-mode-csv"
+    node.files[f"{GPU}/vendor"] = "0x8086\n"
+    assert toolkit.own_config_wrong(node.node()) is None
+
+
+def test_an_ldconfig_of_an_unknown_toolkit_is_unproven() -> None:
+    """Old toolkits fail with it, newer ones do not: unknown is no pass and no failure."""
+    with pytest.raises(Unproven, match=r"1\.15"):
+        toolkit.own_config_wrong(machine(cli(REAL), "", **HAS_PLAIN).node())
+
+
+def test_a_configuration_nobody_read_is_unproven() -> None:
+    """Without the file's folder listed, the defaults are not taken for granted."""
+    node = Machine(files={CONFIG: "version = 2\n" + table("nvidia", binary="/opt/nv/runtime")})
+    node.files[CONFIG] = node.files[CONFIG].replace("/opt/nv/runtime", "/opt/nv/" + NVIDIA[9:])
+    with pytest.raises(NotInEvidence):
+        toolkit.own_config_wrong(node.node())
+
+
+def test_the_wrapper_says_where() -> None:
+    """The toolkit's container wraps its programs; the wrapper names the folder."""
+    binary = "/usr/local/nvidia/toolkit/nvidia-container-runtime"
+    wrapper = "#! /bin/sh\nXDG_CONFIG_HOME=/srv/nvidia/.config \\\n\texec x.real\n"
+    own = "/srv/nvidia/.config/nvidia-container-runtime/config.toml"
+    files = {binary: wrapper, own: runtime('mode = "cdi"')}
+    node = FakeNode(files=files, complete=["/usr/local/nvidia/toolkit"])
+    assert (own_config(node, binary).path, own_config(node, binary).mode) == (own, "cdi")
+    plain = FakeNode(files={binary: "\x7fELF"}, complete=["/usr/local/nvidia/toolkit"])
+    assert own_config(plain, binary).path == (
+        "/usr/local/nvidia/toolkit/.config/nvidia-container-runtime/config.toml"
+    )
+
+
+def test_every_setting_has_its_line_or_its_default() -> None:
+    """What is told comes with its line, whatever the table's form; the rest with its default."""
+    text = (
+        'modes.cdi.default-kind = "x"\n[nvidia-container-runtime]\nmodes.cdi.default-kind = "a/b"\n'
+        '[nvidia-container-runtime."modes".csv]\nmount-spec-path = "/srv"\n'
+    )
+    config = own_config(FakeNode(files={OWN: text}), NVIDIA)
+    kind, path = f"{RUNTIME}.modes.cdi.default-kind", f"{RUNTIME}.modes.csv.mount-spec-path"
+    assert (config.value(kind), config.evidence(kind).line) == ("a/b", 3)
+    assert (config.value(path), config.evidence(path).line) == ("/srv", 5)
+    spec_dirs = config.evidence(f"{RUNTIME}.modes.cdi.spec-dirs")
+    assert spec_dirs.text == 'spec-dirs = ["/etc/cdi", "/var/run/cdi"] (the default)'
+    assert list(config.mistyped()) == []
+    for name, default in DEFAULTS.items():
+        assert type(config.value(name)) is type(default)
+
+
+def plugin(strategy: str = "", *, device_nodes: str = "", args: str = "") -> dict[str, list[Any]]:
+    """Return NVIDIA's device plugin with these settings."""
+    env = {"DEVICE_LIST_STRATEGY": strategy, "PASS_DEVICE_SPECS": device_nodes}
+    container = {
+        "name": "nvidia-device-plugin",
+        "image": "nvcr.io/nvidia/k8s-device-plugin:v0.17.0",
+        "args": args.split(),
+        "env": [{"name": name, "value": value} for name, value in env.items() if value],
+    }
+    metadata = {"name": "plugin", "namespace": "gpu"}
+    return {"pods": [{"metadata": metadata, "spec": {"containers": [container], **_HERE}}]}
+
+
+_HERE = {"nodeName": "gpu-1"}
+VOLUMES = "accept-nvidia-visible-devices-as-volume-mounts = true\n"
+NO_ENVVAR = "accept-nvidia-visible-devices-envvar-when-unprivileged = false\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy", "expected"),
+    [
+        ("", "", None),
+        ("", "volume-mounts", "runtime/toolkit-refuses-volume-mounts"),
+        (VOLUMES, "volume-mounts", None),
+        (NO_ENVVAR, "envvar", "runtime/toolkit-refuses-envvar"),
+        (NO_ENVVAR, "", "runtime/toolkit-refuses-envvar"),
+        (NO_ENVVAR + VOLUMES, "volume-mounts", None),
+        (NO_ENVVAR, "cdi-cri", None),
+        ("", "volume-mounts,envvar", None),
+    ],
+)
+def test_what_the_plugin_hands_over(text: str, strategy: str, expected: str | None) -> None:
+    """The plugin's way and the runtime's switches fit together, or no pod gets its GPU."""
+    node = machine(text)
+    node.objects = plugin(strategy)
+    found = toolkit_access.refuses_devices(node.node())
+    assert cause(found) == expected
+
+
+def test_a_flag_of_the_plugin_counts_before_its_variable() -> None:
+    """As the plugin itself reads them."""
+    node = machine("")
+    node.objects = plugin("envvar", args="--device-list-strategy=volume-mounts")
+    assert cause(toolkit_access.refuses_devices(node.node())) == (
+        "runtime/toolkit-refuses-volume-mounts"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "found"),
+    [
+        (cli("no-cgroups = true"), "1.17.8", True),
+        (cli("no-cgroups = false"), "1.17.8", False),
+        (cli("no-cgroups = true"), "1.18.0", False),
+        (cli("no-cgroups = true") + runtime('mode = "legacy"'), "1.18.0", True),
+        (cli("no-cgroups = true") + runtime('mode = "cdi"'), "1.17.8", False),
+    ],
+)
+def test_cgroups_left_alone(text: str, version: str, *, found: bool) -> None:
+    """It counts where nvidia-container-cli sets containers up."""
+    node = machine(text, version).node()
+    expected = "runtime/toolkit-no-cgroups" if found else None
+    assert cause(toolkit_access.no_cgroups(node)) == expected
+
+
+def test_a_plugin_that_passes_device_nodes() -> None:
+    """Then the kubelet has them allowed, whatever the runtime does."""
+    node = machine("")
+    node.objects = plugin(device_nodes="true")
+    assert toolkit_access.passes_device_nodes(node.node())
+    node.objects = plugin(args="--pass-device-specs")
+    assert toolkit_access.passes_device_nodes(node.node())
+    node.objects = plugin()
+    assert not toolkit_access.passes_device_nodes(node.node())
