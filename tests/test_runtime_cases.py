@@ -61,7 +61,8 @@ def test_case_comes_out_as_its_root_cause(pytester: pytest.Pytester, name: str) 
         assert words in all_words(document), all_words(document)
     assert "/unexplained" not in output
     if diffs(fix_of(document, case.cause)):
-        assert case.restart is not None, "a fix that is a patch is to be proven: `restart:`"
+        proven = SAMPLES[case.sample] if case.sample else case
+        assert proven.restart is not None, "a fix that is a patch is to be proven: `restart:`"
 
 
 def assert_layer(case: Case, document: Document) -> None:

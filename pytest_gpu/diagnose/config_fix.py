@@ -15,6 +15,7 @@ from pytest_gpu.diagnose.config_places import (
     below_cri,
     drop_ins,
     effective,
+    handler_in,
     holding,
     is_rendered,
     last_section,
@@ -46,17 +47,36 @@ Good = Callable[[EffectiveConfig], bool]
 
 
 def set_option(node: GpuNode, handler: str, name: str, value: object) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that set an option of a handler."""
-    spelled = _spelled(node, handler, name) or [name]
-    changes: Changes = {
-        ("containerd", "runtimes", handler, "options", each): value for each in spelled
-    }
+    """Return ``patch`` and ``file`` that set ``BinaryName`` of a handler, or ``SystemdCgroup``.
+
+    The latter is set for all handlers of its file that run runc and are wrong: one cgroup driver
+    is right for a whole node.
+    """
+    files = holding(node, handler)
+    handlers = [handler] if name == "BinaryName" else _others(node, files, value)
+    changes: dict[Keys, Any] = {}
+    for each in dict.fromkeys([handler, *handlers]):
+        for key in _spelled(files, each, name) or [name]:
+            changes[("containerd", "runtimes", each, "options", key)] = value
 
     def good(config: EffectiveConfig) -> bool:
-        runtime = config.runtimes[handler]
-        return value == (runtime.binary if name == "BinaryName" else runtime.systemd_cgroup)
+        if name == "BinaryName":
+            return config.runtimes[handler].binary == value
+        return all(config.runtimes[each].systemd_cgroup == value for each in handlers)
 
-    return _first(node, holding(node, handler), changes, good)
+    return _first(node, files, changes, good)
+
+
+def _others(node: GpuNode, files: Sequence[ConfigFile], value: object) -> list[str]:
+    """Return the handlers of a file that run runc with the other cgroup driver."""
+    runtimes = node.containerd.config.runtimes.values()
+    return [
+        each.name
+        for each in runtimes
+        if each.systemd_cgroup != value
+        and "runc" in each.runtime_type
+        and any(handler_in(file, each.name) for file in files[:1])
+    ]
 
 
 def set_type(node: GpuNode, handler: str, runtime_type: str) -> Mapping[str, str]:
@@ -214,9 +234,9 @@ def _in_template(text: str | None, changes: Changes) -> str | None:
     return changed.replace("#GO", "") if changed is not None and "#GO" not in text else None
 
 
-def _spelled(node: GpuNode, handler: str, name: str) -> list[str]:
-    """Return how an option's name is spelled where the handler is defined."""
-    for file in holding(node, handler)[:1]:
+def _spelled(files: Sequence[ConfigFile], handler: str, name: str) -> list[str]:
+    """Return how an option's name is spelled in the first of the files."""
+    for file in files[:1]:
         options = below_cri(file, ("containerd", "runtimes", handler, "options")) or {}
         return [key for key in options if key.lower() == name.lower()]
     return []
