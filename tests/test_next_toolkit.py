@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.diagnose import next_toolkit, toolkit_env, values
+from pytest_gpu.diagnose import next_toolkit, restart, toolkit_env, values
 from pytest_gpu.errors import NotInEvidence, Unproven
 from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
 from tests.test_config_merge import CONFIG
@@ -208,3 +208,21 @@ def test_a_rendered_file_is_not_the_toolkits_to_write() -> None:
     assert f'value: "file={args}/containerd.toml"' in said
     node.objects = toolkit(**{**env, "CONTAINERD_CONFIG": f"{args}/containerd-template.toml"})
     assert toolkit_env.misled(node.node()) is None
+
+
+def test_why_the_handler_was_never_loaded() -> None:
+    """The toolkit wrote the right file and signalled another socket: that is why, not the file."""
+    node = machine({CONFIG: HEALTHY})
+    node.live = ["runc"]
+    node.objects = toolkit(CONTAINERD_SOCKET="/run/other/containerd.sock")
+    loaded = restart.not_restarted(node.node())
+    assert loaded is not None
+    assert toolkit_env.misled(node.node()) is None
+    found = toolkit_env.never_signalled(node.node(), loaded)
+    assert cause(found) == "runtime/toolkit-signals-other-containerd"
+    assert "loaded: runc" in text_of(found)
+    node.objects = toolkit(CONTAINERD_SOCKET=SOCKET)
+    assert toolkit_env.never_signalled(node.node(), loaded) == loaded
+    env = {"CONTAINERD_SOCKET": "/run/other/containerd.sock", "CONTAINERD_CONFIG": "/srv/x.toml"}
+    node.objects = toolkit(**env)
+    assert toolkit_env.never_signalled(node.node(), loaded) == loaded
