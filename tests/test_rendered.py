@@ -154,7 +154,7 @@ def test_an_old_template_beside_what_is_found_is_no_fault() -> None:
     ("text", "words"),
     [
         (BASE + "[plugins\n", "no valid TOML"),
-        (BASE + table("runc", CRI3), "has this table, too"),
+        (BASE + table("runc", CRI3, binary=OPT), "has this table, too"),
         (BASE + table("nvidia", CRI3, binary=OPT), "has this table, too"),
     ],
 )
@@ -163,6 +163,12 @@ def test_a_template_that_gives_no_toml(text: str, words: str) -> None:
     finding = next_time(rke2(FOUND_3, **{V3: text}))
     assert cause(finding) == "runtime/template-damaged"
     assert words in text_of(finding)
+
+
+def test_a_table_that_was_merged_is_no_damage() -> None:
+    """The rendered file holds the template's own value: this release merges them."""
+    added = table("nvidia", CRI3, binary=OPT, systemd=True)
+    assert next_time(rke2(RUNC_3 + HAND_3, **{V3: BASE + added})) is None
 
 
 def test_what_conditions_leave_open_is_no_fault() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
+from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, evidence_at
 from pytest_gpu.diagnose import next_start
-from pytest_gpu.node.config_file import CRI_V2, CRI_V3
+from pytest_gpu.node.config_file import CRI_V2, CRI_V3, subtable
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.rendered import Rendering, Template
 
@@ -41,10 +43,35 @@ def _twice(node: GpuNode, made: Rendering, template: Template) -> Evidence | Non
         match = _HEADER.match(line)
         keys = _keys(match[1]) if match else ()
         listed = keys[:-1] == runtimes and keys[-1] in next_start.DETECTED
-        if keys in built_in or (listed and keys[-1] in next_start.found_runtimes(node)):
+        again = keys in built_in or (listed and keys[-1] in next_start.found_runtimes(node))
+        if again and not _went_well(node, template, keys):
             text = f"{line.strip()}: the included base template has this table, too"
             return Evidence(source=template.path, line=number, text=text)
     return None
+
+
+def _went_well(node: GpuNode, template: Template, keys: tuple[str, ...]) -> bool:
+    """Say whether the rendered file holds what a table of the template says: both were merged.
+
+    Which release does so first was told from dates; what was rendered is surer.
+    """
+    files = node.containerd.config.files
+    root = next((each for each in files if each.path == node.containerd.config_path), None)
+    mine: Mapping[str, Any] = template.table or {}
+    theirs: Mapping[str, Any] = root.table if root else {}
+    for key in keys:
+        mine, theirs = subtable(mine, key), subtable(theirs, key)
+    return bool(mine) and _holds(theirs, mine)
+
+
+def _holds(table: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Say whether a table has every value of another one."""
+    return all(
+        _holds(subtable(table, key), value)
+        if isinstance(value, Mapping)
+        else table.get(key) == value
+        for key, value in told.items()
+    )
 
 
 def _keys(header: str) -> tuple[str, ...]:
