@@ -32,9 +32,6 @@ HOOKS = frozenset(
 )
 _LETTER = re.compile(r"[A-Za-z]")
 _ALNUM = re.compile(r"[A-Za-z0-9]")
-_ANNOTATION = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_ANNOTATIONS_LIMIT = 256 * 1024
 
 Edits = Mapping[str, Any]
 Problem = tuple[Path, str]
@@ -61,7 +58,6 @@ def _problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
     for what, name in (("vendor", vendor), ("class", class_)):
         if wrong := _name_problem(name):
             yield ("kind",), f"invalid {what}. {wrong}"
-    yield from _annotations(spec, ())
     yield from _edits(spec.get("containerEdits") or {}, ("containerEdits",))
     yield from _devices(spec.get("devices") or ())
 
@@ -171,27 +167,11 @@ def _devices(devices: Sequence[Mapping[str, Any] | None]) -> Iterator[Problem]:
 def _device(device: Mapping[str, Any], name: str, path: Path) -> Iterator[Problem]:
     if wrong := _device_name_problem(name):
         yield (*path, "name"), wrong
-    yield from _annotations(device, path)
     edits = device.get("containerEdits") or {}
     if not any(value or key == "intelRdt" for key, value in edits.items()):
         yield path, "invalid device, empty device edits"
     for where, text in _edits(edits, (*path, "containerEdits")):
         yield where, f'invalid device "{name}": {text}'
-
-
-def _annotations(holder: Mapping[str, Any], path: Path) -> Iterator[Problem]:
-    """Yield what is wrong in annotations; their names follow the rules of Kubernetes."""
-    annotations = holder.get("annotations") or {}
-    for key in annotations:
-        prefix, slash, name = key.rpartition("/")
-        named = len(name) <= 63 and _ANNOTATION.fullmatch(name)
-        scoped = not slash or (len(prefix) <= 253 and _DOMAIN.fullmatch(prefix.lower()))
-        if not (named and scoped):
-            yield (*path, "annotations", key), f'invalid annotation "{key}"'
-    if sum(len(f"{key}{value}".encode()) for key, value in annotations.items()) > (
-        _ANNOTATIONS_LIMIT
-    ):
-        yield (*path, "annotations"), "annotations too large"
 
 
 def _edits(edits: Edits, path: Path) -> Iterator[Problem]:

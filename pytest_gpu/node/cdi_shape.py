@@ -87,7 +87,9 @@ def _fields(value: Any, shape: Mapping[str, Any], path: Path) -> dict[str, Any]:
         name = _name(key, shape)
         if name is None:
             raise BadSpec(f'json: unknown field "{key}"', (*path, key))
-        if value[key] is not None:
+        if value[key] is None and "*" in shape:
+            found[name] = ""  # the name is there, only its value is not said
+        elif value[key] is not None:
             found[name] = shaped(value[key], shape.get(name, shape.get("*")), (*path, key))
     return found
 
@@ -111,7 +113,7 @@ def _scalar(value: Any, kind: str, path: Path) -> Any:
 
 
 def _as_text(value: float) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
 
 
 def _misfit(value: Any, wanted: str, path: Path) -> BadSpec:

@@ -105,7 +105,7 @@ def _at(value: Any, path: Path) -> Any:
 
 
 def _changed(dice: random.Random) -> Any:
-    document = copy.deepcopy(GOOD)
+    document = {**copy.deepcopy(GOOD), "cdiVersion": dice.choice(("0.5.0", "0.7.0"))}
     for _ in range(dice.choice([0, 1, 1, 1, 2, 2, 3])):
         if places := [path for path in _places(document) if path]:
             _change(document, dice.choice(places), dice)
