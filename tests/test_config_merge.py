@@ -170,3 +170,36 @@ def test_cdi_is_on_by_default_from_2x() -> None:
     assert effective({}, NEW).cdi_enabled
     on = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nenable_cdi = true\n'
     assert effective({CONFIG: on}, OLD).cdi_enabled
+
+
+V3_NVIDIA = "version = 3\n" + handler("nvidia", CRI3, binary=NVIDIA)
+
+
+def test_23_migrates_each_file_before_it_merges() -> None:
+    """A version 2 drop-in between files of version 3: 2.1 passes over it, 2.3 takes it.
+
+    Source: LoadConfigWithPlugins in containerd's cmd/containerd/server/config/config.go.
+    """
+    files = {
+        CONFIG: f'imports = ["{DROP_INS}/*.toml"]\n{V3_NVIDIA}',
+        f"{DROP_INS}/50.toml": "version = 2\n" + handler("other", binary="/opt/other"),
+        f"{DROP_INS}/99.toml": "version = 3\n",
+    }
+    assert set(effective(files, NEW).runtimes) == {"nvidia", "runc"}
+    assert set(effective(files, (2, 3, 0)).runtimes) == {"nvidia", "other", "runc"}
+
+
+@pytest.mark.parametrize(("root", "drop_in", "stops"), [(2, 3, True), (3, 2, False), (4, 4, False)])
+def test_23_refuses_a_drop_in_newer_than_the_root_file(
+    root: int, drop_in: int, stops: bool
+) -> None:
+    """2.1 does not, and reads the mixture as it can."""
+    files = {
+        CONFIG: f'version = {root}\nimports = ["{DROP_INS}/*.toml"]\n',
+        f"{DROP_INS}/99.toml": f"version = {drop_in}\n",
+    }
+    problems = effective(files, (2, 3, 0)).problems
+    assert bool(problems) == stops
+    for problem in problems:
+        assert (problem.source, problem.line) == (f"{DROP_INS}/99.toml", 1)
+        assert f"version {drop_in} higher than root config version {root}" in problem.text

@@ -152,6 +152,7 @@ def default_undefined(node: GpuNode) -> Finding | None:
         return _left_no_runc(node, culprit)
     return node.finding(
         "runtime/default-runtime-undefined",
+        config.origin("default_runtime_name"),
         Evidence(
             source=config.path,
             text=f'default_runtime_name is "{config.default_runtime}"; the merged configuration'

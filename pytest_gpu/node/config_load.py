@@ -126,7 +126,13 @@ def version_problems(roots: Sequence[Told], merged: int, version: Version) -> li
         return []
     newest = 2 if version < (2,) else 3 if version < (2, 3) else 4
     text = f"containerd config version `{merged}` is not supported"
-    return [_with(each, text) for each in _versions(roots) if each.value == merged > newest]
+    found = _versions(roots)
+    problems = [_with(each, text) for each in found if each.value == merged > newest]
+    if version >= (2, 3):
+        first = next((each.value for each in found if each.value), 0)
+        text = f"drop-in config version {{}} higher than root config version {first}"
+        problems += [_with(e, text.format(e.value)) for e in found if e.value > first]
+    return problems
 
 
 def _versions(roots: Sequence[Told]) -> list[Told]:

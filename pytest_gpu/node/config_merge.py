@@ -119,7 +119,7 @@ def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveCon
     """
     loaded = load(read, names, path, version)
     modern = version >= (2,)
-    number = merged_version(loaded.roots, modern=modern)
+    number = merged_version(loaded.roots, version)
     problems = loaded.problems + version_problems(loaded.roots, number, version)
     problems += name_problems(loaded.roots, number, modern=modern)
     found = sections(loaded.roots, number, version)

@@ -12,6 +12,8 @@ from pytest_gpu.node.config_schema import NRI, SERVER, Version, cri, images
 from pytest_gpu.node.config_values import Decoder, Told, merged
 
 NRI_URI = "io.containerd.nri.v1.nri"
+EACH_FILE = (2, 3)
+"""The release that migrates each file before it merges them (containerd's config.go of then)."""
 
 # What 2.x takes from the old section into that of the images.
 _TO_IMAGES = (
@@ -47,12 +49,16 @@ class Sections:
     wrong: list[Evidence]
 
 
-def merged_version(roots: Sequence[Told], *, modern: bool) -> int:
+def merged_version(roots: Sequence[Told], release: Version) -> int:
     """Return the version the merged configuration is read as: the last one that a file names.
 
-    2.x starts at its own version and brings a file of version 1 up to what it has by then.
+    2.x starts at its own version and brings a file of version 1 up to what it has by then; 2.3
+    brings every file up to its own.
     """
-    version = 3 if modern else 1
+    version = 1 if release < (2,) else 3 if release < EACH_FILE else 4
+    modern = release >= (2,)
+    if release >= EACH_FILE:
+        return max([version, *map(number, roots)])
     for root in roots:
         told = root.get("version")
         if told and told.value and not (modern and told.value == 1):
@@ -69,7 +75,7 @@ def sections(roots: Sequence[Told], version: int, release: Version) -> Sections:
     if release < (2,):
         return _old(roots, version, release)
     decoder = Decoder(modern=True)
-    found = _merged(roots)
+    found = _merged(roots, decoder if release >= EACH_FILE else None)
     if version < 3:
         _migrate(found, decoder)
     section = decoder.decode(cri(release), _some(found.get(CRI_V3)))
@@ -121,15 +127,28 @@ def _renamed(name: str) -> str:
     return CRI_V2 if name == CRI_V1 else name
 
 
-def _merged(roots: Sequence[Told]) -> dict[str, Told]:
-    """Merge all files' sections as 2.x does, version 1's renamed to version 2's."""
+def _merged(roots: Sequence[Told], decoder: Decoder | None) -> dict[str, Told]:
+    """Merge all files' sections as 2.x does, version 1's renamed to version 2's.
+
+    With a ``decoder`` each file older than version 4 is migrated before it is merged.
+    """
     found: dict[str, Told] = {}
     for root in roots:
         plugins = root.get("plugins")
-        for name, told in plugins.value.items() if plugins else ():
-            known = CRI_V2 if name == CRI_V1 and is_old(root) else name
-            found[known] = merged(found.get(known), told)
+        own = dict(plugins.value) if plugins else {}
+        if CRI_V1 in own and is_old(root):
+            own[CRI_V2] = own.pop(CRI_V1)
+        if decoder and number(root) < 4:
+            _migrate(own, decoder)
+        for name, told in own.items():
+            found[name] = merged(found.get(name), told)
     return found
+
+
+def number(root: Told) -> int:
+    """Return the version that a file names, 0 where it names none."""
+    told = root.get("version")
+    return told.value if told else 0
 
 
 def _migrate(found: dict[str, Told], decoder: Decoder) -> None:
