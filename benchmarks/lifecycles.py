@@ -241,9 +241,8 @@ def suite(place: Place) -> float:
     """Run the whole suite on the same node and return its seconds."""
     given = [f"--gpu-cluster=context:{place.context}", f"--gpu-nodes={place.node}"]
     given += [f"--gpu-kubeconfig={place.kubeconfig}"] if place.kubeconfig else []
-    # As users have it: without this project's own test tools, and compiled once, not at every run.
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *given]
-    argv += ["-p", "no:hypothesispytest"]
+    # Python keeps what it compiled, as it does for users: nobody compiles at every run.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     with tempfile.TemporaryDirectory(prefix="pytest-gpu-bench-") as folder:
         started = time.monotonic()

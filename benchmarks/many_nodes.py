@@ -119,13 +119,11 @@ def run(count: int, options: argparse.Namespace) -> Cost:
     fill(api, count)
     with tempfile.TemporaryDirectory(prefix="pytest-gpu-bench-") as name, FakeServer(api) as server:
         folder = Path(name)
-        # As users have it: without this project's own test tools, and compiled once.
         argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        argv += ["-p", "no:hypothesispytest"]
         argv += ["-p", "benchmarks.stub_door", "--gpu-cluster=fake", *options.more]
         argv += [f"--gpu-kubeconfig={server.kubeconfig(folder)}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "STUB_SANDBOX": str(options.sandbox)}
-        environment["PYTHONDONTWRITEBYTECODE"] = ""
+        environment["PYTHONDONTWRITEBYTECODE"] = ""  # as for users: compiled once
         started = time.monotonic()
         with (folder / "output").open("wb") as output:
             child = subprocess.Popen(  # noqa: S603 - our own interpreter, an argv list

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose import toolkit_fix
 from pytest_gpu.diagnose.reached import gpu_runtimes
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.node.gpu_node import GpuNode
@@ -64,6 +65,7 @@ def _unreadable(node: GpuNode, config: ToolkitConfig) -> Finding | None:
             "runtime/toolkit-config-mistyped",
             config.evidence(name),
             path=config.path,
+            patch=toolkit_fix.of_its_type(node, config, name),
             name=name,
             kind=_KINDS[type(DEFAULTS[name])],
         )
@@ -80,6 +82,7 @@ def _wrong_mode(node: GpuNode, config: ToolkitConfig) -> Finding | None:
             "runtime/toolkit-mode-unknown",
             config.evidence(_MODE),
             path=config.path,
+            patch=toolkit_fix.set_own(node, config, _MODE, "auto"),
             mode=config.mode,
             modes=", ".join(sorted(known)),
         )
@@ -90,6 +93,7 @@ def _wrong_mode(node: GpuNode, config: ToolkitConfig) -> Finding | None:
         config.evidence(_MODE),
         Evidence(source=node.pci.gpus[0].path, text="is a GPU on the PCI bus, no Tegra"),
         path=config.path,
+        patch=toolkit_fix.set_own(node, config, _MODE, "auto"),
     )
 
 
@@ -112,6 +116,7 @@ def _wrong_root(node: GpuNode, config: ToolkitConfig) -> Finding | None:
         config.evidence(_ROOT),
         Evidence(source=root, text=f"has no {_OF_LIBRARIES[0]} in it" if there else "is not there"),
         path=config.path,
+        patch=toolkit_fix.root_of_the_host(node, config, _ROOT),
         root=root,
     )
 
@@ -128,13 +133,15 @@ def _wrong_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None:
         return None
     if not there and _is_there(node, other) and _takes_either(config, path, other):
         return None
+    right = f"@{other}" if _is_there(node, other) else "@/sbin/ldconfig"
     return node.finding(
         "runtime/toolkit-ldconfig-missing",
         config.evidence(_LDCONFIG),
         Evidence(source=path, text=f"is a script around {other}" if there else "is not there"),
         path=config.path,
         ldconfig=told,
-        right=f"@{other}" if _is_there(node, other) else "@/sbin/ldconfig",
+        right=right,
+        patch=toolkit_fix.set_own(node, config, _LDCONFIG, right),
     )
 
 
@@ -159,6 +166,7 @@ def _containers_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None
         "runtime/toolkit-ldconfig-of-container",
         config.evidence(_LDCONFIG),
         path=config.path,
+        patch=toolkit_fix.set_own(node, config, _LDCONFIG, f"@{told}"),
         ldconfig=told,
     )
 
@@ -177,6 +185,7 @@ def _no_low_level_runtime(node: GpuNode, config: ToolkitConfig) -> Finding | Non
         config.evidence(_RUNTIMES),
         Evidence(source=", ".join(names) or "(an empty list)", text="not installed"),
         path=config.path,
+        patch=toolkit_fix.set_own(node, config, _RUNTIMES, ["runc", "crun"]),
         names=", ".join(names),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose import toolkit_fix
 from pytest_gpu.diagnose.toolkit import own_configs
 from pytest_gpu.errors import Unproven
 from pytest_gpu.kube import plugin as device_plugin
@@ -48,11 +49,13 @@ def _refusal(
 ) -> Finding:
     if plugin.env.get("CONFIG_FILE") and not plugin.env.get("DEVICE_LIST_STRATEGY"):
         raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
+    switch = _ACCEPTED_BY.get(ways[0], ENVVAR)
     return node.finding(
         _CAUSES.get(ways[0], _CAUSES["envvar"]),
-        config.evidence(_ACCEPTED_BY.get(ways[0], ENVVAR)),
+        config.evidence(switch),
         Evidence(source=plugin.name, text=f"DEVICE_LIST_STRATEGY: {','.join(ways)}"),
         path=config.path,
+        patch=toolkit_fix.set_own(node, config, switch, value=True),
     )
 
 
@@ -82,7 +85,10 @@ def no_cgroups(node: GpuNode) -> Finding | None:
     for config in own_configs(node):
         if config.value(name) and config.by_hook and not _is_rootless(node):
             return node.finding(
-                "runtime/toolkit-no-cgroups", config.evidence(name), path=config.path
+                "runtime/toolkit-no-cgroups",
+                config.evidence(name),
+                path=config.path,
+                patch=toolkit_fix.set_own(node, config, name, value=False),
             )
     return None
 

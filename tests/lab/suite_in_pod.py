@@ -76,11 +76,7 @@ def install(node: Node, folder: Path) -> None:
     """Put packages and the suite of this checkout on a node, laid out as in a wheel.
 
     ``folder`` is a new one for what is made on the way.
-
-    Raises:
-        Missing: the package index does not give what the suite depends on.
     """
-    needed = packages()
     unwanted = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "pytest_gpu", folder / "pytest_gpu", ignore=unwanted)
     for name in ("conformance", "fixtures"):
@@ -91,7 +87,7 @@ def install(node: Node, folder: Path) -> None:
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: pytest-gpu\nVersion: {version}\n")
     (info / "entry_points.txt").write_text("[pytest11]\ngpu = pytest_gpu.plugin\n")
     node.must("mkdir", FOLDER)
-    for source in (needed, folder):
+    for source in (packages(), folder):
         _copy(node, source)
 
 
@@ -100,7 +96,6 @@ def _copy(node: Node, source: Path) -> None:
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as packed:
         unpack = node.entered(["tar", "--extract", "--directory", FOLDER])
         subprocess.run(unpack, check=True, stdin=packed.stdout, timeout=120)
-    assert packed.returncode == 0, f"tar of {source}"
 
 
 def remove(node: Node) -> None:
