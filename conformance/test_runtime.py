@@ -15,11 +15,14 @@ from pytest_gpu.diagnose import (
     next_toolkit,
     restart,
     runtime_binary,
+    runtime_libraries,
+    runtime_program,
     templates,
     toolkit,
     toolkit_access,
     toolkit_env,
 )
+from pytest_gpu.diagnose.first import first_of
 from pytest_gpu.layers import Layer
 from pytest_gpu.node.gpu_node import GpuNode
 
@@ -98,16 +101,29 @@ def test_next_start_of_the_toolkit_keeps_the_node_working(gpu_node: GpuNode) -> 
 
 
 def test_handler_starts_an_installed_runtime(gpu_node: GpuNode) -> None:
-    """The program that the NVIDIA handler starts is installed on the node."""
-    if finding := runtime_binary.handler_without_type(gpu_node) or runtime_binary.binary_missing(
-        gpu_node
-    ):
+    """The programs that the NVIDIA handler starts are there, whole, and may be executed."""
+    checks = (
+        runtime_binary.handler_without_type,
+        runtime_binary.binary_missing,
+        runtime_binary.half_installed,
+        runtime_program.not_executable,
+        runtime_program.on_noexec_mount,
+        runtime_program.damaged,
+        runtime_program.wrong_architecture,
+        runtime_binary.no_low_level_runtime,
+    )
+    if finding := first_of(gpu_node, *checks):
         fail(finding)
 
 
 def test_toolkit_runs_on_this_hosts_glibc(gpu_node: GpuNode) -> None:
-    """The toolkit's programs were built for a C library that this host has."""
-    if finding := runtime_binary.glibc_too_old(gpu_node):
+    """The toolkit's programs find their loader and libraries here, of a version they accept."""
+    checks = (
+        runtime_libraries.interpreter_missing,
+        runtime_libraries.library_missing,
+        runtime_libraries.glibc_too_old,
+    )
+    if finding := first_of(gpu_node, *checks):
         fail(finding)
 
 
@@ -120,8 +136,12 @@ def test_toolkit_configuration_names_what_exists(gpu_node: GpuNode) -> None:
 
 
 def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
-    """The NVIDIA handler uses the cgroup driver that the kubelet uses."""
-    if finding := cgroup_driver.cgroup_driver_differs(gpu_node):
+    """Every handler that pods can get uses the cgroup driver of the kubelet and the system."""
+    checks = (
+        cgroup_driver.systemd_cgroup_without_systemd,
+        cgroup_driver.cgroup_driver_differs,
+    )
+    if finding := first_of(gpu_node, *checks):
         fail(finding)
 
 

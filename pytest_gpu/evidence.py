@@ -59,7 +59,10 @@ class ElfSummary:
     """The one file format the probe parses: what an ELF file needs in order to start.
 
     ``versions`` maps each needed library to the symbol versions asked of it, such as
-    ``{"libc.so.6": ("GLIBC_2.27",)}``; ``defines`` are the versions the file itself offers.
+    ``{"libc.so.6": ("GLIBC_2.27",)}``; ``defines`` are the versions the file itself offers;
+    ``runpath`` are the directories in which it looks for libraries first (``$ORIGIN``: its own).
+    A script has the ``machine`` ``script`` and its interpreter; ``error`` says why no kernel can
+    start what the file holds (empty, cut off, no program).
     """
 
     path: str
@@ -68,6 +71,8 @@ class ElfSummary:
     needed: tuple[str, ...] = ()
     versions: Mapping[str, tuple[str, ...]]
     defines: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
+    error: str = ""
 
 
 class NodeEvidence(Protocol):

@@ -38,6 +38,7 @@ class FakeNode:
         elf: Mapping[str, ElfSummary] | None = None,
         nvml: Mapping[str, Any] | EllipsisType | None = ...,
         mtimes: Mapping[str, float] | None = None,
+        modes: Mapping[str, int | None] | None = None,
         outcomes: Mapping[str, Mapping[str, Any]] | None = None,
         door: Door | None = None,
     ) -> None:
@@ -52,6 +53,7 @@ class FakeNode:
         self._elf = dict(elf or {})
         self._nvml = nvml
         self._mtimes = dict(mtimes or {})
+        self._modes = dict(modes or {})
         self._outcomes = dict(outcomes or {})
         self._known = self._all_paths()
 
@@ -135,8 +137,9 @@ class FakeNode:
         if real in self._devices:
             return Entry(path=real, kind="char", device=self._devices[real], mtime=mtime)
         if real in self._files or real in self._elf:
-            size = len(self._files.get(real, b""))
-            return Entry(path=real, kind="file", mtime=mtime, size=size)
+            size = len(self._files[real]) if real in self._files else None
+            mode = self._modes.get(real, 0o755)
+            return Entry(path=real, kind="file", mode=mode, mtime=mtime, size=size)
         return Entry(path=real, kind="directory", mtime=mtime)
 
     def _all_paths(self) -> frozenset[str]:

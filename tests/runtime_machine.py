@@ -18,7 +18,52 @@ HEALTHY = (
     "version = 2\n" + handler("runc", systemd=True) + handler("nvidia", binary=NVIDIA, systemd=True)
 )
 STARTED = 1_000_001.0
+HOOK = "/usr/bin/nvidia-container-runtime-hook"
+CLI = "/usr/bin/nvidia-container-cli"
+LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-container.so.1"
+LIBC = "/usr/lib/x86_64-linux-gnu/libc.so.6"
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+ROOT = "22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n"
+HOST = {
+    "/proc/1/mountinfo": ROOT,
+    LOADER: "ELF",
+    "/bin/sh": "ELF",
+    "/usr/bin/runc": "ELF",
+    "/usr/lib/x86_64-linux-gnu/libcap.so.2": "ELF",
+    "/etc/ld.so.conf": "",
+    "/proc/1/cmdline": "/sbin/init",
+}
+"""What every host has; a test may put something else in its place."""
+LINKS = {"/proc/1/exe": "/usr/lib/systemd/systemd"}
+LIBRARY_FOLDERS = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib64",
+    "/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib",
+    "/lib",
+)
 LISTED = ("/usr/local/nvidia", "/etc/nvidia-container-runtime", "/etc/cdi")
+
+
+def program(path: str, **changes: Any) -> ElfSummary:
+    """Return the summary of a program for this host, apart from the changes."""
+    values: dict[str, Any] = {
+        "path": path,
+        "machine": "x86-64",
+        "interpreter": LOADER,
+        "needed": ("libc.so.6",),
+        "versions": {"libc.so.6": ("GLIBC_2.14",)},
+    }
+    return ElfSummary(**{**values, **changes})
+
+
+def installed() -> dict[str, ElfSummary]:
+    """Return the summaries of a toolkit that a package brought, and of the host's libc."""
+    library = program(LIBRARY, interpreter=None, needed=("libcap.so.2", "libc.so.6"))
+    libc = program(LIBC, versions={}, needed=(), defines=("GLIBC_2.2.5", "GLIBC_2.35"))
+    programs = [program(NVIDIA), program(HOOK), program(CLI), library, libc]
+    return {each.path: each for each in programs}
 
 
 def process(pid: int, argv: str, inode: int | None = None) -> dict[str, Any]:
@@ -48,14 +93,16 @@ class Machine:
     loaded: dict[str, Any] | None = None
     info_error: str = ""
     version: str = "1.7.24"
-    binaries: Sequence[str] = (NVIDIA,)
+    binaries: Sequence[str] = (NVIDIA, HOOK, CLI)
     objects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    elf: dict[str, ElfSummary] = field(default_factory=dict)
+    elf: dict[str, ElfSummary] = field(default_factory=installed)
+    host: dict[str, str] = field(default_factory=lambda: dict(HOST))
+    links: dict[str, str] = field(default_factory=lambda: dict(LINKS))
+    modes: dict[str, int | None] = field(default_factory=dict)
     mtimes: dict[str, float] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     kubelet_version: str = "v1.31.2"
     listed: Sequence[str] = ()
-    links: dict[str, str] = field(default_factory=dict)
 
     def node(self) -> GpuNode:
         """Return the node as it is now."""
@@ -68,10 +115,11 @@ class Machine:
         return GpuNode("gpu-1", FakeCluster(nodes={"gpu-1": self._evidence()}, objects=objects))
 
     def _evidence(self) -> FakeNode:
-        files = {**self.files, "/proc/stat": "btime 1000000\n", "/proc/net/unix": self._unix()}
+        files = {**self.host, **self.files, "/proc/stat": "btime 1000000\n"}
+        files["/proc/net/unix"] = self._unix()
         files["/var/lib/kubelet/config.yaml"] = self.kubelet_config
-        files |= dict.fromkeys(self.binaries, "")
-        links = dict(self.links)
+        files |= dict.fromkeys(self.binaries, "ELF")
+        links = {**LINKS, **self.links}
         complete = ["/proc", "/etc/containerd", "/etc/containerd/conf.d", "/usr/bin", "/etc/docker"]
         for folder in self._processes():
             files |= folder["files"]
@@ -80,9 +128,10 @@ class Machine:
         return FakeNode(
             files=files,
             links=links,
-            complete=[*complete, *self.listed, *LISTED],
+            complete=[*complete, *self.listed, *LISTED, *LIBRARY_FOLDERS],
             absent=["/var/run/cdi"],
-            elf=self.elf,
+            elf={p: e for p, e in self.elf.items() if p in self.binaries or "/nvidia-c" not in p},
+            modes=self.modes,
             mtimes=self.mtimes,
             commands=[*self.commands, *self._info()],
         )

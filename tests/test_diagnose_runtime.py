@@ -15,13 +15,23 @@ from pytest_gpu.diagnose import (
     handler,
     restart,
     runtime_binary,
+    runtime_libraries,
     templates,
     toolkit,
 )
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.node.gpu_node import GpuNode
-from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
+from tests.runtime_machine import (
+    CLI,
+    HEALTHY,
+    LIBC,
+    NVIDIA,
+    SOCKET,
+    Machine,
+    installed,
+    program,
+)
 from tests.test_config_merge import CONFIG
 from tests.test_config_merge import handler as table
 
@@ -62,9 +72,7 @@ def toolkit_daemonset(**env: str) -> dict[str, list[dict[str, Any]]]:
 
 def test_a_healthy_machine_shows_nothing() -> None:
     """No cause is found where nothing is broken."""
-    machine = Machine()
-    machine.elf = glibc("GLIBC_2.27", "GLIBC_2.27")
-    node = machine.node()
+    node = Machine().node()
     checks = [cri.uses_no_containerd, cri.not_running, cri.unreadable, cri.versions_mixed]
     checks += [cri.cri_disabled, cri.default_undefined, cri.silent, handler.no_gpu_handler]
     checks += [restart.not_restarted, restart.lost_at_restart, restart.change_at_restart]
@@ -72,7 +80,7 @@ def test_a_healthy_machine_shows_nothing() -> None:
     checks += [
         runtime_binary.binary_missing,
         runtime_binary.handler_without_type,
-        runtime_binary.glibc_too_old,
+        runtime_libraries.glibc_too_old,
     ]
     checks += [toolkit.own_config_wrong, cgroup_driver.cgroup_driver_differs, cdi.spec_in_use_wrong]
     assert not [*docker.docker_findings(node), *cri.others_unreadable(node)]
@@ -293,50 +301,36 @@ def test_handler_without_a_runtime_type() -> None:
 
 
 def glibc(needs: str, *defines: str) -> dict[str, ElfSummary]:
-    """Return ELF summaries of a toolkit library and of the host's libc."""
-    library = "/usr/bin/nvidia-container-cli"
-    libc = "/lib/x86_64-linux-gnu/libc.so.6"
-    return {
-        library: ElfSummary(path=library, machine="x86-64", versions={"libc.so.6": (needs,)}),
-        libc: ElfSummary(
-            path=libc, machine="x86-64", versions={}, defines=("GLIBC_2.2.5", *defines)
-        ),
-    }
+    """Return ELF summaries of the toolkit, of which one asks for a version, and of a libc."""
+    libc = program(LIBC, versions={}, needed=(), defines=("GLIBC_2.2.5", *defines))
+    asking = program(CLI, versions={"libc.so.6": (needs,)})
+    return {**installed(), CLI: asking, LIBC: libc}
 
 
 def test_toolkit_for_a_newer_glibc() -> None:
     """The version that is asked for is not among those the host's libc defines."""
-    machine = Machine(elf=glibc("GLIBC_2.27", "GLIBC_2.9", "GLIBC_2.26"))
-    finding = runtime_binary.glibc_too_old(machine.node())
+    machine = Machine(elf=glibc("GLIBC_2.27", "GLIBC_2.14", "GLIBC_2.26"))
+    finding = runtime_libraries.glibc_too_old(machine.node())
     assert cause(finding) == "runtime/toolkit-glibc-too-new"
     assert "defines versions up to GLIBC_2.26" in text_of(finding)
     machine.elf = glibc("GLIBC_2.27", "GLIBC_2.26", "GLIBC_2.27")
-    assert cause(runtime_binary.glibc_too_old(machine.node())) is None
+    assert cause(runtime_libraries.glibc_too_old(machine.node())) is None
 
 
 def test_versions_between_need_not_be_listed() -> None:
     """Glibc keeps old versions; a name without a number must be there by itself."""
-    assert runtime_binary.missing(["GLIBC_2.17"], ["GLIBC_2.2.5", "GLIBC_2.35"]) == []
-    assert runtime_binary.missing(["GLIBC_2.9"], ["GLIBC_2.10"]) == []
-    assert runtime_binary.missing(["GLIBC_2.34"], ["GLIBC_2.4"]) == ["GLIBC_2.34"]
-    assert runtime_binary.missing(["GLIBC_ABI_DT_RELR"], ["GLIBC_2.99"]) == ["GLIBC_ABI_DT_RELR"]
+    assert runtime_libraries.missing(["GLIBC_2.17"], ["GLIBC_2.2.5", "GLIBC_2.35"]) == []
+    assert runtime_libraries.missing(["GLIBC_2.9"], ["GLIBC_2.10"]) == []
+    assert runtime_libraries.missing(["GLIBC_2.34"], ["GLIBC_2.4"]) == ["GLIBC_2.34"]
+    assert runtime_libraries.missing(["GLIBC_ABI_DT_RELR"], ["GLIBC_2.99"]) == ["GLIBC_ABI_DT_RELR"]
 
 
 def test_unread_libraries_are_unproven() -> None:
-    """Neither side was looked into."""
-    with pytest.raises(Unproven):
-        runtime_binary.glibc_too_old(Machine().node())
-
-
-def test_cgroup_driver_of_the_handler() -> None:
-    """On 1.x the kubelet's driver counts, on 2.x the handlers are compared with each other."""
-    text = "version = 2\n" + table("runc", systemd=True) + table("nvidia", binary=NVIDIA)
-    assert cause(cgroup_driver.cgroup_driver_differs(Machine(files={CONFIG: text}).node())) == (
-        "runtime/cgroup-driver-differs"
-    )
-    both = "version = 2\n" + table("runc") + table("nvidia", binary=NVIDIA)
-    modern = Machine(files={CONFIG: both}, version="2.1.9")
-    assert cause(cgroup_driver.cgroup_driver_differs(modern.node())) is None
+    """One side was not looked into."""
+    without = {path: each for path, each in installed().items() if path != LIBC}
+    for elf in ({}, without):
+        with pytest.raises(Unproven):
+            runtime_libraries.glibc_too_old(Machine(elf=elf).node())
 
 
 OWN = "/etc/nvidia-container-runtime/config.toml"

@@ -182,6 +182,12 @@ def test_an_unknown_error_of_the_control_convicts_nobody() -> None:
             "driver not loaded",
         ),
         (
+            "nvidia-container-cli.real: initialization error: nvml error: insufficient"
+            " permissions: unknown",
+            "sandbox/device-access-refused",
+            "insufficient permissions",
+        ),
+        (
             "/usr/bin/nvidia-container-runtime did not terminate successfully: exit status 1",
             "sandbox/runtime-program-fails",
             "nvidia-container-runtime",

@@ -27,6 +27,7 @@ def k3s_agent(copy: SampleCopy) -> None:
     """Let k3s do it: the kubelet inside ``k3s agent``, containerd another name of the same file."""
     copy.rename([("rancher/rke2", "rancher/k3s"), ("+rke2r3", "+k3s1"), ("rke2", "k3s")])
     data = "/var/lib/rancher/k3s/data/9d8f43e3/bin/k3s"
+    entry(copy, data.replace("bin/k3s", "bin/runc"), kind="file", mode="0755")
     for program in ("k3s", "containerd"):
         entry(copy, f"/proc/{process_of(copy, program)}/exe", kind="symlink", target=data)
     set_cmdline(copy, "kubelet", "sleep", "infinity")

@@ -17,7 +17,15 @@ OUTCOMES = ("sandbox", "pod")
 _DOORS = ("pod", "ssh", "local", "none")
 _NODE_KEYS = ("like", "door", "reason")
 _COMMAND_KEYS = ("argv", "exit", "stdout", "stderr", "duration")
-_ELF_KEYS = ("machine", "interpreter", "needed", "versions", "defines")
+_ELF_KEYS = (
+    "machine",
+    "interpreter",
+    "needed",
+    "versions",
+    "defines",
+    "runpath",
+    "error",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +123,8 @@ def _elf(path: str, item: Any, where: str) -> ElfSummary:
             key: shapes.texts(found, f"{where}: versions") for key, found in versions.items()
         },
         defines=shapes.texts(raw.get("defines"), f"{where}: defines"),
+        runpath=shapes.texts(raw.get("runpath"), f"{where}: runpath"),
+        error=shapes.text(raw.get("error") or "", f"{where}: error"),
     )
 
 
@@ -125,4 +135,6 @@ def write_elf(summary: ElfSummary) -> Mapping[str, Any]:
     raw |= {"needed": list(summary.needed)} if summary.needed else {}
     if summary.versions:
         raw["versions"] = {library: list(found) for library, found in summary.versions.items()}
-    return raw | ({"defines": list(summary.defines)} if summary.defines else {})
+    raw |= {"defines": list(summary.defines)} if summary.defines else {}
+    raw |= {"runpath": list(summary.runpath)} if summary.runpath else {}
+    return raw | ({"error": summary.error} if summary.error else {})

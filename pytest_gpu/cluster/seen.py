@@ -239,4 +239,6 @@ def elf_of(path: str, raw: Mapping[str, Any]) -> ElfSummary:
         needed=tuple(map(str, raw.get("needed") or ())),
         versions={str(library): tuple(map(str, found)) for library, found in versions.items()},
         defines=tuple(map(str, raw.get("defines") or ())),
+        runpath=tuple(map(str, raw.get("runpath") or ())),
+        error=str(raw.get("error") or ""),
     )

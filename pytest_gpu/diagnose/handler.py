@@ -14,7 +14,7 @@ from functools import partial
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.cdi_devices import not_taken
-from pytest_gpu.diagnose.cgroup_driver import wanted_driver
+from pytest_gpu.diagnose.cgroup_driver import systemd_for_new
 from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.injection import beside_the_files
 from pytest_gpu.diagnose.overwritten import now_there, overwritten
@@ -266,8 +266,7 @@ def _binaries(node: GpuNode) -> Iterator[Evidence]:
 def define_handler(node: GpuNode) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that define the handler; no patch without a runtime."""
     binary = installed(node)
-    systemd = known(lambda: wanted_driver(node)[0])
-    table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd is not False)
+    table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd_for_new(node))
     fix = config_fix.add_handler(node, "nvidia", table, default=_only_by_default(node))
     return fix if binary else {**fix, "patch": ""}
 

@@ -39,3 +39,12 @@ def handed_out_now(node: GpuNode) -> bool:
     if config.problems or not defined or not containerd.gpu_handlers:
         return False
     return live is None or any(name in live.handlers for name in containerd.gpu_handlers)
+
+
+def pod_runtimes(node: GpuNode) -> list[Runtime]:
+    """Return every handler that pods can get: the default one, those of classes, those of GPUs."""
+    containerd = node.containerd
+    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+    names = (containerd.default_runtime, *by_class.values(), *(r.name for r in gpu_runtimes(node)))
+    found = (containerd.config.runtimes.get(name) for name in dict.fromkeys(names))
+    return [runtime for runtime in found if runtime]

@@ -1,70 +1,28 @@
-"""Whether the program that a GPU handler names can run on this host."""
+"""Whether the programs that a GPU handler starts are installed, all of them."""
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix
+from pytest_gpu.diagnose.first import first_finding
 from pytest_gpu.diagnose.handler import installed
 from pytest_gpu.diagnose.reached import gpu_runtimes
-from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.evidence import ElfSummary
-from pytest_gpu.kube.operator import change_values
-from pytest_gpu.node.config_file import RUNC_TYPE
+from pytest_gpu.node.config_file import RUNC_TYPE, ConfigFile
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import SEARCH_PATH
-
-LIBC = (
-    "/lib/x86_64-linux-gnu/libc.so.6",
-    "/lib64/libc.so.6",
-    "/lib/aarch64-linux-gnu/libc.so.6",
-    "/usr/lib/x86_64-linux-gnu/libc.so.6",
-    "/usr/lib64/libc.so.6",
-    "/usr/lib/aarch64-linux-gnu/libc.so.6",
+from pytest_gpu.node.program import Program
+from pytest_gpu.node.toolkit_chain import (
+    Chain,
+    SearchPath,
+    chain,
+    locate,
+    search_path,
 )
-PROGRAMS = (
-    "nvidia-container-cli.real",
-    "nvidia-container-cli",
-    "libnvidia-container.so.1",
-    "nvidia-container-runtime.real",
-    "nvidia-container-runtime",
-)
-
-
-def binary_missing(node: GpuNode) -> Finding | None:
-    """Find a handler whose BinaryName is not installed."""
-    for runtime in gpu_runtimes(node):
-        places = _places(str(runtime.binary))
-        if all(node.evidence.entry(path) is None for path in places):
-            return node.finding(
-                "runtime/binary-missing",
-                runtime.source,
-                Evidence(source=str(runtime.binary), text="is not there"),
-                binary=str(runtime.binary),
-                handler=runtime.name,
-                patch=_other_binary(node, runtime),
-            )
-    return None
-
-
-def _other_binary(node: GpuNode, runtime: Runtime) -> str:
-    """Return the steps that let a handler start a runtime that is installed, if one is."""
-    found = installed(node)
-    if found is None:
-        return ""
-    fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
-    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}", in {fix["file"]}:'
-    return f"{said}\n\n{fix['patch']}"
-
-
-def _places(binary: str) -> Sequence[str]:
-    """Return where a BinaryName is looked for: as it is, or along containerd's PATH."""
-    if binary.startswith("/"):
-        return (binary,)
-    return [posixpath.join(folder, binary) for folder in SEARCH_PATH]
 
 
 def handler_without_type(node: GpuNode) -> Finding | None:
@@ -80,81 +38,138 @@ def handler_without_type(node: GpuNode) -> Finding | None:
     return None
 
 
-def glibc_too_old(node: GpuNode) -> Finding | None:
-    """Find toolkit programs that need symbol versions the host's glibc does not define.
+def binary_missing(node: GpuNode) -> Finding | None:
+    """Find a handler whose BinaryName is not installed, or is a link to nothing.
 
     Raises:
-        Unproven: neither side was looked at.
+        NotInEvidence: nobody looked for it.
     """
-    runtimes = gpu_runtimes(node)
-    if not runtimes:
-        return None
-    libc = _host_libc(node)
-    programs = list(_programs(node, runtimes))
-    for program in programs:
-        wanted = missing(program.versions.get("libc.so.6", ()), libc.defines)
-        if wanted and libc.defines:
-            return _too_old(node, program, libc, wanted)
-    if not programs or not libc.defines:
-        raise Unproven("neither the toolkit's programs nor the host's glibc were looked into")
+    for runtime in gpu_runtimes(node):
+        if _installed(node, runtime) is None:
+            return _missing(node, runtime)
     return None
 
 
-def _too_old(
-    node: GpuNode, program: ElfSummary, libc: ElfSummary, wanted: Sequence[str]
-) -> Finding:
-    newest = max(libc.defines, key=_number)
-    needs = max(wanted, key=_number)
+def _path(node: GpuNode) -> SearchPath:
+    return search_path(node.evidence, node.containerd.process)
+
+
+def _installed(node: GpuNode, runtime: Runtime) -> Program | None:
+    """Return the program that a handler names, ``None`` if it is not there."""
+    return locate(node.evidence, [str(runtime.binary)], _path(node))
+
+
+def _missing(node: GpuNode, runtime: Runtime) -> Finding:
+    """Tell a default runtime that an uninstallation left behind from any other handler."""
+    binary = str(runtime.binary)
+    target = node.evidence.resolve(binary)
+    gone = "is not there" if target == binary else f"is a link to {target}, which is not there"
+    if runtime.name == node.containerd.default_runtime and node.toolkit.daemonset is None:
+        return _uninstalled(node, runtime, gone)
     return node.finding(
-        "runtime/toolkit-glibc-too-new",
-        Evidence(source=program.path, text=f"needs {', '.join(wanted)} of libc.so.6"),
-        Evidence(source=libc.path, text=f"defines versions up to {newest}"),
-        program=program.path,
-        needs=needs,
-        host=newest,
-        upgrade=change_values(node.cluster, "toolkit.version", "VERSION-ubi8"),
+        "runtime/binary-missing",
+        runtime.source,
+        Evidence(source=binary, text=gone),
+        binary=binary,
+        handler=runtime.name,
+        patch=_other_binary(node, runtime),
     )
 
 
-def missing(needs: Sequence[str], defines: Sequence[str]) -> list[str]:
-    """Return the symbol versions that a C library does not define.
+def _other_binary(node: GpuNode, runtime: Runtime) -> str:
+    """Return the steps that let a handler start a runtime that is installed, if one is."""
+    found = installed(node)
+    if found is None:
+        return ""
+    fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
+    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}", in {fix["file"]}:'
+    return f"{said}\n\n{fix['patch']}"
 
-    glibc keeps every version it ever had, so a number counts as defined up to the newest one (a
-    hand-written summary need not list them all); a name such as GLIBC_ABI_DT_RELR must be there.
+
+def _uninstalled(node: GpuNode, runtime: Runtime, gone: str) -> Finding:
+    config = node.containerd.config
+    key = "default_runtime_name"
+    saying = [file for file in config.files if key in file.text] or config.files
+    return node.finding(
+        "runtime/default-runtime-uninstalled",
+        _line_of(saying[-1], key),
+        runtime.source,
+        Evidence(source=str(runtime.binary), text=gone),
+        binary=str(runtime.binary),
+        handler=runtime.name,
+        file=config_fix.set_default(node, "runc")["file"],
+    )
+
+
+def _line_of(file: ConfigFile, key: str) -> Evidence:
+    """Return the last line of a file that sets a key."""
+    found = Evidence(source=file.path, text=f"{key} is not set")
+    for number, line in enumerate(file.text.splitlines(), 1):
+        if line.partition("=")[0].strip() == key:
+            found = Evidence(source=file.path, line=number, text=line.strip())
+    return found
+
+
+def chains(node: GpuNode) -> Iterator[tuple[Runtime, Chain]]:
+    """Yield what each GPU handler starts, of those whose own program is there.
+
+    Raises:
+        NotInEvidence: that was not looked at.
     """
-    newest = max(map(_number, defines), default=())
-    return [
-        version
-        for version in needs
-        if version not in defines and (not _number(version) or _number(version) > newest)
-    ]
+    for runtime in gpu_runtimes(node):
+        if program := _installed(node, runtime):
+            yield runtime, chain(node.evidence, program.path, _path(node))
 
 
-def _number(version: str) -> tuple[int, ...]:
-    """Return ``GLIBC_2.27`` as (2, 27); names that are no numbers sort first."""
-    return tuple(int(part) for part in version.rpartition("_")[2].split(".") if part.isdecimal())
+def each_program(
+    node: GpuNode, look: Callable[[GpuNode, Runtime, Program], Finding | None]
+) -> Finding | None:
+    """Return the first finding that a look has at a program of a handler.
+
+    Raises:
+        Unproven: there is none, and something was not looked at.
+    """
+    programs = [(runtime, each) for runtime, found in chains(node) for each in found.programs]
+    return first_finding(partial(look, node, runtime, program) for runtime, program in programs)
 
 
-def _host_libc(node: GpuNode) -> ElfSummary:
-    for path in LIBC:
-        try:
-            summary = node.evidence.elf(path)
-        except NotInEvidence:
-            continue
-        if summary is not None:
-            return summary
-    raise Unproven("the host's libc.so.6 was not looked into")
+def half_installed(node: GpuNode) -> Finding | None:
+    """Find a toolkit of which a program is missing that the handler's own program starts."""
+    return each_program(node, _not_there)
 
 
-def _programs(node: GpuNode, runtimes: Sequence[Runtime]) -> Iterator[ElfSummary]:
-    folders = {
-        posixpath.dirname(path) for runtime in runtimes for path in _places(str(runtime.binary))
-    }
-    for folder in sorted(folders):
-        for name in PROGRAMS:
-            try:
-                summary = node.evidence.elf(posixpath.join(folder, name))
-            except NotInEvidence:
-                continue
-            if summary is not None:
-                yield summary
+def _not_there(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+    if program.entry is not None:
+        return None
+    return node.finding(
+        "runtime/toolkit-half-installed",
+        Evidence(source=str(runtime.binary), text=f"the handler {runtime.name} starts it"),
+        Evidence(source=program.path, text="is not there, and is started next"),
+        binary=str(runtime.binary),
+        program=program.path,
+        handler=runtime.name,
+    )
+
+
+def no_low_level_runtime(node: GpuNode) -> Finding | None:
+    """Find an NVIDIA runtime that finds none of the runtimes it hands over to.
+
+    Raises:
+        NotInEvidence: nobody looked everywhere, or the PATH of containerd is not known.
+    """
+    path = _path(node)
+    wider = replace(path, folders=(*path.folders, *SEARCH_PATH))
+    for runtime, found in chains(node):
+        if locate(node.evidence, found.runtimes, wider) is None:
+            return node.finding(
+                "runtime/no-low-level-runtime",
+                runtime.source,
+                Evidence(
+                    source=str(runtime.binary),
+                    text=f"looks for {', '.join(found.runtimes)} in {', '.join(path.folders)}",
+                ),
+                handler=runtime.name,
+                runtimes=", ".join(found.runtimes),
+                binary=str(runtime.binary),
+            )
+    return None

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose.driver import needs_no_nvml
+from pytest_gpu.diagnose.refusal import REFUSED, refusals
 from pytest_gpu.diagnose.start_errors import gpu_error, is_cgroup_error
 from pytest_gpu.diagnose.suite_pod import passed_under
 from pytest_gpu.errors import NotInEvidence, Unproven
@@ -80,9 +81,10 @@ def gpu_run(node: GpuNode) -> Finding | None:
 def _why_it_fails(node: GpuNode, run: SandboxRun) -> Finding:
     shown = Evidence(source=run.command, text=run.error)
     control = Evidence(source="crictl run", text="the control sandbox (default handler) starts")
-    if known := gpu_error(run.text):
-        values = {"handler": run.handler or "default", **known.values}
-        return node.finding(known.cause, shown, control, **values)
+    if error := gpu_error(run.text):
+        values = {"handler": run.handler or "default", **error.values}
+        refused = refusals(node) if error.cause == REFUSED else ()
+        return node.finding(error.cause, shown, control, *refused, **values)
     cause = "sandbox/gpu-sandbox-fails"
     if is_cgroup_error(run.text):
         cause = "sandbox/handler-cgroup-driver"

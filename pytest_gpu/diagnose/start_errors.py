@@ -29,6 +29,12 @@ _KNOWN = (
     ),
     ("sandbox/cdi-device-unresolvable", re.compile(r"unresolvable CDI devices (?P<device>\S+)")),
     (
+        "sandbox/device-access-refused",
+        re.compile(
+            r"(?P<why>(nvml error|Failed to initialize NVML): [Ii]nsufficient [Pp]ermissions)"
+        ),
+    ),
+    (
         "sandbox/toolkit-cannot-reach-driver",
         re.compile(
             r"failed to initialize NVML: (?P<why>[^\n:]+)"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix, next_start
-from pytest_gpu.diagnose.cgroup_driver import wanted_driver
+from pytest_gpu.diagnose.cgroup_driver import systemd_for_new
 from pytest_gpu.diagnose.templates import alone, misplaced, nvidia_line, written_after_start
 from pytest_gpu.diagnose.toml_diff import handler_table
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.hints import known
 from pytest_gpu.node.rendered import Rendering, Template
 
 
@@ -44,8 +43,7 @@ def _handler(node: GpuNode) -> str:
     binary = next_start.found_runtimes(node).get("nvidia")
     if binary is None:
         return ""
-    systemd = known(lambda: wanted_driver(node)[0])
-    table = handler_table(binary, systemd_cgroup=systemd is not False)
+    table = handler_table(binary, systemd_cgroup=systemd_for_new(node))
     return config_fix.outlast(node, "nvidia", table)
 
 

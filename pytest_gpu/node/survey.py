@@ -23,7 +23,7 @@ from pytest_gpu.node.survey_wishes import Wishes, sensible, wishes
 MAX_ROUNDS = 4
 """Rounds of questions: a kubelet's flags, a configuration, its imports, what those name."""
 
-_OF_PROCESS = re.compile(r"/proc/(\d+)/(exe|fd|stat)")
+_OF_PROCESS = re.compile(r"/proc/(\d+)/(environ|exe|fd|stat)")
 _TEXTS = ("toml", "yaml", "json", "conf")
 _NO_TEXTS = re.compile(r"/(proc|sys|dev|lib|usr/lib)(/|$)")
 

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 import posixpath
 
-from pytest_gpu.diagnose.runtime_binary import LIBC
-from pytest_gpu.node import config_search, kubelet, libraries, pci, systemd_unit, toolkit
+from pytest_gpu.node import (
+    config_search,
+    kubelet,
+    libraries,
+    loader,
+    mounts,
+    pci,
+    program,
+    systemd_unit,
+    toolkit,
+    toolkit_chain,
+)
 from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.driver import VERSION_FILE
 from pytest_gpu.node.processes import SEARCH_PATH
@@ -58,6 +68,7 @@ _LISTED = (
     f"{libraries.OPERATOR_ROOT}/dev",
     "/etc/cdi",
     "/run/cdi",
+    loader.CONF_FOLDER,
     *CDI_DIRS,
     *_DROP_INS,
     *(f"{unit}.d" for unit in _UNITS),
@@ -72,6 +83,9 @@ _READ = (
     VERSION_FILE,
     "/sys/module/nvidia/version",
     "/etc/os-release",
+    mounts.MOUNTS,
+    "/sys/fs/selinux/enforce",
+    loader.CONF,
     "/etc/docker/daemon.json",
     "/etc/rancher/rke2/config.yaml",
     "/etc/rancher/k3s/config.yaml",
@@ -89,6 +103,7 @@ _PATTERNS = (
     *(f"{unit}.d/*.conf" for unit in _UNITS),
     *(f"{folder}/*.{suffix}" for folder in CDI_DIRS for suffix in ("yaml", "json")),
     *(f"{folder}/*.toml" for folder in _DROP_INS),
+    f"{loader.CONF_FOLDER}/*.conf",
 )
 
 
@@ -101,15 +116,36 @@ def first_questions() -> Questions:
         glob={ARGUMENTS: ARGUMENTS_LIMIT, **dict.fromkeys(_PATTERNS, FILE_LIMIT)},
         read=dict.fromkeys(_READ, FILE_LIMIT),
         tail={},
-        elf=LIBC,
+        elf=(*program.GLIBC, *_TOOLKIT),
         run={("uname", "-r"): COMMAND_TIME, ("dmesg",): LOG_TIME},
     )
 
 
 _LIBRARIES = (libraries.NVML, libraries.CUDA, "libnvidia-ptxjitcompiler.so.1")
+_NEEDED = ("libcap.so.2", "libseccomp.so.2", "libelf.so.1", "libtirpc.so.3")
+"""What libnvidia-container needs beyond glibc; anything else is asked for when it is known."""
+
+_LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/bin/sh")
+_SYSTEM_FOLDERS = tuple(libraries.DIRECTORIES[:3])
+
+_STARTED = tuple(
+    path
+    for name in ("nvidia-container-runtime", toolkit_chain.HOOK, toolkit_chain.CLI)
+    for folder in ("/usr/bin", toolkit.INSTALL_DIR)
+    for path in (f"{folder}/{name}", f"{folder}/{name}.real")
+    if folder == toolkit.INSTALL_DIR or path.endswith(name)
+)
+_TOOLKIT = (
+    *_STARTED,
+    *(f"{folder}/{toolkit_chain.LIBRARY}" for folder in (toolkit.INSTALL_DIR, *_SYSTEM_FOLDERS)),
+)
+
 _PROGRAMS = (
     "/usr/bin/nvidia-container-runtime",
     "/usr/bin/nvidia-smi",
     "/sbin/ldconfig.real",
     *(f"{folder}/containerd" for folder in SEARCH_PATH),
+    "/run/systemd/system",
+    *_LOADERS,
+    *(f"{folder}/{name}" for folder in _SYSTEM_FOLDERS for name in _NEEDED),
 )

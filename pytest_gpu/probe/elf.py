@@ -1,4 +1,6 @@
-"""Summary of an ELF file: what it needs in order to start. Written from elf(5) and the gABI.
+"""Summary of a program or library: what it needs in order to start.
+
+ELF files are read as elf(5) and the gABI describe them, scripts as execve(2) starts them.
 
 Every number in a file is a stranger's: each read is bounded by the file, each walk by a count, and
 what makes no sense ends as ``ValueError``.
@@ -28,7 +30,7 @@ MACHINES = {
 """Names of e_machine, as ``file`` and the kernel write them."""
 
 _LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3
-_NEEDED, _STRINGS, _STRINGS_SIZE = 1, 5, 10
+_NEEDED, _STRINGS, _STRINGS_SIZE, _RPATH, _RUNPATH = 1, 5, 10, 15, 29
 _DEFINED, _DEFINED_COUNT, _WANTED, _WANTED_COUNT = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 _BASE_VERSION = 1  # VER_FLG_BASE: the file's own name, no version
 
@@ -36,15 +38,25 @@ _BASE_VERSION = 1  # VER_FLG_BASE: the file's own name, no version
 def summary(path: str) -> Dict[str, Any]:
     """Return machine, interpreter, needed libraries, wanted and defined symbol versions.
 
+    The machine of a script is ``script``.
+
     Raises:
-        ValueError: it is no ELF file, or a damaged one.
+        ValueError: it is neither script nor ELF file, or a damaged one.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
+        if file.read(2) == b"#!":
+            return {"machine": "script", "interpreter": _interpreter(file.readline(MAX_STRING))}
         try:
             return _Elf(file, os.fstat(file.fileno()).st_size).summary()
         except (struct.error, OverflowError) as error:
             raise ValueError(f"is a damaged ELF file: {error}") from error
+
+
+def _interpreter(line: bytes) -> str:
+    """Return the program that execve(2) starts for a script's first line, ``#!`` taken off."""
+    words = line.decode("utf-8", "replace").split(None, 1)
+    return words[0] if words else ""
 
 
 class _Elf:
@@ -61,6 +73,9 @@ class _Elf:
         self.machine = self.numbers(18, "H")[0]
         self.headers = self._headers()
         self.loads = [header for header in self.headers if header[0] == _LOAD]
+        for _, place, _, length in self.loads:
+            if place + length > size:  # the rest was not copied
+                raise ValueError(f"is a damaged ELF file: it ends before byte {place + length}")
         self.dynamic = self._dynamic()
 
     def bytes(self, offset: int, count: int) -> bytes:
@@ -82,6 +97,7 @@ class _Elf:
             "machine": MACHINES.get(self.machine, f"machine {self.machine}"),
             "interpreter": self._interpreter(),
             "needed": [self.string(offset) for offset in self.dynamic.get(_NEEDED, [])],
+            "runpath": self._runpath(),
             "versions": self._wanted(),
             "defines": self._defined(),
         }
@@ -127,6 +143,11 @@ class _Elf:
             raise ValueError("is a damaged ELF file: a string lies outside their table")
         start = self.offset(self.dynamic[_STRINGS][0]) + at
         return _text(self.bytes(start, min(size - at, MAX_STRING, self.size - start)))
+
+    def _runpath(self) -> List[str]:
+        """Return where its libraries are looked for first; DT_RUNPATH makes DT_RPATH void."""
+        found = self.dynamic.get(_RUNPATH) or self.dynamic.get(_RPATH, [])
+        return [folder for at in found for folder in self.string(at).split(":") if folder]
 
     def _interpreter(self) -> Any:
         for kind, offset, _, length in self.headers:

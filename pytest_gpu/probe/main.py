@@ -76,7 +76,9 @@ class Probe:
         elif place is not None:
             try:
                 answer["summary"] = elf.summary(place.here)
-            except (OSError, ValueError) as error:
+            except ValueError as error:  # that no kernel starts it is an answer, too
+                answer["summary"] = {"machine": "none", "error": str(error)}
+            except OSError as error:
                 answer["error"] = str(error)
         return answer
 

@@ -118,6 +118,8 @@ def _write_scripts(spec: NodeSpec, upper: Path) -> None:
         command = ", ".join(f'"{word}"' for word in _command("nvidia_runtime.py"))
         program = upper / NVIDIA_RUNTIME.lstrip("/")
         compile_c(HERE / "native/nvidia_runtime.c", program, f"-DCOMMAND={command}")
+        # What newer toolkits bring instead of nvidia-container-cli; nothing runs it here.
+        shutil.copy(program, program.with_name("nvidia-cdi-hook"))
     if spec.crictl:
         _install_crictl(upper)
 
