@@ -19,6 +19,12 @@ MENDED |= {
 }
 
 
+STILL_LATENT = {
+    # The patch mends the node; what the toolkit is told is mended with Helm, by the same fix.
+    "sample:k8s-snap-imports-other-base-dir": ["runtime/next-toolkit-start-loses-systemd-cgroup"],
+}
+
+
 def fix_of(document: Document, cause: str | None) -> list[str]:
     """Return the steps of a cause, whether it fails the node or is only noted."""
     found = [*document["causes"], *document["latent"]]
@@ -54,4 +60,4 @@ def test_applying_the_patch_turns_the_recording_green(pytester: pytest.Pytester,
     then = cases()[name].then if name in cases() else "conforms"
     assert (node["verdict"], node["cause"]) == (then, None), output
     assert code == (0 if then == "conforms" else 1)
-    assert document["latent"] == []
+    assert [each["id"] for each in document["latent"]] == STILL_LATENT.get(name, [])
