@@ -75,7 +75,7 @@ def test_a_flag_of_the_kubelet_outranks_its_file() -> None:
 def test_runc_itself_may_be_the_one_that_differs() -> None:
     """Every handler that pods can get is compared, not only NVIDIA's."""
     node = machine(runc=False, nvidia=True)
-    assert cause(node) == "runtime/cgroup-driver-differs"
+    assert cause(node) == "runtime/runc-cgroup-driver-differs"
     assert said(node)[0].endswith("runc: SystemdCgroup = false")
 
 
@@ -134,9 +134,9 @@ def test_a_new_kubelet_takes_the_driver_from_a_new_runtime(
     node = machine(runc=False, nvidia=False, kubelet=FLAGS + flags, version="2.1.9")
     node.kubelet_version = version
     node.kubelet_config = f"cgroupDriver: systemd\n{config}"
-    assert cause(node) == ("runtime/cgroup-driver-differs" if differs else None)
+    assert cause(node) == ("runtime/runc-cgroup-driver-differs" if differs else None)
     node.version = "1.7.24"
-    assert cause(node) == "runtime/cgroup-driver-differs"
+    assert cause(node) == "runtime/runc-cgroup-driver-differs"
 
 
 def test_handlers_of_a_new_runtime_are_compared_with_the_default_one() -> None:

@@ -93,8 +93,10 @@ def _option_line(node: GpuNode, handler: str) -> Evidence | None:
 
 def _handler_differs(node: GpuNode, differing: Sequence[Runtime], wanted: Wanted) -> Finding:
     first = differing[0]
+    plain = first.name not in node.containerd.gpu_handlers
+    cause = "runtime/runc-cgroup-driver-differs" if plain else "runtime/cgroup-driver-differs"
     return node.finding(
-        "runtime/cgroup-driver-differs",
+        cause,
         *(_says(node, runtime) for runtime in differing),
         wanted.said,
         handler=first.name,
