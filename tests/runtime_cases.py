@@ -67,7 +67,8 @@ class Case:
         differs: why layer or verdict are not (runtime, fails), as the reports had it.
         restart: files of the overlay that a restart of containerd renews; named, if only as none,
             where the fix is a patch.
-        then: ``unproven`` where the recording, once mended, does not hold all that is asked then.
+        then: what the recording comes out as once mended: ``unproven`` where it does not hold all
+            that is asked then, the next cause where the fix mends one of several.
         near: what it could be taken for (a case, a sample, a healthy variant), and what tells
             them apart.
     """
@@ -141,7 +142,9 @@ def _contradictions(case: Case) -> list[str]:
         "a node that conforms has no layer": case.verdict == "conforms" and bool(case.layer),
         "what does not conform says decisive words": case.verdict != "conforms" and not case.says,
         "another verdict or layer has a reason in `differs`": not plain and not case.differs,
-        "`then` is another verdict": case.then not in {"conforms", "unproven"},
+        "`then` is the verdict or the cause that is left": not (
+            case.then in {"conforms", "unproven"} or ("/" in case.then and case.then != case.cause)
+        ),
         "`differs` without a difference": plain and bool(case.differs),
     }
     return [rule for rule, broken in rules.items() if broken]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.causes import Finding, as_json
-from pytest_gpu.diagnose import runtime_binary, runtime_libraries, runtime_program
+from pytest_gpu.diagnose import config_fix, runtime_binary, runtime_libraries, runtime_program
 from pytest_gpu.diagnose.first import first_of
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
@@ -95,6 +95,19 @@ def test_a_link_to_nothing_is_not_installed() -> None:
     assert "is a link to /opt/gone/nvidia-container-runtime" in text
     machine.links[NVIDIA] = HOOK
     assert found(machine)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [("$ sudo patch", " in /etc/x:\n\n$ sudo patch"), ("", " in /etc/x, by hand.")],
+)
+def test_another_runtime_is_there(monkeypatch: pytest.MonkeyPatch, patch: str, said: str) -> None:
+    """The handler can start that one; without a patch the words stand alone."""
+    monkeypatch.setattr(config_fix, "set_option", lambda *_: {"patch": patch, "file": "/etc/x"})
+    text = HEALTHY.replace(NVIDIA, "/opt/gone/nvidia-container-runtime")
+    found = runtime_binary.binary_missing(Machine(files={CONFIG: text}, listed=["/opt"]).node())
+    assert found
+    assert found.values["patch"].endswith(f'be "{NVIDIA}"{said}')
 
 
 def test_default_runtime_that_was_uninstalled() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -232,3 +233,14 @@ def test_tomlkit_is_loaded_for_a_finding_only() -> None:
     argv = [sys.executable, "-c", HEALTHY_NODE]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_new_table_stands_apart_from_its_neighbours() -> None:
+    """An empty line before and after it, and no second one where there is one already."""
+    layouts = {"comments": "\n# last\n\n[", "out of order": '\nruntime_type = "x"\n\n['}
+    for layout, before in layouts.items():
+        after = edited(LAYOUTS[layout], CHANGES["add a handler"])
+        assert after is not None
+        assert before in after
+        assert re.search(r"SystemdCgroup = true\n\n\[(debug|grpc)\]", after)
+        assert "\n\n\n" not in after

@@ -82,8 +82,8 @@ def _other_binary(node: GpuNode, runtime: Runtime) -> str:
     if found is None:
         return ""
     fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
-    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}", in {fix["file"]}:'
-    return f"{said}\n\n{fix['patch']}"
+    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}" in {fix["file"]}'
+    return f"{said}:\n\n{fix['patch']}" if fix["patch"] else f"{said}, by hand."
 
 
 def _uninstalled(node: GpuNode, runtime: Runtime, gone: str) -> Finding:
@@ -97,7 +97,7 @@ def _uninstalled(node: GpuNode, runtime: Runtime, gone: str) -> Finding:
         Evidence(source=str(runtime.binary), text=gone),
         binary=str(runtime.binary),
         handler=runtime.name,
-        file=config_fix.set_default(node, "runc")["file"],
+        **config_fix.set_default(node, "runc"),
     )
 
 

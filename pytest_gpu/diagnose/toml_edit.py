@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
+from difflib import SequenceMatcher
 from typing import Any
 
 import tomlkit
@@ -33,7 +34,8 @@ def edited(text: str, changes: Changes) -> str | None:
         for keys, value in changes.items():
             _put_plain(wanted, keys, value)
         changed = _by_tomlkit(text, changes)
-        return changed if tomllib.loads(changed) == wanted else None
+        ways = (_spaced(text, changed), changed)
+        return next((each for each in ways if tomllib.loads(each) == wanted), None)
     except _CANNOT:
         return None
 
@@ -44,6 +46,20 @@ def _by_tomlkit(text: str, changes: Changes) -> str:
     for keys, value in changes.items():
         _put(document, keys, value)
     return tomlkit.dumps(document)
+
+
+def _spaced(before: str, after: str) -> str:
+    """Return a changed text with an empty line before and after each table that is new."""
+    new, lines = after.split("\n"), list[str]()
+    match = SequenceMatcher(None, before.split("\n"), new, autojunk=False)
+    for tag, _, _, start, end in match.get_opcodes():
+        table = tag == "insert" and new[start].lstrip().startswith("[")
+        if table and lines and lines[-1].strip():
+            lines.append("")
+        lines += new[start:end]
+        if table and lines[-1].strip() and end < len(new) and new[end].strip():
+            lines.append("")
+    return "\n".join(lines)
 
 
 def _put(table: Any, keys: Keys, value: Any) -> None:
