@@ -22,7 +22,7 @@ from pytest_gpu.diagnose import (
     toolkit_access,
     toolkit_env,
 )
-from pytest_gpu.diagnose.first import first_of
+from pytest_gpu.diagnose.first import each_of, first_of
 from pytest_gpu.layers import Layer
 from pytest_gpu.node.gpu_node import GpuNode
 
@@ -88,16 +88,14 @@ def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
         templates.fault_at_next_start,
         restart.change_at_restart,
     )
-    for check in checks:
-        if finding := check(gpu_node):
-            latent(finding)
+    for finding in each_of(gpu_node, *checks):
+        latent(finding)
 
 
 def test_next_start_of_the_toolkit_keeps_the_node_working(gpu_node: GpuNode) -> None:
     """What the toolkit's pod is told to write and to restart at its next start fits this node."""
-    for finding in (toolkit_env.misled(gpu_node), next_toolkit.next_start(gpu_node)):
-        if finding:
-            latent(finding)
+    for finding in each_of(gpu_node, toolkit_env.misled, next_toolkit.next_start):
+        latent(finding)
 
 
 def test_handler_starts_an_installed_runtime(gpu_node: GpuNode) -> None:

@@ -10,6 +10,7 @@ from pytest_gpu.causes import Finding, as_json
 from pytest_gpu.diagnose import (
     cdi,
     cgroup_driver,
+    config_fix,
     cri,
     docker,
     handler,
@@ -140,6 +141,15 @@ def test_a_runc_file_that_nobody_would_import_is_not_proposed() -> None:
     text = text_of(cri.default_undefined(machine.node()))
     assert f"+++ {DROP_IN}" in text
     assert "00-k8s-runc.toml" not in text
+
+
+def test_the_runc_that_is_proposed_has_the_kubelets_cgroup_driver() -> None:
+    """A kubelet that is told nothing uses cgroupfs."""
+    machine = Machine(files={CONFIG: IMPORTING, DROP_IN: ONLY_NVIDIA}, kubelet_config="")
+    text = text_of(cri.default_undefined(machine.node()))
+    assert text.count("SystemdCgroup = false") == len(("00-k8s-runc.toml", DROP_IN))
+    machine.files = {CONFIG: IMPORTING}
+    assert "+SystemdCgroup = false" in config_fix.add_runc(machine.node())["patch"]
 
 
 def test_with_the_runc_file_in_place_1x_is_still_red_and_2x_green() -> None:

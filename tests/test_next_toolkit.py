@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from conformance import test_runtime as layer
+from pytest_gpu.causes import LATENT
 from pytest_gpu.diagnose import next_toolkit, restart, toolkit_env, values
 from pytest_gpu.errors import NotInEvidence, Unproven
 from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
@@ -59,6 +61,27 @@ def test_a_root_file_without_runc_breaks_1x_and_not_2x() -> None:
     assert cause(next_toolkit.next_start(modern)) == (
         "runtime/next-toolkit-start-loses-systemd-cgroup"
     )
+
+
+def test_the_runc_that_is_proposed_has_the_kubelets_cgroup_driver() -> None:
+    """A kubelet that is told nothing uses cgroupfs."""
+    node = machine(split(IMPORTING))
+    node.kubelet_config = ""
+    assert "+SystemdCgroup = false" in text_of(next_toolkit.next_start(node.node()))
+
+
+def test_what_one_look_cannot_see_hides_nothing_of_the_other() -> None:
+    """The toolkit signals another containerd; what it would write is not known."""
+    node = machine(split(IMPORTING + table("runc", systemd=True)))
+    node.objects = toolkit("latest", CONTAINERD_SOCKET="/run/other/containerd.sock")
+    token = LATENT.set([])
+    try:
+        with pytest.raises(Unproven, match="release"):
+            layer.test_next_start_of_the_toolkit_keeps_the_node_working(node.node())
+        noted = [finding.cause for finding in LATENT.get()]
+    finally:
+        LATENT.reset(token)
+    assert noted == ["runtime/toolkit-signals-other-containerd"]
 
 
 def test_runc_in_the_root_file_is_kept() -> None:

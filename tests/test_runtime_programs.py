@@ -50,6 +50,7 @@ INSTALLED: tuple[Callable[[GpuNode], Finding | None], ...] = (
 """In the order in which the suite asks."""
 
 TOOLKIT = "/usr/local/nvidia/toolkit"
+OWN = "/etc/nvidia-container-runtime/config.toml"
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/sbin", "/bin")
 SCRIPT: dict[str, Any] = {
     "machine": "script",
@@ -242,10 +243,23 @@ def test_none_of_the_runtimes_that_it_hands_over_to() -> None:
     assert "docker-runc, runc, crun" in text
     machine.host["/opt/bin/crun"] = "ELF"
     assert found(machine)[0] is None
-    machine.files["/etc/nvidia-container-runtime/config.toml"] = (
-        '[nvidia-container-runtime]\nruntimes = ["/opt/bin/runc"]\n'
-    )
+    machine.files[OWN] = '[nvidia-container-runtime]\nruntimes = ["/opt/bin/runc"]\n'
     assert found(machine)[0] == "runtime/no-low-level-runtime"
+
+
+@pytest.mark.parametrize("names", ["[]", '["/opt/runc"]', '["/opt/runc", "/opt/crun"]'])
+def test_a_list_that_names_no_runtime_of_this_host(names: str) -> None:
+    """The line is told; the patch names the one that the node has, and mends it."""
+    machine = Machine()
+    machine.listed = ["/opt", *PATH]
+    machine.files[OWN] = f"[nvidia-container-runtime]\nruntimes = {names}\n"
+    cause, text = found(machine)
+    assert cause == "runtime/no-low-level-runtime"
+    assert f"'source': '{OWN}', 'line': 2" in text
+    wanted = 'runtimes = ["/usr/bin/runc"]'
+    assert f"+{wanted}" in text
+    machine.files[OWN] = f"[nvidia-container-runtime]\n{wanted}\n"
+    assert found(machine)[0] is None
 
 
 def test_a_name_without_a_folder_is_looked_for_in_containerds_path() -> None:
@@ -340,9 +354,7 @@ def test_a_static_program_needs_nothing() -> None:
         "containerRuntimeVersion": "containerd://1.7.24",
     }
     machine.objects["nodes"] = [node]
-    machine.files["/etc/nvidia-container-runtime/config.toml"] = (
-        '[nvidia-container-runtime]\nmode = "cdi"\n'
-    )
+    machine.files[OWN] = '[nvidia-container-runtime]\nmode = "cdi"\n'
     for path in (LOADER, "/bin/sh"):
         del machine.host[path]
     assert found(machine)[0] is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
 from pytest_gpu.diagnose.config_places import (
     SEALED,
     Place,
@@ -153,7 +154,7 @@ def _runc(node: GpuNode) -> Changes:
     """Return runc as one of the files defines it, else as the kubelet needs it."""
     keys = ("containerd", "runtimes", "runc")
     defined = [below_cri(file, keys) for file in holding(node, "runc")]
-    systemd = node.kubelet.cgroup_driver != "cgroupfs"
+    systemd = systemd_for_new(node)
     return {keys: next(iter(defined), handler_table(None, systemd_cgroup=systemd))}
 
 

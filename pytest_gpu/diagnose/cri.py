@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix, config_versions, runtimes
+from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
 from pytest_gpu.diagnose.docker import docker_evidence
 from pytest_gpu.diagnose.toml_diff import new_file, with_handler
 from pytest_gpu.diagnose.values import toolkit_values
@@ -186,7 +187,6 @@ def _replacing_file(config: EffectiveConfig) -> ConfigFile | None:
 
 def _left_no_runc(node: GpuNode, culprit: ConfigFile) -> Finding:
     config = node.containerd.config
-    systemd = node.kubelet.cgroup_driver != "cgroupfs"
     handler = next(name for name in config.runtimes if handler_injects(config, name))
     return node.finding(
         "runtime/drop-in-left-no-runc",
@@ -198,7 +198,7 @@ def _left_no_runc(node: GpuNode, culprit: ConfigFile) -> Finding:
         ),
         *cri_log(node),
         drop_in=culprit.path,
-        steps=_runc_steps(node, culprit, systemd=systemd),
+        steps=_runc_steps(node, culprit),
         release=node.containerd.release,
         rule=_merge_rule(node),
     )
@@ -210,9 +210,9 @@ def _merge_rule(node: GpuNode) -> str:
     return "replaces the whole CRI section by the one of the file imported last"
 
 
-def _runc_steps(node: GpuNode, culprit: ConfigFile, *, systemd: bool) -> str:
+def _runc_steps(node: GpuNode, culprit: ConfigFile) -> str:
     """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces."""
-    config = node.containerd.config
+    config, systemd = node.containerd.config, systemd_for_new(node)
     steps = []
     base = _runc_file(config, culprit)
     if base and base not in {file.path for file in config.files}:

@@ -14,7 +14,7 @@ from functools import partial
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.cdi_devices import not_taken
-from pytest_gpu.diagnose.cgroup_driver import systemd_for_new
+from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
 from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.injection import beside_the_files
 from pytest_gpu.diagnose.overwritten import now_there, overwritten

@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Mapping
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
 from pytest_gpu.diagnose.config_places import effective, is_rendered
 from pytest_gpu.diagnose.reached import gpu_runtimes, handed_out_now
 from pytest_gpu.diagnose.toml_diff import with_handler
@@ -156,7 +157,7 @@ def _steps(node: GpuNode) -> str:
     if root is None or not ours or "RUNTIME_CONFIG_SOURCE" in told["values"]:
         steps = ["Tell the toolkit of this node's containerd; toolkit-values.yaml:", told["values"]]
         return "\n\n".join([*steps, f"$ {told['apply']}"])
-    systemd = node.kubelet.cgroup_driver != "cgroupfs"
+    systemd = systemd_for_new(node)
     runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd)
     return (
         f"Define runc in the file that the toolkit starts from; it keeps what it finds:\n\n{runc}"

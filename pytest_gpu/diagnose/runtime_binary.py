@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose import config_fix
+from pytest_gpu.diagnose import config_fix, toolkit_fix
 from pytest_gpu.diagnose.first import first_finding
 from pytest_gpu.diagnose.handler import installed
 from pytest_gpu.diagnose.reached import gpu_runtimes
 from pytest_gpu.node.config_file import RUNC_TYPE, ConfigFile
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 from pytest_gpu.node.processes import SEARCH_PATH
 from pytest_gpu.node.program import Program
 from pytest_gpu.node.toolkit_chain import (
@@ -23,6 +24,10 @@ from pytest_gpu.node.toolkit_chain import (
     locate,
     search_path,
 )
+from pytest_gpu.node.toolkit_config import RUNTIME, ToolkitConfig, own_config
+
+LOW_LEVEL = f"{RUNTIME}.runtimes"
+COMMON = ("runc", "crun")
 
 
 def handler_without_type(node: GpuNode) -> Finding | None:
@@ -157,19 +162,43 @@ def no_low_level_runtime(node: GpuNode) -> Finding | None:
     Raises:
         NotInEvidence: nobody looked everywhere, or the PATH of containerd is not known.
     """
-    path = _path(node)
-    wider = replace(path, folders=(*path.folders, *SEARCH_PATH))
+    path = _wider(node)
     for runtime, found in chains(node):
-        if locate(node.evidence, found.runtimes, wider) is None:
-            return node.finding(
-                "runtime/no-low-level-runtime",
-                runtime.source,
-                Evidence(
-                    source=str(runtime.binary),
-                    text=f"looks for {', '.join(found.runtimes)} in {', '.join(path.folders)}",
-                ),
-                handler=runtime.name,
-                runtimes=", ".join(found.runtimes),
-                binary=str(runtime.binary),
-            )
+        if locate(node.evidence, found.runtimes, path) is None:
+            return _none_of(node, runtime, found)
     return None
+
+
+def _wider(node: GpuNode) -> SearchPath:
+    """Return where the NVIDIA runtime looks for the one it hands over to."""
+    path = _path(node)
+    return replace(path, folders=(*path.folders, *SEARCH_PATH))
+
+
+def _none_of(node: GpuNode, runtime: Runtime, found: Chain) -> Finding:
+    config = own_config(node.evidence, found.programs[0].path)
+    names = ", ".join(found.runtimes) or "(an empty list)"
+    looked = ", ".join(dict.fromkeys(_wider(node).folders))
+    return node.finding(
+        "runtime/no-low-level-runtime",
+        runtime.source,
+        config.evidence(LOW_LEVEL),
+        Evidence(source=str(runtime.binary), text=f"looks for {names} in {looked}"),
+        handler=runtime.name,
+        runtimes=names,
+        binary=str(runtime.binary),
+        path=config.path,
+        patch=_name_one(node, config),
+    )
+
+
+def _name_one(node: GpuNode, config: ToolkitConfig) -> str:
+    """Return the patch that names the runtime which containerd itself starts, if one is there."""
+    runtimes = node.containerd.config.runtimes
+    plain = [each for each in runtimes if each not in node.containerd.gpu_handlers]
+    told = [binary for each in plain if (binary := runtimes[each].binary)]
+    program = known(lambda: locate(node.evidence, [*told, *COMMON], _wider(node)))
+    if program is None:
+        return ""
+    patch = toolkit_fix.set_own(node, config, LOW_LEVEL, [program.path])
+    return f"Name the one that the node has, in {config.path}:\n\n{patch}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix, next_start
-from pytest_gpu.diagnose.cgroup_driver import systemd_for_new
+from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
 from pytest_gpu.diagnose.templates import alone, misplaced, nvidia_line, written_after_start
 from pytest_gpu.diagnose.toml_diff import handler_table
 from pytest_gpu.node.gpu_node import GpuNode

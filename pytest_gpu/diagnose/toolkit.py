@@ -7,9 +7,8 @@ import posixpath
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import toolkit_fix
 from pytest_gpu.diagnose.reached import gpu_runtimes
-from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.errors import Unproven
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.processes import SEARCH_PATH
 from pytest_gpu.node.toolkit_config import (
     CLI,
     DEFAULTS,
@@ -26,7 +25,6 @@ from pytest_gpu.node.toolkit_config import (
 _ROOT = f"{CLI}.root"
 _LDCONFIG = f"{CLI}.ldconfig"
 _MODE = f"{RUNTIME}.mode"
-_RUNTIMES = f"{RUNTIME}.runtimes"
 _OF_LIBRARIES = ("usr", "lib", "lib64")
 
 
@@ -40,7 +38,7 @@ def own_config_wrong(node: GpuNode) -> Finding | None:
     for config in own_configs(node):
         if finding := _unreadable(node, config) or _wrong_mode(node, config):
             return finding
-        if finding := _wrong_path(node, config) or _no_low_level_runtime(node, config):
+        if finding := _wrong_path(node, config):
             return finding
     return None
 
@@ -173,33 +171,3 @@ def _containers_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None
 
 def _is_there(node: GpuNode, path: str) -> bool:
     return node.evidence.entry(node.evidence.resolve(path)) is not None
-
-
-def _no_low_level_runtime(node: GpuNode, config: ToolkitConfig) -> Finding | None:
-    """Find a list of runtimes none of which is installed; containerd itself finds runc."""
-    names = [str(name) for name in config.value(_RUNTIMES)]
-    if "runc" in names or any(_is_installed(node, name) for name in names):
-        return None
-    return node.finding(
-        "runtime/toolkit-runtimes-missing",
-        config.evidence(_RUNTIMES),
-        Evidence(source=", ".join(names) or "(an empty list)", text="not installed"),
-        path=config.path,
-        patch=toolkit_fix.set_own(node, config, _RUNTIMES, ["runc", "crun"]),
-        names=", ".join(names),
-    )
-
-
-def _is_installed(node: GpuNode, name: str) -> bool:
-    """Say whether a program is there, or on containerd's PATH.
-
-    Raises:
-        NotInEvidence: this distribution's containerd has a PATH of its own.
-    """
-    if name.startswith("/"):
-        return _is_there(node, name)
-    if any(_is_there(node, posixpath.join(folder, name)) for folder in SEARCH_PATH):
-        return True
-    if node.distribution.home:
-        raise NotInEvidence(node.name, f"whether {name} is on the PATH of containerd")
-    return False
