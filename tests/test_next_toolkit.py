@@ -8,8 +8,9 @@ import pytest
 
 from conformance import test_runtime as layer
 from pytest_gpu.causes import LATENT
-from pytest_gpu.diagnose import next_toolkit, restart, toolkit_env, values
+from pytest_gpu.diagnose import handler, next_toolkit, restart, toolkit_env, values
 from pytest_gpu.errors import NotInEvidence, Unproven
+from tests.mending import applied, diffs
 from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
 from tests.test_config_merge import CONFIG
 from tests.test_config_merge import handler as table
@@ -249,3 +250,88 @@ def test_why_the_handler_was_never_loaded() -> None:
     env = {"CONTAINERD_SOCKET": "/run/other/containerd.sock", "CONTAINERD_CONFIG": "/srv/x.toml"}
     node.objects = toolkit(**env)
     assert toolkit_env.never_signalled(node.node(), loaded) == loaded
+
+
+def fresh(**env: str) -> Machine:
+    """Return a new node of containerd 1.7: its file imports, and the toolkit has not run yet."""
+    found = machine({CONFIG: IMPORTING})
+    found.live = ("runc",)
+    found.objects = toolkit(CONTAINERD_SET_AS_DEFAULT="false", **env)
+    return found
+
+
+@pytest.mark.parametrize("env", [{}, {"CONTAINERD_CONFIG": "/srv/other.toml"}])
+def test_a_new_node_whose_first_start_takes_the_cri_away(env: dict[str, str]) -> None:
+    """With the environment that it has, or with the one that the fix proposes."""
+    node = fresh(**env)
+    if not env:
+        assert cause(next_toolkit.next_start(node.node())) == (
+            "runtime/next-toolkit-start-breaks-cri"
+        )
+    found = handler.no_gpu_handler(node.node())
+    assert cause(found) == "runtime/handler-not-configured"
+    assert f"First define runc in {CONFIG}" in text_of(found)
+    told = values.toolkit_values(node.node())
+    (patch,) = diffs([told["runc"].split("\n\n", 1)[1]])
+    node.files[CONFIG] = applied(patch, node.files[CONFIG])
+    node.objects = toolkit(CONTAINERD_SET_AS_DEFAULT="false", **values.wanted_env(node.node()))
+    assert next_toolkit.next_start(node.node()) is None
+    assert values.toolkit_values(node.node())["runc"] == ""
+
+
+def test_a_new_node_that_lacks_nothing() -> None:
+    """On 2.x sections are merged; where the toolkit asks containerd itself it is told of runc."""
+    modern = fresh()
+    modern.version = "2.1.9"
+    on_path = fresh()
+    on_path.containerds = {SOCKET: "/usr/bin/containerd"}
+    on_path.binaries = [NVIDIA, TOOLKIT, "/usr/bin/containerd"]
+    for each in (modern, on_path):
+        assert next_toolkit.next_start(each.node()) is None
+        assert values.toolkit_values(each.node())["runc"] == ""
+
+
+def asked(node: Machine, **env: str) -> None:
+    """Let the ClusterPolicy ask for an environment, and the operator render it."""
+    policy = {"toolkit": {"env": [{"name": name, "value": value} for name, value in env.items()]}}
+    node.objects = toolkit(**env)
+    node.objects["clusterpolicies"] = [{"metadata": {"name": "p"}, "spec": policy}]
+
+
+def test_every_value_that_is_proposed_fits_this_node() -> None:
+    """Paths, socket and names are this node's; what was asked for wrongly does not stay behind."""
+    own = "/srv/k8s/config.toml"
+    socket = "/run/k8s/containerd.sock"
+    node = machine({own: IMPORTING.replace("/etc/containerd", "/srv/k8s")})
+    node.containerds = {socket: f"{BARE} --config {own} --address {socket}"}
+    node.kubelet = f"/usr/bin/kubelet --container-runtime-endpoint=unix://{socket}"
+    node.listed = [*ON_PATH, "/srv/k8s", "/srv/k8s/conf.d"]
+    wrong = {"RUNTIME_CONFIG": "/srv/x.toml", "RUNTIME_SOCKET": "/run/x.sock", "RUNTIME": "docker"}
+    asked(node, **wrong, CONTAINERD_RUNTIME_CLASS="gpu", CONTAINERD_SET_AS_DEFAULT="false", A="b")
+    said = values.toolkit_values(node.node())["values"]
+    names = [line.split(": ")[1] for line in said.splitlines() if "name:" in line]
+    told = [line.split('"')[1] for line in said.splitlines() if "value:" in line]
+    assert dict(zip(names, told, strict=True)) == {
+        "A": "b",
+        "RUNTIME": "containerd",
+        "CONTAINERD_CONFIG": own,
+        "CONTAINERD_SOCKET": socket,
+        "CONTAINERD_RUNTIME_CLASS": "gpu",
+        "CONTAINERD_SET_AS_DEFAULT": "false",
+        "RUNTIME_DROP_IN_CONFIG": "/srv/k8s/conf.d/99-nvidia.toml",
+    }
+
+
+def test_the_name_that_runtime_classes_lead_to() -> None:
+    """The toolkit's own, unless RuntimeClasses lead to a handler of another name only."""
+    node = machine(split(IMPORTING + table("runc", systemd=True)))
+    asked(node, NVIDIA_RUNTIME_NAME="gpu", CONTAINERD_SET_AS_DEFAULT="false")
+    node.objects["runtimeclasses"] = [{"metadata": {"name": "gpu"}, "handler": "nvidia"}]
+    assert values.wanted_env(node.node())["CONTAINERD_RUNTIME_CLASS"] == "nvidia"
+    found = next_toolkit.next_start(node.node())
+    assert cause(found) == "runtime/next-toolkit-start-loses-handler"
+    said = text_of(found)
+    assert 'CONTAINERD_RUNTIME_CLASS\\n    value: "nvidia"' in said.replace("\\\\n", "\\n")
+    assert "NVIDIA_RUNTIME_NAME" not in said
+    node.objects["runtimeclasses"][0]["handler"] = "gpu"
+    assert values.wanted_env(node.node())["CONTAINERD_RUNTIME_CLASS"] == "gpu"

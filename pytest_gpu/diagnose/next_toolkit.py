@@ -6,33 +6,29 @@ Its work is done here on the evidence, and the result is merged as this node's c
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
 
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
-from pytest_gpu.diagnose.config_places import effective, is_rendered
-from pytest_gpu.diagnose.reached import gpu_runtimes, handed_out_now
+from pytest_gpu.diagnose.reached import by_default, gpu_runtimes, handed_out_now, serves_cri
 from pytest_gpu.diagnose.toml_diff import with_handler
-from pytest_gpu.diagnose.toolkit_source import source, table_of
-from pytest_gpu.diagnose.values import toolkit_values
+from pytest_gpu.diagnose.toolkit_start import Start, order_of, start
+from pytest_gpu.diagnose.values import other_name, starts_from, toolkit_values
 from pytest_gpu.errors import Unproven
-from pytest_gpu.kube.objects import labels_of, path_of, spec_of, template_of
-from pytest_gpu.kube.pods import pods_on, uses_gpu
-from pytest_gpu.kube.runtimeclass import class_of
-from pytest_gpu.node.config_file import BadToml, Table
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.kube.objects import labels_of, path_of, template_of
+from pytest_gpu.node.config_file import Table
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.containerd import handler_injects
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import DELETED
-from pytest_gpu.node.toolkit import INSTALL_DIR
-from pytest_gpu.node.toolkit_config import version_of
-from pytest_gpu.node.toolkit_output import Order, dumps, next_files
+from pytest_gpu.node.toolkit_output import Order
 
 
 def next_start(node: GpuNode) -> Finding | None:
     """Find what the toolkit's next start breaks, ``None`` where nothing works that it could break.
 
+    The CRI works on a node that has no handler yet, too: there it is the toolkit's first start.
     A containerd whose program was replaced is another one after the toolkit has restarted it.
 
     Raises:
@@ -42,13 +38,17 @@ def next_start(node: GpuNode) -> Finding | None:
     order = _order(node)
     process = node.containerd.process
     replaced = process is not None and str(process.exe).endswith(DELETED)
-    if order is None or replaced or not handed_out_now(node):
+    if order is None or replaced or not serves_cri(node):
         return None
-    files = _written(node, order)
-    if not files:
+    begun = start(node, node.toolkit, order)
+    if begun is None:
         return None
-    after = effective(node, {path: dumps(table) for path, table in files.items()})
-    return _no_cri(node, after, files) or _lost(node, after, files) or _changed(node, after, files)
+    if not begun.keeps_cri:
+        return _no_cri(node, begun)
+    files, after = begun.files, begun.after
+    if not handed_out_now(node):
+        return None
+    return _lost(node, after, files) or _changed(node, after, files)
 
 
 def _order(node: GpuNode) -> Order | None:
@@ -59,33 +59,17 @@ def _order(node: GpuNode) -> Order | None:
     labels = labels_of(node.object)
     if toolkit.daemonset is None or any(labels.get(key) != wanted[key] for key in wanted):
         return None
-    order = toolkit.order(version_of(node.evidence, f"{INSTALL_DIR}/nvidia-container-runtime"))
+    order = order_of(node, toolkit)
     if order is None and toolkit.runtime == "containerd":
         raise Unproven(f"the toolkit's release is not known (image {toolkit.image})")
     return order
 
 
-def _written(node: GpuNode, order: Order) -> Mapping[str, Table]:
-    """Return the files that the next start writes, none where containerd reads none of them."""
-    evidence, containerd = node.evidence, node.containerd
-    read = {evidence.resolve(file.path) for file in containerd.config.files}
-    folders = {evidence.resolve(posixpath.dirname(each)) for each in containerd.config.imports}
-    touches = evidence.resolve(order.config) in {*read, evidence.resolve(containerd.config_path)}
-    if not touches and evidence.resolve(posixpath.dirname(order.drop_in)) not in folders:
-        return {}
-    try:
-        start = source(node, order.version)
-        return next_files(lambda path: table_of(node, path), order, start)
-    except BadToml:
-        return {}  # The toolkit gives up on such a file and writes nothing.
-
-
-def _no_cri(node: GpuNode, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
-    """Find a default runtime that is gone then: containerd would not load its CRI plugin."""
-    undefined = after.default_runtime not in after.runtimes
-    if not undefined and not after.problems and not after.cri_disabled:
-        return None
-    why = f'the default "{after.default_runtime}" is none of them' if undefined else "no CRI"
+def _no_cri(node: GpuNode, begun: Start) -> Finding:
+    """Tell of a default runtime that is gone then: containerd would not load its CRI plugin."""
+    after, files = begun.after, begun.files
+    undefined = f'the default "{after.default_runtime}" is none of them'
+    why = undefined if begun.default_undefined else "no CRI"
     cause = "runtime/next-toolkit-start-breaks-cri"
     return _finding(node, cause, files, _then(files, f"{_runtimes(after)}; {why}"), *after.problems)
 
@@ -107,21 +91,16 @@ def _changed(node: GpuNode, after: EffectiveConfig, files: Mapping[str, Table]) 
             seen = _then(files, f"{runtime.name} without SystemdCgroup = true")
             cause = "runtime/next-toolkit-start-loses-systemd-cgroup"
             return _finding(node, cause, files, runtime.source, seen, handler=runtime.name)
-    default, pods = node.containerd.config.default_runtime, _by_default(node)
+    default, pods = node.containerd.config.default_runtime, by_default(node)
     if not pods or not node.containerd.injects("") or handler_injects(after, after.default_runtime):
         return None
     seen = _then(files, f"default_runtime_name is {after.default_runtime}, not {default}")
     cause = "runtime/next-toolkit-start-changes-default"
-    return _finding(node, cause, files, seen, pods[0], default=default)
+    return _finding(node, cause, files, seen, _asks(pods[0]), default=default)
 
 
-def _by_default(node: GpuNode) -> list[Evidence]:
-    """Return the node's GPU pods that name no RuntimeClass."""
-    return [
-        Evidence(source=f"pod {path_of(pod)}", text="asks for GPUs and names no RuntimeClass")
-        for pod in pods_on(node.cluster, node.name)
-        if uses_gpu(pod) and not class_of(spec_of(pod))
-    ]
+def _asks(pod: KubeObject) -> Evidence:
+    return Evidence(source=f"pod {path_of(pod)}", text="asks for GPUs and names no RuntimeClass")
 
 
 def _then(files: Mapping[str, Table], text: str) -> Evidence:
@@ -150,15 +129,13 @@ def _finding(
 
 def _steps(node: GpuNode) -> str:
     """Return what to change so that the toolkit finds what it has to keep."""
-    containerd, told = node.containerd, toolkit_values(node)
-    config = containerd.config
-    root = next((file for file in config.files if file.path == containerd.config_path), None)
-    ours = root is not None and root.version > 1 and not is_rendered(node, root.path)
-    if root is None or not ours or "RUNTIME_CONFIG_SOURCE" in told["values"]:
-        steps = ["Tell the toolkit of this node's containerd; toolkit-values.yaml:", told["values"]]
-        return "\n\n".join([*steps, f"$ {told['apply']}"])
-    systemd = systemd_for_new(node)
-    runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd)
+    told, root = toolkit_values(node), starts_from(node)
+    if root is None or "RUNTIME_CONFIG_SOURCE" in told["values"] or other_name(node):
+        tell = "Tell the toolkit of this node's containerd; toolkit-values.yaml:"
+        return "\n\n".join(
+            [*filter(None, [told["runc"]]), tell, told["values"], f"$ {told['apply']}"]
+        )
+    runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd_for_new(node))
     return (
         f"Define runc in the file that the toolkit starts from; it keeps what it finds:\n\n{runc}"
     )

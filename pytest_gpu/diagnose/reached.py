@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube import runtimeclass
 from pytest_gpu.kube.objects import optional, spec_of, template_of
+from pytest_gpu.kube.pods import pods_on, uses_gpu
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
@@ -31,14 +33,30 @@ def named_handlers(node: GpuNode) -> frozenset[str]:
     return frozenset(runtimeclass.handler_of(each, by_class) or "" for each in here) - {""}
 
 
+def serves_cri(node: GpuNode) -> bool:
+    """Say whether the files on disk let containerd serve the CRI."""
+    config = node.containerd.config
+    return not (
+        config.problems or config.cri_disabled or config.default_runtime not in config.runtimes
+    )
+
+
 def handed_out_now(node: GpuNode) -> bool:
     """Say whether containers get a GPU handler now: on disk, loaded as far as known, CRI on."""
     containerd = node.containerd
-    config, live = containerd.config, containerd.live
-    defined = config.default_runtime in config.runtimes and not config.cri_disabled
-    if config.problems or not defined or not containerd.gpu_handlers:
+    live = containerd.live
+    if not serves_cri(node) or not containerd.gpu_handlers:
         return False
     return live is None or any(name in live.handlers for name in containerd.gpu_handlers)
+
+
+def by_default(node: GpuNode) -> list[KubeObject]:
+    """Return the node's GPU pods that name no RuntimeClass."""
+    return [
+        pod
+        for pod in pods_on(node.cluster, node.name)
+        if uses_gpu(pod) and not runtimeclass.class_of(spec_of(pod))
+    ]
 
 
 def pod_runtimes(node: GpuNode) -> list[Runtime]:

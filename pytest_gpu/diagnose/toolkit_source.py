@@ -18,6 +18,7 @@ from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.listeners import DEFAULT_CONFIG
 from pytest_gpu.node.processes import DELETED, SEARCH_PATH, Process
+from pytest_gpu.node.toolkit import Toolkit
 
 COMMAND_SINCE = (1, 17, 0)
 """From this release on the toolkit starts from ``containerd config dump``, if there is such."""
@@ -37,13 +38,13 @@ def table_of(node: GpuNode, path: str) -> Table | None:
     return None if content is None else parse(path, content).table
 
 
-def source(node: GpuNode, version: tuple[int, ...]) -> Table | None:
-    """Return what a toolkit of this release starts from, ``None`` for the file that it edits.
+def source(node: GpuNode, toolkit: Toolkit, version: tuple[int, ...]) -> Table | None:
+    """Return what a toolkit of a release starts from, ``None`` for the file that it edits.
 
     Raises:
         NotInEvidence: it is not known which containerd is on the host's PATH.
     """
-    told = node.toolkit.first("RUNTIME_CONFIG_SOURCE") if version >= CHOICE_SINCE else ""
+    told = toolkit.first("RUNTIME_CONFIG_SOURCE") if version >= CHOICE_SINCE else ""
     for each in (told or "command,file").split(",") if version >= COMMAND_SINCE else ():
         kind, _, path = each.strip().partition("=")
         if kind == "file":
