@@ -89,6 +89,7 @@ HARMLESS = [
     "authentication:\n  webhook:\n    enabled: true\nauthorization:\n  mode: Webhook",
     "tlsPrivateKeyFile: /var/lib/kubelet/pki/kubelet.key",
     "--authentication-token-webhook=true --tls-private-key-file=/var/lib/k.key",
+    '--anonymous-auth="false"',
     "--container-runtime-endpoint=unix:///run/k3s/containerd/containerd.sock",
     "CONTAINERD_CONFIG=/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
     "NVIDIA_VISIBLE_DEVICES=GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c",

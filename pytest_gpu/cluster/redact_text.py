@@ -103,8 +103,9 @@ def _after_name(match: re.Match[str]) -> str:
 
 
 def _quoted(match: re.Match[str]) -> str:
-    quote = match["quote"]
-    return f"{match['name']}{quote}{REDACTED if match['value'] else ''}{quote}"
+    quote, value = match["quote"], match["value"]
+    kept = value if value in {"", "true", "false"} else REDACTED
+    return f"{match['name']}{quote}{kept}{quote}"
 
 
 def _block(match: re.Match[str]) -> str:
