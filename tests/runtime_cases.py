@@ -69,8 +69,10 @@ class Case:
             where the fix is a patch.
         then: what the recording comes out as once mended: ``unproven`` where it does not hold all
             that is asked then, the next cause where the fix mends one of several.
-        near: what it could be taken for (a case, a sample, a healthy variant), and what tells
-            them apart.
+        near: what it could be taken for (a case, a sample, a healthy variant, another cause), and
+            what tells them apart.
+        elsewhere: what it could be taken for that no evidence of a node shows, and why it does
+            not come out as this cause.
     """
 
     id: str
@@ -84,6 +86,7 @@ class Case:
     restart: tuple[str, ...] | None = None
     then: str = "conforms"
     near: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spec(self) -> str:
@@ -123,7 +126,7 @@ def _checked(path: Path, key: str, value: Any) -> Any:
     if key in {"also", "says", "restart"}:
         right = isinstance(value, list) and all(isinstance(each, str) for each in value)
         value = tuple(value) if right else value
-    elif key == "near":
+    elif key in {"near", "elsewhere"}:
         right = isinstance(value, dict) and all(isinstance(v, str) and v for v in value.values())
     else:
         right = isinstance(value, str) and bool(value.strip())

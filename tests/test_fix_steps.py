@@ -14,6 +14,7 @@ CHANGES = ("{patch}", "{diff}", "{steps}", "{change}")
 WITHOUT_RESTART = (
     # The NVIDIA runtime reads its own file before every container.
     "runtime/toolkit-",
+    "runtime/no-low-level-runtime",
     # It runs as it should; what is mended counts from the next start on, whenever that is.
     "runtime/lost-at-restart",
     "runtime/next-toolkit-start-",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
-from pytest_gpu.causes import Finding
+from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix
 from pytest_gpu.diagnose.cgroup_wanted import OPTION, Wanted, says, wanted_driver
+from pytest_gpu.diagnose.overwritten import bootstrap_copy
 from pytest_gpu.diagnose.reached import gpu_runtimes, pod_runtimes
 from pytest_gpu.node import cgroups
 from pytest_gpu.node.config_merge import Runtime
@@ -46,10 +48,29 @@ def _handler_differs(node: GpuNode, differing: Sequence[Runtime], wanted: Wanted
         cause,
         *(says(node, runtime) for runtime in differing),
         wanted.said,
+        *_copied(node),
         handler=first.name,
         wanted=str(wanted.systemd).lower(),
         **config_fix.set_option(node, first.name, OPTION, wanted.systemd),
     )
+
+
+def _copied(node: GpuNode) -> Iterator[Evidence]:
+    """Yield that an image's incomplete file was copied over the configuration, and what it lacks.
+
+    Source: the file of Canonical's EKS images names the handler alone (ubuntu-cloud-docs 389).
+    """
+    config = node.containerd.config_path
+    if original := bootstrap_copy(node):
+        text = (node.evidence.read(original) or b"").decode(errors="replace")
+        lacks = ", ".join(key for key in (OPTION, "sandbox_image", "cni") if not _sets(text, key))
+        said = f"is, byte by byte, what {config} is now"
+        yield Evidence(source=original, text=f"{said}, and sets no {lacks}" if lacks else said)
+
+
+def _sets(text: str, key: str) -> bool:
+    """Return whether a TOML text has a key or a table of this name, commented lines aside."""
+    return bool(re.search(rf"^\s*(\[.*\.)?{key}\s*[\]=]", text, re.MULTILINE))
 
 
 def _kubelet_differs(node: GpuNode, handlers: Sequence[Runtime], wanted: Wanted) -> Finding:

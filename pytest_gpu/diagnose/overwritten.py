@@ -80,23 +80,30 @@ def now_there(node: GpuNode) -> Evidence:
 
 def _by_bootstrap(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
     """Find that the file is the one that the image's bootstrap script copies, byte by byte."""
-    config = node.containerd.config_path
+    original, config = bootstrap_copy(node), node.containerd.config_path
+    if original is None:
+        return None
+    return node.finding(
+        "runtime/bootstrap-overwrote-config",
+        now_there(node),
+        Evidence(source=original, text=f"is, byte by byte, what {config} is now"),
+        *who_rewrote(node),
+        *toolkit_pod_evidence(node),
+        config=config,
+        original=original,
+        **more,
+    )
+
+
+def bootstrap_copy(node: GpuNode) -> str | None:
+    """Return the file of the image that containerd's configuration is a copy of, if it is one."""
     for path in BOOTSTRAP:
         try:
             original = node.evidence.read(path)
         except NotInEvidence:
             continue
-        if original and original == node.evidence.read(config):
-            return node.finding(
-                "runtime/bootstrap-overwrote-config",
-                now_there(node),
-                Evidence(source=path, text=f"is, byte by byte, what {config} is now"),
-                *who_rewrote(node),
-                *toolkit_pod_evidence(node),
-                config=config,
-                original=path,
-                **more,
-            )
+        if original and original == node.evidence.read(node.containerd.config_path):
+            return path
     return None
 
 
