@@ -17,6 +17,8 @@ NVIDIA = "/usr/bin/nvidia-container-runtime"
 HEALTHY = (
     "version = 2\n" + handler("runc", systemd=True) + handler("nvidia", binary=NVIDIA, systemd=True)
 )
+KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+KUBELET = f"/usr/bin/kubelet --container-runtime-endpoint=unix://{SOCKET} --config={KUBELET_CONFIG}"
 STARTED = 1_000_001.0
 HOOK = "/usr/bin/nvidia-container-runtime-hook"
 CLI = "/usr/bin/nvidia-container-cli"
@@ -85,7 +87,7 @@ class Machine:
     """
 
     files: dict[str, str] = field(default_factory=lambda: {CONFIG: HEALTHY})
-    kubelet: str | None = f"/usr/bin/kubelet --container-runtime-endpoint=unix://{SOCKET}"
+    kubelet: str | None = KUBELET
     kubelet_config: str = "cgroupDriver: systemd\n"
     containerds: dict[str, str] = field(default_factory=lambda: {SOCKET: "/usr/bin/containerd"})
     others: Sequence[str] = ()
@@ -117,7 +119,7 @@ class Machine:
     def _evidence(self) -> FakeNode:
         files = {**self.host, **self.files, "/proc/stat": "btime 1000000\n"}
         files["/proc/net/unix"] = self._unix()
-        files["/var/lib/kubelet/config.yaml"] = self.kubelet_config
+        files[KUBELET_CONFIG] = self.kubelet_config
         files |= dict.fromkeys(self.binaries, "ELF")
         links = {**LINKS, **self.links}
         complete = ["/proc", "/etc/containerd", "/etc/containerd/conf.d", "/usr/bin", "/etc/docker"]

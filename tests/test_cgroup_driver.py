@@ -14,10 +14,10 @@ from pytest_gpu.diagnose.cgroup_driver import (
 )
 from pytest_gpu.diagnose.first import first_of
 from pytest_gpu.errors import NotInEvidence
-from tests.runtime_machine import NVIDIA, SOCKET, Machine
+from tests.runtime_machine import KUBELET, KUBELET_CONFIG, NVIDIA, SOCKET, Machine
 from tests.test_config_merge import CONFIG, handler
 
-FLAGS = f"/usr/bin/kubelet --container-runtime-endpoint=unix://{SOCKET}"
+FLAGS = KUBELET
 
 
 def machine(*, runc: bool, nvidia: bool, **changes: Any) -> Machine:
@@ -174,3 +174,17 @@ def test_an_unread_kubelet_configuration_is_unproven() -> None:
     node = machine(runc=True, nvidia=False, kubelet=f"{FLAGS} --config /etc/kubelet.yaml")
     with pytest.raises(NotInEvidence, match=r"/etc/kubelet\.yaml"):
         found(node)
+
+
+def test_a_file_that_the_running_kubelet_does_not_read_says_nothing() -> None:
+    """Without ``--config`` it reads none, whatever lies where kubeadm puts one."""
+    without = f"/usr/bin/kubelet --container-runtime-endpoint=unix://{SOCKET}"
+    node = machine(runc=False, nvidia=False, kubelet=without)
+    node.kubelet_config = "cgroupDriver: systemd\n"
+    kubelet = node.node().kubelet
+    assert kubelet.cgroup_driver is None
+    assert kubelet.config_files == ()
+    assert cause(node) is None, "cgroupfs is the default of the kubelet itself"
+    node = machine(runc=True, nvidia=True, kubelet=f"{without} --config={KUBELET_CONFIG}")
+    assert cause(node) is None
+    assert node.node().kubelet.config_files == (KUBELET_CONFIG,)

@@ -426,11 +426,18 @@ def test_no_docker_no_finding() -> None:
     assert not [*docker.docker_findings(machine.node())]
 
 
-def test_a_docker_file_that_nobody_read_is_unknown() -> None:
-    """It might hold anything."""
+def test_a_docker_file_that_nobody_read_leaves_kubernetes_alone() -> None:
+    """It might hold anything, and Kubernetes does not use it."""
     machine = Machine(others=["/usr/bin/dockerd --config-file=/opt/docker/daemon.json"])
-    with pytest.raises(NotInEvidence, match=r"/opt/docker/daemon\.json"):
-        _ = [*docker.docker_findings(machine.node())]
+    assert not [*docker.docker_findings(machine.node())]
+
+
+def test_files_of_another_containerd_that_nobody_read_leave_kubernetes_alone() -> None:
+    """It is not the kubelet's."""
+    machine = Machine(others=["/usr/bin/containerd --config /opt/docker/containerd.toml"])
+    node = machine.node()
+    assert not [*cri.others_unreadable(node)]
+    assert cri.unreadable(node) is None
 
 
 @pytest.mark.parametrize("line", ['version = "2"', 'imports = "/x"', "plugins = 3"])

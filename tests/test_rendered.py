@@ -200,6 +200,43 @@ def test_a_default_written_into_the_rendered_file() -> None:
     assert next_time(machine) is None
 
 
+@pytest.mark.parametrize("told", ["folder", "flag", "other-file", "outranked"])
+def test_a_default_is_told_in_a_further_file_or_by_a_flag(told: str) -> None:
+    """All that RKE2 reads counts, each over the one before it."""
+    machine = rke2(FOUND_3 + f'[{CRI3}]\ndefault_runtime_name = "nvidia"\n')
+    machine.mtimes[RENDERED] = STARTED + 60
+    setting, further = "default-runtime: nvidia\n", f"{SETTINGS}.d/gpu.yaml"
+    if told == "folder":
+        machine.files[further] = setting
+    elif told == "flag":
+        machine.others = ["/usr/local/bin/rke2 agent --default-runtime=nvidia"]
+    elif told == "other-file":
+        machine.others = ["/usr/local/bin/rke2 agent --config /opt/rke2.yaml"]
+        machine.files["/opt/rke2.yaml"] = setting
+        machine.listed = [*machine.listed, "/opt"]
+    else:
+        machine.files |= {SETTINGS: setting, further: "default-runtime: runc\n"}
+    machine.listed = [*machine.listed, f"{SETTINGS}.d"]
+    if told == "outranked":
+        assert cause(next_time(machine)) == "runtime/rendered-file-edited"
+        return
+    assert next_time(machine) is None
+    machine.binaries = (OPT,)
+    finding = next_time(machine)
+    assert cause(finding) == "runtime/default-runtime-not-found"
+    where = {"folder": further, "flag": "--default-runtime=nvidia", "other-file": "/opt/rke2.yaml"}
+    assert where[told] in text_of(finding)
+
+
+def test_a_folder_of_settings_that_nobody_listed_is_unknown() -> None:
+    """It might name the default."""
+    machine = rke2(FOUND_3)
+    machine.listed = [each for each in machine.listed if each != "/etc/rancher/rke2"]
+    machine.files[SETTINGS] = "token: x\n"
+    with pytest.raises(NotInEvidence, match=r"config\.yaml\.d"):
+        next_time(machine)
+
+
 def test_installed_after_the_start() -> None:
     """Found only at a start; a node that has no program at all is another cause."""
     machine = rke2(RUNC_3)

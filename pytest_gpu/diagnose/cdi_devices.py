@@ -6,7 +6,6 @@ Sources: containerd's CRI (``enable_cdi``: unknown to 1.6, off by default in 1.7
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -32,6 +31,7 @@ from pytest_gpu.node.cdi import CdiSpec
 from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
+from pytest_gpu.parsing import json_document
 
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
@@ -76,7 +76,7 @@ def live_cdi(node: GpuNode) -> bool | None:
     for result in reversed(node.evidence.commands):
         if live and not live.error and " ".join(result.argv) == live.command:
             try:
-                said = json.loads(result.stdout)["config"].get("enableCDI")
+                said = json_document(result.stdout)["config"].get("enableCDI")
             except (ValueError, KeyError, TypeError, AttributeError):
                 return None
             return said if isinstance(said, bool) else None

@@ -82,9 +82,10 @@ def others_unreadable(node: GpuNode) -> Iterator[Finding]:
     """Yield every other containerd that cannot read its files: it does not come back.
 
     Latent: it runs, and the kubelet does not use it. Mostly the toolkit wrote its configuration in
-    the version that another containerd of the node reads (nvidia-container-toolkit #982).
+    the version that another containerd of the node reads (nvidia-container-toolkit #982). Files of
+    it that nobody could read say nothing here: they leave nothing open of the kubelet's containerd.
     """
-    for other in others(node.containerd, node.processes, node.evidence):
+    for other in others(node.containerd, node.processes, node.evidence, skip_unread=True):
         process = other.process
         if process and other.config.problems and printed_version(process, node.evidence):
             yield node.finding(

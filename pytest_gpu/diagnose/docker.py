@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose.handler import installed
@@ -13,6 +13,8 @@ from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_search import handlers_of
 from pytest_gpu.node.docker import Docker, read
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+from pytest_gpu.parsing import json_document
 
 
 def docker_evidence(node: GpuNode) -> Iterator[Evidence]:
@@ -40,9 +42,10 @@ def _decisive(argv: tuple[str, ...]) -> list[str]:
 def docker_findings(node: GpuNode) -> Iterator[Finding]:
     """Yield what is wrong with a Docker daemon beside the kubelet's containerd.
 
-    Latent, all of it: Kubernetes does not use this daemon.
+    Latent, all of it: Kubernetes does not use this daemon. For the same reason a configuration of
+    it that nobody could read says nothing here: it leaves nothing open of what Kubernetes runs.
     """
-    docker = read(node.processes, node.evidence)
+    docker = known(partial(read, node.processes, node.evidence))
     if docker is None or node.kubelet.runtime == "docker":
         return  # Where the kubelet uses it, Docker is no bystander, and a cause of its own.
     if docker.problem:
@@ -74,7 +77,7 @@ def _by_hand(node: GpuNode, docker: Docker) -> str:
     if binary is None:
         return ""
     content = node.evidence.read(docker.config)
-    said = json.loads(content) if content and content.strip() else {}
+    said = json_document(content) if content and content.strip() else {}
     runtimes = {**(said.get("runtimes") or {}), "nvidia": {"path": binary, "args": []}}
     text = content.decode() if content is not None else None
     path = node.evidence.resolve(docker.config)

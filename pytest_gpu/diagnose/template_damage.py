@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from pytest_gpu.diagnose import next_start
 from pytest_gpu.node.config_file import CRI_V2, CRI_V3, subtable
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.rendered import Rendering, Template
+from pytest_gpu.parsing import MalformedError, toml
 
 _HEADER = re.compile(r"^\s*(\[[^\[\]].*\])\s*(#.*)?$")
 
@@ -76,8 +76,8 @@ def _holds(table: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
 
 def _keys(header: str) -> tuple[str, ...]:
     try:
-        table = tomllib.loads(header)
-    except tomllib.TOMLDecodeError:
+        table = toml(header.encode())
+    except MalformedError:
         return ()
     keys: list[str] = []
     while table:
@@ -91,17 +91,23 @@ def default_not_found(node: GpuNode, made: Rendering) -> Finding | None:
     if made.style != "k3s":
         return None
     default = next_start.configured_default(node)
-    if default != "nvidia" or "nvidia" in next_start.found_runtimes(node):
+    if default.name != "nvidia" or "nvidia" in next_start.found_runtimes(node):
         return None
-    config = f"/etc/rancher/{node.distribution.name}/config.yaml"
-    text = (node.evidence.read(config) or b"").decode(errors="replace")
-    runtime = node.containerd.config.runtimes.get(default)
+    runtime = node.containerd.config.runtimes.get(default.name)
     if runtime and runtime.binary and next_start.also_on_path(node, runtime.binary):
         return None
     return next_start.finding(
         node,
         made,
         "runtime/default-runtime-not-found",
-        evidence_at(config, text, "default-runtime"),
+        _told(node, default),
         Evidence(source="nvidia-container-runtime", text=next_start.NOT_FOUND),
     )
+
+
+def _told(node: GpuNode, default: next_start.Default) -> Evidence:
+    """Return the line that asks for a default runtime, in a file or on the command line."""
+    if not default.source.startswith("/"):
+        return Evidence(source=default.source, text=f"--default-runtime={default.name}")
+    text = (node.evidence.read(default.source) or b"").decode(errors="replace")
+    return evidence_at(default.source, text, "default-runtime")

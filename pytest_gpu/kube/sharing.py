@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from pytest_gpu.causes import Evidence, evidence_at
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.kube.objects import (
@@ -21,6 +19,7 @@ from pytest_gpu.kube.objects import (
 )
 from pytest_gpu.kube.operator import policy_section
 from pytest_gpu.kube.plugin import DevicePlugin
+from pytest_gpu.parsing import yaml_document
 
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
 _AVAILABLE = "/available-configs"
@@ -166,10 +165,10 @@ def _text(cluster: ClusterEvidence, choice: _Choice) -> str | None:
 def _parse(text: str, choice: _Choice, mig: str) -> Sharing:
     source = f"configmap {choice.namespace}/{choice.config_map}, {choice.key}"
     try:
-        config = yaml.safe_load(text) or {}
+        config = yaml_document(text.encode()) or {}
         flags = config.get("flags") or {}
         replicas = dict(_all_replicas(config.get("sharing") or {}))
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return Sharing(missing=f"a configuration that can be read in {source}: {error!r}")
     lines = (evidence_at(source, text, "replicas:"),) if replicas else ()
     return Sharing(replicas=replicas, mig=str(flags.get("migStrategy") or mig), evidence=lines)

@@ -7,11 +7,9 @@ systemd since 1.22), KEP-4033 (gate KubeletCgroupDriverFromCRI: alpha in 1.28, o
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
-
-import yaml
+from functools import partial
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
@@ -19,8 +17,9 @@ from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_merge import EffectiveConfig, Runtime
 from pytest_gpu.node.hints import known
-from pytest_gpu.node.kubelet import CONFIG, Kubelet
+from pytest_gpu.node.kubelet import Kubelet
 from pytest_gpu.node.processes import Process, flag
+from pytest_gpu.parsing import MalformedError, yaml_document
 
 BOOTED = "/run/systemd/system"
 """Where this directory is, systemd is the init system: runc asks for nothing else."""
@@ -63,31 +62,29 @@ def _gate(kubelet: Kubelet, evidence: NodeEvidence, *, default: bool) -> bool:
     told = re.search(rf"\b{GATE}=(\w+)", flag(kubelet.argv, "--feature-gates") or "")
     if told:
         return told[1].lower() == "true"
-    for _, text in _files(kubelet, evidence):
-        gates = (_yaml(text) or {}).get("featureGates") or {}
+    for path, text in _files(kubelet, evidence):
+        gates = _yaml(evidence, path, text).get("featureGates")
         if isinstance(gates, dict) and GATE in gates:
             return bool(gates[GATE])
     return default
 
 
-def _yaml(text: str) -> dict[str, object] | None:
+def _yaml(evidence: NodeEvidence, path: str, text: str) -> dict[str, object]:
     if GATE not in text:
-        return None
+        return {}
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return None
-    return found if isinstance(found, dict) else None
+        found = yaml_document(text.encode())
+    except MalformedError:
+        found = None
+    if not isinstance(found, dict):
+        raise NotInEvidence(evidence.name, f"the kubelet's configuration {path}")
+    return found
 
 
 def _files(kubelet: Kubelet, evidence: NodeEvidence) -> Iterator[tuple[str, str]]:
     """Yield path and text of the kubelet's configuration, what counts most first."""
-    folder = flag(kubelet.argv, "--config-dir")
-    names = known(lambda: evidence.names(str(folder))) if folder else ()
-    drop_ins = sorted((name for name in names or () if name.endswith(".conf")), reverse=True)
-    paths = [posixpath.join(str(folder), name) for name in drop_ins]
-    for path in (*paths, flag(kubelet.argv, "--config") or CONFIG):
-        content = known(lambda path=path: evidence.read(path))  # type: ignore[misc] # a default argument
+    for path in reversed(kubelet.config_files):
+        content = known(partial(evidence.read, path))
         if content is not None:
             yield path, content.decode(errors="replace")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -169,11 +170,19 @@ def serving(
 
 
 def others(
-    serving: Containerd, processes: Sequence[Process], evidence: NodeEvidence
+    serving: Containerd,
+    processes: Sequence[Process],
+    evidence: NodeEvidence,
+    *,
+    skip_unread: bool = False,
 ) -> tuple[Containerd, ...]:
     """Return the containerds on the node that the kubelet does not use.
 
     Those with files of their own are left out: the node's files say nothing of them.
+    ``skip_unread`` leaves out those whose configuration is not known, too.
+
+    Raises:
+        Unproven: nobody read the configuration of one, or it is nested too deeply.
     """
     found = []
     for process in processes:
@@ -181,19 +190,22 @@ def others(
             continue
         if not reads_the_nodes_files(process):
             continue
-        path = config_path(process)
-        version = printed_version(process, evidence) or serving.version
-        found.append(
-            Containerd(
-                version=version,
-                process=process,
-                config_path=path,
-                socket=told_socket(process, evidence),
-                config=merge(evidence.read, evidence.names, path, version),
-                live=None,
-            )
-        )
+        with suppress(*([Unproven] if skip_unread else [])):
+            found.append(_other(process, serving, evidence))
     return tuple(found)
+
+
+def _other(process: Process, serving: Containerd, evidence: NodeEvidence) -> Containerd:
+    path = config_path(process)
+    version = printed_version(process, evidence) or serving.version
+    return Containerd(
+        version=version,
+        process=process,
+        config_path=path,
+        socket=told_socket(process, evidence),
+        config=merge(evidence.read, evidence.names, path, version),
+        live=None,
+    )
 
 
 def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) -> tuple[int, ...]:

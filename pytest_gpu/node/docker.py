@@ -5,13 +5,13 @@ Source: docs.docker.com "dockerd" (options, "Daemon configuration file") and mob
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.processes import Process
+from pytest_gpu.parsing import MalformedError, json_document
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 _STOCK = "runc"
@@ -69,8 +69,8 @@ def _parsed(content: bytes) -> tuple[Mapping[str, Any], str]:
     if not content.strip():
         return {}, ""
     try:
-        found = json.loads(content)
-    except ValueError as error:
+        found = json_document(content)
+    except MalformedError as error:
         return {}, f"is no valid JSON: {error}"
     if not isinstance(found, dict):
         return {}, "is no JSON object"

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-
-import yaml
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject, NodeEvidence
@@ -18,9 +17,10 @@ from pytest_gpu.kube.nodes import readiness
 from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node import kubelet_flags, kubelet_process
 from pytest_gpu.node.distribution import Distribution
+from pytest_gpu.node.hints import known
 from pytest_gpu.node.listeners import is_served, told_socket
 from pytest_gpu.node.processes import Process, flag
-from pytest_gpu.node.yaml_text import parsed
+from pytest_gpu.parsing import MalformedError, yaml_document
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 
@@ -32,7 +32,8 @@ class Kubelet:
     ``process`` is ``None`` when no kubelet runs; ``argv`` is then what its unit would start.
     ``socket`` is the CRI socket's path; ``runtime`` is containerd, docker, cri-o or unknown;
     ``cgroup_driver`` is ``None`` where neither flags nor file say (a new kubelet asks the CRI).
-    ``unread`` is a configuration file it was told to read and that is not in evidence.
+    ``config_files`` are its configuration and its drop-ins, what counts most last.
+    ``unread`` is one of them, or their folder, that is not in evidence or no configuration.
     """
 
     process: Process | None
@@ -40,6 +41,7 @@ class Kubelet:
     socket: str
     runtime: str
     cgroup_driver: str | None
+    config_files: tuple[str, ...] = ()
     unread: str = ""
 
     @property
@@ -65,7 +67,9 @@ def read(
             evidence.name, "the process of the kubelet, which reports itself Ready,"
         )
     told = _told(process, evidence, distribution)
-    config, unread = _merged_config(evidence, told.argv, distribution)
+    files, unread = _config_files(process, told.argv, evidence, distribution)
+    config, bad = _merged_config(evidence, files)
+    unread = bad or unread
     endpoint = flag(told.argv, kubelet_flags.ENDPOINT) or config.get("containerRuntimeEndpoint")
     docker = _told_docker(told.argv)
     if unread and not endpoint and not docker:
@@ -82,6 +86,7 @@ def read(
         socket=_without_links(evidence, path),
         runtime=_runtime(node, told.argv, path, processes),
         cgroup_driver=str(driver) if driver else None,
+        config_files=files,
         unread=unread,
     )
 
@@ -151,25 +156,36 @@ def _own_socket(processes: Sequence[Process], distribution: Distribution) -> str
     return None
 
 
-def _merged_config(
-    evidence: NodeEvidence, argv: tuple[str, ...], distribution: Distribution
-) -> tuple[Mapping[str, Any], str]:
-    """Return the KubeletConfiguration with its drop-ins over it, and what of it is not known.
+def _config_files(
+    process: Process | None,
+    argv: tuple[str, ...],
+    evidence: NodeEvidence,
+    distribution: Distribution,
+) -> tuple[tuple[str, ...], str]:
+    """Return the files of a kubelet's configuration, and the folder of them that nobody listed.
 
-    Source: kubelet ``--config-dir`` (KEP-3983): files that end in .conf, sorted. A distribution
-    that brings its own kubelet does not read what kubeadm may have left behind.
+    Source: kubelet ``--config-dir`` (KEP-3983): files that end in .conf, sorted, over ``--config``.
+    One that runs without the flag reads none, whatever kubeadm may have left behind; of one that
+    does not run, the flag may be unknown. Distributions with a kubelet of their own never read it.
     """
-    told, folder = _config_flag(argv, distribution), flag(argv, "--config-dir")
-    usual = None if distribution.home else CONFIG
-    merged, unread = dict(_config(evidence, told or usual) or {}), ""
-    if told and _config(evidence, told) is None:
-        unread = told
+    main, folder = _config_flag(argv, distribution), flag(argv, "--config-dir")
+    if main is None and process is None and not distribution.home:
+        usual = known(partial(evidence.read, CONFIG))
+        main = None if usual is None else CONFIG
     names = _names(evidence, folder) if folder else ()
-    for path in [f"{folder}/{name}" for name in names or () if name.endswith(".conf")]:
-        drop_in = _config(evidence, path)
-        merged |= drop_in or {}
-        unread = unread if drop_in is not None else path
-    return merged, unread if names is not None else str(folder)
+    drop_ins = [f"{folder}/{name}" for name in names or () if name.endswith(".conf")]
+    return (*((main,) if main else ()), *drop_ins), str(folder) if names is None else ""
+
+
+def _merged_config(evidence: NodeEvidence, files: Sequence[str]) -> tuple[Mapping[str, Any], str]:
+    """Return the KubeletConfiguration with its drop-ins over it, and which file is not known."""
+    merged: dict[str, Any] = {}
+    unread = ""
+    for path in files:
+        found = _config(evidence, path)
+        merged |= found or {}
+        unread = path if found is None else unread
+    return merged, unread
 
 
 def _config_flag(argv: tuple[str, ...], distribution: Distribution) -> str | None:
@@ -187,13 +203,11 @@ def _names(evidence: NodeEvidence, folder: str) -> Sequence[str] | None:
         return None
 
 
-def _config(evidence: NodeEvidence, path: str | None) -> Mapping[str, Any] | None:
+def _config(evidence: NodeEvidence, path: str) -> Mapping[str, Any] | None:
     """Return a KubeletConfiguration, empty where there is none, ``None`` where nobody knows."""
-    if path is None:
-        return {}
     try:
-        found = parsed(evidence.read(path) or b"")
-    except (NotInEvidence, yaml.YAMLError, UnicodeDecodeError):
+        found = yaml_document(evidence.read(path) or b"")
+    except (NotInEvidence, MalformedError):
         return None
     return found if isinstance(found, dict) else ({} if found is None else None)
 

@@ -13,14 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.node import product_settings
 from pytest_gpu.node.distribution import Distribution
 from pytest_gpu.node.processes import Process, flag
 from pytest_gpu.node.systemd_unit import service
-from pytest_gpu.node.yaml_text import parsed
 
 ENDPOINT = "--container-runtime-endpoint"
 
@@ -86,52 +84,14 @@ def _with_settings(
     """Return the command line of k3s or RKE2 with its files; a flag outranks what they say."""
     if not distribution.settings:
         return Told(argv=tuple(words))
-    unread: list[str] = []
-    config = flag(tuple(words), "--config", "-c") or f"{distribution.settings}/config.yaml"
-    settings: dict[str, Any] = {}
-    for path in _settings_files(config, evidence, unread):
-        _add(settings, _yaml(evidence, path, unread))
-    argv = (*words[:1], *_handed_on(settings), *words[1:], *_kubelet_arguments(words))
-    return Told(argv=argv, unread=tuple(unread))
-
-
-def _settings_files(config: str, evidence: NodeEvidence, unread: list[str]) -> Iterator[str]:
-    yield config
-    try:
-        names = evidence.names(f"{config}.d") or ()
-    except NotInEvidence:
-        unread.append(f"{config}.d")
-        return
-    yield from (f"{config}.d/{name}" for name in sorted(names) if re.search(r"\.ya?ml$", name))
-
-
-def _yaml(evidence: NodeEvidence, path: str, unread: list[str]) -> Mapping[str, Any]:
-    try:
-        found = parsed(evidence.read(path) or b"")
-    except (NotInEvidence, yaml.YAMLError, UnicodeDecodeError):
-        unread.append(path)
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _add(settings: dict[str, Any], further: Mapping[str, Any]) -> None:
-    """Lay a file over those before it; a key that ends in ``+`` adds to a list."""
-    for key, value in further.items():
-        name = str(key)
-        if name.endswith("+"):
-            name = name[:-1]
-            settings[name] = [*_items(settings.get(name)), *_items(value)]
-        else:
-            settings[name] = value
-
-
-def _items(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else ([] if value is None else [value])
+    found = product_settings.read(words, evidence, distribution)
+    argv = (*words[:1], *_handed_on(found.values), *words[1:], *_kubelet_arguments(words))
+    return Told(argv=argv, unread=found.unread)
 
 
 def _handed_on(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield the kubelet's flags among the settings of k3s and RKE2."""
-    for each in _items(settings.get("kubelet-arg")):
+    for each in product_settings.items(settings.get("kubelet-arg")):
         yield f"--{str(each).removeprefix('--')}"
     if endpoint := settings.get(ENDPOINT.removeprefix("--")):
         yield f"{ENDPOINT}={endpoint}"

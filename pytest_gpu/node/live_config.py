@@ -7,11 +7,12 @@ knows nothing of CDI; 2.x keeps the sandbox image in another plugin, which is no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from pytest_gpu.parsing import json_document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ def parse(stdout: str) -> LiveConfig:
         KeyError: it has no runtimes.
         TypeError, AttributeError: it is of another shape.
     """
-    config = json.loads(stdout)["config"]
+    config = json_document(stdout)["config"]
     section, cni = config["containerd"], config.get("cni") or {}
     return LiveConfig(
         runtimes={name: _runtime(entry) for name, entry in section["runtimes"].items()},

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.config_file import ConfigFile
+from pytest_gpu.parsing import MalformedError, TooDeepError, toml
 
 V3_TEMPLATE = "config-v3.toml.tmpl"
 V2_TEMPLATE = "config.toml.tmpl"
@@ -129,12 +130,16 @@ def _template(evidence: NodeEvidence, path: str) -> Template | None:
 
 @lru_cache(maxsize=128)
 def parse_template(path: str, content: bytes) -> Template:
-    """Return what can be known of a template without the values it is filled with."""
+    """Return what can be known of a template without the values it is filled with.
+
+    Raises:
+        Unproven: it is nested too deeply to be read here; containerd itself reads it.
+    """
     text = content.decode(errors="replace")
     go = path.endswith(".tmpl")
     literal, actions = _literal(text) if go else (re.sub(r"\$\{\w+\}", "0", text), [])
     open_ends = any(action.split()[:1] and action.split()[0] in _OPENS for action in actions)
-    table, error = _toml(literal)
+    table, error = _toml(path, literal)
     return Template(
         path=path,
         text=text,
@@ -145,10 +150,12 @@ def parse_template(path: str, content: bytes) -> Template:
     )
 
 
-def _toml(text: str) -> tuple[Mapping[str, Any] | None, str]:
+def _toml(path: str, text: str) -> tuple[Mapping[str, Any] | None, str]:
     try:
-        return tomllib.loads(text), ""
-    except tomllib.TOMLDecodeError as error:
+        return toml(text.encode()), ""
+    except TooDeepError as error:
+        raise Unproven(f"{path}: {error}") from None
+    except MalformedError as error:
         return None, str(error)
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from pytest_gpu.causes import Evidence
+from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.hints import known
+from pytest_gpu.parsing import MalformedError, TooDeepError, toml
 
 OWN_CONFIG = "nvidia-container-runtime/config.toml"
 """Below /etc, or below what XDG_CONFIG_HOME says."""
@@ -164,22 +165,24 @@ def own_config(evidence: NodeEvidence, binary: str) -> ToolkitConfig:
 
     Raises:
         NotInEvidence: nobody looked for it.
+        Unproven: it is nested too deeply to be read here; the runtime itself reads it.
     """
     path = config_path(evidence, binary)
     content = evidence.read(path)
     version = version_of(evidence, binary)
     if content is None:
         return ToolkitConfig(path=path, text=None, table={}, version=version)
-    table, error = _parse(content)
+    table, error = _parse(path, content)
     text = content.decode(errors="replace")
     return ToolkitConfig(path=path, text=text, table=table, version=version, error=error)
 
 
-@lru_cache(maxsize=128)
-def _parse(content: bytes) -> tuple[Mapping[str, Any], str]:
+def _parse(path: str, content: bytes) -> tuple[Mapping[str, Any], str]:
     try:
-        return tomllib.loads(content.decode()), ""
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return toml(content), ""
+    except TooDeepError as error:
+        raise Unproven(f"{path}: {error}") from None
+    except MalformedError as error:
         return {}, str(error)
 
 
