@@ -229,3 +229,57 @@ def test_a_plugin_that_passes_device_nodes() -> None:
     assert toolkit_access.passes_device_nodes(node.node())
     node.objects = plugin()
     assert not toolkit_access.passes_device_nodes(node.node())
+
+
+@pytest.mark.parametrize(
+    ("word", "passes"), [("1", True), ("T", True), ("TRUE", True), ("", False)]
+)
+def test_every_word_that_go_takes_for_true(word: str, *, passes: bool) -> None:
+    """The plugin reads its variables as Go does."""
+    node = machine("")
+    node.objects = plugin(device_nodes=word)
+    assert toolkit_access.passes_device_nodes(node.node()) is passes
+
+
+@pytest.mark.parametrize(
+    "told", [{"/run/systemd/container": "lxc\n"}, {"/proc/1/environ": "A=b\0container=lxc\0"}]
+)
+def test_a_node_that_is_a_container_may_need_cgroups_left_alone(told: dict[str, str]) -> None:
+    """Only its host knows; where the device plugin passes device nodes, nobody minds."""
+    node = machine(cli("no-cgroups = true"), "1.17.8", **told)
+    node.objects = plugin()
+    with pytest.raises(Unproven, match="container \\(lxc\\)"):
+        toolkit_access.no_cgroups(node.node())
+    node.objects = plugin(device_nodes="true")
+    assert toolkit_access.no_cgroups(node.node()) is None
+
+
+def test_wsl_is_no_container_in_that_sense() -> None:
+    """It sets the same variable."""
+    node = machine(cli("no-cgroups = true"), "1.17.8", **{"/run/systemd/container": "wsl\n"})
+    assert cause(toolkit_access.no_cgroups(node.node())) == "runtime/toolkit-no-cgroups"
+
+
+ON_HOST = {"/usr/lib64/libnvidia-ml.so.1": ""}
+FOLDERS = ["/usr/lib/aarch64-linux-gnu", "/usr/lib/wsl", "/home/kubernetes/bin/nvidia"]
+
+
+def test_the_host_told_as_root_of_a_driver_in_a_container() -> None:
+    """Nothing else has the driver: the finding names the right root."""
+    node = machine(cli('root = "/"'), "1.17.8", **FILLED)
+    node.listed = [*node.listed, *FOLDERS]
+    found = toolkit.own_config_wrong(node.node())
+    assert cause(found) == "runtime/toolkit-root-without-driver"
+    assert "nvidia-container-cli.root=/run/nvidia/driver" in text_of(found)
+    node.files |= ON_HOST
+    assert toolkit.own_config_wrong(node.node()) is None
+    del node.files["/usr/lib64/libnvidia-ml.so.1"]
+    node.files[OWN] = cli(ROOT)
+    assert toolkit.own_config_wrong(node.node()) is None
+
+
+def test_a_driver_on_the_host_that_nobody_looked_for() -> None:
+    """The container's driver may not be the only one."""
+    node = machine(cli('root = "/"'), "1.17.8", **FILLED)
+    with pytest.raises(NotInEvidence):
+        toolkit.own_config_wrong(node.node())

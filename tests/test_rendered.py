@@ -92,6 +92,17 @@ def test_the_services_own_path() -> None:
     assert next_time(machine) is None
 
 
+def test_the_path_that_containerd_runs_with() -> None:
+    """However the unit set it: what lies along it is found again, what does not is not."""
+    machine = rke2(RUNC_3 + HAND_3)
+    machine.binaries = (OPT,)
+    environment = "/proc/4700/environ"
+    machine.files[environment] = "A=b\0PATH=/usr/bin:/opt/nvidia/bin\0"
+    assert next_time(machine) is None
+    machine.files[environment] = "A=b\0PATH=/usr/bin\0"
+    assert cause(next_time(machine)) == "runtime/rendered-file-edited"
+
+
 def test_a_template_that_replaces_the_built_in_one() -> None:
     """It lists nothing that RKE2 finds, and no nvidia: noted while it works, the cause after."""
     alone = {V3: RUNC_3}

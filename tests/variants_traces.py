@@ -148,6 +148,8 @@ def driver_in_a_container(copy: SampleCopy) -> None:
 
     copy.edit_yaml(copy.node / "listing.yaml", move)
     copy.edit(copy.node / "nvml.json", lambda text: text.replace('"/usr/lib', f'"{root}/usr/lib'))
+    own = "files/usr/local/nvidia/toolkit/.config/nvidia-container-runtime/config.toml"
+    copy.edit(copy.node / own, lambda text: text.replace('root = "/"', f'root = "{root}"'))
 
 
 def dockers_own_containerd(copy: SampleCopy) -> None:

@@ -29,6 +29,7 @@ from pytest_gpu.node.processes import flag
 from pytest_gpu.node.rendered import Rendering, Template, rendering
 from pytest_gpu.node.systemd_unit import service
 from pytest_gpu.node.toolkit import INSTALL_DIR
+from pytest_gpu.node.toolkit_chain import search_path
 
 DETECTED: Mapping[str, str] = {
     "nvidia": "nvidia-container-runtime",
@@ -151,7 +152,7 @@ def found_runtimes(node: GpuNode) -> Mapping[str, str]:
     Raises:
         NotInEvidence: a folder was not looked at, and none before it has the program.
     """
-    folders = (INSTALL_DIR, *_PATH)
+    folders = (INSTALL_DIR, *_service_path(node))
     found: dict[str, str] = {}
     for handler, program in DETECTED.items():
         for folder in folders if handler in _looked_for(node) else ():
@@ -162,6 +163,18 @@ def found_runtimes(node: GpuNode) -> Mapping[str, str]:
     return found
 
 
+def _service_path(node: GpuNode) -> Sequence[str]:
+    """Return the service's PATH as containerd has it, without the folders of the distribution.
+
+    k3s and RKE2 put their own folders before it. Where it is not in evidence: the usual one.
+    """
+    path = search_path(node.evidence, node.containerd.process)
+    home = node.distribution.home
+    if not path.known:
+        return _PATH
+    return [each for each in path.folders if not (home and each.startswith(home))]
+
+
 def _looked_for(node: GpuNode) -> frozenset[str]:
     """Return the handlers that matter: the plain one, and those that the files have now."""
     return frozenset({"nvidia", *node.containerd.gpu_handlers})
@@ -170,11 +183,14 @@ def _looked_for(node: GpuNode) -> frozenset[str]:
 def also_on_path(node: GpuNode, binary: str) -> bool:
     """Say whether the service's own PATH leads to a program outside the usual folders.
 
-    Source: docs.rke2.io, "GPU Operators": PATH is set in the service's environment file.
+    Sources: docs.rke2.io, "GPU Operators": PATH is set in the service's environment file. A unit
+    may set it, too: what containerd runs with tells both.
 
     Raises:
         NotInEvidence: nobody read an environment file of the service.
     """
+    if posixpath.dirname(binary) in _service_path(node):
+        return True
     unit = node.distribution.containerd_unit
     files = (f"/etc/default/{unit}", f"/etc/sysconfig/{unit}", f"/etc/systemd/system/{unit}.env")
     told = b"\n".join(node.evidence.read(path) or b"" for path in files).decode(errors="replace")

@@ -8,7 +8,9 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import toolkit_fix
 from pytest_gpu.diagnose.reached import gpu_runtimes
 from pytest_gpu.errors import Unproven
+from pytest_gpu.node import libraries
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit_config import (
     CLI,
     DEFAULTS,
@@ -25,6 +27,7 @@ from pytest_gpu.node.toolkit_config import (
 _ROOT = f"{CLI}.root"
 _LDCONFIG = f"{CLI}.ldconfig"
 _MODE = f"{RUNTIME}.mode"
+_CONTAINERS = libraries.OPERATOR_ROOT
 _OF_LIBRARIES = ("usr", "lib", "lib64")
 
 
@@ -105,7 +108,7 @@ def _wrong_path(node: GpuNode, config: ToolkitConfig) -> Finding | None:
 def _wrong_root(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     root = config.value(_ROOT)
     if root in {"", "/"}:
-        return None
+        return _driver_elsewhere(node, config) if config.by_hook else None
     if any(_is_there(node, posixpath.join(root, name)) for name in _OF_LIBRARIES):
         return None
     there = _is_there(node, root)
@@ -116,6 +119,33 @@ def _wrong_root(node: GpuNode, config: ToolkitConfig) -> Finding | None:
         path=config.path,
         patch=toolkit_fix.root_of_the_host(node, config, _ROOT),
         root=root,
+        right="/",
+    )
+
+
+def _driver_elsewhere(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+    """Find the host told as the driver's root, while a container alone has the driver.
+
+    Source: libnvidia-container looks for the driver's libraries below its root alone; the GPU
+    operator writes the folder of its driver container there.
+
+    Raises:
+        NotInEvidence: a container has the driver, and nobody looked everywhere on the host.
+    """
+    library = known(lambda: libraries.find(node.evidence, libraries.NVML))
+    if library is None or not library.path.startswith(libraries.OPERATOR_ROOT):
+        return None
+    on_host = (each for each in libraries.DIRECTORIES if not each.startswith(_CONTAINERS))
+    if any(_is_there(node, f"{folder}/{libraries.NVML}") for folder in on_host):
+        return None
+    return node.finding(
+        "runtime/toolkit-root-without-driver",
+        config.evidence(_ROOT),
+        Evidence(source=library.path, text="is the driver's only one: it runs in a container"),
+        path=config.path,
+        patch=toolkit_fix.set_own(node, config, _ROOT, _CONTAINERS),
+        root="/",
+        right=_CONTAINERS,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pytest_gpu.causes import Evidence, Finding
@@ -12,7 +13,11 @@ from pytest_gpu.kube import plugin as device_plugin
 from pytest_gpu.kube.objects import containers_of
 from pytest_gpu.kube.plugin import DevicePlugin
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
+
+_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+"""What Go's ``strconv.ParseBool`` takes for true."""
 
 _ACCEPTED_BY = {"volume-mounts": VOLUME_MOUNTS, "envvar": ENVVAR}
 _CAUSES = {
@@ -80,10 +85,11 @@ def no_cgroups(node: GpuNode) -> Finding | None:
 
     Raises:
         NotInEvidence: the runtime's configuration was not read.
+        Unproven: the node itself is a container, where the setting may be needed.
     """
     name = f"{CLI}.no-cgroups"
     for config in own_configs(node):
-        if config.value(name) and config.by_hook and not _is_rootless(node):
+        if config.value(name) and config.by_hook and not _bears_it(node):
             return node.finding(
                 "runtime/toolkit-no-cgroups",
                 config.evidence(name),
@@ -93,8 +99,30 @@ def no_cgroups(node: GpuNode) -> Finding | None:
     return None
 
 
-def _is_rootless(node: GpuNode) -> bool:
-    return node.containerd.socket.startswith("/run/user/")
+def _bears_it(node: GpuNode) -> bool:
+    """Say whether containers do without: rootless ones, and those that get the device nodes.
+
+    In a container nobody may set device cgroups unless its host lets him, which only the host
+    could tell. Sources: systemd's CONTAINER_INTERFACE (``container=`` in the environment of PID
+    1, kept in /run/systemd/container) and the NVIDIA guides for LXC.
+    """
+    if node.containerd.socket.startswith("/run/user/"):
+        return True
+    kind = _container(node)
+    if not kind:
+        return False
+    if passes_device_nodes(node):
+        return True
+    raise Unproven(f"the node is a container ({kind}): no-cgroups = true may be needed in it")
+
+
+def _container(node: GpuNode) -> str:
+    """Return the kind of container that the node is, ``""`` for none; WSL says so of itself."""
+    told = known(lambda: node.evidence.read("/run/systemd/container")) or b""
+    environment = known(lambda: node.evidence.read("/proc/1/environ")) or b""
+    found = re.search(rb"(?:^|[\0\n])container=([\w.-]+)", environment)
+    kind = (told.strip() or (found[1] if found else b"")).decode(errors="replace")
+    return "" if kind == "wsl" else kind
 
 
 def passes_device_nodes(node: GpuNode) -> bool:
@@ -104,4 +132,4 @@ def passes_device_nodes(node: GpuNode) -> bool:
         NotInEvidence: the pods were not read.
     """
     plugin = device_plugin.find(node.cluster, node.name)
-    return _setting(plugin, "PASS_DEVICE_SPECS", "--pass-device-specs").lower() == "true"
+    return _setting(plugin, "PASS_DEVICE_SPECS", "--pass-device-specs") in _TRUE
