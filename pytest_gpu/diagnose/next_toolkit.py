@@ -53,6 +53,8 @@ def next_start(node: GpuNode) -> Finding | None:
 
 def _order(node: GpuNode) -> Order | None:
     """Return what a toolkit that runs on this node is told, ``None`` where none does."""
+    if node.judged_alone:
+        return None
     node.cluster.objects("daemonsets")
     toolkit = node.toolkit
     wanted = template_of(toolkit.daemonset or {}).get("nodeSelector") or {}

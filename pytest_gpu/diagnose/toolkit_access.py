@@ -33,6 +33,8 @@ def refuses_devices(node: GpuNode) -> Finding | None:
         NotInEvidence: the pods or the runtime's configuration were not read.
         Unproven: the plugin's own configuration file may decide.
     """
+    if node.judged_alone:
+        return None
     configs = [each for each in own_configs(node) if each.mode != "csv"]
     plugin = device_plugin.find(node.cluster, node.name) if configs else None
     if plugin is None or plugin.kind != "nvidia":

@@ -28,6 +28,8 @@ def misled(node: GpuNode) -> Finding | None:
     Raises:
         NotInEvidence: the DaemonSets were not read.
     """
+    if node.judged_alone:
+        return None
     node.cluster.objects("daemonsets")
     if not handed_out_now(node):
         return None

@@ -36,6 +36,15 @@ class GpuNode:
         return node_object(self.cluster, self.name)
 
     @cached_property
+    def judged_alone(self) -> bool:
+        """Whether this is a machine by itself (``local``): its Node object has but a name.
+
+        What Kubernetes would hand to its containers is then not asked, which is no pass of it: the
+        verdict says up to which layer the machine conforms.
+        """
+        return self.evidence.door.kind == "local" and not self.object.get("status")
+
+    @cached_property
     def processes(self) -> tuple[processes.Process, ...]:
         """The processes that run on the node."""
         return processes.running(self.evidence)
