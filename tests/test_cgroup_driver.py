@@ -80,13 +80,22 @@ def test_runc_itself_may_be_the_one_that_differs() -> None:
 
 
 def test_a_handler_that_no_pod_can_get_is_not_judged() -> None:
-    """Neither the default nor in a RuntimeClass; one in a class is."""
+    """Neither the default nor named by a pod of this node, whatever classes there are."""
     node = machine(runc=True, nvidia=True)
     node.files[CONFIG] += handler("other", binary=f"{NVIDIA}.cdi")
     node.objects["runtimeclasses"] = [runtimeclass("nvidia")]
     assert cause(node) is None
     node.objects["runtimeclasses"].append(runtimeclass("other"))
+    node.objects["pods"] = [named_pod("other", "elsewhere")]
+    assert cause(node) is None
+    node.objects["pods"] = [named_pod("other", "gpu-1")]
     assert cause(node) == "runtime/cgroup-driver-differs"
+
+
+def named_pod(runtime_class: str, node: str) -> dict[str, Any]:
+    """Return a pod on a node that names a RuntimeClass."""
+    spec = {"runtimeClassName": runtime_class, "nodeName": node}
+    return {"metadata": {"name": "p"}, "spec": spec}
 
 
 def runtimeclass(name: str) -> dict[str, Any]:

@@ -181,7 +181,8 @@ def test_a_handler_that_pods_name_and_that_alone_is_not_loaded() -> None:
     assert cause(finding) == "runtime/not-restarted"
     assert finding
     assert finding.values["handler"] == "nvidia"
-    pod["spec"] = {"runtimeClassName": "nvidia", "nodeName": "elsewhere"}
+    elsewhere = {"runtimeClassName": "nvidia", "nodeName": "elsewhere"}
+    machine.objects["pods"] = [pod | {"spec": elsewhere}]
     assert restart.not_restarted(machine.node()) is None
 
 

@@ -23,6 +23,7 @@ from pytest_gpu.diagnose import (
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.processes import SEARCH_PATH
 from tests.runtime_machine import (
     CLI,
     HEALTHY,
@@ -301,6 +302,12 @@ def test_runtime_binary_that_is_not_installed() -> None:
     finding = runtime_binary.binary_missing(Machine(binaries=()).node())
     assert cause(finding) == "runtime/binary-missing"
     assert NVIDIA in text_of(finding)
+    by_name = HEALTHY.replace(NVIDIA, "nvidia-container-runtime")
+    environ = {"/proc/4700/environ": "PATH=/usr/bin\0"}
+    machine = Machine(files={CONFIG: by_name} | environ, binaries=(), listed=SEARCH_PATH)
+    told = text_of(runtime_binary.binary_missing(machine.node()))
+    assert "is in none of /" in told
+    assert "is a link" not in told
 
 
 def test_handler_without_a_runtime_type() -> None:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from tests import variants_gaps as gaps
 from tests import variants_kinds as kinds
+from tests import variants_pools as pools
 from tests import variants_traces as traces
 from tests.changes import Change
 from tests.sample_table import KUBEADM, RKE2, SNAP
 
-CDI = "healthy-cdi"
+CDI, EKS = "healthy-cdi", "healthy-eks"
 
 HEALTHY: Mapping[str, tuple[str, Change]] = {
     "k3s": (RKE2, kinds.k3s_agent),
@@ -44,6 +45,12 @@ HEALTHY: Mapping[str, tuple[str, Change]] = {
     "intel-node": (KUBEADM, traces.intel_node),
     "no-crictl": (KUBEADM, traces.no_crictl),
     "other-vendors-spec": (KUBEADM, traces.other_vendors_broken_spec),
+    "classes-elsewhere": (CDI, pools.classes_elsewhere),
+    "toolkit-of-another-pool": (EKS, pools.toolkit_of_another_pool),
+    "plugin-of-another-pool": (EKS, pools.plugin_of_another_pool),
+    "stock-handler-beside-cdi": (CDI, pools.stock_handler_beside_cdi),
+    "classes-nobody-names": (KUBEADM, pools.classes_nobody_names),
+    "library-of-jetson": (CDI, pools.library_of_jetson),
 }
 
 LATENT: Mapping[str, tuple[str, Change, str]] = {

@@ -5,13 +5,9 @@ Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
 
 from __future__ import annotations
 
-from pytest_gpu.diagnose.reached import gpu_runtimes
-from pytest_gpu.kube.objects import optional, spec_of, template_of
-from pytest_gpu.kube.pods import pods_on
-from pytest_gpu.kube.runtimeclass import class_of, handlers
+from pytest_gpu.diagnose.reached import gpu_runtimes_used
 from pytest_gpu.node.config_merge import CDI_DIRS, Runtime
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit_config import RUNTIME, ToolkitConfig, own_config
 
 PREFIX = "cdi.k8s.io/"
@@ -45,15 +41,8 @@ def mode_of(runtime: Runtime, config: ToolkitConfig) -> str:
 
 
 def handlers_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig]]:
-    """Return the NVIDIA handlers that pods use, with their own configuration.
-
-    The plain ``nvidia`` counts as used, every other one if it is the default or some pod names it:
-    distributions define handlers and classes for modes that nobody asked for.
-    """
-    by_class = known(lambda: handlers(node.cluster)) or {}
-    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
-    specs += [spec_of(pod) for pod in known(lambda: pods_on(node.cluster, node.name)) or ()]
-    named = {by_class.get(class_of(spec)) for spec in specs}
-    used = {"nvidia", node.containerd.default_runtime, *named}
-    found = [runtime for runtime in gpu_runtimes(node) if runtime.name in used]
-    return [(runtime, own_config(node.evidence, str(runtime.binary))) for runtime in found]
+    """Return the NVIDIA handlers that pods use, with their own configuration."""
+    return [
+        (runtime, own_config(node.evidence, str(runtime.binary)))
+        for runtime in gpu_runtimes_used(node)
+    ]

@@ -18,9 +18,11 @@ from pytest_gpu.node.hints import known
 
 _ABSENT = "no such file or directory"
 _TYPES = {"char": "c", "block": "b", "fifo": "p"}
-# Those whose version is the driver's; others of NVIDIA's have versions of their own.
+# Those whose version is the driver's; others of NVIDIA's have versions of their own, and so has
+# the libcuda.so.1.1 of Jetson's.
 _LIBRARY = re.compile(
-    r"lib(?:cuda|nvidia-ml|nvidia-ptxjitcompiler|cudadebugger)\.so\.(\d+\.\d+(?:\.\d+)?)"
+    r"lib(?:cuda|nvidia-ml|nvidia-ptxjitcompiler|cudadebugger)"
+    r"\.so\.(\d{3,}\.\d+(?:\.\d+)?)(?![\w.])"
 )
 
 

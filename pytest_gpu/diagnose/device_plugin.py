@@ -22,6 +22,7 @@ from pytest_gpu.kube.events import event_text, fresh_events
 from pytest_gpu.kube.nodes import show_taint, taints, tolerates
 from pytest_gpu.kube.objects import containers_of, labels_of, path_of, spec_of, template_of
 from pytest_gpu.kube.operator import change_values, helm_release
+from pytest_gpu.kube.placement import unmet
 from pytest_gpu.kube.plugin import DevicePlugin, advertised
 from pytest_gpu.kube.pod_state import container_statuses, has_started, kubectl_state, messages
 from pytest_gpu.kube.pods import asks_for_cdi
@@ -198,11 +199,10 @@ def _repelled(node: GpuNode, template: Mapping[str, Any]) -> Iterator[Evidence]:
         if not tolerates(template.get("tolerations") or (), taint):
             yield Evidence(source=where, text=f"untolerated taint {show_taint(taint)}")
     labels = labels_of(node.object)
-    for key, value in (template.get("nodeSelector") or {}).items():
-        if labels.get(key) != value:
-            has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
-            text = f"the DaemonSet selects {key}={value}; the node has {has}"
-            yield Evidence(source=where, text=text)
+    for key, value in unmet(template, node.object).items():
+        has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
+        text = f"the DaemonSet selects {key}={value}; the node has {has}"
+        yield Evidence(source=where, text=text)
 
 
 def _toleration(node: GpuNode, template: Mapping[str, Any]) -> str:

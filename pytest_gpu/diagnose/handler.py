@@ -7,9 +7,10 @@ kubelet's containerd reads, which files hold the handler, and who else reads tho
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix
@@ -26,7 +27,8 @@ from pytest_gpu.diagnose.toolkit_pods import stale_validators, toolkit_pod_evide
 from pytest_gpu.diagnose.values import toolkit_values
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.kube import runtimeclass
-from pytest_gpu.kube.objects import optional, spec_of, template_of
+from pytest_gpu.kube.objects import optional, spec_of
+from pytest_gpu.kube.placement import specs_on
 from pytest_gpu.kube.pods import gpu_requests
 from pytest_gpu.node.config_file import ConfigFile, cri_plugin, handler_line
 from pytest_gpu.node.config_search import Written, written
@@ -67,27 +69,34 @@ def still_live(node: GpuNode) -> bool:
 
 
 def _cdi_serves(node: GpuNode) -> bool:
-    """Say whether CDI devices are all this cluster needs: none of its GPU pods names a class.
+    """Say whether CDI devices are all this node needs: none of its GPU pods names a class.
 
     Raises:
         NotInEvidence: no device is known, and not every directory of specs was listed.
     """
-    if uses_gpu_class(node):
-        return False
     if beside_the_files(node):
         return True
-    if not node.containerd.config.cdi_enabled:
+    if _uses_gpu_class(node) or not node.containerd.config.cdi_enabled:
         return False
     if node.cdi.unknown and not node.cdi.gpu_devices:
         raise NotInEvidence(node.name, f"what lies in {', '.join(node.cdi.unknown)}")
     return bool(node.cdi.gpu_devices)
 
 
-def uses_gpu_class(node: GpuNode) -> bool:
-    """Say whether DaemonSets or pods name an NVIDIA RuntimeClass."""
-    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
-    specs += [spec_of(each) for each in optional(node.cluster, "pods")]
-    return any("nvidia" in str(spec.get("runtimeClassName") or "") for spec in specs)
+def _uses_gpu_class(node: GpuNode) -> bool:
+    """Say whether pods of this node, or DaemonSets meant for it, name an NVIDIA RuntimeClass."""
+    return names_gpu_class(node, specs_on(node.cluster, node.name))
+
+
+def names_gpu_class(node: GpuNode, specs: Iterable[Mapping[str, Any]]) -> bool:
+    """Say whether a pod spec names a RuntimeClass that leads to an NVIDIA handler.
+
+    A class that is not there, or was not read, is known by its own name alone.
+    """
+    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+    named = {name for spec in specs if (name := runtimeclass.class_of(spec))}
+    led_to = {by_class.get(name, name) for name in named}
+    return any(each.startswith("nvidia") or each == node.toolkit.handler for each in led_to)
 
 
 def _replaced(node: GpuNode, found: Sequence[Written]) -> Finding | None:

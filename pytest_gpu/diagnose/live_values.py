@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.diagnose.handler import uses_gpu_class
+from pytest_gpu.diagnose.handler import names_gpu_class
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.kube.objects import optional, spec_of, template_of
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.containerd import handler_injects
 from pytest_gpu.node.gpu_node import GpuNode
@@ -117,8 +118,15 @@ def _of_default(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
         running=live.default,
         on_disk=wanted,
         source=config.origin("default_runtime_name"),
-        broken_now=gains and not uses_gpu_class(node),
+        broken_now=gains and not _by_class(node),
     )
+
+
+def _by_class(node: GpuNode) -> bool:
+    """Say whether GPU pods of this cluster name a class, so that no default need inject."""
+    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
+    specs += [spec_of(each) for each in optional(node.cluster, "pods")]
+    return names_gpu_class(node, specs)
 
 
 def _of_cdi(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:

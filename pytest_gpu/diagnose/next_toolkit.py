@@ -16,7 +16,7 @@ from pytest_gpu.diagnose.toolkit_start import Start, order_of, start
 from pytest_gpu.diagnose.values import other_name, starts_from, toolkit_values
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.kube.objects import labels_of, path_of, template_of
+from pytest_gpu.kube.objects import path_of
 from pytest_gpu.node.config_file import Table
 from pytest_gpu.node.config_merge import EffectiveConfig
 from pytest_gpu.node.containerd import handler_injects
@@ -57,9 +57,7 @@ def _order(node: GpuNode) -> Order | None:
         return None
     node.cluster.objects("daemonsets")
     toolkit = node.toolkit
-    wanted = template_of(toolkit.daemonset or {}).get("nodeSelector") or {}
-    labels = labels_of(node.object)
-    if toolkit.daemonset is None or any(labels.get(key) != wanted[key] for key in wanted):
+    if toolkit.daemonset is None:
         return None
     order = order_of(node, toolkit)
     if order is None and toolkit.runtime == "containerd":

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
+from pytest_gpu.diagnose.injection import needs_no_handler
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube import runtimeclass
-from pytest_gpu.kube.objects import optional, spec_of, template_of
+from pytest_gpu.kube.objects import spec_of
+from pytest_gpu.kube.placement import specs_on
 from pytest_gpu.kube.pods import pods_on, uses_gpu
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 
+PLAIN = "nvidia"
+"""The handler, and the RuntimeClass, that everything of NVIDIA's uses where nobody says more."""
+
 
 def gpu_runtimes(node: GpuNode) -> list[Runtime]:
-    """Return the GPU handlers that pods can get, by a RuntimeClass or by default, else all.
+    """Return the GPU handlers that pods of this node get, else all where GPUs come by handlers.
 
     With the values they run with now: those that are loaded, if the running containerd told them.
     """
-    containerd = node.containerd
-    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
-    now = (containerd.now(name) for name in containerd.gpu_handlers)
-    found = [runtime for runtime in now if runtime and runtime.binary]
-    reached = {containerd.default_runtime, *by_class.values()}
-    return [runtime for runtime in found if runtime.name in reached] or found
+    return gpu_runtimes_used(node) or ([] if another_way(node) else _gpu_runtimes(node))
+
+
+def gpu_runtimes_used(node: GpuNode) -> list[Runtime]:
+    """Return the GPU handlers that are the default, or that pods of this node name.
+
+    The plain ``nvidia`` counts, too, where GPUs come by handlers; every other one only if it is
+    named: distributions define handlers and classes for modes that nobody asked for.
+    """
+    used = {node.containerd.default_runtime, *named_handlers(node)}
+    if not another_way(node):
+        by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+        used |= {PLAIN, by_class.get(PLAIN, PLAIN)}
+    return [runtime for runtime in _gpu_runtimes(node) if runtime.name in used]
+
+
+def _gpu_runtimes(node: GpuNode) -> list[Runtime]:
+    now = (node.containerd.now(name) for name in node.containerd.gpu_handlers)
+    return [runtime for runtime in now if runtime and runtime.binary]
+
+
+def another_way(node: GpuNode) -> bool:
+    """Say whether GPUs are known to come into containers here without any handler."""
+    return known(lambda: needs_no_handler(node)) is not None
 
 
 def named_handlers(node: GpuNode) -> frozenset[str]:
-    """Return the handlers that DaemonSets, and pods on this node, name by a RuntimeClass."""
+    """Return the handlers that pods on this node, and DaemonSets for it, name by a RuntimeClass."""
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
-    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
-    specs += [spec_of(each) for each in optional(node.cluster, "pods")]
-    here = [each for each in specs if each.get("nodeName") in {None, "", node.name}]
-    return frozenset(runtimeclass.handler_of(each, by_class) or "" for each in here) - {""}
+    specs = specs_on(node.cluster, node.name)
+    return frozenset(runtimeclass.handler_of(each, by_class) or "" for each in specs) - {""}
 
 
 def serves_cri(node: GpuNode) -> bool:
@@ -60,9 +81,12 @@ def by_default(node: GpuNode) -> list[KubeObject]:
 
 
 def pod_runtimes(node: GpuNode) -> list[Runtime]:
-    """Return every handler that pods can get: the default one, those of classes, those of GPUs."""
+    """Return every handler that pods here get: the default one, those they name, those of GPUs.
+
+    A RuntimeClass that none of them names makes no handler count: it may be meant for other nodes.
+    """
     containerd = node.containerd
-    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
-    names = (containerd.default_runtime, *by_class.values(), *(r.name for r in gpu_runtimes(node)))
+    gpus = (runtime.name for runtime in gpu_runtimes(node))
+    names = (containerd.default_runtime, *sorted(named_handlers(node)), *gpus)
     found = (containerd.config.runtimes.get(name) for name in dict.fromkeys(names))
     return [runtime for runtime in found if runtime]

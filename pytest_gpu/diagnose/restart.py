@@ -14,7 +14,7 @@ from pytest_gpu.diagnose.file_times import changed_at, file_against_start, is_ol
 from pytest_gpu.diagnose.handler import by_hand, still_live
 from pytest_gpu.diagnose.live_values import Difference, differences
 from pytest_gpu.diagnose.overwritten import who_rewrote
-from pytest_gpu.diagnose.reached import named_handlers
+from pytest_gpu.diagnose.reached import another_way, named_handlers
 from pytest_gpu.diagnose.templates import edited_in_vain
 from pytest_gpu.errors import Unproven
 from pytest_gpu.node.gpu_node import GpuNode
@@ -62,7 +62,7 @@ def _handler_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
     containerd = node.containerd
     missing = [name for name in containerd.gpu_handlers if name not in live.handlers]
     named = [name for name in missing if name in named_handlers(node)]
-    if not named and len(missing) < len(containerd.gpu_handlers):
+    if not named and (len(missing) < len(containerd.gpu_handlers) or another_way(node)):
         return None
     handler = next(iter([*named, *missing]), None)
     if handler is None:

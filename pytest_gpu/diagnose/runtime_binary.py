@@ -67,8 +67,7 @@ def _installed(node: GpuNode, runtime: Runtime) -> Program | None:
 def _missing(node: GpuNode, runtime: Runtime) -> Finding:
     """Tell a default runtime that an uninstallation left behind from any other handler."""
     binary = str(runtime.binary)
-    target = node.evidence.resolve(binary)
-    gone = "is not there" if target == binary else f"is a link to {target}, which is not there"
+    gone = _gone(node, binary)
     if runtime.name == node.containerd.default_runtime and node.toolkit.daemonset is None:
         return _uninstalled(node, runtime, gone)
     return node.finding(
@@ -79,6 +78,14 @@ def _missing(node: GpuNode, runtime: Runtime) -> Finding:
         handler=runtime.name,
         patch=_other_binary(node, runtime),
     )
+
+
+def _gone(node: GpuNode, binary: str) -> str:
+    """Return how a program is missing: containerd's PATH has it looked for unless it is a path."""
+    if not binary.startswith("/"):
+        return f"is in none of {', '.join(_path(node).folders)}"
+    target = node.evidence.resolve(binary)
+    return "is not there" if target == binary else f"is a link to {target}, which is not there"
 
 
 def _other_binary(node: GpuNode, runtime: Runtime) -> str:

@@ -7,7 +7,7 @@ runs, never by the name of a DaemonSet or of a Helm release.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,14 @@ from pytest_gpu.kube.nodes import DRA_DRIVER, RESOURCE_PREFIX, quantity
 from pytest_gpu.kube.objects import (
     containers_of,
     env_of,
+    name_of,
     optional,
     path_of,
     spec_of,
     status_of,
     template_of,
 )
+from pytest_gpu.kube.placement import fitting
 from pytest_gpu.kube.pod_state import is_running
 from pytest_gpu.kube.pods import pods_on
 
@@ -78,14 +80,28 @@ class DevicePlugin:
 def find(cluster: ClusterEvidence, node: str) -> DevicePlugin:
     """Return the device plugin of a node.
 
+    A DaemonSet meant for other nodes counts only where nobody offers this node's GPUs: its
+    selector may be what is wrong.
+
     Raises:
         NotInEvidence: the pods were not read.
     """
     pods = tuple(pod for pod in pods_on(cluster, node) if is_plugin(spec_of(pod)))
-    made = optional(cluster, "daemonsets")
-    daemonsets = tuple(each for each in made if is_plugin(template_of(each)))
+    daemonsets = _plugins(fitting(cluster, node))
+    if not daemonsets and (pods or not _offers(cluster, node)):
+        daemonsets = _plugins(optional(cluster, "daemonsets"))
     specs = [spec_of(pod) for pod in pods] or [template_of(each) for each in daemonsets]
     return DevicePlugin(kind=_kind(specs[0]) if specs else "none", pods=pods, daemonsets=daemonsets)
+
+
+def _plugins(daemonsets: Iterable[KubeObject]) -> tuple[KubeObject, ...]:
+    return tuple(each for each in daemonsets if is_plugin(template_of(each)))
+
+
+def _offers(cluster: ClusterEvidence, name: str) -> bool:
+    """Say whether a node's GPUs are advertised, by whoever does."""
+    named = (each for each in optional(cluster, "nodes") if name_of(each) == name)
+    return any(any(advertised(each, "allocatable").values()) for each in named)
 
 
 def is_plugin(pod_spec: Mapping[str, Any]) -> bool:

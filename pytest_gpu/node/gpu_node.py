@@ -79,7 +79,7 @@ class GpuNode:
     @cached_property
     def toolkit(self) -> toolkit.Toolkit:
         """The NVIDIA container toolkit: which containerd it was told to configure."""
-        return toolkit.read(self.cluster)
+        return toolkit.read(self.cluster, self.name)
 
     @cached_property
     def cdi(self) -> cdi.CdiSpecs:

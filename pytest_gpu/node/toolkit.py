@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.kube.objects import containers_of, env_of, optional, spec_of, template_of
+from pytest_gpu.kube.placement import fitting
 from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.listeners import DEFAULT_CONFIG, DEFAULT_SOCKET
 from pytest_gpu.node.toolkit_config import OWN_CONFIG, Version
@@ -122,9 +123,9 @@ class Toolkit:
         )
 
 
-def read(cluster: ClusterEvidence) -> Toolkit:
-    """Return what the cluster's objects say of the toolkit."""
-    daemonset = find_daemonset(cluster)
+def read(cluster: ClusterEvidence, node: str) -> Toolkit:
+    """Return what the cluster's objects say of the toolkit that is meant for a node."""
+    daemonset = _daemonset(fitting(cluster, node))
     return Toolkit(
         asked=_policy_env(cluster),
         rendered=_daemonset_env(daemonset),
@@ -133,9 +134,9 @@ def read(cluster: ClusterEvidence) -> Toolkit:
     )
 
 
-def find_daemonset(cluster: ClusterEvidence) -> KubeObject | None:
+def _daemonset(daemonsets: Sequence[KubeObject]) -> KubeObject | None:
     """Return the DaemonSet whose image is NVIDIA's container toolkit."""
-    for daemonset in optional(cluster, "daemonsets"):
+    for daemonset in daemonsets:
         if any(_is_toolkit(container) for container in _containers(daemonset)):
             return daemonset
     return None
