@@ -183,14 +183,11 @@ def _looked_for(node: GpuNode) -> frozenset[str]:
 def also_on_path(node: GpuNode, binary: str) -> bool:
     """Say whether the service's own PATH leads to a program outside the usual folders.
 
-    Sources: docs.rke2.io, "GPU Operators": PATH is set in the service's environment file. A unit
-    may set it, too: what containerd runs with tells both.
+    Source: docs.rke2.io, "GPU Operators": PATH is set in the service's environment file.
 
     Raises:
         NotInEvidence: nobody read an environment file of the service.
     """
-    if posixpath.dirname(binary) in _service_path(node):
-        return True
     unit = node.distribution.containerd_unit
     files = (f"/etc/default/{unit}", f"/etc/sysconfig/{unit}", f"/etc/systemd/system/{unit}.env")
     told = b"\n".join(node.evidence.read(path) or b"" for path in files).decode(errors="replace")
