@@ -10,6 +10,7 @@ from pytest_gpu.diagnose import cri, handler, restart
 from pytest_gpu.diagnose.reached import gpu_runtimes
 from pytest_gpu.errors import Unproven
 from pytest_gpu.node.live_config import LiveRuntime, parse
+from pytest_gpu.node.live_handlers import is_nvidia
 from tests.runtime_machine import HEALTHY, NVIDIA, STARTED, Machine
 from tests.test_config_merge import CONFIG
 from tests.test_config_merge import handler as table
@@ -225,3 +226,76 @@ def test_the_kubelets_report_of_handlers_counts_as_asking() -> None:
     other_status["runtimeHandlers"] = []
     with pytest.raises(Unproven):
         restart.not_restarted(other)
+
+
+RUNC_AS_NVIDIA = ONLY_RUNC + table("nvidia", systemd=True)
+HOOK = f"{NVIDIA}-hook"
+READ = {CONFIG: STARTED - 10}
+
+
+def test_a_handler_that_has_the_name_alone() -> None:
+    """Without a BinaryName it starts runc, whatever it is called and whoever tells its name."""
+    machine = Machine(files={CONFIG: RUNC_AS_NVIDIA}, mtimes=READ)
+    finding = handler.no_gpu_handler(machine.node())
+    assert cause(finding) == "runtime/handler-starts-another-program"
+    for words in ("runtimes.nvidia", "starts runc", f'BinaryName = "{NVIDIA}"'):
+        assert words in text_of(finding).replace("\\", "")
+    assert restart.lost_at_restart(machine.node()) is None
+    machine.files[CONFIG] = HEALTHY
+    assert handler.no_gpu_handler(machine.node()) is None
+
+
+def test_a_newer_file_does_not_tell_what_a_loaded_handler_starts() -> None:
+    """It may have been the NVIDIA runtime when containerd started; told, it is no question."""
+    machine = Machine(files={CONFIG: RUNC_AS_NVIDIA}, mtimes={CONFIG: STARTED + 3600})
+    with pytest.raises(Unproven, match="what the loaded handler nvidia starts"):
+        handler.no_gpu_handler(machine.node())
+    machine.loaded = loaded("")
+    assert cause(handler.no_gpu_handler(machine.node())) == "runtime/handler-starts-another-program"
+    machine.loaded = loaded()
+    assert handler.no_gpu_handler(machine.node()) is None
+    assert cause(restart.lost_at_restart(machine.node())) == "runtime/lost-at-restart"
+
+
+@pytest.mark.parametrize("beside", ["", table("nvidia-cdi", binary=f"{NVIDIA}.cdi", systemd=True)])
+def test_the_hook_is_no_runtime(beside: str) -> None:
+    """A handler cannot start it, and other handlers do not help who names this one."""
+    text = ONLY_RUNC + table("nvidia", binary=HOOK, systemd=True) + beside
+    machine = Machine(files={CONFIG: text}, loaded=loaded(HOOK))
+    pod = {"metadata": {"name": "p"}, "spec": {"runtimeClassName": "nvidia", "nodeName": "gpu-1"}}
+    gpu = {"metadata": {"name": "nvidia"}, "handler": "nvidia"}
+    machine.objects = {"pods": [pod], "runtimeclasses": [gpu], "clusterpolicies": []}
+    finding = handler.no_gpu_handler(machine.node())
+    assert cause(finding) == "runtime/handler-starts-another-program"
+    assert HOOK in text_of(finding)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_unknown_program_is_not_proven_to_bring_no_gpus(*, told: bool) -> None:
+    """A handler with NVIDIA's name may well start a program of somebody's own."""
+    other = "/opt/site/gpu-runtime"
+    text = ONLY_RUNC + table("nvidia", binary=other, systemd=True)
+    machine = Machine(files={CONFIG: text}, loaded=loaded(other) if told else None)
+    for look in (handler.no_gpu_handler, lambda node: node.containerd.injects("nvidia")):
+        with pytest.raises(Unproven, match="a program that this version does not know"):
+            look(machine.node())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("nvidia-container-runtime", True),
+        ("/opt/nvidia-container-runtime.real", True),
+        ("nvidia-container-runtime.cdi", True),
+        ("nvidia-container-runtime.legacy.real", True),
+        ("nvidia-container-runtime-experimental", True),
+        ("nvidia-oci", True),
+        ("nvidia-container-runtime-hook", False),
+        ("nvidia-container-runtime-hook.real", False),
+        ("runc", False),
+        ("", False),
+    ],
+)
+def test_which_programs_are_nvidias(name: str, *, expected: bool) -> None:
+    """The runtimes of every mode, wrapped or not, and Bottlerocket's; never the hook."""
+    assert is_nvidia(name) is expected

@@ -36,6 +36,7 @@ HEALTHY: Mapping[str, tuple[str, Change]] = {
     "config-in-etc": (KUBEADM, traces.config_of_a_package_beside),
     "mig-single": (KUBEADM, kinds.mig_single),
     "mig-mixed": (KUBEADM, kinds.mig_mixed),
+    "bottlerocket": (EKS, kinds.bottlerockets_own_runtime),
     "wsl": (KUBEADM, kinds.wsl),
     "jetson": (KUBEADM, kinds.jetson),
     "nvswitch": (KUBEADM, kinds.fabric_completed),

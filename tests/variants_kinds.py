@@ -286,3 +286,17 @@ def jetson(copy: SampleCopy) -> None:
         "devices": [],
     }
     copy.edit_json(copy.node / "nvml.json", lambda nvml: nvml.update(missing))
+
+
+def bottlerockets_own_runtime(copy: SampleCopy) -> None:
+    """Let the handler start nvidia-oci, as older variants of Bottlerocket for NVIDIA have it."""
+    path = containerd_config(copy)
+    path.write_text(path.read_text().replace("/usr/bin/nvidia-container-runtime", "nvidia-oci"))
+    entry(copy, "/usr/bin/nvidia-oci", kind="symlink", target="shimpei")
+    entry(copy, "/usr/bin/shimpei", kind="file", mode="0755")
+    command(copy, " info")
+    gpu_node(copy, _of_bottlerocket)
+
+
+def _of_bottlerocket(node: dict[str, Any]) -> None:
+    node["status"]["nodeInfo"]["osImage"] = "Bottlerocket OS 1.30.0 (aws-k8s-1.31-nvidia)"

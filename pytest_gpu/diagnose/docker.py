@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose.handler import installed
 from pytest_gpu.diagnose.json_diff import patched
+from pytest_gpu.diagnose.other_program import installed
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node.config_search import handlers_of

@@ -13,9 +13,13 @@ from datetime import UTC, datetime
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.rendered import is_rendered
 
 BOOT_EXACT = 1.0
 """Seconds by which a start may be off: ``btime`` in /proc/stat has no fractions (proc(5))."""
+
+GRACE = 5.0
+"""Seconds between writing a rendered file and starting containerd with it."""
 
 
 def changed_at(node: GpuNode, path: str) -> float | None:
@@ -37,6 +41,21 @@ def is_older(node: GpuNode, path: str) -> bool:
     """Say whether a file surely stood as it is before containerd started."""
     changed, started = changed_at(node, path), started_at(node)
     return changed is not None and started is not None and changed <= started - BOOT_EXACT
+
+
+def read_as_they_are(node: GpuNode) -> bool:
+    """Say whether every file of the merge set is older than the containerd that runs.
+
+    A distribution that renders the file does so right before it starts containerd with it.
+    """
+    files = [file.path for file in node.containerd.config.files]
+    return bool(files) and all(is_older(node, path) or _just_rendered(node, path) for path in files)
+
+
+def _just_rendered(node: GpuNode, path: str) -> bool:
+    changed, started = changed_at(node, path), started_at(node)
+    rendered = is_rendered(path) and path == node.containerd.config_path
+    return rendered and changed is not None and started is not None and changed <= started + GRACE
 
 
 def file_against_start(node: GpuNode, path: str) -> Iterator[Evidence]:

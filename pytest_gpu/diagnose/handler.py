@@ -9,7 +9,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
@@ -18,6 +17,14 @@ from pytest_gpu.diagnose.cdi_devices import not_taken
 from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
 from pytest_gpu.diagnose.config_places import handler_in
 from pytest_gpu.diagnose.injection import beside_the_files
+from pytest_gpu.diagnose.other_program import (
+    BINARIES,
+    binaries,
+    installed,
+    named_starts_another,
+    prove_none,
+    starts_another,
+)
 from pytest_gpu.diagnose.overwritten import now_there, overwritten
 from pytest_gpu.diagnose.runtimes import beside
 from pytest_gpu.diagnose.template_missing import installed_after_start, missing_by_template
@@ -36,36 +43,36 @@ from pytest_gpu.node.containerd import Containerd, others
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.listeners import DEFAULT_CONFIG, config_path
-from pytest_gpu.node.toolkit import DEFAULT_DROP_IN, INSTALL_DIR
-
-BINARIES = (
-    f"{INSTALL_DIR}/nvidia-container-runtime",
-    "/usr/bin/nvidia-container-runtime",
-)
+from pytest_gpu.node.toolkit import DEFAULT_DROP_IN
 
 
 def no_gpu_handler(node: GpuNode) -> Finding | None:
     """Find why containers cannot get GPUs from the configuration on disk, ``None`` if they can.
 
     A handler that only the running containerd still has is not missing now: that is latent.
+
+    Raises:
+        Unproven: a handler with NVIDIA's name may be one.
     """
-    containerd = node.containerd
-    if containerd.gpu_handlers or _cdi_serves(node) or still_live(node):
+    if node.containerd.gpu_handlers:
+        return named_starts_another(node)
+    if _cdi_serves(node) or still_live(node):
         return None
+    containerd = node.containerd
+    prove_none(node)
     if finding := missing_by_template(node):
         return finding
     running = [config_path(each) for each in node.processes if each.is_program("containerd")]
     toolkit = (node.toolkit.config_path, node.toolkit.drop_in)
     found = written(node.evidence, [containerd.config_path, *toolkit, *running])
     elsewhere = _replaced(node, found) or socket_ignored(node) or _written_elsewhere(node, found)
-    told = elsewhere or other_runtime(node)
+    told = elsewhere or starts_another(node, containerd.config.runtimes) or other_runtime(node)
     return told or known(lambda: not_taken(node)) or _never_written(node)
 
 
 def still_live(node: GpuNode) -> bool:
     """Say whether the running containerd has an NVIDIA handler, whatever its files have."""
-    live = node.containerd.live
-    return live is not None and bool(live.gpu_handlers)
+    return bool(node.containerd.loaded_gpu_handlers)
 
 
 def _cdi_serves(node: GpuNode) -> bool:
@@ -237,7 +244,7 @@ def _never_written(node: GpuNode) -> Finding:
         "runtime/handler-not-configured",
         now_there(node),
         *beside(node),
-        *_binaries(node),
+        *binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),
         **by_hand(node),
@@ -262,16 +269,6 @@ def _defined_in(found: Sequence[Written]) -> list[Evidence]:
     return [handler_line(each.file, each.handlers[0]) for each in found]
 
 
-def _binaries(node: GpuNode) -> Iterator[Evidence]:
-    """Yield the NVIDIA runtime that nobody starts, else where none is."""
-    if (path := installed(node)) is not None:
-        yield Evidence(source=path, text="is installed; no handler starts it")
-        return
-    for path in BINARIES:
-        if node.evidence.entry(path) is None:
-            yield Evidence(source=path, text="is not installed")
-
-
 def define_handler(node: GpuNode) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that define the handler; no patch without a runtime."""
     binary = installed(node)
@@ -293,8 +290,3 @@ def by_hand(node: GpuNode) -> Mapping[str, str]:
     fix = define_handler(node)
     said = f"Or by hand, in {fix['file']}:\n\n{fix['patch']}"
     return {"patch": said if fix["patch"] else ""}
-
-
-def installed(node: GpuNode) -> str | None:
-    """Return an NVIDIA runtime that is on the node, where it usually is."""
-    return next((path for path in BINARIES if known(partial(node.evidence.entry, path))), None)

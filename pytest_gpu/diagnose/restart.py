@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import next_start
-from pytest_gpu.diagnose.file_times import changed_at, file_against_start, is_older, started_at
+from pytest_gpu.diagnose.file_times import file_against_start, read_as_they_are
 from pytest_gpu.diagnose.handler import by_hand, still_live
 from pytest_gpu.diagnose.live_values import Difference, differences
 from pytest_gpu.diagnose.overwritten import who_rewrote
@@ -21,9 +21,6 @@ from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.live_handlers import LiveHandlers
 from pytest_gpu.node.rendered import is_rendered
 
-GRACE = 5.0
-"""Seconds between writing a rendered file and starting containerd with it."""
-
 
 def not_restarted(node: GpuNode) -> Finding | None:
     """Find a GPU handler, or what one needs, on disk that the running containerd has not loaded.
@@ -33,28 +30,13 @@ def not_restarted(node: GpuNode) -> Finding | None:
     """
     containerd = node.containerd
     live = containerd.live
-    if live is None and containerd.gpu_handlers and not _read_as_they_are(node):
+    if live is None and containerd.gpu_handlers and not read_as_they_are(node):
         raise Unproven("nobody asked the running containerd for its handlers (crictl info)")
     if live and live.error and containerd.gpu_handlers:
         raise Unproven("the running containerd did not tell its handlers (crictl info failed)")
     if live is None or live.error:
         return None
     return _handler_not_loaded(node, live) or _change_not_loaded(node, live)
-
-
-def _read_as_they_are(node: GpuNode) -> bool:
-    """Say whether every file of the merge set is older than the containerd that runs.
-
-    A distribution that renders the file does so right before it starts containerd with it.
-    """
-    files = [file.path for file in node.containerd.config.files]
-    return bool(files) and all(is_older(node, path) or _just_rendered(node, path) for path in files)
-
-
-def _just_rendered(node: GpuNode, path: str) -> bool:
-    changed, started = changed_at(node, path), started_at(node)
-    rendered = is_rendered(path) and path == node.containerd.config_path
-    return rendered and changed is not None and started is not None and changed <= started + GRACE
 
 
 def _handler_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
@@ -131,7 +113,7 @@ def lost_at_restart(node: GpuNode) -> Finding | None:
     if containerd.gpu_handlers or not still_live(node) or containerd.live is None:
         return None
     coming = next_start.predict(node)
-    if coming and {*containerd.live.gpu_handlers} & coming.handlers:
+    if coming and containerd.loaded_gpu_handlers & coming.handlers:
         return None
     return node.finding(
         "runtime/lost-at-restart",

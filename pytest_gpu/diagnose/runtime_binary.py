@@ -9,7 +9,7 @@ from functools import partial
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import config_fix, toolkit_fix
 from pytest_gpu.diagnose.first import first_finding
-from pytest_gpu.diagnose.handler import installed
+from pytest_gpu.diagnose.other_program import installed
 from pytest_gpu.diagnose.reached import gpu_runtimes
 from pytest_gpu.node.config_file import RUNC_TYPE, ConfigFile
 from pytest_gpu.node.config_merge import Runtime

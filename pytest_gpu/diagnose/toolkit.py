@@ -11,6 +11,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.node import libraries
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
+from pytest_gpu.node.live_handlers import is_bottlerockets
 from pytest_gpu.node.toolkit_config import (
     CLI,
     DEFAULTS,
@@ -49,11 +50,14 @@ def own_config_wrong(node: GpuNode) -> Finding | None:
 def own_configs(node: GpuNode) -> list[ToolkitConfig]:
     """Return the own configurations of the NVIDIA runtimes that pods can get.
 
+    Bottlerocket's has none that it reads itself.
+
     Raises:
         NotInEvidence: nobody looked for one.
     """
     binaries = [str(runtime.binary) for runtime in gpu_runtimes(node)]
-    found = {each.path: each for b in binaries if (each := own_config(node.evidence, b))}
+    own = [binary for binary in binaries if not is_bottlerockets(binary)]
+    found = {each.path: each for binary in own if (each := own_config(node.evidence, binary))}
     return list(found.values())
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import NodeEvidence
-from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, BadToml, ConfigFile, parse
+from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, BadToml, ConfigFile, parse, subtable
+from pytest_gpu.node.live_handlers import is_nvidia
 
 PLACES = (
     "/etc/containerd/config.toml",
@@ -20,7 +21,6 @@ PLACES = (
     "/var/snap/microk8s/current/args/containerd.toml",
     "/etc/k0s/containerd.toml",
 )
-_RUNTIME = "nvidia-container-runtime"
 DROP_INS = ("conf.d", "config.d", "containerd.d", "config-v3.toml.d", "config.toml.d")
 
 
@@ -86,5 +86,12 @@ def gpu_handlers(table: Mapping[str, Any]) -> tuple[str, ...]:
         runtimes: Any = table.get("plugins", {})
         for key in (plugin, "containerd", "runtimes"):
             runtimes = runtimes.get(key, {}) if isinstance(runtimes, dict) else {}
-        found += [name for name, each in runtimes.items() if _RUNTIME in str(each)]
+        found += [name for name, each in runtimes.items() if _starts_nvidia(each)]
     return tuple(found)
+
+
+def _starts_nvidia(entry: object) -> bool:
+    """Say whether a handler names an NVIDIA runtime: BinaryName, or runtime_engine of old."""
+    table = entry if isinstance(entry, dict) else {}
+    values = (*table.values(), *subtable(table, "options").values())
+    return any(isinstance(value, str) and is_nvidia(value) for value in values)

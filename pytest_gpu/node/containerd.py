@@ -29,6 +29,7 @@ from pytest_gpu.node.live_handlers import (
     LiveHandlers,
     is_nvidia,
     live_handlers,
+    prove_known,
     reported_handlers,
 )
 from pytest_gpu.node.processes import DELETED, Process
@@ -70,9 +71,40 @@ class Containerd:
         return self.config.default_runtime
 
     def injects(self, handler: str) -> bool:
-        """Say whether containers under a handler (``""``: the default one) get GPUs injected."""
+        """Say whether containers under a handler (``""``: the default one) get GPUs injected.
+
+        Raises:
+            Unproven: it has NVIDIA's name and starts an unknown program.
+        """
         runtime = self.now(handler or self.default_runtime)
-        return runtime is not None and is_nvidia(runtime.binary or "")
+        if runtime is None:
+            return False
+        prove_known(runtime.name, runtime.binary or "")
+        return is_nvidia(runtime.binary or "")
+
+    def program(self, handler: str) -> str | None:
+        """Return the ``BinaryName`` of a handler (``""``: runc): loaded if told, else on disk.
+
+        ``None`` where only the handler's name is known.
+        """
+        loaded = self.live.program(handler) if self.live else None
+        if loaded is not None:
+            return loaded
+        runtime = self.config.runtimes.get(handler)
+        return (runtime.binary or "") if runtime else None
+
+    @property
+    def loaded_gpu_handlers(self) -> frozenset[str]:
+        """The handlers of the running containerd that run an NVIDIA runtime, as far as known.
+
+        One whose program nobody tells, and that no file has, is known by its name alone.
+        """
+        names = self.live.handlers if self.live else ()
+        return frozenset(name for name in names if self._brings_gpus(name))
+
+    def _brings_gpus(self, name: str) -> bool:
+        program = self.program(name)
+        return name.startswith("nvidia") if program is None else is_nvidia(program)
 
     def now(self, handler: str) -> Runtime | None:
         """Return a handler of the files as it runs now: with the values that are loaded, if told.

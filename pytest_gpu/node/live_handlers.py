@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import CommandResult, KubeObject
 from pytest_gpu.node import live_config
 from pytest_gpu.node.live_config import LiveConfig
@@ -17,6 +18,11 @@ _NO_ANSWER = re.compile(
     r"validate (service|CRI)|unknown service|Unimplemented|DeadlineExceeded|deadline exceeded"
     r"|connection refused|connection reset|no such file or directory|(un)?reachable|EOF"
 )
+
+_NVIDIA = re.compile(
+    r"nvidia-container-runtime(\.(cdi|legacy|experimental)|-experimental)?(\.real)?"
+)
+_WITHOUT_GPUS = frozenset({"", "runc", "crun", "docker-runc", "nvidia-container-runtime-hook"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,25 +39,38 @@ class LiveHandlers:
     command: str = ""
     config: LiveConfig | None = None
 
-    @property
-    def gpu_handlers(self) -> tuple[str, ...]:
-        """The loaded handlers that run an NVIDIA runtime, by their name where no program is told.
-
-        The plain ``nvidia`` comes first.
-        """
-        found = [name for name in self.handlers if self._injects(name)]
-        return tuple(sorted(found, key=lambda name: (name != "nvidia", name)))
-
-    def _injects(self, name: str) -> bool:
-        runtime = self.config.runtimes.get(name) if self.config else None
-        if runtime is None or runtime.binary is None:
-            return name.startswith("nvidia")
-        return is_nvidia(runtime.binary)
+    def program(self, handler: str) -> str | None:
+        """Return the ``BinaryName`` of a loaded handler (``""``: runc), ``None`` if not told."""
+        runtime = self.config.runtimes.get(handler) if self.config else None
+        return runtime.binary if runtime else None
 
 
 def is_nvidia(binary: str) -> bool:
-    """Say whether a ``BinaryName`` is one of the NVIDIA runtimes."""
-    return PurePosixPath(binary).name.startswith("nvidia-container-runtime")
+    """Say whether a ``BinaryName`` is one of the NVIDIA runtimes.
+
+    Sources: nvidia-container-toolkit ``cmd/`` and ``nvidia-ctk-installer`` (the runtimes per mode,
+    and ``NAME.real`` behind a wrapper; the hook beside them is no runtime); for nvidia-oci
+    Bottlerocket ``packages/containerd/containerd-config-toml_k8s_nvidia_containerd_sock``.
+    """
+    return is_bottlerockets(binary) or bool(_NVIDIA.fullmatch(PurePosixPath(binary).name))
+
+
+def is_bottlerockets(binary: str) -> bool:
+    """Say whether it is older Bottlerocket's own: runc with NVIDIA's hook put before it."""
+    return PurePosixPath(binary).name == "nvidia-oci"
+
+
+def prove_known(handler: str, binary: str) -> None:
+    """Make sure of what a handler with NVIDIA's name starts: an NVIDIA runtime, or surely none.
+
+    Raises:
+        Unproven: the program may bring GPUs in, or not.
+    """
+    known = is_nvidia(binary) or PurePosixPath(binary).name in _WITHOUT_GPUS
+    if handler.startswith("nvidia") and not known:
+        raise Unproven(
+            f"the handler {handler} starts {binary}, a program that this version does not know"
+        )
 
 
 def live_handlers(

@@ -16,6 +16,7 @@ from functools import partial
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.hints import known
+from pytest_gpu.node.live_handlers import is_bottlerockets
 from pytest_gpu.node.processes import SEARCH_PATH, Process
 from pytest_gpu.node.program import Program
 from pytest_gpu.node.toolkit_config import ToolkitConfig, own_config
@@ -97,11 +98,14 @@ def locate(evidence: NodeEvidence, names: Sequence[str], path: SearchPath) -> Pr
 def chain(evidence: NodeEvidence, binary: str, path: SearchPath) -> Chain:
     """Return what starts when containerd starts ``binary``, an absolute path.
 
-    What nobody looked for counts as there, so that it is asked for.
+    What nobody looked for counts as there, so that it is asked for. Bottlerocket's is part of an
+    image that is built as a whole.
 
     Raises:
         NotInEvidence: the toolkit's own configuration was not looked at.
     """
+    if is_bottlerockets(binary):
+        return Chain(programs=(), runtimes=("runc",))
     config = own_config(evidence, binary)
     names = list(_names(evidence, binary, config, path))
     runtimes = config.value("nvidia-container-runtime.runtimes")
