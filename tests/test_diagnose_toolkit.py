@@ -8,7 +8,7 @@ import pytest
 
 from pytest_gpu.diagnose import toolkit, toolkit_access
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.node.toolkit_config import CLI, DEFAULTS, RUNTIME, own_config
+from pytest_gpu.node.toolkit_config import CLI, DEFAULTS, RUNTIME, config_path, own_config
 from tests.fake_evidence import FakeNode
 from tests.runtime_machine import HEALTHY, NVIDIA, Machine
 from tests.test_config_merge import CONFIG
@@ -136,6 +136,16 @@ def test_the_wrapper_says_where() -> None:
     assert own_config(plain, binary).path == (
         "/usr/local/nvidia/toolkit/.config/nvidia-container-runtime/config.toml"
     )
+
+
+def test_the_wrapper_of_talos_names_another_folder() -> None:
+    """It is a program, so the one beside it tells; a plain program there reads /etc."""
+    binary = "/usr/local/bin/nvidia-container-runtime"
+    wrapped = FakeNode(files={f"{binary}.real": ""})
+    plain = FakeNode(absent=[f"{binary}.real"])
+    name = "nvidia-container-runtime/config.toml"
+    assert config_path(wrapped, binary) == f"/usr/local/etc/{name}"
+    assert config_path(plain, binary) == config_path(FakeNode(), binary) == f"/etc/{name}"
 
 
 def test_every_setting_has_its_line_or_its_default() -> None:

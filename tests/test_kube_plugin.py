@@ -79,6 +79,42 @@ def test_the_plugin_is_known_by_what_it_does(
     assert plugin.find(node.cluster, node.name).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("args", "variable", "expected"),
+    [
+        (["--mig-strategy=mixed"], "single", "mixed"),
+        (["--mig-strategy", "mixed"], "single", "mixed"),
+        (["-mig-strategy", "mixed"], "", "mixed"),
+        (["--mig-strategy=none", "--mig-strategy=mixed"], "", "mixed"),
+        (["--mig-strategy="], "single", ""),
+        (["--mig-strategyx=mixed"], "single", "single"),
+        ([], "single", "single"),
+        ([], "", ""),
+    ],
+)
+def test_a_flag_counts_before_its_variable(args: list[str], variable: str, expected: str) -> None:
+    """In either spelling, and the last one given."""
+    found = plugin.DevicePlugin(kind="nvidia", pods=(started(args, variable),), daemonsets=())
+    assert plugin.setting(found, "MIG_STRATEGY", "--mig-strategy") == expected
+
+
+def started(args: list[str], variable: str) -> dict[str, Any]:
+    """Return a plugin's pod with these arguments and this MIG strategy in a variable."""
+    made = plugin_pod()
+    env = [{"name": "MIG_STRATEGY", "value": variable}] if variable else []
+    made["spec"]["containers"][0] |= {"args": args, "env": env}
+    return made
+
+
+def test_switches_need_no_value_and_lists_grow() -> None:
+    """A word after a switch is none of its value."""
+    args = ["--pass-device-specs", "false", "--device-list-strategy=envvar"]
+    args += ["--device-list-strategy", "cdi-cri"]
+    found = plugin.DevicePlugin(kind="nvidia", pods=(started(args, ""),), daemonsets=())
+    assert plugin.setting(found, "PASS_DEVICE_SPECS", "--pass-device-specs") == "true"
+    assert plugin.setting(found, "X", "--device-list-strategy") == "envvar,cdi-cri"
+
+
 def test_a_label_of_that_name_is_no_resource() -> None:
     """Neither are other resources of NVIDIA's."""
     machine = Machine(

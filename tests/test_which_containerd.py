@@ -16,7 +16,7 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import Door
 from pytest_gpu.node.containerd import others
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.listeners import config_path, listener, told_socket
+from pytest_gpu.node.listeners import config_path, listener, socket_of, told_socket
 from pytest_gpu.node.processes import Process, root_mount, running
 from pytest_gpu.node.survey import MAX_ROUNDS
 from pytest_gpu.node.survey_wishes import WishingCluster
@@ -130,6 +130,41 @@ def test_what_a_containerd_was_started_with(argv: str, exe: str, config: str, so
     found = Process(pid=7, argv=tuple(argv.split()), exe=exe)
     node = FakeNode(absent=["/etc/containerd/config.toml", "/a.toml"])
     assert (config_path(found), told_socket(found, node)) == (config, socket)
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "socket"),
+    [
+        ('[grpc]\nuid = 0\n[debug]\naddress = "/run/debug.sock"\n', "", SOCKET),
+        ('grpc.address = "/run/x.sock"\n', "", "/run/x.sock"),
+        ('[grpc]\n# address = "/a"\naddress = "/run/y.sock"\n', "", "/run/y.sock"),
+        ('[grpc]\naddress = "/run/x.sock"\n', '[grpc]\naddress = "/run/z.sock"\n', "/run/z.sock"),
+        ('[grpc]\naddress = "/run/x.sock"\n', '[grpc]\naddress = ""\n', "/run/x.sock"),
+    ],
+)
+def test_the_socket_that_files_tell(text: str, more: str, socket: str) -> None:
+    """By the tables and imports as containerd merges them, not by the next line of that name."""
+    files = {"/etc/containerd/config.toml": f'version = 2\nimports = ["more.toml"]\n{text}'}
+    files["/etc/containerd/more.toml"] = f"version = 2\n{more}"
+    found = Process(pid=7, argv=("/usr/bin/containerd",), exe="/usr/bin/containerd")
+    assert told_socket(found, FakeNode(files=files)) == socket
+
+
+@pytest.mark.parametrize(
+    ("open_ones", "socket"),
+    [
+        (["/run/own.sock", "/run/own.sock.ttrpc"], "/run/own.sock"),
+        (["/run/a-debug.sock", "/run/x.sock"], "/run/x.sock"),
+        (["/run/one.sock", "/run/two.sock"], "/run/one.sock"),
+        ([], "/run/x.sock"),
+    ],
+)
+def test_an_open_socket_counts_before_what_files_tell(open_ones: list[str], socket: str) -> None:
+    """A file may have been changed since the start; of several, the one that was told."""
+    files = {"/etc/containerd/config.toml": '[grpc]\naddress = "/run/x.sock"\n'}
+    argv = ("/usr/bin/containerd",)
+    found = Process(pid=7, argv=argv, exe=argv[0], sockets=frozenset(open_ones))
+    assert socket_of(found, FakeNode(files=files)) == socket
 
 
 def test_a_kind_node_beside_is_another_machine() -> None:

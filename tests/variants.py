@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests import variants_clouds as clouds
 from tests import variants_gaps as gaps
 from tests import variants_kinds as kinds
 from tests import variants_pools as pools
 from tests import variants_traces as traces
 from tests.changes import Change
-from tests.sample_table import KUBEADM, RKE2, SNAP
+from tests.sample_table import EKS, KUBEADM, RKE2, SNAP
 
-CDI, EKS = "healthy-cdi", "healthy-eks"
+CDI = "healthy-cdi"
 
 HEALTHY: Mapping[str, tuple[str, Change]] = {
     "k3s": (RKE2, kinds.k3s_agent),
     "microk8s": (KUBEADM, kinds.kubelet_in_kubelite),
     "k0s": (KUBEADM, kinds.k0s_worker),
+    "eks-al2023": (EKS, clouds.eks_al2023),
+    "aks": (EKS, clouds.aks),
+    "gke": (EKS, clouds.gke),
+    "bottlerocket-own-folders": (EKS, clouds.bottlerocket),
+    "talos": (EKS, clouds.talos),
     "version-2-under-2.x": (KUBEADM, kinds.newer_containerd),
     "version-3": (KUBEADM, kinds.config_version_3),
     "toolkit-drop-in": (KUBEADM, kinds.drop_in_of_the_toolkit),

@@ -10,8 +10,6 @@ from pytest_gpu.cluster.kube_client import ApiError, KubeClient
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
-OPERATOR_NAMESPACE = "gpu-operator"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Right:

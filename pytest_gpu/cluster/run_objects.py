@@ -57,14 +57,6 @@ class RunObjects:
         """
         return self._create("configmaps", self.run.marked(body))
 
-    def delete_pod(self, name: str) -> None:
-        """Delete one pod before the run ends: its GPU is needed by others.
-
-        Raises:
-            ApiError: the API server refused it.
-        """
-        self.client.delete(f"{self.path('pods')}/{name}", gracePeriodSeconds=0)
-
     def path(self, kind: str) -> str:
         """Return the API's path of a collection in the run's namespace."""
         return collection(self.run.namespace, kind)

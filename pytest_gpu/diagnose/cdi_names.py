@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.kube.objects import containers_of
-from pytest_gpu.kube.plugin import DevicePlugin
+from pytest_gpu.kube.plugin import DevicePlugin, setting
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.nvml import NvmlDevice
 
@@ -22,8 +21,8 @@ def ids(node: GpuNode, plugin: DevicePlugin) -> tuple[str, ...]:
         NotInEvidence: NVML was not asked.
         Unproven: NVML does not answer.
     """
-    told = plugin.env.get("DEVICE_ID_STRATEGY") or flag(plugin, "--device-id-strategy")
-    strategy = plugin.env.get("MIG_STRATEGY") or flag(plugin, "--mig-strategy") or "none"
+    told = setting(plugin, "DEVICE_ID_STRATEGY", "--device-id-strategy")
+    strategy = setting(plugin, "MIG_STRATEGY", "--mig-strategy") or "none"
     chosen = plugin.env.get("NVIDIA_VISIBLE_DEVICES", "all")
     if node.nvml.missing or chosen not in {"", "all", "void", "none"}:
         return ()
@@ -63,15 +62,3 @@ def mig_devices(device: NvmlDevice) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(found, list):
         raise NotInEvidence(device.node, f"the MIG devices of GPU {device.index}")
     return tuple(each for each in found if isinstance(each, Mapping))
-
-
-def flag(plugin: DevicePlugin, name: str) -> str:
-    """Return a flag of the plugin's own command line, ``""`` if it has none."""
-    for container in containers_of(plugin.spec):
-        words = [*(container.get("command") or ()), *(container.get("args") or ())]
-        for at, word in enumerate(map(str, words)):
-            if word.startswith(f"{name}="):
-                return word.partition("=")[2]
-            if word == name and at + 1 < len(words):
-                return str(words[at + 1])
-    return ""

@@ -19,7 +19,7 @@ from pytest_gpu.diagnose.cdi_handlers import (
     mode_of,
     spec_dirs,
 )
-from pytest_gpu.diagnose.cdi_names import flag, ids
+from pytest_gpu.diagnose.cdi_names import ids
 from pytest_gpu.kube import plugin as device_plugin
 from pytest_gpu.kube.nodes import dra_nodes
 from pytest_gpu.kube.objects import (
@@ -27,7 +27,7 @@ from pytest_gpu.kube.objects import (
     path_of,
 )
 from pytest_gpu.kube.operator import policy_section
-from pytest_gpu.kube.plugin import DevicePlugin
+from pytest_gpu.kube.plugin import DevicePlugin, setting
 from pytest_gpu.kube.pods import pods_on
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
@@ -85,7 +85,7 @@ def plugin_of(node: GpuNode) -> DevicePlugin | None:
 
 def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
     """Return by which means the plugin hands devices over, and where that is told."""
-    told = plugin.env.get("DEVICE_LIST_STRATEGY") or flag(plugin, "--device-list-strategy")
+    told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
     source = plugin.name
     if not told and policy_section(node.cluster, "cdi").get("enabled"):
         told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
@@ -96,8 +96,7 @@ def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset
 
 def annotation_prefix(plugin: DevicePlugin) -> str:
     """Return the prefix of the annotations in which the plugin names devices."""
-    told = plugin.env.get("CDI_ANNOTATION_PREFIX") or flag(plugin, "--cdi-annotation-prefix")
-    return told or PREFIX
+    return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
 
 
 def _by_plugin(node: GpuNode) -> Iterator[Way]:

@@ -158,14 +158,6 @@ def _runc(node: GpuNode) -> Changes:
     return {keys: next(iter(defined), handler_table(None, systemd_cgroup=systemd))}
 
 
-def set_in_cri(node: GpuNode, key: str, value: object, good: Good) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that set a value of the CRI section itself.
-
-    ``good`` says whether a configuration is what was wanted.
-    """
-    return _first(node, last_section(node), {(key,): value}, good)
-
-
 def enable_cri(node: GpuNode) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that take the CRI out of every ``disabled_plugins``."""
     patches, texts = [], {}

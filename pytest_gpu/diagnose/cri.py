@@ -26,10 +26,11 @@ from pytest_gpu.node.config_file import (
     handler_line,
 )
 from pytest_gpu.node.config_merge import EffectiveConfig
-from pytest_gpu.node.containerd import handler_injects, others, printed_version
+from pytest_gpu.node.containerd import CRI_O, handler_injects, others
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.kubelet import CONFIG as KUBELET_CONFIG
+from pytest_gpu.node.release import printed_version
 from pytest_gpu.node.systemd_unit import service
 
 RUNC_DROP_IN = "00-k8s-runc.toml"
@@ -47,7 +48,7 @@ def uses_no_containerd(node: GpuNode) -> Finding | None:
     if kubelet.runtime == "docker":
         return node.finding("runtime/kubelet-uses-docker", *docker_evidence(node))
     if kubelet.runtime == "cri-o":
-        raise Unproven("the kubelet uses CRI-O, whose configuration is not judged yet")
+        raise Unproven(CRI_O)
     return None
 
 

@@ -23,7 +23,7 @@ from pytest_gpu.kube.nodes import show_taint, taints, tolerates
 from pytest_gpu.kube.objects import containers_of, labels_of, path_of, spec_of, template_of
 from pytest_gpu.kube.operator import change_values, helm_release
 from pytest_gpu.kube.placement import unmet
-from pytest_gpu.kube.plugin import DevicePlugin, advertised
+from pytest_gpu.kube.plugin import DevicePlugin, advertised, setting
 from pytest_gpu.kube.pod_state import container_statuses, has_started, kubectl_state, messages
 from pytest_gpu.kube.pods import asks_for_cdi
 from pytest_gpu.node.gpu_node import GpuNode
@@ -132,7 +132,7 @@ def _other_way(node: GpuNode) -> bool:
 
 def _mounts_driver_root(plugin: DevicePlugin) -> bool:
     """Say whether the plugin's containers have the driver's folder (CONTAINER_DRIVER_ROOT)."""
-    root = plugin.env.get("CONTAINER_DRIVER_ROOT", "/driver-root")
+    root = setting(plugin, "CONTAINER_DRIVER_ROOT", "--container-driver-root") or "/driver-root"
     specs = [plugin.spec, *(template_of(each) for each in plugin.daemonsets)]
     containers = (each for spec in specs for each in containers_of(spec))
     mounts = (mount for each in containers for mount in each.get("volumeMounts") or ())

@@ -14,6 +14,7 @@ from pytest_gpu.node.config_search import handlers_of
 from pytest_gpu.node.docker import Docker, read
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
+from pytest_gpu.node.processes import SEARCH_PATH
 from pytest_gpu.parsing import json_document
 
 
@@ -121,7 +122,7 @@ def _places(program: str) -> Iterator[str]:
     if "/" in program:
         yield program
         return
-    for folder in ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"):
+    for folder in SEARCH_PATH:
         yield f"{folder}/{program}"
 
 

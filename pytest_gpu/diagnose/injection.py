@@ -59,7 +59,7 @@ def beside_the_files(node: GpuNode) -> str | None:
 def _named_devices(node: GpuNode) -> str | None:
     plugin = device_plugin.find(node.cluster, node.name)
     cdi = policy_section(node.cluster, "cdi")
-    strategy = plugin.env.get("DEVICE_LIST_STRATEGY", "")
+    strategy = device_plugin.setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
     if not strategy and cdi.get("enabled"):
         strategy = "cdi-cri"
     by_cdi = "cdi-cri" in strategy or "cdi-annotations" in strategy

@@ -21,11 +21,11 @@ from pytest_gpu.kube.objects import node_info
 from pytest_gpu.node import product_settings
 from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.node.config_merge import Runtime
-from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.live_handlers import is_nvidia
-from pytest_gpu.node.processes import flag
+from pytest_gpu.node.processes import SEARCH_PATH, flag
+from pytest_gpu.node.release import parse_version
 from pytest_gpu.node.rendered import Rendering, Template, rendering
 from pytest_gpu.node.systemd_unit import service
 from pytest_gpu.node.toolkit import INSTALL_DIR
@@ -41,7 +41,6 @@ DETECTED: Mapping[str, str] = {
 PRODUCTS = frozenset({"rke2", "k3s"})
 
 NOT_FOUND = "is neither in /usr/local/nvidia/toolkit nor along the service's PATH"
-_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MERGED_SINCE = {32: 13, 33: 10, 34: 6, 35: 3}
 """Minor and patch of the releases in which a template is merged over the built-in one."""
 
@@ -171,7 +170,7 @@ def _service_path(node: GpuNode) -> Sequence[str]:
     path = search_path(node.evidence, node.containerd.process)
     home = node.distribution.home
     if not path.known:
-        return _PATH
+        return SEARCH_PATH
     return [each for each in path.folders if not (home and each.startswith(home))]
 
 

@@ -10,8 +10,7 @@ from pytest_gpu.diagnose import toolkit_fix
 from pytest_gpu.diagnose.toolkit import own_configs
 from pytest_gpu.errors import Unproven
 from pytest_gpu.kube import plugin as device_plugin
-from pytest_gpu.kube.objects import containers_of
-from pytest_gpu.kube.plugin import DevicePlugin
+from pytest_gpu.kube.plugin import DevicePlugin, setting
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
@@ -54,7 +53,7 @@ def _accepts(config: ToolkitConfig, way: str) -> bool:
 def _refusal(
     node: GpuNode, config: ToolkitConfig, plugin: DevicePlugin, ways: Sequence[str]
 ) -> Finding:
-    if plugin.env.get("CONFIG_FILE") and not plugin.env.get("DEVICE_LIST_STRATEGY"):
+    if setting(plugin, "CONFIG_FILE", "--config-file") and not _told(plugin):
         raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
     switch = _ACCEPTED_BY.get(ways[0], ENVVAR)
     return node.finding(
@@ -68,18 +67,11 @@ def _refusal(
 
 def strategy(plugin: DevicePlugin) -> str:
     """Return how a plugin names GPUs to containers (``DEVICE_LIST_STRATEGY``)."""
-    return _setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy") or "envvar"
+    return _told(plugin) or "envvar"
 
 
-def _setting(plugin: DevicePlugin, variable: str, flag: str) -> str:
-    """Return a setting of the plugin: its flag counts before its variable."""
-    for container in containers_of(plugin.spec):
-        words = [str(w) for k in ("command", "args") for w in container.get(k) or ()]
-        for word in words:
-            name, _, value = word.partition("=")
-            if name == flag:
-                return value or "true"
-    return plugin.env.get(variable, "")
+def _told(plugin: DevicePlugin) -> str:
+    return setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
 
 
 def no_cgroups(node: GpuNode) -> Finding | None:
@@ -134,4 +126,4 @@ def passes_device_nodes(node: GpuNode) -> bool:
         NotInEvidence: the pods were not read.
     """
     plugin = device_plugin.find(node.cluster, node.name)
-    return _setting(plugin, "PASS_DEVICE_SPECS", "--pass-device-specs") in _TRUE
+    return setting(plugin, "PASS_DEVICE_SPECS", "--pass-device-specs") in _TRUE

@@ -14,10 +14,10 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.node.config_file import CRI_V3, Table, cri_plugin, parse
 from pytest_gpu.node.config_merge import EffectiveConfig, Runtime, merge
-from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.listeners import DEFAULT_CONFIG
 from pytest_gpu.node.processes import DELETED, SEARCH_PATH, Process
+from pytest_gpu.node.release import parse_version
 from pytest_gpu.node.toolkit import Toolkit
 
 COMMAND_SINCE = (1, 17, 0)

@@ -7,7 +7,7 @@ runs, never by the name of a DaemonSet or of a Helm release.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ _PROGRAM = "nvidia-device-plugin"
 # These mount the kubelet's folder, too, and advertise something else than GPUs for containers.
 _NOT_GPUS = re.compile(r"kubevirt|sriov|rdma")
 _OTHER_COUNTING = re.compile(r"hami|vgpu|4pd|volcano")
+_LISTS = frozenset({"--device-list-strategy"})
+_SWITCHES = frozenset({"--pass-device-specs"})
 _GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)")
 
 
@@ -75,6 +77,36 @@ class DevicePlugin:
         specs = [self.spec, *(template_of(each) for each in self.daemonsets)]
         found = (env_of(container) for spec in specs for container in _plugin_containers(spec))
         return next((env for env in found if env), {})
+
+
+def setting(plugin: DevicePlugin, variable: str, flag: str) -> str:
+    """Return a setting of the plugin, ``""`` if neither its flag nor its variable is there.
+
+    The flag counts before the variable, and the last one given, save where each adds to a list.
+    A switch without a value is ``true``. Sources: the plugin's cmd/nvidia-device-plugin/main.go,
+    urfave/cli's documentation of the precedence of values, Go's package flag.
+    """
+    found: list[str] = []
+    for container in _plugin_containers(plugin.spec):
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        found += _values_of(flag, list(map(str, words)))
+    if not found:
+        return plugin.env.get(variable, "")
+    return ",".join(found) if flag in _LISTS else found[-1]
+
+
+def _values_of(flag: str, words: Sequence[str]) -> Iterator[str]:
+    """Yield each value of a flag; it may stand with one dash as well as with two."""
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name not in {flag, flag[1:]}:
+            continue
+        if equals:
+            yield value
+        elif flag in _SWITCHES:
+            yield "true"
+        else:
+            yield from words[at + 1 : at + 2]
 
 
 def find(cluster: ClusterEvidence, node: str) -> DevicePlugin:

@@ -18,7 +18,7 @@ from pytest_gpu.kube.objects import (
     path_of,
 )
 from pytest_gpu.kube.operator import policy_section
-from pytest_gpu.kube.plugin import DevicePlugin
+from pytest_gpu.kube.plugin import DevicePlugin, setting
 from pytest_gpu.parsing import yaml_document
 
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
@@ -79,7 +79,8 @@ def read(cluster: ClusterEvidence, node: KubeObject, plugin: DevicePlugin) -> Sh
     """
     if plugin.kind == "gke":
         return _gke(node)
-    strategy = plugin.env.get("MIG_STRATEGY") or policy_section(cluster, "mig").get("strategy")
+    told = setting(plugin, "MIG_STRATEGY", "--mig-strategy")
+    strategy = told or policy_section(cluster, "mig").get("strategy")
     choice = _choose(cluster, node, plugin)
     if not choice.config_map:
         return Sharing(mig=str(strategy or "none"))
@@ -112,7 +113,7 @@ def _mounted(plugin: DevicePlugin) -> tuple[str, str]:
     """Return the ConfigMap mounted for configurations, and the key if it is a fixed one."""
     volumes = plugin.spec.get("volumes") or ()
     maps = {v["name"]: v["configMap"]["name"] for v in volumes if "configMap" in v}
-    file = plugin.env.get("CONFIG_FILE", "")
+    file = setting(plugin, "CONFIG_FILE", "--config-file")
     for container in all_containers_of(plugin.spec):
         for mount in container.get("volumeMounts") or ():
             if mount.get("name") not in maps:

@@ -6,7 +6,6 @@ the socket the kubelet uses.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from pytest_gpu.node.listeners import (
     config_path,
     listener,
     reads_the_nodes_files,
-    told_socket,
+    socket_of,
 )
 from pytest_gpu.node.live_handlers import (
     LiveHandlers,
@@ -32,7 +31,10 @@ from pytest_gpu.node.live_handlers import (
     prove_known,
     reported_handlers,
 )
-from pytest_gpu.node.processes import DELETED, Process
+from pytest_gpu.node.processes import Process
+from pytest_gpu.node.release import parse_version, printed_version
+
+CRI_O = "the kubelet uses CRI-O, whose configuration is not judged yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,7 @@ def serving(
         NotInEvidence: somebody listens on the socket, and it is not known who.
     """
     if kubelet.runtime == "cri-o":
-        raise Unproven("the kubelet uses CRI-O, whose configuration is not judged yet")
+        raise Unproven(CRI_O)
     process = listener(kubelet.socket, processes, evidence)
     if process and not reads_the_nodes_files(process):
         raise Unproven(
@@ -234,7 +236,7 @@ def _other(process: Process, serving: Containerd, evidence: NodeEvidence) -> Con
         version=version,
         process=process,
         config_path=path,
-        socket=told_socket(process, evidence),
+        socket=socket_of(process, evidence),
         config=merge(evidence.read, evidence.names, path, version),
         live=None,
     )
@@ -248,19 +250,3 @@ def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) 
     if reported is None:
         raise NotInEvidence(evidence.name, "the version of containerd")
     return reported
-
-
-def printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...] | None:
-    """Return what its program printed, unless that is another program now: upgraded, or k3s'."""
-    if (process.exe or "").endswith(DELETED):
-        return None
-    for result in evidence.commands:
-        if result.argv[0] in {process.exe, process.argv[0]} and result.argv[-1] == "--version":
-            return parse_version(result.stdout) if "containerd" in result.stdout else None
-    return None
-
-
-def parse_version(text: str) -> tuple[int, ...] | None:
-    """Return the first ``N.N.N`` of ``containerd … v1.7.24 …`` or ``containerd://1.7.24``."""
-    match = re.search(r"\bv?(\d+)\.(\d+)\.(\d+)", text)
-    return tuple(int(number) for number in match.groups()) if match else None

@@ -11,10 +11,15 @@ from collections.abc import Iterable, Sequence
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.node.config_load import load
 from pytest_gpu.node.processes import DELETED, Process, listening
+from pytest_gpu.node.release import printed_version
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
+
+_SOME_1X = (1, 7)
+"""What a containerd that did not print its version is taken for: it may read any file."""
 
 _RANCHER = re.compile(r"/var/lib/rancher/(k3s|rke2)/")
 
@@ -59,15 +64,39 @@ def real_socket(path: str, evidence: NodeEvidence) -> str:
 
 
 def told_socket(process: Process, evidence: NodeEvidence) -> str:
-    """Return the socket a containerd was told to listen on: flag, file, or its default."""
-    told = process.flag("--address", "-a")
-    if told:
-        return told
+    """Return the socket a containerd was told to listen on: flag, files, or its default.
+
+    Raises:
+        NotInEvidence: one of its files was not read.
+        Unproven: one of them is nested too deeply to be read.
+    """
+    flagged = process.flag("--address", "-a")
+    if flagged:
+        return flagged
     if _rancher(process):
         return "/run/k3s/containerd/containerd.sock"
-    content = b"" if process.own_root else evidence.read(config_path(process)) or b""
-    match = re.search(rb"(?ms)^\s*\[grpc\].*?^\s*address\s*=\s*[\"']([^\"']+)", content)
-    return match[1].decode(errors="replace") if match else DEFAULT_SOCKET
+    if process.own_root:
+        return DEFAULT_SOCKET
+    version = printed_version(process, evidence) or _SOME_1X
+    roots = load(evidence.read, evidence.names, config_path(process), version).roots
+    tables = [table for root in roots if (table := root.get("grpc"))]
+    told = [str(found.value) for table in tables if (found := table.get("address"))]
+    # One that is empty takes the place of none when files are merged.
+    return next((address for address in reversed(told) if address), DEFAULT_SOCKET)
+
+
+def socket_of(process: Process, evidence: NodeEvidence) -> str:
+    """Return the socket of a containerd: one that it has open, else the one it was told.
+
+    The one for ttrpc lies beside it with an ending of its own, and that of ``[debug]`` only where
+    it was asked for.
+    """
+    own = sorted(path for path in process.sockets if path.endswith(".sock"))
+    if len(own) == 1:
+        return own[0]
+    told = told_socket(process, evidence)
+    real = {real_socket(path, evidence): path for path in own}
+    return real.get(real_socket(told, evidence), own[0] if own else told)
 
 
 def config_path(process: Process) -> str:

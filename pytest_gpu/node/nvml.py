@@ -11,9 +11,7 @@ from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.pci import normal
 
 NOT_SUPPORTED = 3
-NO_PERMISSION = 4
 NOT_FOUND = 6
-DRIVER_NOT_LOADED = 9
 LIBRARY_NOT_FOUND = 12
 FUNCTION_NOT_FOUND = 13
 GPU_IS_LOST = 15

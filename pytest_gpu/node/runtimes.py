@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_gpu.evidence import NodeEvidence
-from pytest_gpu.node.containerd import printed_version
 from pytest_gpu.node.docker import DAEMON_JSON
 from pytest_gpu.node.kubelet import Kubelet
 from pytest_gpu.node.listeners import (
@@ -14,9 +13,10 @@ from pytest_gpu.node.listeners import (
     config_path,
     reads_the_nodes_files,
     real_socket,
-    told_socket,
+    socket_of,
 )
 from pytest_gpu.node.processes import Process
+from pytest_gpu.node.release import printed_version
 
 _KINDS = {
     "containerd": "containerd",
@@ -90,8 +90,8 @@ class _Around:
     def _socket(self, program: str, process: Process) -> str:
         if process.foreign or (process.own_root and not process.sockets):
             return ""
-        if program == "containerd" and not process.sockets:
-            return real_socket(told_socket(process, self.evidence), self.evidence)
+        if program == "containerd":
+            return real_socket(socket_of(process, self.evidence), self.evidence)
         found = sorted(real_socket(path, self.evidence) for path in process.sockets)
         # The socket for ttrpc lies beside, with an ending of its own.
         return next((path for path in found if path.endswith(".sock")), "")

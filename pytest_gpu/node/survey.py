@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.libraries import DIRECTORIES, NVML
+from pytest_gpu.node.libraries import DIRECTORIES, NVML, SEALED
 from pytest_gpu.node.processes import DAEMONS, DELETED, Process
 from pytest_gpu.node.survey_base import CRICTL, K3S, first_questions
 from pytest_gpu.node.survey_logs import LOG_LIMIT, log_paths
@@ -130,6 +130,6 @@ def _is_there(node: GpuNode, path: str) -> bool:
 
 
 def _with_nvml(further: Questions, evidence: NodeEvidence) -> Questions:
-    paths = (f"{directory}/{NVML}" for directory in DIRECTORIES)
+    paths = (f"{directory}/{NVML}" for directory in (*DIRECTORIES, *SEALED))
     there = tuple(path for path in paths if sensible(partial(evidence.entry, path)))
     return replace(further, nvml=there)

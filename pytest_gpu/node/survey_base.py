@@ -109,7 +109,9 @@ _PATTERNS = (
 
 def first_questions() -> Questions:
     """Return the first round."""
-    found = (f"{d}/{name}" for d in libraries.DIRECTORIES for name in _LIBRARIES)
+    found = (
+        f"{d}/{name}" for d in (*libraries.DIRECTORIES, *libraries.SEALED) for name in _LIBRARIES
+    )
     return Questions(
         list=tuple(dict.fromkeys(_LISTED)),
         stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *NAMESPACES, *found, *CRICTL, K3S, *_PROGRAMS))),

@@ -15,8 +15,8 @@ from typing import Any
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.kube.objects import containers_of, env_of, optional, spec_of, template_of
 from pytest_gpu.kube.placement import fitting
-from pytest_gpu.node.containerd import parse_version
 from pytest_gpu.node.listeners import DEFAULT_CONFIG, DEFAULT_SOCKET
+from pytest_gpu.node.release import parse_version
 from pytest_gpu.node.toolkit_config import OWN_CONFIG, Version
 from pytest_gpu.node.toolkit_output import DROP_IN_SINCE, Order
 

@@ -18,6 +18,7 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.node.hints import known
+from pytest_gpu.node.processes import SEARCH_PATH
 from pytest_gpu.parsing import MalformedError, TooDeepError, toml
 
 OWN_CONFIG = "nvidia-container-runtime/config.toml"
@@ -71,7 +72,7 @@ NORMALIZED_SINCE = (1, 15, 0)
 HOST_LDCONFIG_SINCE = (1, 17, 3)
 """From here on an ldconfig of the container (without ``@``) is refused, unless a feature asks."""
 
-_SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "")
+_SYSTEM = (*SEARCH_PATH, "")
 _PACKAGES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/aarch64-linux-gnu")
 _LIBRARY = "libnvidia-container.so.1"
 _WRAPPER_SIZE = 1 << 14
@@ -190,9 +191,13 @@ def config_path(evidence: NodeEvidence, binary: str) -> str:
     """Return where a runtime looks for its configuration.
 
     The toolkit's container wraps the programs it installs with an XDG_CONFIG_HOME, by default
-    beside them; those of a package look in /etc.
+    beside them; those of a package look in /etc. The wrapper of Talos' extension is a program that
+    says /usr/local/etc (nvidia-container-runtime-wrapper/main.go in siderolabs/extensions).
     """
     folder = posixpath.dirname(binary)
+    real = known(partial(evidence.entry, f"{binary}.real"))
+    if folder == "/usr/local/bin" and real:
+        return f"/usr/local/etc/{OWN_CONFIG}"
     if folder in _SYSTEM:
         return f"/etc/{OWN_CONFIG}"
     told = re.search(r"\bXDG_CONFIG_HOME=([^\s\\]+)", _wrapper(evidence, binary))

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-REVIEWS = "selfsubjectaccessreviews"
-"""Questions about one's own rights: a POST by form, of which nothing is kept."""
-
 WRITING = ("create", "update", "patch", "delete", "deletecollection")
 """Verbs that change something."""
 
@@ -31,11 +28,6 @@ class Request:
     resource: str
     name: str
     status: int
-
-    @property
-    def is_review(self) -> bool:
-        """Say whether it only asks what one may do."""
-        return self.resource == REVIEWS
 
     @property
     def is_writing(self) -> bool:
