@@ -163,9 +163,9 @@ def test_a_file_that_may_not_be_executed(path: str) -> None:
 
 def test_a_directory_is_no_program() -> None:
     """BinaryName names a folder."""
-    machine = Machine(files={CONFIG: HEALTHY.replace(NVIDIA, f"{NVIDIA}.d")}, binaries=(HOOK, CLI))
-    machine.files[f"{NVIDIA}.d/x"] = ""
-    # The handler is taken for NVIDIA's by its name.
+    folder = f"{NVIDIA}.real"
+    machine = Machine(files={CONFIG: HEALTHY.replace(NVIDIA, folder)}, binaries=(HOOK, CLI))
+    machine.files[f"{folder}/x"] = ""
     cause, text = found(machine)
     assert cause == "runtime/binary-not-executable"
     assert "is a directory" in text
