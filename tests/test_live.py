@@ -314,7 +314,9 @@ def test_ctrl_c_in_the_middle_leaves_nothing(
     pending = {"phase": "Pending", "startTime": "2026-11-21T10:00:00Z"}
     api.trouble |= {"gpu-1": pending, "gpu-2": pending}
     kubeconfig = server.kubeconfig(pytester.path)
-    command = [sys.executable, "-m", "pytest", "--gpu-cluster=current", *QUIET]
+    # Whoever runs in the background of a script has been told to ignore Ctrl-C.
+    run = ["env", "--default-signal=INT", sys.executable, "-m", "pytest"]
+    command = [*run, "--gpu-cluster=current", *QUIET]
     process = subprocess.Popen(
         [*command, f"--gpu-kubeconfig={kubeconfig}"],
         cwd=pytester.path,
