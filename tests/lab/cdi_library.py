@@ -6,7 +6,6 @@ Debian's containerd of a suite is built with that suite's library: 0.8.0 (1.7.24
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -131,17 +130,7 @@ def _build(generation: str, program: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     (work / "main.go").write_text(PROGRAM)
-    environment = {
-        **os.environ,
-        "GOROOT": str(go),
-        "GOPATH": str(sources / "usr/share/gocode"),
-        "GOCACHE": str(work / "cache"),
-        "GO111MODULE": "off",
-        "GOPROXY": "off",
-        "GOTOOLCHAIN": "local",
-        "GOFLAGS": "",
-        "CGO_ENABLED": "0",
-    }
+    environment = debian.go_environment(go, sources / "usr/share/gocode", work)
     argv = ["nice", "-n", "19", str(go / "bin/go"), "build", "-o", str(program), "main.go"]
     done = subprocess.run(
         argv, check=False, cwd=work, env=environment, capture_output=True, text=True, timeout=1800

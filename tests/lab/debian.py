@@ -45,6 +45,25 @@ def containerd(generation: str) -> Path:
     return unpacked(suite, suite, "containerd") / "usr/bin/containerd"
 
 
+def go_environment(root: Path, path: Path, work: Path) -> dict[str, str]:
+    """Return the environment of a Go at ``root`` that fetches nothing and writes below ``work``.
+
+    ``path`` is the GOPATH: where the sources of the packages lie.
+    """
+    return {
+        **os.environ,
+        "PATH": f"{root / 'bin'}:{os.environ['PATH']}",
+        "GOROOT": str(root),
+        "GOPATH": str(path),
+        "GOCACHE": str(work / "gocache"),
+        "GO111MODULE": "off",
+        "GOPROXY": "off",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "",
+        "CGO_ENABLED": "0",
+    }
+
+
 def unpacked(name: str, suite: str, *packages: str) -> Path:
     """Return a folder that holds these packages of a suite, laid out as on a root file system.
 

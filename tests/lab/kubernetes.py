@@ -81,7 +81,8 @@ def _build(folder: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     tree = work / "gopath/src/k8s.io/kubernetes"
     _unpack(work, tree)
-    environment = _environment(work)
+    root = debian.unpacked("golang", SUITE, "golang-1.19-go", "golang-1.19-src") / "usr/lib/go-1.19"
+    environment = debian.go_environment(root, work / "gopath", work)
     _generate_openapi(work, tree, environment)
     for name in PROGRAMS:
         argv = [
@@ -104,22 +105,6 @@ def _unpack(work: Path, tree: Path) -> None:
     dsc = debian.source("kubernetes", SUITE, work / "source")
     tree.parent.mkdir(parents=True)
     _run(["dpkg-source", "--no-check", "-x", str(dsc), str(tree)], work, dict(os.environ))
-
-
-def _environment(work: Path) -> dict[str, str]:
-    """Return the environment of a Go that fetches nothing and writes below ``work`` only."""
-    root = debian.unpacked("golang", SUITE, "golang-1.19-go", "golang-1.19-src") / "usr/lib/go-1.19"
-    return {
-        **os.environ,
-        "PATH": f"{root / 'bin'}:{os.environ['PATH']}",
-        "GOROOT": str(root),
-        "GOPATH": str(work / "gopath"),
-        "GOCACHE": str(work / "gocache"),
-        "GO111MODULE": "off",
-        "GOPROXY": "off",
-        "GOFLAGS": "",
-        "CGO_ENABLED": "0",
-    }
 
 
 def _generate_openapi(work: Path, tree: Path, environment: dict[str, str]) -> None:
