@@ -47,7 +47,7 @@ docs: $(VENV)/ready-docs ## build the documentation into site/, warnings are err
 	@echo "site/index.html"
 
 wheel-check: $(VENV)/ready-test ## the shipped suite, run from the built wheel in fresh environments
-	@$(BIN)/python tests/wheel_check.py $(ARGS)
+	@$(BIN)/python tests/project/wheel_check.py $(ARGS)
 
 ci: ## what CI runs
 	@.ci/run

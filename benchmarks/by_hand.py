@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_gpu.cluster.owner import this_process
-from pytest_gpu.node.crictl import shipped_files
-from pytest_gpu.node.sandbox_config import (
+from pytest_gpu.cluster.recording.owner import this_process
+from pytest_gpu.stack.sandbox.config_files import (
     END,
     LOG,
     MANAGED_BY,
@@ -25,6 +24,7 @@ from pytest_gpu.node.sandbox_config import (
     container_text,
     pod_text,
 )
+from pytest_gpu.stack.sandbox.sandboxes import shipped_files
 
 NAMESPACE = "pytest-gpu"
 """The shipped manifest makes it; without it the suite would make and remove one of its own."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from pytest_gpu.cluster.samples import sample_path
+from pytest_gpu.cluster.recording.samples import sample_path
 
 BASE = "healthy-kubeadm"
 QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")

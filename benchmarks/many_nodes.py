@@ -24,10 +24,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.stub_door import BASE, NODE, recorded  # noqa: E402 - needs the checkout
-from pytest_gpu.cluster.recorded import open_recording  # noqa: E402 - likewise
-from pytest_gpu.cluster.samples import sample_path  # noqa: E402 - likewise
-from pytest_gpu.kube.objects import labels_of, name_of  # noqa: E402 - likewise
-from tests.fake_api import FakeApi, FakeServer  # noqa: E402 - likewise
+from pytest_gpu.cluster.recording.recorded import open_recording  # noqa: E402 - likewise
+from pytest_gpu.cluster.recording.samples import sample_path  # noqa: E402 - likewise
+from pytest_gpu.stack.kube.objects import labels_of, name_of  # noqa: E402 - likewise
+from tests.cluster.api.fake_api import FakeApi, FakeServer  # noqa: E402 - likewise
 
 RESOURCES = ("daemonsets", "runtimeclasses", "configmaps")
 RUN = "pytest-gpu/run"

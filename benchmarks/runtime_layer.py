@@ -27,13 +27,13 @@ import yaml
 from pytest_gpu.conformance import test_runtime
 
 from pytest_gpu.causes import LATENT, GpuFailure, catalogue
-from pytest_gpu.cluster.recorded import open_recording
-from pytest_gpu.cluster.samples import sample_names, sample_path
-from pytest_gpu.diagnose.cdi_ways import PLUGIN_KIND
+from pytest_gpu.cluster.recording.recorded import open_recording
+from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
-from pytest_gpu.kube.nodes import find_gpu_nodes
-from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.cdi.requests import PLUGIN_KIND
+from pytest_gpu.stack.kube.nodes import find_gpu_nodes
 
 RECORDINGS = Path(__file__).parent.parent / "tests/recordings"
 BASE = "healthy-kubeadm"

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from pytest_gpu.cluster import visits
-from pytest_gpu.cluster.recorded import open_recording
-from pytest_gpu.cluster.recorded_node import RecordedNode
-from pytest_gpu.cluster.samples import sample_path
-from pytest_gpu.node.sandbox_config import END
-from tests.replay import Replay
+from pytest_gpu.cluster.recording.recorded import open_recording
+from pytest_gpu.cluster.recording.recorded_node import RecordedNode
+from pytest_gpu.cluster.recording.samples import sample_path
+from pytest_gpu.cluster.visits import all_nodes
+from pytest_gpu.stack.sandbox.config_files import END
+from tests.support.replay import Replay
 
 BASE, NODE = "healthy-kubeadm", "gpu-1"
 IMAGE = "docker.io/library/python:3-slim"
@@ -40,7 +40,7 @@ def answered(question: bytes) -> tuple[bytes, ...]:
 
 
 class StubLine:
-    """A line to the probe on a node; satisfies ``pytest_gpu.cluster.visit.Stream``."""
+    """A line to the probe on a node; satisfies ``pytest_gpu.cluster.visits.visit.Stream``."""
 
     complaint = ""
 
@@ -90,4 +90,4 @@ class StubLine:
 def pytest_configure() -> None:
     """Lead every line to the stub."""
     # Both only say that a stand-in is no PodStream: there is no pod to exec into.
-    visits._open_line = lambda *_: StubLine()  # type: ignore[assignment, return-value]
+    all_nodes._open_line = lambda *_: StubLine()  # type: ignore[assignment, return-value]

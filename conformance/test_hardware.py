@@ -5,48 +5,48 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail, latent, unproven
-from pytest_gpu.diagnose import hardware
+from pytest_gpu.gpu_node import GpuNode
 from pytest_gpu.layers import Layer
-from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.stack.gpu import check_hardware
 
 pytestmark = pytest.mark.gpu_layer(Layer.HARDWARE)
 
 
 def test_node_has_an_nvidia_gpu(gpu_node: GpuNode) -> None:
     """The node has an NVIDIA GPU on its PCI bus, or its platform has one of its own."""
-    if finding := hardware.missing(gpu_node):
+    if finding := check_hardware.missing(gpu_node):
         fail(finding)
 
 
 def test_every_gpu_answers_on_the_bus(gpu_node: GpuNode) -> None:
     """Every GPU answers on the PCI bus; none has fallen off it."""
-    if finding := hardware.fallen_off_the_bus(gpu_node):
+    if finding := check_hardware.fallen_off_the_bus(gpu_node):
         fail(finding)
 
 
 def test_no_gpu_is_missing(gpu_node: GpuNode) -> None:
     """The bus has as many GPUs as the node's labels count."""
-    if finding := hardware.lost(gpu_node):
+    if finding := check_hardware.lost(gpu_node):
         fail(finding)
 
 
 def test_no_other_driver_holds_a_gpu(gpu_node: GpuNode) -> None:
     """Every GPU is free for NVIDIA's driver: neither Nouveau nor vfio-pci holds it."""
-    if finding := hardware.held(gpu_node):
+    if finding := check_hardware.held(gpu_node):
         fail(finding)
-    if finding := hardware.split(gpu_node):
+    if finding := check_hardware.split(gpu_node):
         latent(finding)
-    if hardware.reserved_for_machines(gpu_node):
+    if check_hardware.reserved_for_machines(gpu_node):
         unproven("the node's label gives its GPUs to virtual machines")
 
 
 def test_every_gpu_has_all_its_pcie_lanes(gpu_node: GpuNode) -> None:
     """Every GPU uses all PCIe lanes that it and its slot have (fewer is slow, not broken)."""
-    if finding := hardware.narrow_links(gpu_node):
+    if finding := check_hardware.narrow_links(gpu_node):
         latent(finding)
 
 
 def test_iommu_lets_every_gpu_reach_memory(gpu_node: GpuNode) -> None:
     """The IOMMU refuses no memory access of a GPU (noted, since peer-to-peer alone breaks)."""
-    if finding := hardware.iommu_faults(gpu_node):
+    if finding := check_hardware.iommu_faults(gpu_node):
         latent(finding)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail
-from pytest_gpu.diagnose import sandbox
-from pytest_gpu.diagnose.sandbox_files import control, lint
+from pytest_gpu.gpu_node import GpuNode
 from pytest_gpu.layers import Layer
-from pytest_gpu.node.crictl import SandboxFiles
-from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.stack.sandbox import check_sandbox
+from pytest_gpu.stack.sandbox.check_files import control, lint
+from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles
 
 pytestmark = pytest.mark.gpu_layer(Layer.SANDBOX)
 
 
 def test_crictl_talks_to_the_kubelets_runtime(gpu_node: GpuNode) -> None:
     """Crictl talks to the very runtime that the kubelet uses."""
-    if finding := sandbox.other_socket(gpu_node):
+    if finding := check_sandbox.other_socket(gpu_node):
         fail(finding)
 
 
@@ -36,17 +36,17 @@ def test_control_sandbox_starts(gpu_node: GpuNode) -> None:
 
 def test_gpu_sandbox_starts(gpu_node: GpuNode) -> None:
     """A sandbox with the GPU starts where the control sandbox does."""
-    if finding := sandbox.gpu_run(gpu_node):
+    if finding := check_sandbox.gpu_run(gpu_node):
         fail(finding)
 
 
 def test_devices_are_injected(gpu_node: GpuNode) -> None:
     """The container in the sandbox sees the GPUs' device nodes."""
-    if finding := sandbox.missing_devices(gpu_node):
+    if finding := check_sandbox.missing_devices(gpu_node):
         fail(finding)
 
 
 def test_libraries_are_injected(gpu_node: GpuNode) -> None:
     """The container in the sandbox sees the driver's libraries for NVML and CUDA."""
-    if finding := sandbox.missing_libraries(gpu_node):
+    if finding := check_sandbox.missing_libraries(gpu_node):
         fail(finding)

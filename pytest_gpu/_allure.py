@@ -16,8 +16,8 @@ from allure_commons.logger import AllureFileLogger
 from allure_commons.model2 import Label, Status, StatusDetails, TestResult
 from allure_commons.types import LabelType
 
-from pytest_gpu.outcome import Gpu, gpu_of
-from pytest_gpu.session import GpuSession
+from pytest_gpu.run.outcome import Gpu, gpu_of
+from pytest_gpu.run.session import GpuSession
 
 CATEGORIES = (
     {"name": "GPU stack", "matchedStatuses": ["failed"]},

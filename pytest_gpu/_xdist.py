@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from pytest_gpu.items import Rung
 from pytest_gpu.layers import Layer, node_of
-from pytest_gpu.outcome import Gpu, blank, properties_of
-from pytest_gpu.session import GpuSession
+from pytest_gpu.run.items import Rung
+from pytest_gpu.run.outcome import Gpu, blank, properties_of
+from pytest_gpu.run.session import GpuSession
 
 
 class ShardScheduling(LoadScopeScheduling):

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from pytest_gpu import hookspecs, options
-from pytest_gpu.session import SESSION_KEY
+from pytest_gpu import hookspecs
+from pytest_gpu.run.session import SESSION_KEY
+from pytest_gpu.settings import options
 
 pytest_plugins = [
     "pytest_gpu.fixtures.cluster",
@@ -36,7 +37,7 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
     """
     known = parser.parse_known_args(args)
     if known.gpu_cluster is not None:
-        from pytest_gpu.suite import with_suite  # noqa: PLC0415 - nobody pays who didn't order
+        from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - nobody pays who didn't order
 
         args[:] = with_suite(args, known.file_or_dir)
 
@@ -48,7 +49,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if cause is None:
         return None
     from pytest_gpu.errors import GpuError  # noqa: PLC0415 - nobody pays who didn't order
-    from pytest_gpu.explain import explain  # noqa: PLC0415 - nobody pays who didn't order
+    from pytest_gpu.run.explain import explain  # noqa: PLC0415 - nobody pays who didn't order
 
     try:
         sys.stdout.write(explain(cause))
@@ -74,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Open the cluster and register the hooks that do the work."""
     if _is_active(session.config):
-        from pytest_gpu.startup import start  # noqa: PLC0415 - nobody pays who didn't order
+        from pytest_gpu.run.startup import start  # noqa: PLC0415 - nobody pays who didn't order
 
         start(session.config)
 
@@ -84,7 +85,7 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     session = config.stash.get(SESSION_KEY, None)
     if session is None:
         return None
-    from pytest_gpu.header import header  # noqa: PLC0415 - nobody pays who didn't order
+    from pytest_gpu.run.header import header  # noqa: PLC0415 - nobody pays who didn't order
 
     return header(session)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pytest_gpu.causes import Cause, catalogue
-from pytest_gpu.cluster.samples import sample_names, sample_path
+from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig

@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_gpu.cluster.kubeconfig import kube_contexts
-from pytest_gpu.cluster.recorded import RecordedCluster, open_recording
-from pytest_gpu.cluster.samples import sample_path
+from pytest_gpu.cluster.api.kubeconfig import kube_contexts
+from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
+from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.errors import GpuError
 
 LIVE = ("current", "in-cluster", "local", "kind")
@@ -77,7 +77,7 @@ def open_target(target: Target, *, visit: bool = True) -> RecordedCluster:
             raise GpuError("names no path; path:PATH would be right")
         return open_recording(Path(target.value).expanduser(), f"path:{target.value}")
     if target.kind == "local":
-        from pytest_gpu.cluster.local import open_local  # noqa: PLC0415 - few runs need it
+        from pytest_gpu.cluster.visits.local import open_local  # noqa: PLC0415 - few runs need it
 
         return open_local(visit=visit)
     raise GpuError("is a live cluster, not a recorded one")

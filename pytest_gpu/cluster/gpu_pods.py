@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from pytest_gpu.cluster.kube_client import ApiError
-from pytest_gpu.cluster.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
-from pytest_gpu.diagnose.pod_plan import plan
+from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.kube.check_pod import PodPlan, config_map, gpu_pod, is_about, without_noise
-from pytest_gpu.kube.objects import name_of, status_of
-from pytest_gpu.kube.pod_fate import is_clear, is_over
-from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.kube.objects import name_of, status_of
+from pytest_gpu.stack.pods.plan import plan
+from pytest_gpu.stack.pods.pod_fate import is_clear, is_over
+from pytest_gpu.stack.pods.pod_object import PodPlan, config_map, gpu_pod, is_about, without_noise
 
 SOURCES = ("__init__.py", "cuda.py", "gpu_check.py")
 PART = "pytest-gpu/part"

@@ -12,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_gpu.cluster import kube_objects, rights
-from pytest_gpu.cluster.kube_client import ApiError, KubeClient
+from pytest_gpu.cluster.api import rights, snapshot
+from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.run_marks import SUITE, new_run
+from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects
+from pytest_gpu.cluster.api.slow_waits import Told
+from pytest_gpu.cluster.api.sweep import sweep
 from pytest_gpu.cluster.live_door import LiveDoor, LiveOptions
 from pytest_gpu.cluster.reach import Reach
-from pytest_gpu.cluster.recorded import RecordedCluster, open_recording
-from pytest_gpu.cluster.recorder import Recorder, record
-from pytest_gpu.cluster.run import SUITE, new_run
-from pytest_gpu.cluster.run_objects import REMOVAL_TIME, RunObjects
-from pytest_gpu.cluster.sweep import sweep
-from pytest_gpu.cluster.temporary import new_folder
-from pytest_gpu.cluster.told import Told
-from pytest_gpu.cluster.visits import VISIT_TIME, Plan, Visits
+from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
+from pytest_gpu.cluster.recording.recorder import Recorder, record
+from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.visits.all_nodes import VISIT_TIME, Plan, Visits
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.kube.objects import name_of
+from pytest_gpu.stack.kube.objects import name_of
 
 LAYER_WAITS = 4
 """Waits of the layers above the visit; each takes ``timeout`` seconds at most."""
@@ -70,7 +70,7 @@ class LiveCluster:
         self.rights = rights.ask(client, self._wanted(run.namespace) if create else ())
         if right := self.rights.lacks("list", "nodes"):
             raise GpuError(f"this user may not {right}: {right.use}")
-        self._listed = kube_objects.list_objects(client)
+        self._listed = snapshot.list_objects(client)
         self._recorder = Recorder(self.folder, taken=datetime.now(UTC))
         self._listed.write(self._recorder)
 
@@ -140,11 +140,11 @@ class LiveCluster:
 
     def _list_nodes_again(self) -> None:
         """Note how nodes are now: one that lets nobody in may have turned NotReady meanwhile."""
-        self._recorder.add_objects("nodes", kube_objects.list_nodes(self.door.client))
+        self._recorder.add_objects("nodes", snapshot.list_nodes(self.door.client))
 
     def _by_ssh(self, visits: Visits, nodes: Sequence[KubeObject]) -> list[KubeObject]:
         """Visit nodes over ssh; return those that it does not lead to."""
-        from pytest_gpu.cluster.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
+        from pytest_gpu.cluster.visits.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
 
         def look(node: KubeObject) -> KubeObject | None:
             try:

@@ -8,19 +8,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_gpu.cluster.kube_client import KubeClient
-from pytest_gpu.cluster.node_shell import ProbeShell, open_shell
+from pytest_gpu.cluster.api.client import KubeClient
+from pytest_gpu.cluster.api.run_marks import Run
+from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.reach import Reach
-from pytest_gpu.cluster.run import Run
-from pytest_gpu.cluster.run_objects import RunObjects
-from pytest_gpu.cluster.visit_pod import visit_pod_name
-from pytest_gpu.cluster.visits import open_line
+from pytest_gpu.cluster.visits.all_nodes import open_line
+from pytest_gpu.cluster.visits.node_shell import ProbeShell, open_shell
+from pytest_gpu.cluster.visits.visit_pod import visit_pod_name
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import Door, KubeObject
-from pytest_gpu.kube.objects import name_of
+from pytest_gpu.stack.kube.objects import name_of
 
 if TYPE_CHECKING:
-    from pytest_gpu.settings import Settings
+    from pytest_gpu.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

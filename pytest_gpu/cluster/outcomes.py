@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_gpu.cluster.crictl_sandbox import Wishes, try_sandboxes
+from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.cluster.live_door import LiveDoor
-from pytest_gpu.cluster.manifest import check_node_name
-from pytest_gpu.cluster.node_shell import ProbeShell, open_shell
-from pytest_gpu.cluster.owner import this_process
-from pytest_gpu.cluster.recorded import RecordedCluster
-from pytest_gpu.cluster.recorder import NodeRecorder
-from pytest_gpu.cluster.user_files import admins_files
+from pytest_gpu.cluster.recording.manifest import check_node_name
+from pytest_gpu.cluster.recording.owner import this_process
+from pytest_gpu.cluster.recording.recorded import RecordedCluster
+from pytest_gpu.cluster.recording.recorder import NodeRecorder
+from pytest_gpu.cluster.visits.node_shell import ProbeShell, open_shell
 from pytest_gpu.errors import GpuError, NotInEvidence, Unproven
+from pytest_gpu.gpu_node import GpuNode
 from pytest_gpu.layers import Layer
-from pytest_gpu.node import crictl
-from pytest_gpu.node.crictl import shipped_files
-from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.settings import Settings
+from pytest_gpu.settings.settings import Settings
+from pytest_gpu.settings.user_files import admins_files
+from pytest_gpu.stack.sandbox import sandboxes
+from pytest_gpu.stack.sandbox.sandboxes import shipped_files
 
 KINDS = {Layer.SANDBOX: "sandbox", Layer.RUNTIMECLASS_POD: "pod"}
 """Layers for which something is started, and what the outcome is called."""
@@ -116,7 +116,7 @@ class Starter:
 
 def _is_tried(node: GpuNode) -> bool:
     try:
-        crictl.read(node.evidence).run("gpu")
+        sandboxes.read(node.evidence).run("gpu")
     except Unproven:
         return False
     return True

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_gpu.cluster.api.client import KubeClient
+from pytest_gpu.cluster.api.login import open_client
 from pytest_gpu.cluster.choose import Target
-from pytest_gpu.cluster.kube_client import KubeClient
-from pytest_gpu.cluster.kube_login import open_client
 
 if TYPE_CHECKING:
     import pytest

@@ -7,9 +7,9 @@ from datetime import datetime
 from functools import cached_property
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
-from pytest_gpu.kube.objects import labels_of
-from pytest_gpu.kube.pods import is_nvidia, uses_gpu
-from pytest_gpu.selector import Selector
+from pytest_gpu.settings.selector import Selector
+from pytest_gpu.stack.kube.objects import labels_of
+from pytest_gpu.stack.kube.pods import is_nvidia, uses_gpu
 
 
 class CountedPods:

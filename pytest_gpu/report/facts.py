@@ -8,11 +8,11 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence
-from pytest_gpu.kube.objects import node_info, optional
-from pytest_gpu.kube.pods import WaitingPod
-from pytest_gpu.node.distributions import UNKNOWN
-from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.gpu_node import GpuNode
 from pytest_gpu.report.run_info import RunInfo
+from pytest_gpu.stack.distributions.products import UNKNOWN
+from pytest_gpu.stack.kube.objects import node_info, optional
+from pytest_gpu.stack.kube.pods import WaitingPod
 
 
 def run_facts(run: RunInfo, cluster: ClusterEvidence) -> dict[str, Any]:

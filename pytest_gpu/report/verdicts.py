@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence
-from pytest_gpu.kube.pods import WaitingPod
 from pytest_gpu.report import facts, grouping, node_verdict
 from pytest_gpu.report.run_info import RunInfo
+from pytest_gpu.stack.kube.pods import WaitingPod
 
 VERSION = 1
 """Version of the document; within one version keys are only added."""
@@ -37,7 +37,7 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
         nodes: the nodes under test, in order; one without results is unproven.
         run: what is known of the run.
         cluster: the evidence, asked for the Node objects and handed to the two look-ups.
-        waiting: usually :func:`pytest_gpu.kube.pods.waiting_pods`.
+        waiting: usually :func:`pytest_gpu.stack.kube.pods.waiting_pods`.
         node_facts: how to learn a node's distribution and its container runtimes.
     """
     versions = facts.kubelet_versions(cluster)

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab import debian, gpu_stack, kubernetes
-from tests.lab.api import Api
-from tests.lab.cgroups import hierarchies
-from tests.lab.control_plane import ControlPlane, start_control_plane
-from tests.lab.daemons import wait_for
-from tests.lab.images import PYTHON
-from tests.lab.node import Node, start_node
-from tests.lab.node_files import NodeSpec
-from tests.lab.pki import CONTEXT
-from tests.lab.sshd import SshClient, connect
+from tests.lab.control_plane import gpu_stack
+from tests.lab.control_plane.api import Api
+from tests.lab.control_plane.control_plane import ControlPlane, start_control_plane
+from tests.lab.control_plane.pki import CONTEXT
+from tests.lab.nodes.cgroups import hierarchies
+from tests.lab.nodes.daemons import wait_for
+from tests.lab.nodes.node import Node, start_node
+from tests.lab.nodes.node_files import NodeSpec
+from tests.lab.nodes.sshd import SshClient, connect
+from tests.lab.parts import debian, kubernetes
+from tests.lab.parts.images import PYTHON
 from tests.lab.workplace import Workplace, open_workplace
 
 NODES = (

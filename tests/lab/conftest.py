@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import pytest
 
-from tests.lab import debian
-from tests.lab.account import Account, applied
 from tests.lab.cluster import LabCluster, open_cluster
+from tests.lab.control_plane.account import Account, applied
+from tests.lab.parts import debian
 
 LEFT_OUT = "lab test left out: "
 COMPARED = "containerd merge"

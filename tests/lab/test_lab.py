@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.node.crictl import shipped_files
+from pytest_gpu.stack.sandbox.sandboxes import shipped_files
 from tests.lab import workplace
 from tests.lab.cluster import PODS, LabCluster
-from tests.lab.daemons import wait_for
-from tests.lab.fake_gpu import library_paths
-from tests.lab.gpu_stack import LABEL
-from tests.lab.images import PYTHON
-from tests.lab.node import Node
-from tests.lab.node_init import SYSCTLS
+from tests.lab.control_plane.gpu_stack import LABEL
+from tests.lab.nodes.daemons import wait_for
+from tests.lab.nodes.fake_gpu import library_paths
+from tests.lab.nodes.node import Node
+from tests.lab.nodes.node_init import SYSCTLS
+from tests.lab.parts.images import PYTHON
 from tests.lab.workplace import group_of, open_workplace, sweep
 
 NAMES = ("n16", "n17", "n21", "nsd")

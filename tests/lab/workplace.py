@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from tests.lab.cgroups import PREFIX, Cgroup
-from tests.lab.debian import locked
+from tests.lab.nodes.cgroups import PREFIX, Cgroup
+from tests.lab.parts.debian import locked
 
 BASE = Path("/var/tmp/pytest-gpu-lab")  # noqa: S108 - folders below it are root's own, mode 0700
 LOCK = ".lock"

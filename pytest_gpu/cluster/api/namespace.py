@@ -1,0 +1,81 @@
+"""The namespace of a run: the fixed one of the shipped manifest, else one made for this run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.rights import Right, ask
+
+NAMESPACES = "/api/v1/namespaces"
+
+POD_SECURITY = {
+    f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")
+}
+"""Labels that let pods look into a node where pod security admission is on."""
+
+ACCOUNT_TIME = 10.0
+"""Seconds for the service account ``default``, without which a new namespace takes no pod."""
+
+_STEP = 0.2
+
+
+def is_missing(client: KubeClient, name: str) -> bool:
+    """Say whether a namespace is proven not to exist.
+
+    Raises:
+        ApiError: the API server cannot be reached, or does not know who asks.
+    """
+    try:
+        return client.find(f"{NAMESPACES}/{name}") is None
+    except ApiError as error:
+        if error.status == 403:
+            return False
+        raise
+
+
+def may_make(client: KubeClient) -> bool:
+    """Say whether this user may create and delete namespaces.
+
+    Raises:
+        ApiError: the API server cannot be reached.
+    """
+    verbs = ("create", "delete")
+    return not ask(client, [Right(verb=verb, resource="namespaces") for verb in verbs]).missing
+
+
+def make(client: KubeClient, name: str, head: dict[str, Any]) -> None:
+    """Create a namespace and wait until it takes pods.
+
+    Args:
+        client: the API server.
+        name: its name.
+        head: its metadata; labels for pod security are added.
+
+    Raises:
+        ApiError: the API server refused it.
+    """
+    labels = {**POD_SECURITY, **head["labels"]}
+    metadata = {"name": name, "labels": labels, "annotations": head["annotations"]}
+    client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    deadline = time.monotonic() + ACCOUNT_TIME
+    while time.monotonic() < deadline:
+        if client.find(f"{NAMESPACES}/{name}/serviceaccounts/default") is not None:
+            return
+        time.sleep(_STEP)
+
+
+def remove(client: KubeClient, name: str, within: float) -> bool:
+    """Delete a namespace; say whether it is gone within so many seconds.
+
+    Raises:
+        ApiError: the API server refused it.
+    """
+    deadline = time.monotonic() + within
+    client.delete(f"{NAMESPACES}/{name}")
+    while not is_missing(client, name):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_STEP * 2)
+    return True

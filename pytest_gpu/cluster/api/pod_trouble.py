@@ -1,0 +1,101 @@
+"""Why a pod of ours did not start, in one line, and whether waiting any longer makes sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.stack.kube.objects import name_of, status_of
+
+HOPELESS = frozenset(
+    {
+        "CreateContainerConfigError",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "RunContainerError",
+        "StartError",
+    }
+)
+"""Reasons of a waiting container that time does not heal."""
+
+NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError"})
+
+NO_SANDBOX = frozenset({"FailedCreatePodSandBox", "FailedMount", "FailedKillPod"})
+"""Reasons of events that tell why a container does not even wait."""
+
+
+def phase(pod: KubeObject) -> str:
+    """Return a pod's phase."""
+    return str(status_of(pod).get("phase") or "Pending")
+
+
+def is_up(pod: KubeObject) -> bool:
+    """Say whether a pod's only container runs."""
+    return phase(pod) == "Running" and any("running" in s for s in _container_states(pod))
+
+
+def is_over(pod: KubeObject) -> bool:
+    """Say whether a pod will not run any more."""
+    return phase(pod) in ("Succeeded", "Failed")
+
+
+def waits_for(pod: KubeObject) -> str:
+    """Return the reason of the waiting container such as ImagePullBackOff, empty if none."""
+    return next((str(s["waiting"].get("reason") or "") for s in _waiting(pod)), "")
+
+
+def doing(pod: KubeObject | None) -> str:
+    """Return what a pod that starts is at, for a line of progress."""
+    if pod is None:
+        return "creating a pod"
+    reason = waits_for(pod)
+    if reason in NO_IMAGE:
+        return f"pulling image ({reason})"
+    if reason in ("", "ContainerCreating"):
+        return "waiting for the kubelet" if not _container_states(pod) else "starting a pod"
+    return reason
+
+
+def explain(pod: KubeObject, events: Sequence[KubeObject]) -> str:
+    """Return why a pod does not run, as exactly as its status and its events say."""
+    found = [*_from_status(pod), *_from_events(pod, events)]
+    # "Back-off pulling image" says less than the pull that failed.
+    pulls = [text for text in found if "Failed to pull image" in text]
+    for text in (*pulls, *found):
+        return text
+    if not _container_states(pod):
+        return "the kubelet of the node did not take the pod up"
+    return f"the pod is still {phase(pod)}"
+
+
+def _from_status(pod: KubeObject) -> Iterator[str]:
+    status = status_of(pod)
+    if is_over(pod) and status.get("reason"):
+        yield _line(status["reason"], status.get("message"))
+    for state in _container_states(pod):
+        for kind in ("waiting", "terminated"):
+            found = state.get(kind) or {}
+            if found.get("reason") and found["reason"] not in ("ContainerCreating", "Completed"):
+                code = f"exit code {found['exitCode']}" if found.get("exitCode") else ""
+                yield _line(found["reason"], found.get("message") or code)
+
+
+def _from_events(pod: KubeObject, events: Sequence[KubeObject]) -> Iterator[str]:
+    for event in reversed(events):
+        about = event.get("involvedObject") or {}
+        if about.get("name") == name_of(pod) and event.get("type") == "Warning":
+            yield _line(event.get("reason"), event.get("message"))
+
+
+def _line(reason: object, message: object) -> str:
+    return " ".join(f"{reason}: {message or ''}".rstrip(": ").split())
+
+
+def _waiting(pod: KubeObject) -> Iterator[Mapping[str, Any]]:
+    yield from (state for state in _container_states(pod) if "waiting" in state)
+
+
+def _container_states(pod: KubeObject) -> Sequence[Mapping[str, Any]]:
+    statuses = status_of(pod).get("containerStatuses") or ()
+    return [status.get("state") or {} for status in statuses]

@@ -1,0 +1,170 @@
+"""What this user may do in the cluster, asked once; what is missing is told by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pytest_gpu.cluster.api.client import ApiError, KubeClient
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """One right: a verb on a resource, in one namespace or (``namespace`` empty) in all.
+
+    ``only`` is the name of the one object that is meant, empty for all. ``use`` says in words what
+    it is for, and what cannot be decided without it.
+    """
+
+    verb: str
+    resource: str
+    group: str = ""
+    namespace: str = ""
+    only: str = ""
+    use: str = ""
+
+    def __str__(self) -> str:
+        where = f"in the namespace {self.namespace}" if self.namespace else "in the whole cluster"
+        return f"{self.verb} {self.name} {self.only or where}"
+
+    @property
+    def name(self) -> str:
+        """The resource as RBAC writes it, with the group behind a dot."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+    @property
+    def denial(self) -> str:
+        """What the API server would answer, in its own words."""
+        where = f'in the namespace "{self.namespace}"' if self.namespace else "at the cluster scope"
+        return (
+            f'forbidden: this user cannot {self.verb} resource "{self.resource}" in API group '
+            f'"{self.group}" {where}'
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """The rights that were asked about, and those of them that are missing."""
+
+    missing: tuple[Right, ...]
+
+    def lacks(self, verb: str, resource: str) -> Right | None:
+        """Return the missing right of this verb and resource, ``None`` if it is there."""
+        for right in self.missing:
+            if (right.verb, right.resource) == (verb, resource):
+                return right
+        return None
+
+    @property
+    def to_visit(self) -> Right | None:
+        """The first missing right without which no pod can look into a node."""
+        found = (r for r in self.missing if r.namespace and (r.verb, r.resource) in _VISITING)
+        return next(found, None)
+
+
+_VISITING = {
+    ("create", "configmaps"),
+    ("create", "pods"),
+    ("list", "pods"),
+    ("get", "pods/exec"),
+}
+
+
+def reading() -> tuple[Right, ...]:
+    """Return the rights to read what Kubernetes knows."""
+    lists = (
+        ("nodes", "", "finding GPU nodes: without it nothing can be tested"),
+        ("pods", "", "every layer: which pods use GPUs, and whether they start"),
+        ("runtimeclasses", "node.k8s.io", "runtimeclass-pod: whether RuntimeClass objects fit"),
+        ("daemonsets", "apps", "runtime, device-plugin: how toolkit and plugin were set up"),
+        ("deployments", "apps", "fixes in the words of this operator's Helm release"),
+        ("events", "", "why a pod does not start"),
+        ("clusterpolicies", "nvidia.com", "the GPU operator's values"),
+        ("resourceslices", "resource.k8s.io", "GPU nodes of NVIDIA's DRA driver"),
+    )
+    return tuple(
+        Right(verb="list", resource=resource, group=group, use=use)
+        for resource, group, use in lists
+    )
+
+
+def preparing(namespace: str, priority: str) -> tuple[Right, ...]:
+    """Return the rights to see what an administrator made for the suite, by its names."""
+    return (
+        Right(
+            verb="get",
+            resource="namespaces",
+            only=namespace,
+            use="whether it is there; without it that is taken for granted",
+        ),
+        Right(
+            verb="get",
+            resource="priorityclasses",
+            group="scheduling.k8s.io",
+            only=priority,
+            use="whether it is there; without it the suite's pods get no priority class",
+        ),
+    )
+
+
+def creating(namespace: str) -> tuple[Right, ...]:
+    """Return the rights to look into nodes through pods of one namespace, and to clean up."""
+    looks = "looking into nodes: hardware, driver and runtime stay unproven without it"
+    cleans = "removing what the run created; it would stay until its deadline"
+    wanted = (
+        ("create", "pods", looks),
+        ("list", "pods", looks),
+        ("watch", "pods", "seeing at once when a pod starts; without it pods are listed again"),
+        ("deletecollection", "pods", cleans),
+        ("get", "pods/exec", looks),
+        ("create", "pods/exec", f"{looks} (Kubernetes 1.35 and newer)"),
+        ("create", "configmaps", looks),
+        ("list", "configmaps", cleans),
+        ("watch", "configmaps", "seeing at once that they are gone; else they are listed again"),
+        ("deletecollection", "configmaps", cleans),
+        ("get", "pods/log", "runtimeclass-pod: what the suite's pod saw"),
+        ("delete", "pods", "giving a GPU back before the run ends"),
+    )
+    return tuple(
+        Right(verb=verb, resource=resource, namespace=namespace, use=use)
+        for verb, resource, use in wanted
+    )
+
+
+def ask(client: KubeClient, wanted: Iterable[Right]) -> Rights:
+    """Ask the API server about every right, all at once.
+
+    Raises:
+        ApiError: it cannot be reached, or does not know who asks.
+    """
+    rights = tuple(wanted)
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="gpu-rights") as pool:
+        allowed = list(pool.map(lambda right: _is_allowed(client, right), rights))
+    return Rights(missing=tuple(r for r, may in zip(rights, allowed, strict=True) if not may))
+
+
+def _is_allowed(client: KubeClient, right: Right) -> bool:
+    resource, _, subresource = right.resource.partition("/")
+    attributes = {
+        "verb": right.verb,
+        "group": right.group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": right.namespace,
+        "name": right.only,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    try:
+        answer = client.create(REVIEWS, review)
+    except ApiError as error:
+        if error.status == 403:  # nobody may ask: the requests themselves will tell
+            return True
+        raise
+    return bool((answer.get("status") or {}).get("allowed"))

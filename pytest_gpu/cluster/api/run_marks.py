@@ -1,0 +1,104 @@
+"""One run in a cluster: its ID, its namespace, and the marks that everything of it carries."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pytest_gpu.cluster.api import namespace
+from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.recording.owner import this_process
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+SUITE = "pytest-gpu"
+RUN = "pytest-gpu/run"
+DEADLINE = "pytest-gpu/deadline"
+OWNER = "pytest-gpu/owner"
+
+KINDS = ("pods", "configmaps")
+"""What a run creates, as the API's paths name it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run in a cluster: where its objects live, what marks them, and when they may be swept.
+
+    ``owner`` names the process that answers for them; ``own`` says whether the namespace was made
+    for this run and goes with it; ``priority`` is the priority class of its pods, if there is one.
+    """
+
+    id: str
+    namespace: str
+    ends: datetime
+    owner: str
+    own: bool = False
+    priority: str = ""
+
+    @property
+    def selector(self) -> str:
+        """The label selector of everything that this run created."""
+        return f"{MANAGED_BY}={SUITE},{RUN}={self.id}"
+
+    @property
+    def seconds_left(self) -> int:
+        """Seconds until the objects of this run may be swept, at least one."""
+        return max(1, int((self.ends - datetime.now(UTC)).total_seconds()))
+
+    def marks(self, head: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an object's metadata with the run's labels and its deadline."""
+        labels = {**(head.get("labels") or {}), MANAGED_BY: SUITE, RUN: self.id}
+        notes = {DEADLINE: self.ends.strftime("%Y-%m-%dT%H:%M:%SZ"), OWNER: self.owner}
+        annotations = {**(head.get("annotations") or {}), **notes}
+        return {**head, "labels": labels, "annotations": annotations}
+
+    def marked(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an object as this run creates it, in its namespace."""
+        head = self.marks(body.get("metadata") or {})
+        return {**body, "metadata": {**head, "namespace": self.namespace}}
+
+    @property
+    def removal(self) -> str:
+        """The command that removes by hand whatever this run left."""
+        return removal(self.namespace, self.id, own=self.own)
+
+
+def removal(where: str, run: str, *, own: bool) -> str:
+    """Return the command that removes by hand what a run left."""
+    if own:
+        return f"kubectl delete namespace {where}"
+    return f"kubectl delete {','.join(KINDS)} -n {where} -l {RUN}={run}"
+
+
+def new_run(client: KubeClient, wanted: str, seconds: float, *, create: bool) -> Run:
+    """Return a new run whose objects may be swept after ``seconds``.
+
+    It lives in the namespace ``wanted``; where that does not exist, in one of its own, if this user
+    may make one and if anything is to be created at all.
+
+    Raises:
+        ApiError: the API server cannot be reached, or does not know who asks.
+    """
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    run = Run(id=secrets.token_hex(4), namespace=wanted, ends=ends, owner=this_process())
+    own = create and namespace.is_missing(client, wanted) and namespace.may_make(client)
+    run = replace(run, namespace=f"{wanted}-{run.id}", own=True) if own else run
+    return replace(run, priority=_priority(client)) if create else run
+
+
+def _priority(client: KubeClient) -> str:
+    """Return the name of our priority class, empty where it is not there or may not be seen."""
+    try:
+        found = client.find(f"/apis/scheduling.k8s.io/v1/priorityclasses/{SUITE}")
+    except ApiError as error:
+        if error.status == 403:
+            return ""
+        raise
+    return SUITE if found else ""
+
+
+def collection(where: str, kind: str) -> str:
+    """Return the API's path of all pods or ConfigMaps of a namespace."""
+    return f"/api/v1/namespaces/{where}/{kind}"

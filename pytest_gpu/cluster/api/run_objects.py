@@ -1,0 +1,172 @@
+"""All that a run creates in a cluster: labelled, with a deadline, removed by collection.
+
+Pods and ConfigMaps of one namespace, and nothing else; each carries the run's ID.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.cluster.api import namespace
+from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.run_marks import KINDS, Run, collection
+from pytest_gpu.cluster.api.watching import states
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.stack.kube.objects import metadata, name_of
+
+REMOVAL_TIME = 60.0
+"""Seconds within which what was created must be gone."""
+
+
+class RunObjects:
+    """Creates the objects of a run and removes them; may be used from many threads."""
+
+    def __init__(self, client: KubeClient, run: Run) -> None:
+        self.client = client
+        self.run = run
+
+    def prepare(self) -> None:
+        """Make the namespace, where the run has one of its own.
+
+        Raises:
+            ApiError: the API server refused it.
+        """
+        if self.run.own:
+            namespace.make(self.client, self.run.namespace, self.run.marks({}))
+
+    def create_pod(self, body: Mapping[str, Any]) -> KubeObject:
+        """Create a pod; it ends by itself when the run's time is over.
+
+        Raises:
+            ApiError: the API server refused it: a right, an admission policy, a quota.
+        """
+        marked = self.run.marked(body)
+        added: dict[str, Any] = {"activeDeadlineSeconds": self.run.seconds_left}
+        if self.run.priority:
+            added["priorityClassName"] = self.run.priority
+        marked["spec"] = {**added, **marked["spec"]}
+        return self._create("pods", marked)
+
+    def create_config_map(self, body: Mapping[str, Any]) -> KubeObject:
+        """Create a ConfigMap.
+
+        Raises:
+            ApiError: the API server refused it.
+        """
+        return self._create("configmaps", self.run.marked(body))
+
+    def path(self, kind: str) -> str:
+        """Return the API's path of a collection in the run's namespace."""
+        return collection(self.run.namespace, kind)
+
+    def remove_all(
+        self, within: float = REMOVAL_TIME, tell: Callable[[str], None] = lambda text: None
+    ) -> tuple[str, ...]:
+        """Remove everything of this run and wait until it is gone.
+
+        Args:
+            within: seconds.
+            tell: called with what is left, now and then.
+
+        Returns:
+            What is still there, as ``pods/NAME``; empty when all is gone.
+
+        Raises:
+            ApiError: the API server refused it, or cannot be reached.
+        """
+        left = remove(self.client, self.run.namespace, self.run.selector, within, tell)
+        if self.run.own and not namespace.remove(self.client, self.run.namespace, within):
+            return (*left, f"namespaces/{self.run.namespace}")
+        return left
+
+    def _create(self, kind: str, body: Mapping[str, Any]) -> KubeObject:
+        created: KubeObject = self.client.create(self.path(kind), body)
+        return created
+
+
+def remove(
+    client: KubeClient,
+    where: str,
+    selector: str,
+    within: float,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[str, ...]:
+    """Remove pods and ConfigMaps by a label selector, wait until they are gone.
+
+    Returns:
+        What is still there after ``within`` seconds, as ``pods/NAME``.
+
+    Raises:
+        ApiError: the API server refused it, or cannot be reached.
+    """
+    deadline = time.monotonic() + within
+    for kind in KINDS:
+        _delete(client, collection(where, kind), selector)
+    return tuple(
+        f"{kind}/{name}"
+        for kind in KINDS
+        for name in _remaining(client, collection(where, kind), selector, deadline, tell)
+    )
+
+
+def _delete(client: KubeClient, path: str, selector: str) -> None:
+    """Delete a collection; whoever may only delete single objects does that."""
+    try:
+        client.delete(path, labelSelector=selector, gracePeriodSeconds=0)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        for thing in client.get(path, labelSelector=selector).get("items") or ():
+            try:
+                client.delete(f"{path}/{name_of(thing)}", gracePeriodSeconds=0)
+            except ApiError:
+                raise error from None  # the right that is missing is that of the collection
+
+
+def _remaining(
+    client: KubeClient, path: str, selector: str, deadline: float, tell: Callable[[str], None]
+) -> Sequence[str]:
+    left: Sequence[str] = ()
+    for known in states(client, path, selector, deadline):
+        left = sorted(known)
+        if not left:
+            break
+        if any("deletionTimestamp" not in metadata(thing) for thing in known.values()):
+            # It came after the collection was deleted: the request was on its way at Ctrl-C.
+            _delete(client, path, selector)
+        tell(f"{len(left)} {path.rpartition('/')[2]} left")
+    return left
+
+
+def wait_for_pods(
+    objects: RunObjects,
+    names: Collection[str],
+    done: Callable[[KubeObject], bool],
+    within: float,
+    tell: Callable[[Mapping[str, KubeObject]], None] = lambda seen: None,
+) -> dict[str, KubeObject]:
+    """Watch pods of this run until each is done, or the time is over.
+
+    Args:
+        objects: the run.
+        names: the pods to wait for.
+        done: whether a pod, in its present state, need not be watched any more.
+        within: seconds.
+        tell: called with the state of every pod, now, after each change and every few seconds.
+
+    Returns:
+        The last state seen of each pod by name; one that is missing does not exist.
+
+    Raises:
+        ApiError: the API server refused it, or cannot be reached.
+    """
+    deadline, seen = time.monotonic() + within, dict[str, KubeObject]()
+    for known in states(objects.client, objects.path("pods"), objects.run.selector, deadline):
+        seen = {name: known[name] for name in names if name in known}
+        tell(seen)
+        # A pod that is not there any more does not come back.
+        if all(map(done, seen.values())):
+            break
+    return seen

@@ -1,0 +1,81 @@
+"""What earlier runs left behind: removed where it is certain that nobody needs it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.namespace import NAMESPACES
+from pytest_gpu.cluster.api.pod_trouble import is_over
+from pytest_gpu.cluster.api.run_marks import DEADLINE, KINDS, MANAGED_BY, OWNER, RUN, SUITE, removal
+from pytest_gpu.cluster.api.run_objects import RunObjects
+from pytest_gpu.cluster.recording.owner import is_dead
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, time_of
+
+
+def sweep(objects: RunObjects) -> Iterator[str]:
+    """Remove what earlier runs left behind; yield a line for each of these runs.
+
+    A run is over when its deadline has passed, when the process that answered for it is gone, or
+    when all its pods ended and some are there. The objects of any other run are left alone.
+
+    Raises:
+        ApiError: the cluster cannot be reached.
+    """
+    for run, things in _earlier(objects).items():
+        own = next((name_of(thing) for kind, thing in things if kind == "namespaces"), "")
+        count = f"{len(things)} object{'s' * (len(things) > 1)} of an earlier run ({run})"
+        command = removal(own or objects.run.namespace, run, own=bool(own))
+        if not _is_over(things):
+            yield f"left alone: {count} that may still be going on; else: {command}"
+            continue
+        try:
+            _remove(objects, run, own)
+        except ApiError as error:
+            if error.status == 0:
+                raise
+            yield f"not swept: {count}: {error}; by hand: {command}"
+        else:
+            yield f"swept: {count}"
+
+
+def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
+    """Return the objects of other runs with their kind, by run."""
+    found: dict[str, list[tuple[str, KubeObject]]] = {}
+    paths = {kind: objects.path(kind) for kind in KINDS}
+    if objects.run.own:  # whoever may make namespaces may see those of earlier runs
+        paths = {"namespaces": NAMESPACES}
+    for kind, path in paths.items():
+        selector = f"{MANAGED_BY}={SUITE},{RUN},{RUN}!={objects.run.id}"
+        try:
+            listed = objects.client.get(path, labelSelector=selector)
+        except ApiError as error:
+            if error.status == 403:  # told once, with the other rights
+                continue
+            raise
+        for thing in listed.get("items") or ():
+            found.setdefault(labels_of(thing)[RUN], []).append((kind, thing))
+    return found
+
+
+def _is_over(things: list[tuple[str, KubeObject]]) -> bool:
+    notes = [annotations_of(thing) for _, thing in things]
+    if any(is_dead(note.get(OWNER, "")) for note in notes):
+        return True
+    ends = [time_of(note.get(DEADLINE)) for note in notes]
+    if all(end is None or end < datetime.now(UTC) for end in ends):
+        return True
+    pods = [thing for kind, thing in things if kind == "pods"]
+    return bool(pods) and all(map(is_over, pods))
+
+
+def _remove(objects: RunObjects, run: str, own: str) -> None:
+    """Ask for the removal; it need not be waited for."""
+    if own:
+        objects.client.delete(f"{NAMESPACES}/{own}")
+        return
+    for kind in KINDS:
+        selector = f"{MANAGED_BY}={SUITE},{RUN}={run}"
+        objects.client.delete(objects.path(kind), labelSelector=selector, gracePeriodSeconds=0)

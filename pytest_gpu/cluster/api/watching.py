@@ -1,0 +1,58 @@
+"""Objects of a collection as they change: a list, then a watch, until a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.stack.kube.objects import name_of
+
+WATCH_TIME = 5
+"""Seconds of one watch: so often it is looked whether waiting still makes sense."""
+
+
+def states(
+    client: KubeClient, path: str, selector: str, deadline: float
+) -> Iterator[Mapping[str, KubeObject]]:
+    """Yield the objects of a collection by name: now, after each change, and every few seconds.
+
+    Ends at ``deadline`` (of time.monotonic). Without the right to watch, it lists every second.
+
+    Raises:
+        ApiError: the API server refused to list, or cannot be reached.
+    """
+    while True:
+        listed = client.get(path, labelSelector=selector)
+        known = {name_of(each): each for each in listed.get("items") or ()}
+        yield known
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        seconds = max(1, min(WATCH_TIME, int(left)))
+        version = (listed.get("metadata") or {}).get("resourceVersion", "")
+        for event in _events(client, path, selector, version, seconds):
+            known.pop(name_of(event["object"]), None)
+            if event["type"] != "DELETED":
+                known[name_of(event["object"])] = event["object"]
+            yield known
+            if time.monotonic() >= deadline:
+                return
+
+
+def _events(
+    client: KubeClient, path: str, selector: str, version: str, seconds: int
+) -> Iterator[Mapping[str, Any]]:
+    asked: dict[str, str | int | bool] = {"labelSelector": selector, "resourceVersion": version}
+    try:
+        for event in client.watch(path, seconds, **asked):
+            if event["type"] == "ERROR":  # the version is too old: list again
+                return
+            yield event
+    except ApiError as error:
+        # A broken line is no reason to give up before the deadline; whoever may not watch lists.
+        if error.status not in (0, 403, 410):
+            raise
+        time.sleep(1.0)

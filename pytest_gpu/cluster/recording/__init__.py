@@ -1,0 +1,1 @@
+"""Recordings: reading, writing, redacting, and laying one over another."""

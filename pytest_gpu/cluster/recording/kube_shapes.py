@@ -1,0 +1,109 @@
+"""The shape of Kubernetes objects, as far as they are looked into: what is a mapping, what a list.
+
+The API server never answers with another shape; a person who writes or edits a recording may.
+Every part may be left out or be empty (``null``), as the API itself leaves out what is empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_gpu.cluster.recording import shapes
+from pytest_gpu.errors import RecordingError
+
+
+def _texts(value: Any, where: str) -> None:
+    for key, text in shapes.mapping(value, where).items():
+        shapes.text(text, f"{where}.{key}")
+
+
+def _amounts(value: Any, where: str) -> None:
+    """Check resources: those with a slash in their name are whole things, such as GPUs."""
+    for key, amount in shapes.mapping(value, where).items():
+        if "/" in key and not re.fullmatch(r"\d+[kMG]?", str(amount)):
+            raise RecordingError(f"{where}.{key}: is {amount!r}, must be a whole number")
+
+
+_ENV: Any = {"env": [{"name": shapes.text}]}
+_CONTAINER: Any = {
+    **_ENV,
+    "volumeMounts": [{"name": shapes.text, "mountPath": shapes.text}],
+    "resources": {"limits": _amounts, "requests": _amounts},
+}
+_TERMS: Any = {"nodeSelectorTerms": [{"matchFields": [{}]}]}
+_POD_SPEC: Any = {
+    "containers": [_CONTAINER],
+    "initContainers": [_CONTAINER],
+    "volumes": [{"name": shapes.text, "hostPath": {}, "configMap": {}}],
+    "tolerations": [{}],
+    "nodeSelector": {},
+    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _TERMS}},
+}
+_PHASES: Any = {"waiting": {}, "running": {}, "terminated": {}}
+_CONTAINER_STATUS: Any = {"state": _PHASES, "lastState": {"terminated": {}}}
+_WORKLOAD: Any = {
+    "spec": {"selector": {"matchLabels": {}}, "template": {"metadata": {}, "spec": _POD_SPEC}}
+}
+_METADATA: Any = {"metadata": {"labels": _texts, "annotations": _texts}}
+
+SHAPES: Mapping[str, Any] = {
+    "nodes": {
+        "spec": {"taints": [{}]},
+        "status": {
+            "capacity": _amounts,
+            "allocatable": _amounts,
+            "conditions": [{}],
+            "nodeInfo": {},
+        },
+    },
+    "pods": {
+        "spec": _POD_SPEC,
+        "status": {
+            "conditions": [{}],
+            "containerStatuses": [_CONTAINER_STATUS],
+            "initContainerStatuses": [_CONTAINER_STATUS],
+        },
+    },
+    "daemonsets": _WORKLOAD,
+    "deployments": _WORKLOAD,
+    "clusterpolicies": {
+        "spec": {"toolkit": _ENV, "devicePlugin": {"config": {}}, "cdi": {}, "mig": {}}
+    },
+    "configmaps": {"data": {}},
+    "runtimeclasses": {"handler": shapes.text},
+    "events": {"involvedObject": {}, "regarding": {}, "series": {}},
+    "resourceslices": {
+        "spec": {"devices": [{"attributes": {}, "basic": {"attributes": {}}}]},
+    },
+}
+"""By resource: ``{}`` is a mapping, ``[x]`` a list of ``x``, a function looks for itself.
+
+What is not named is not looked at. Text must be there; everything else may be missing.
+"""
+
+
+def check(resource: str, thing: Mapping[str, Any], where: str) -> None:
+    """Check one object.
+
+    Raises:
+        RecordingError: a part has a shape that the API does not give it; one line.
+    """
+    _check(thing, {**_METADATA, **SHAPES.get(resource, {})}, where)
+
+
+def _check(value: Any, shape: Any, where: str) -> None:
+    if callable(shape):
+        if value is not None or shape is shapes.text:
+            shape(value, where)
+        return
+    if value is None:
+        return
+    if isinstance(shape, list):
+        for at, item in enumerate(shapes.items(value, where)):
+            _check(shapes.mapping(item, f"{where}[{at}]"), shape[0], f"{where}[{at}]")
+        return
+    found = shapes.mapping(value, where)
+    for key, part in shape.items():
+        _check(found.get(key), part, f"{where}.{key}")

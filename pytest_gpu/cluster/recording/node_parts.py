@@ -1,0 +1,119 @@
+"""The files of one node in every recording of a chain, the lowest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_gpu.cluster.recording.listing import Listing, parse_listing
+from pytest_gpu.cluster.recording.node_files import NodeHead, parse_elf, parse_head
+from pytest_gpu.cluster.recording.overlay import Part
+from pytest_gpu.cluster.recording.view import Recorded, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePart:
+    """One node in one recording of a chain."""
+
+    node: str
+    part: Part
+
+    @property
+    def exists(self) -> bool:
+        """Whether this recording has anything of the node."""
+        return self.part.folder.locate(f"nodes/{self.node}") is not None
+
+    @property
+    def removed_paths(self) -> tuple[str, ...]:
+        """The node's paths that this recording removes from those below it."""
+        found = self.part.manifest.removed_below(f"nodes/{self.node}/files/")
+        return tuple(f"/{path}" for path in found)
+
+    @property
+    def removed_commands(self) -> tuple[str, ...]:
+        """The commands that this recording removes, arguments joined by blanks."""
+        return self.part.manifest.removed_below(f"nodes/{self.node}/commands/")
+
+    def removes(self, name: str) -> bool:
+        """Say whether this recording removes one file of the node from those below it."""
+        return self.part.manifest.removes_file(self.node, name)
+
+    def where(self, name: str) -> str:
+        """Return what messages call one file of the node."""
+        return self.part.folder.where(f"nodes/{self.node}/{name}")
+
+    def data(self, name: str) -> bytes | None:
+        """Return one file of the node, ``None`` if this recording has none."""
+        return self.part.folder.read(f"nodes/{self.node}/{name}")
+
+    def recorded(self) -> Recorded:
+        """Return what this recording says of the node's paths."""
+        listing, elves = self.data("listing.yaml"), self.data("elf.yaml")
+        files, folders = {}, []
+        root = f"nodes/{self.node}/files"
+        for path, is_folder in self.part.folder.walk(root):
+            if is_folder:
+                folders.append(path)
+            else:
+                files[path] = f"{self.part.folder.root}/{root}{path}"
+        return Recorded(
+            listing=parse_listing(listing, self.where("listing.yaml")) if listing else Listing(),
+            files=files,
+            directories=tuple(folders),
+            elves=parse_elf(elves, self.where("elf.yaml")) if elves else (),
+        )
+
+    def lay_over(self, view: View) -> None:
+        """Lay what this recording removes and records of the node over what lies below."""
+        for path in self.removed_paths:
+            view.remove(path)
+        if self.removes("elf.yaml"):
+            view.elves.clear()
+        view.overlay(self.recorded())
+
+    @property
+    def touches_paths(self) -> bool:
+        """Whether this recording says anything of the node's paths."""
+        folder, node = self.part.folder, f"nodes/{self.node}"
+        names = ("files", "listing.yaml", "elf.yaml")
+        says = any(folder.locate(f"{node}/{name}") is not None for name in names)
+        return says or bool(self.removed_paths) or self.removes("elf.yaml")
+
+
+def node_parts(node: str, chain: Sequence[Part]) -> tuple[NodePart, ...]:
+    """Return a node's parts; a recording that removes the node hides all below it."""
+    gone = [at for at, part in enumerate(chain) if f"nodes/{node}" in part.manifest.removed]
+    start = gone[-1] if gone else 0
+    return tuple(NodePart(node=node, part=part) for part in chain[start:])
+
+
+def head_of(parts: Sequence[NodePart]) -> NodeHead:
+    """Return what the ``node.yaml`` files say together: the highest that says a thing wins."""
+    found = NodeHead()
+    for part in parts:
+        if data := part.data("node.yaml"):
+            head = parse_head(data, part.where("node.yaml"))
+            found = NodeHead(
+                like=head.like or found.like,
+                door=head.door or found.door,
+                reason=head.reason or found.reason,
+            )
+    return found
+
+
+def highest(parts: Sequence[NodePart], name: str) -> NodePart | None:
+    """Return the part whose file of this name counts, ``None`` if it is removed or not there."""
+    return next((part for part in _downwards(parts, name) if part.data(name) is not None), None)
+
+
+def is_removed(parts: Sequence[NodePart], name: str) -> bool:
+    """Say whether any part removes a file of this name."""
+    return any(part.removes(name) for part in parts)
+
+
+def _downwards(parts: Sequence[NodePart], name: str) -> Iterator[NodePart]:
+    """Yield the parts from the highest down to one that removes the file."""
+    for part in reversed(parts):
+        yield part
+        if part.removes(name):
+            return

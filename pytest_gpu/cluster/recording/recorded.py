@@ -1,0 +1,227 @@
+"""A recorded cluster: a folder, or a .tar.gz of one, that answers like a live one."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pytest_gpu.cluster.recording import kube_shapes, shapes, yaml_io
+from pytest_gpu.cluster.recording.archive import unpack
+from pytest_gpu.cluster.recording.folder import Folder
+from pytest_gpu.cluster.recording.manifest import FILE, check_plural
+from pytest_gpu.cluster.recording.overlay import Part, read_chain
+from pytest_gpu.cluster.recording.recorded_node import RecordedNode
+from pytest_gpu.cluster.recording.samples import is_sample
+from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.errors import NotInEvidence, RecordingError
+from pytest_gpu.evidence import KubeObject
+
+MAX_LIKES = 3
+"""Nodes that a node can be ``like``, one after the other."""
+
+
+class RecordedCluster:
+    """All that was seen of one cluster, read when it is first asked for.
+
+    Close it, or use it as a context manager: a recording in an archive lies unpacked in a
+    private folder until then. ``chain`` are the recordings it consists of, the lowest first.
+    """
+
+    def __init__(self, chain: Sequence[Part], title: str, private: Path | None = None) -> None:
+        self.title = title
+        self.taken = _taken(chain)
+        self._chain = chain
+        self._nodes: dict[str, RecordedNode] = {}
+        self._objects: dict[str, tuple[KubeObject, ...]] = {}
+        # Also when nobody closes it: at the latest when the process ends.
+        self._close = weakref.finalize(self, _remove, private)
+
+    def __repr__(self) -> str:
+        return f"RecordedCluster({self.title!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the private folder of an archive; files cannot be read after that."""
+        self._close()
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the manifest, which another process can open too while this one lives."""
+        return self._chain[-1].folder.root
+
+    @property
+    def suite(self) -> str:
+        """The version of pytest-gpu that made the recording, empty if it does not say."""
+        return next((part.manifest.suite for part in self._chain[::-1] if part.manifest.suite), "")
+
+    @property
+    def note(self) -> str:
+        """What its author wrote about the recording, empty if nothing."""
+        return self._chain[-1].manifest.note
+
+    def node(self, name: str) -> RecordedNode:
+        """Return one node's evidence; a node nobody visited has a door of kind none.
+
+        Raises:
+            RecordingError: the name can be no node's name, or ``like:`` leads in circles.
+        """
+        if name not in self._nodes:
+            self._nodes[name] = RecordedNode(name, self._chain, self.node)
+            self._check_likes(self._nodes[name])
+        return self._nodes[name]
+
+    def _check_likes(self, node: RecordedNode) -> None:
+        steps = [node.name]
+        where = f"nodes/{node.name}/node.yaml: like"
+        other = node.head.like
+        while other:
+            if other in steps:
+                raise RecordingError(f"{where}: leads back to {other!r}")
+            if len(steps) > MAX_LIKES:
+                raise RecordingError(f"{where}: more than {MAX_LIKES} nodes are like each other")
+            steps.append(other)
+            other = RecordedNode(other, self._chain, self.node).head.like
+
+    def node_names(self) -> tuple[str, ...]:
+        """Return the sorted names of the nodes that the recording has evidence of."""
+        found: set[str] = set()
+        for part in self._chain:
+            found.difference_update(part.manifest.removed_below("nodes/"))
+            found.update(part.folder.names("nodes"))
+        return tuple(sorted(found))
+
+    def resources(self) -> tuple[str, ...]:
+        """Return the sorted plural names of the resources that the recording has."""
+        found: set[str] = set()
+        for part in self._chain:
+            found.difference_update(part.manifest.removed_below("kubernetes/"))
+            names = part.folder.names("kubernetes")
+            found.update(name for name in names if name.endswith(".yaml"))
+        return tuple(sorted(name.removesuffix(".yaml") for name in found))
+
+    def objects(self, resource: str) -> tuple[KubeObject, ...]:
+        """Return all objects of a resource, by its plural name such as ``runtimeclasses``.
+
+        Raises:
+            NotInEvidence: the recording has no such file.
+        """
+        if resource not in self._objects:
+            self._objects[resource] = self._merged(check_plural(resource))
+        return self._objects[resource]
+
+    def check(self) -> None:
+        """Read all Kubernetes objects now: they are every node's evidence.
+
+        Raises:
+            RecordingError: something in them is wrong.
+        """
+        for resource in self.resources():
+            self.objects(resource)
+
+    def _merged(self, resource: str) -> tuple[KubeObject, ...]:
+        relative = f"kubernetes/{resource}.yaml"
+        found: dict[str, KubeObject] | None = None
+        for part in self._chain:
+            if relative in part.manifest.removed:
+                found = None
+            for name in part.manifest.removed_below(f"kubernetes/{resource}/"):
+                (found or {}).pop(name, None)
+            data = part.folder.read(relative)
+            if data is not None:
+                found = (found or {}) | _by_name(resource, data, part.folder.where(relative))
+        if found is None:
+            raise NotInEvidence("the cluster", f"the list of {resource}")
+        return tuple(found.values())
+
+
+def open_recording(path: Path, title: str) -> RecordedCluster:
+    """Open a recording: a folder, or a .tar.gz of one.
+
+    Args:
+        path: the folder or archive.
+        title: what the user asked for, such as ``path:bug-17.tar.gz``.
+
+    Raises:
+        RecordingError: it is no recording, damaged, hostile or of a newer format; one line.
+    """
+    if path.is_dir():
+        return RecordedCluster(read_chain(_folder(path)), title)
+    if not path.is_file():
+        raise RecordingError(f"{path}: there is no such folder or .tar.gz file")
+    private = new_folder()
+    try:
+        unpack(path, private)
+        folder = Folder(root=_top(private), label=str(path))
+        return RecordedCluster(read_chain(folder), title, private)
+    except BaseException:
+        _remove(private)
+        raise
+
+
+def _folder(path: Path) -> Folder:
+    return Folder(root=path.resolve(), label=str(path), trusted=is_sample(path))
+
+
+def _top(private: Path) -> Path:
+    """Return the folder with the manifest: the archive's own top, or its only folder."""
+    inside = list(private.iterdir())
+    if not (private / FILE).exists() and len(inside) == 1 and inside[0].is_dir():
+        return inside[0]
+    return private
+
+
+def _remove(private: Path | None) -> None:
+    if private is not None:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _taken(chain: Sequence[Part]) -> datetime:
+    for part in reversed(chain):
+        if part.manifest.taken is not None:
+            return part.manifest.taken
+    where = chain[-1].folder.where(FILE)
+    raise RecordingError(f"{where}: taken is missing: when was it recorded?")
+
+
+def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
+    """Return the objects of a file by ``namespace/name``, or ``name`` where there is no other."""
+    found: dict[str, KubeObject] = {}
+    documents = yaml_io.load_all(data, where)
+    if not documents:
+        raise RecordingError(f"{where}: is empty; a list of no objects is 'items: []'")
+    for document in documents:
+        for item in _items(shapes.mapping(document, where), where):
+            at = f"{where}: object {len(found) + 1}: metadata"
+            metadata = shapes.mapping(item.get("metadata"), at)
+            name = shapes.text(metadata.get("name"), f"{at}.name")
+            kube_shapes.check(resource, item, f"{where}: {name}")
+            namespace = metadata.get("namespace")
+            found[f"{namespace}/{name}" if namespace else name] = item
+    return found
+
+
+def _items(document: KubeObject, where: str) -> list[Any]:
+    kind = str(document.get("kind", ""))
+    if "items" not in document:
+        return [document]
+    items = [shapes.mapping(each, where) for each in shapes.items(document["items"], where)]
+    # The API's own lists, such as a PodList, leave out what all their items share.
+    if kind in ("List", ""):
+        return items
+    shared = {"apiVersion": document.get("apiVersion", ""), "kind": kind.removesuffix("List")}
+    return [{**shared, **each} for each in items]

@@ -1,0 +1,296 @@
+"""Writing recordings: the one place that knows how the format is laid out on disk.
+
+Everything is redacted on the way in, so a recording never holds what must not be shared.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pytest_gpu.cluster.recording import node_files, yaml_io
+from pytest_gpu.cluster.recording.archive import pack
+from pytest_gpu.cluster.recording.listing import Listing, clean, write_listing
+from pytest_gpu.cluster.recording.manifest import FILE, FORMAT, check_node_name, check_plural
+from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
+from pytest_gpu.cluster.recording.recorded_node import RecordedNode
+from pytest_gpu.cluster.recording.redact import (
+    redact_command,
+    redact_file,
+    redact_object,
+    redact_text,
+    redact_value,
+)
+from pytest_gpu.errors import RecordingError
+from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry, KubeObject
+
+_WHOLES = ("nvml.json", *(f"outcomes/{kind}.yaml" for kind in node_files.OUTCOMES))
+
+ARCHIVES = (".tar.gz", ".tgz")
+"""Suffixes of a path to which an archive is written instead of a folder."""
+
+
+class NodeRecorder:
+    """Writes one node's evidence; what is added in pieces is written by :meth:`close`.
+
+    Args:
+        folder: the node's own folder, ``nodes/NAME``; it is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._entries: dict[str, Entry] = {}
+        self._complete: dict[str, None] = {}
+        self._absent: dict[str, None] = {}
+        self._commands: list[Mapping[str, Any]] = []
+        self._elves: dict[str, Mapping[str, Any]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add_door(self, door: Door, *, like: str | None = None) -> None:
+        """Note how the evidence came, and the node whose evidence this one shares."""
+        reasoned = Door(kind=door.kind, reason=redact_text(door.reason))
+        self._write("node.yaml", node_files.write_head(like, reasoned))
+
+    def add_file(self, path: str, content: bytes) -> None:
+        """Write a regular file of the node, at its own absolute path.
+
+        Raises:
+            RecordingError: the path is no absolute one, or cannot be written.
+        """
+        path = clean(path, "a recorded file")
+        self._write(f"files{path}", redact_file(path, content))
+
+    def add_entry(self, entry: Entry) -> None:
+        """Note a path's metadata; what is no regular file is recorded by this alone."""
+        self._entries[clean(entry.path, "a recorded entry")] = entry
+
+    def add_complete(self, directory: str) -> None:
+        """Note that a directory was listed whole: what was not added is proven absent."""
+        self._complete[clean(directory, "a recorded directory")] = None
+
+    def add_absent(self, path: str) -> None:
+        """Note that a path was looked for and is not there."""
+        self._absent[clean(path, "an absent path")] = None
+
+    def add_command(self, result: CommandResult) -> None:
+        """Note what a command printed and how it ended."""
+        self._commands.append(node_files.write_command(redact_command(result)))
+
+    def add_elf(self, summary: ElfSummary) -> None:
+        """Note what an ELF file needs and offers."""
+        self._elves[clean(summary.path, "a recorded ELF file")] = node_files.write_elf(summary)
+
+    def add_nvml(self, answers: Mapping[str, Any]) -> None:
+        """Write what NVML answered."""
+        self._write("nvml.json", yaml_io.dump_json(redact_value(answers)))
+
+    def add_outcome(self, kind: str, outcome: Mapping[str, Any]) -> None:
+        """Write what happened to the suite's own objects: ``kind`` is sandbox or pod.
+
+        Raises:
+            RecordingError: there is no such kind.
+        """
+        if kind not in node_files.OUTCOMES:
+            kinds = ", ".join(node_files.OUTCOMES)
+            raise RecordingError(f"{kind!r} is no outcome; outcomes are {kinds}")
+        self._write(f"outcomes/{kind}.yaml", yaml_io.dump(redact_value(outcome)))
+
+    def close(self) -> None:
+        """Write what was added in pieces."""
+        listing = Listing(
+            complete=tuple(self._complete),
+            absent=tuple(self._absent),
+            entries=tuple(self._entries.values()),
+        )
+        if listing != Listing():
+            self._write("listing.yaml", write_listing(listing))
+        if self._commands:
+            self._write("commands.yaml", yaml_io.dump(self._commands))
+        if self._elves:
+            self._write("elf.yaml", yaml_io.dump(self._elves))
+
+    def _write(self, relative: str, data: bytes) -> None:
+        path = self._folder / relative
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise RecordingError(f"{path}: cannot be recorded: {why}") from None
+
+
+class Recorder:
+    """Writes a recording into an empty folder, piece by piece; nodes may come from threads.
+
+    Args:
+        folder: an empty folder, or one that does not exist yet.
+        taken: when the evidence was taken, with a time zone.
+        suite: the version of pytest-gpu that took it; this one's if not given.
+        note: what a person should know about the recording.
+
+    Raises:
+        RecordingError: the folder is not empty.
+    """
+
+    def __init__(
+        self, folder: Path, *, taken: datetime, suite: str | None = None, note: str = ""
+    ) -> None:
+        refuse_used(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        when = taken.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        head: dict[str, Any] = {"format": FORMAT, "taken": when, "suite": suite or _suite()}
+        head |= {"note": redact_text(note)} if note else {}
+        (folder / FILE).write_bytes(yaml_io.dump(head))
+
+    def add_objects(self, resource: str, objects: Iterable[KubeObject]) -> None:
+        """Write a resource that was read whole; Secrets are left out.
+
+        Raises:
+            RecordingError: ``resource`` is no plural name, or is ``secrets``.
+        """
+        if check_plural(resource) == "secrets":
+            raise RecordingError("secrets are never recorded")
+        redacted = (redact_object(item) for item in objects)
+        items = [item for item in redacted if item is not None]
+        path = self.folder / "kubernetes" / f"{resource}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(yaml_io.dump({"apiVersion": "v1", "kind": "List", "items": items}))
+
+    def node(self, name: str) -> NodeRecorder:
+        """Return what writes one node's evidence; close it when all is added.
+
+        Raises:
+            RecordingError: the name can be no folder's name.
+        """
+        return NodeRecorder(self.folder / "nodes" / check_node_name(name))
+
+
+def record(cluster: RecordedCluster | Path, to: Path) -> None:
+    """Write a recorded cluster as one flat recording, redacted: no base is needed any more.
+
+    Args:
+        cluster: an open recording, or the path of one.
+        to: a folder, or a path that ends in ``.tar.gz``; it must not exist or be empty.
+
+    Raises:
+        RecordingError: ``to`` is in use, or the recording cannot be read.
+    """
+    refuse_used(to)
+    if isinstance(cluster, Path):
+        with open_recording(cluster, str(cluster)) as opened:
+            record(opened, to)
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, so that a half-written recording never stands there.
+    private = Path(tempfile.mkdtemp(prefix=".pytest-gpu-", dir=to.parent))
+    try:
+        _write_flat(cluster, private / "recording")
+        _publish(private, to, cluster.taken.timestamp())
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _publish(private: Path, to: Path, mtime: float) -> None:
+    if to.name.endswith(ARCHIVES):
+        pack(private / "recording", private / "archive", mtime)
+        (private / "archive").replace(to)
+    else:
+        (private / "recording").replace(to)
+
+
+def refuse_used(path: Path) -> None:
+    """Refuse a path at which something stands already.
+
+    Raises:
+        RecordingError: it is a file, or a folder that is not empty.
+    """
+    is_empty_folder = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+    if os.path.lexists(path) and not is_empty_folder:
+        raise RecordingError(f"{path}: is in use; name a path that does not exist")
+
+
+def _write_flat(cluster: RecordedCluster, folder: Path) -> None:
+    recorder = Recorder(folder, taken=cluster.taken, suite=cluster.suite, note=cluster.note)
+    for resource in cluster.resources():
+        if resource != "secrets":
+            recorder.add_objects(resource, cluster.objects(resource))
+    for name in cluster.node_names():
+        node = cluster.node(name)
+        writer = recorder.node(name)
+        shares = _write_sharing(node, writer)
+        _write_answers(node, writer, shares)
+        writer.close()
+
+
+def _write_sharing(node: RecordedNode, writer: NodeRecorder) -> bool:
+    """Write door and paths; say whether the node shares all paths with the one it is like."""
+    like = node.like
+    shares = like is not None and _adds_at_most(node, like)
+    writer.add_door(node.door, like=like.name if like and shares else None)
+    if not shares:
+        write_paths(node, writer)
+        for result in node.commands:
+            writer.add_command(result)
+    return shares
+
+
+def _adds_at_most(node: RecordedNode, like: RecordedNode) -> bool:
+    """Say whether a node has all that the other one has, and the same paths and commands."""
+    same = like.view is node.view and like.commands == node.commands
+    return same and all(node.whole(name) or not like.whole(name) for name in _WHOLES)
+
+
+def write_paths(node: RecordedNode, writer: NodeRecorder) -> None:
+    """Write all that is known of a node's paths."""
+    view = node.view
+    for path in sorted(view.files):
+        writer.add_file(path, node.read(path) or b"")
+    for path in sorted(view.entries):
+        writer.add_entry(view.entries[path])
+    for path in sorted(view.directories - view.complete - _above(view.files, view.entries)):
+        if path not in view.entries:  # a folder without content does not survive git and wheels
+            writer.add_entry(Entry(path=path, kind="directory"))
+    for path in sorted(view.complete):
+        writer.add_complete(path)
+    for path in sorted(view.absent):
+        writer.add_absent(path)
+    for path in sorted(view.elves):
+        writer.add_elf(view.elves[path])
+
+
+def _above(*paths: Iterable[str]) -> set[str]:
+    """Return the directories that recorded paths imply."""
+    found = {"/"}
+    for group in paths:
+        for path in group:
+            above = path.rpartition("/")[0]
+            while above and above not in found:
+                found.add(above)
+                above = above.rpartition("/")[0]
+    return found
+
+
+def _write_answers(node: RecordedNode, writer: NodeRecorder, shares: bool) -> None:
+    like = node.like if shares else None
+    for name in _WHOLES:
+        found = node.whole(name)
+        if found is None or (like and like.whole(name) is found):
+            continue
+        if name == "nvml.json":
+            writer.add_nvml(found)
+        else:
+            writer.add_outcome(Path(name).stem, found)
+
+
+def _suite() -> str:
+    try:
+        return version("pytest-gpu")
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return ""

@@ -1,0 +1,164 @@
+"""Redaction of all that a recording is made of: files, commands, Kubernetes objects, answers.
+
+Pure functions. What is no secret comes out as it went in; redacting twice changes nothing more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_gpu.cluster.recording.redact_text import (
+    REDACTED,
+    is_secret_env,
+    is_secret_flag,
+    is_secret_name,
+    redact_text,
+)
+from pytest_gpu.evidence import CommandResult, KubeObject
+
+__all__ = [
+    "REDACTED",
+    "redact_argv",
+    "redact_command",
+    "redact_file",
+    "redact_object",
+    "redact_text",
+    "redact_value",
+]
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_ARGUMENTS = re.compile(r"/proc/\d+/cmdline")
+_ENVIRONMENT = re.compile(r"/proc/\d+/environ")
+_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
+_USER_FLAGS = ("-u", "--user", "--proxy-user")
+
+
+def redact_file(path: str, content: bytes) -> bytes:
+    """Return a node's file without secrets; what is no text, such as PCI config space, stays.
+
+    Text of another encoding is redacted too. ``path`` tells what procfs separates by NUL.
+    """
+    if path.startswith("/sys/") or _is_binary(path, content):
+        return content
+    text = content.decode(errors="surrogateescape")
+    if _ARGUMENTS.fullmatch(path):
+        text = _redact_separated(text)
+    else:
+        text = "\0".join(redact_text(part) for part in text.split("\0"))
+    return text.encode(errors="surrogateescape")
+
+
+def redact_argv(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line without secrets: behind ``--password=``, or one argument further."""
+    found: list[str] = []
+    for argument in argv:
+        before = found[-1] if found else ""
+        if is_secret_flag(before) and argument and not argument.startswith("-"):
+            found.append(argument if argument in ("true", "false") else REDACTED)
+        elif before in _USER_FLAGS and ":" in argument:
+            found.append(REDACTED)
+        else:
+            found.append(redact_text(argument))
+    return tuple(found)
+
+
+def redact_command(result: CommandResult) -> CommandResult:
+    """Return a command without secrets in its arguments and in what it printed."""
+    return replace(
+        result,
+        argv=redact_argv(result.argv),
+        stdout=redact_text(result.stdout),
+        stderr=redact_text(result.stderr),
+    )
+
+
+def redact_object(item: KubeObject) -> dict[str, Any] | None:
+    """Return a Kubernetes object without secrets, ``None`` if it is a Secret itself.
+
+    managedFields go, and so does the value of kubectl's last-applied-configuration: it repeats
+    the whole object as text.
+    """
+    if item.get("kind") == "Secret":
+        return None
+    found = {key: redact_value(value) for key, value in item.items()}
+    metadata = found.get("metadata")
+    if isinstance(metadata, dict):
+        metadata.pop("managedFields", None)
+        annotations = metadata.get("annotations")
+        if isinstance(annotations, dict) and _LAST_APPLIED in annotations:
+            annotations[_LAST_APPLIED] = REDACTED
+    if item.get("kind") == "ConfigMap" and isinstance(found.get("data"), dict):
+        found["data"] = {key: _configured(key, value) for key, value in found["data"].items()}
+    return found
+
+
+def redact_value(value: Any) -> Any:
+    """Return plain data (as JSON has it) without secrets, in every text at any depth.
+
+    Lists under ``args``, ``command`` and ``argv`` are command lines; a mapping with ``name`` (or
+    ``key``) and ``value`` is an environment variable; Kubernetes objects inside are redacted as
+    such.
+    """
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Mapping):
+        return _redact_mapping(value)
+    if isinstance(value, list | tuple):
+        kept = (item for item in value if not _is_secret(item))
+        return [_redact_item(item) for item in kept]
+    return value
+
+
+def _redact_item(item: Any) -> Any:
+    return redact_object(item) if _is_object(item) else redact_value(item)
+
+
+def _redact_mapping(value: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: _redact_member(key, member) for key, member in value.items()}
+    name = value.get("name", value.get("key"))
+    if isinstance(name, str) and is_secret_env(name) and isinstance(value.get("value"), str):
+        found["value"] = REDACTED if value["value"] else ""
+    return found
+
+
+def _redact_member(key: str, value: Any) -> Any:
+    if isinstance(value, str) and value and isinstance(key, str) and is_secret_name(key):
+        return REDACTED
+    if key in ("args", "command", "argv") and _is_argv(value):
+        return list(redact_argv(value))
+    if _is_object(value):
+        return redact_object(value)
+    return redact_value(value)
+
+
+def _configured(key: str, value: Any) -> Any:
+    """Return one value of a ConfigMap: its key may say that it is a secret."""
+    return REDACTED if isinstance(value, str) and value and is_secret_name(key) else value
+
+
+def _is_argv(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping) and "kind" in value and "metadata" in value
+
+
+def _is_secret(value: Any) -> bool:
+    return _is_object(value) and value["kind"] == "Secret"
+
+
+def _is_binary(path: str, content: bytes) -> bool:
+    """Say whether content is no text: a NUL that procfs did not put there, beside more control."""
+    if b"\0" not in content or _ARGUMENTS.fullmatch(path) or _ENVIRONMENT.fullmatch(path):
+        return False
+    return _CONTROL.search(content) is not None or not content.strip(b"\0")
+
+
+def _redact_separated(text: str) -> str:
+    """Redact /proc/PID/cmdline: NUL between arguments, or one a line if written by hand."""
+    separator = "\0" if "\0" in text else "\n"
+    return separator.join(redact_argv(text.split(separator)))

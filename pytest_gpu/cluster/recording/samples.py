@@ -1,0 +1,45 @@
+"""The sample clusters that ship with the package: recordings for demos, tests and overlays."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.resources import files
+from pathlib import Path
+
+from pytest_gpu.cluster.recording.manifest import FILE
+from pytest_gpu.errors import RecordingError
+
+
+def sample_names() -> tuple[str, ...]:
+    """Return the names of all samples, sorted."""
+    root = _root()
+    if not root.is_dir():
+        return ()
+    return tuple(sorted(entry.name for entry in root.iterdir() if (entry / FILE).is_file()))
+
+
+def sample_path(name: str) -> Path:
+    """Return the folder of a sample.
+
+    Raises:
+        RecordingError: there is no such sample; the message lists those there are, with the
+            nearest name first.
+    """
+    names = sample_names()
+    if name in names:
+        return _root() / name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise RecordingError(
+        f"{name!r} is no sample; {hint}samples are {', '.join(names) or 'none: not installed'}"
+    )
+
+
+def _root() -> Path:
+    # files() knows where the folder is, also in an editable install that maps packages.
+    return Path(str(files("pytest_gpu.fixtures"))) / "recorded"
+
+
+def is_sample(path: Path) -> bool:
+    """Say whether a folder is a sample, whose files came with the package."""
+    return path.absolute().parent == _root().absolute()

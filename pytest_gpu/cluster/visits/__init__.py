@@ -1,0 +1,1 @@
+"""Visits to nodes: through a pod, over ssh, or on this machine."""

@@ -1,0 +1,153 @@
+"""A line to a command in a pod, over the API server's exec; and what the command left behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from pytest_gpu.cluster.api.client import KubeClient
+from pytest_gpu.cluster.visits.visit import StreamLate
+from pytest_gpu.errors import GpuError
+
+STDIN, STDOUT, STDERR, STATUS = range(4)
+"""Channels of Kubernetes' exec protocol; the first byte of each message."""
+
+LAST_WORDS = 2000
+"""Bytes of a command's standard error that are kept for a complaint, the last ones."""
+
+CHUNK = 1 << 15
+"""Bytes of one message; API servers and proxies take at least so many."""
+
+
+class PodStream:
+    """A command that runs in a container; satisfies ``pytest_gpu.cluster.visits.visit.Stream``.
+
+    Args:
+        client: the API server.
+        pod: the pod's path in the API.
+        container: the container's name.
+        argv: the command.
+        stdin: whether something will be sent to it. What is sent cannot be ended: Kubernetes'
+            exec protocol of old has no end of input, so the other end must know when to stop.
+
+    Raises:
+        ApiError: the API server refused it; the message names the right that is missing.
+    """
+
+    def __init__(
+        self, client: KubeClient, pod: str, container: str, argv: Sequence[str], *, stdin: bool
+    ) -> None:
+        asked = [("container", container), ("stdin", _flag(stdin)), ("stdout", "true")]
+        asked += [("stderr", "true"), ("tty", "false"), *(("command", word) for word in argv)]
+        self._socket = client.websocket(f"{pod}/exec", urlencode(asked))
+        self._rest = b""
+        self._lines: deque[bytes] = deque()
+        self._ended = False
+        self.errors = b""
+        self.status: dict[str, Any] | None = None
+
+    @property
+    def complaint(self) -> str:
+        """The end of what the command wrote to its standard error, else how it ended."""
+        said = " ".join(self.errors[-LAST_WORDS:].decode(errors="replace").split())
+        return said or str((self.status or {}).get("message") or "")
+
+    @property
+    def exit(self) -> int | None:
+        """The command's exit code, ``None`` while it runs or where nobody knows."""
+        if self.status is None:
+            return None
+        if self.status.get("status") == "Success":
+            return 0
+        for cause in (self.status.get("details") or {}).get("causes") or ():
+            if cause.get("reason") == "ExitCode":
+                return int(cause["message"])
+        return None
+
+    def send(self, line: bytes) -> None:
+        """Send bytes to the command.
+
+        Raises:
+            GpuError: the line is dead.
+        """
+        import websocket  # noqa: PLC0415 - heavy
+
+        try:
+            for start in range(0, len(line), CHUNK):
+                self._socket.send_binary(bytes([STDIN]) + line[start : start + CHUNK])
+        except (OSError, websocket.WebSocketException) as error:
+            raise GpuError(self.complaint or f"the line is dead: {error}") from error
+
+    def lines(self, deadline: float) -> Iterator[bytes]:
+        """Yield lines of the command's output until ``deadline`` (of time.monotonic) or its end.
+
+        Raises:
+            StreamLate: the deadline passed.
+            GpuError: the line broke.
+        """
+        while True:
+            while self._lines:
+                yield self._lines.popleft()
+            if self._ended:
+                return
+            *whole, self._rest = (self._rest + self._receive(deadline)).split(b"\n")
+            self._lines.extend(whole)
+
+    def output(self, deadline: float) -> bytes:
+        """Return all of the command's output.
+
+        Raises:
+            StreamLate: it did not end in time.
+            GpuError: the line broke.
+        """
+        lines = [*self.lines(deadline), self._rest]
+        return b"\n".join(lines)
+
+    def close(self) -> None:
+        """Close the line."""
+        self._ended = True
+        self._socket.close(timeout=1)
+        # Where the other end closed first, close() does nothing, and the connection stays open.
+        self._socket.shutdown()
+        # The library leaves the socket open where the other end said goodbye first.
+        self._socket.shutdown()
+
+    def _receive(self, deadline: float) -> bytes:
+        """Return the next part of the command's output, empty if it was something else."""
+        import websocket  # noqa: PLC0415 - heavy
+
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise StreamLate(f"nothing came in time; {self.complaint}".rstrip("; "))
+        self._socket.settimeout(left)
+        try:
+            _, frame = self._socket.recv_data_frame(control_frame=True)
+        except websocket.WebSocketTimeoutException:
+            return b""
+        except (OSError, websocket.WebSocketException) as error:
+            self._ended = True
+            if self.status is None:
+                raise GpuError(f"the line to the pod broke: {error}") from error
+            return b""
+        return self._take(frame.opcode, frame.data)
+
+    def _take(self, opcode: int, data: bytes) -> bytes:
+        import websocket  # noqa: PLC0415 - heavy
+
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            self._ended = True
+        if opcode not in (websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_TEXT) or not data:
+            return b""
+        if data[0] == STDERR:
+            self.errors += data[1:]
+        elif data[0] == STATUS:
+            self.status = json.loads(data[1:] or b"{}")
+        return data[1:] if data[0] == STDOUT else b""
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

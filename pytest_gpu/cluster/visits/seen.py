@@ -1,0 +1,244 @@
+"""A node's evidence while it is visited: the probe's answers, one after the other."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_gpu.cluster.recording.listing import KINDS, Listing
+from pytest_gpu.cluster.recording.recorded_node import RecordedNode
+from pytest_gpu.cluster.recording.recorder import NodeRecorder, write_paths
+from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
+
+Answer = Mapping[str, Any]
+
+MAX_NOTES = 4000
+"""Characters of notes that are kept with the door."""
+
+NOT_STARTED = (126, 127)
+"""Exit codes of commands that were not started: they say nothing about the node."""
+
+
+class SeenNode(RecordedNode):
+    """The look-ups of a recorded node, over answers that are held in memory.
+
+    ``notes`` are what could not be looked at, one line each, in the order it was met.
+    """
+
+    def __init__(self, name: str, door: Door) -> None:
+        super().__init__(name, (), _no_other)
+        self.door = door
+        self.view = View()
+        self.commands: tuple[CommandResult, ...] = ()
+        self.notes: list[str] = []
+        self._contents: dict[str, bytes] = {}
+        self._answers: Mapping[str, Any] | None = None
+        self._round = _Round()
+
+    def take(self, answer: Answer) -> None:
+        """Take one answer in; look-ups show it after :meth:`settle`.
+
+        A node that was taken over may send anything: what makes no sense is noted.
+        """
+        try:
+            self._take(answer)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            self.notes.append(f"an answer makes no sense: {error!r}")
+
+    def _take(self, answer: Answer) -> None:
+        take = next((self._takers()[kind] for kind in answer if kind in self._takers()), None)
+        if take is None:
+            if "error" in answer:
+                self.notes.append(str(answer["error"]))
+            return
+        for link, target in (answer.get("links") or {}).items():
+            self._round.entries.append(Entry(path=link, kind="symlink", target=str(target)))
+        if answer.get("error") and "run" not in answer:
+            what = next(iter(answer.values()))
+            self.notes.append(f"{what or 'NVML'}: {answer['error']}")
+        take(answer)
+
+    def settle(self) -> None:
+        """Make the answers so far part of what is known."""
+        done, self._round = self._round, _Round()
+        listing = Listing(entries=tuple(done.entries), complete=tuple(done.complete))
+        files = {path: path for path in done.contents}
+        self.view.overlay(Recorded(listing=listing, files=files, elves=done.elves))
+        for path, content in done.contents.items():
+            self._contents[self.view.resolve(path) or path] = content
+        for path in done.absent:
+            real = self.view.resolve(path, last=False) or path
+            if self.view.kind(real) == UNKNOWN:
+                self.view.absent.add(real)
+
+    def read(self, path: str) -> bytes | None:
+        """Return a regular file's bytes, ``None`` if it is proven that there is none.
+
+        Raises:
+            NotInEvidence: nobody looked, or the file was too long to be sent.
+        """
+        real = self.view.resolve(path)
+        if real is None:
+            return None
+        if real in self._contents:
+            return self._contents[real]
+        if self.view.kind(real) in (UNKNOWN, "file"):
+            raise NotInEvidence(self.name, f"file {path}")
+        return None
+
+    def whole(self, name: str) -> Mapping[str, Any] | None:
+        """Return NVML's answers; nothing else is whole while a visit goes on."""
+        return self._answers if name == "nvml.json" else None
+
+    def save(self, writer: NodeRecorder) -> None:
+        """Write all that is known, redacted, notes as the door's reason, and close the writer."""
+        said = "; ".join(self.notes)[:MAX_NOTES]
+        writer.add_door(replace(self.door, reason=self.door.reason or said))
+        write_paths(self, writer)
+        for result in self.commands:
+            writer.add_command(result)
+        if self._answers is not None:
+            writer.add_nvml(self._answers)
+        writer.close()
+
+    def _takers(self) -> Mapping[str, Callable[[Answer], object]]:
+        return {
+            "read": self._take_file,
+            "tail": self._take_file,
+            "list": self._take_list,
+            "stat": self._take_entry,
+            "elf": self._take_elf,
+            "run": self._take_command,
+            "nvml": self._take_nvml,
+            "glob": self._take_matches,
+        }
+
+    def _take_matches(self, answer: Answer) -> None:
+        if answer.get("truncated"):
+            self.notes.append(f"{answer['glob']}: too many paths, not all were looked at")
+
+    def _take_entry(self, answer: Answer) -> str:
+        """Take what the answer says of the path itself; return it without links."""
+        path = next(str(answer[k]) for k in ("read", "tail", "list", "stat", "elf") if k in answer)
+        real = str(answer.get("real") or path)
+        if answer.get("absent"):
+            self._round.absent.append(real)
+        elif found := entry_of(real, answer.get("entry")):
+            self._round.entries.append(found)
+        return real
+
+    def _take_file(self, answer: Answer) -> None:
+        path = self._take_entry(answer)
+        if "data" not in answer:
+            return
+        try:
+            content = base64.b64decode(answer["data"], validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            self.notes.append(f"{path}: the answer is no base64")
+            return
+        if answer.get("truncated") and "read" in answer:
+            self.notes.append(f"{path}: is longer than {len(content)} bytes, and was left out")
+        else:
+            self._round.contents[path] = content
+
+    def _take_list(self, answer: Answer) -> None:
+        folder = self._take_entry(answer)
+        entries = answer.get("entries")
+        if not isinstance(entries, dict):
+            return
+        base = folder.rstrip("/")
+        for name, raw in entries.items():
+            if found := entry_of(f"{base}/{name}", raw):
+                self._round.entries.append(found)
+        if answer.get("truncated"):
+            self.notes.append(f"{folder}: has more than {len(entries)} names")
+        else:
+            self._round.complete.append(folder)
+
+    def _take_elf(self, answer: Answer) -> None:
+        self._take_entry(answer)
+        summary = answer.get("summary")
+        if isinstance(summary, dict):
+            self._round.elves.append(elf_of(str(answer["elf"]), summary))
+
+    def _take_command(self, answer: Answer) -> None:
+        argv = tuple(map(str, answer["run"]))
+        code = answer.get("exit")
+        if answer.get("error") or not isinstance(code, int) or code in NOT_STARTED:
+            self.notes.append(f"{' '.join(argv)}: {answer.get('error') or f'exit code {code}'}")
+            return
+        stderr = str(answer.get("stderr", ""))
+        if answer.get("timeout"):
+            stderr = f"{stderr}\ndid not end in time, and was killed".lstrip()
+        result = CommandResult(
+            argv=argv,
+            exit=code,
+            stdout=str(answer.get("stdout", "")),
+            stderr=stderr,
+            duration=float(answer.get("duration") or 0.0),
+        )
+        self.commands = (*self.commands, result)
+
+    def _take_nvml(self, answer: Answer) -> None:
+        if isinstance(answer["nvml"], dict):
+            self._answers = answer["nvml"]
+
+
+class _Round:
+    """What the answers of one round said."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.complete: list[str] = []
+        self.absent: list[str] = []
+        self.contents: dict[str, bytes] = {}
+        self.elves: list[ElfSummary] = []
+
+
+def _no_other(name: str) -> RecordedNode:
+    raise NotInEvidence(name, "anything")
+
+
+def entry_of(path: str, raw: Any) -> Entry | None:
+    """Return metadata as the probe sends it, ``None`` if it sent none that makes sense."""
+    if not isinstance(raw, dict) or raw.get("kind") not in KINDS or not _is_plain(path):
+        return None
+    device, target = raw.get("device"), raw.get("target")
+    return Entry(
+        path=path,
+        kind=str(raw["kind"]),
+        mode=_number(raw.get("mode")),
+        mtime=None if raw.get("mtime") is None else float(raw["mtime"]),
+        size=_number(raw.get("size")),
+        target=str(target) if raw["kind"] == "symlink" else None,
+        device=(int(device[0]), int(device[1])) if device else None,
+    )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _is_plain(path: str) -> bool:
+    """Say whether a path can stand in a recording: text without NUL and without ``..``."""
+    return path.startswith("/") and "\0" not in path and ".." not in path.split("/")
+
+
+def elf_of(path: str, raw: Mapping[str, Any]) -> ElfSummary:
+    """Return an ELF summary as the probe sends it."""
+    versions: Mapping[str, Sequence[str]] = raw.get("versions") or {}
+    return ElfSummary(
+        path=path,
+        machine=str(raw.get("machine")),
+        interpreter=str(raw["interpreter"]) if raw.get("interpreter") else None,
+        needed=tuple(map(str, raw.get("needed") or ())),
+        versions={str(library): tuple(map(str, found)) for library, found in versions.items()},
+        defines=tuple(map(str, raw.get("defines") or ())),
+        runpath=tuple(map(str, raw.get("runpath") or ())),
+        error=str(raw.get("error") or ""),
+    )

@@ -1,0 +1,179 @@
+"""The line to a node over the system's OpenSSH client, with the user's own configuration.
+
+ssh(1) hands one text to the login shell at the other end, whatever it is given: that text is made
+by :func:`shlex.join` from an argument list, here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_gpu.cluster.visits.plain import Output, PlainStream
+from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
+from pytest_gpu.cluster.visits.streams import ChildStream
+from pytest_gpu.cluster.visits.visit import NoAnswer, Stream, greet
+from pytest_gpu.errors import GpuError
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.stack.kube.objects import name_of, status_of
+
+OPTIONS = {
+    "BatchMode": "yes",  # never ask: nobody is there to answer
+    "ConnectTimeout": "10",
+    "ServerAliveInterval": "5",
+    "ServerAliveCountMax": "3",
+}
+"""What is laid over the user's configuration, so that everything ends."""
+
+EXPLORE_TIME = 30.0
+
+EXPLORE = """\
+id -u
+[ "$(id -u)" = 0 ] || sudo -n true || exit 9
+for python in python3 /usr/libexec/platform-python; do
+    command -v "$python" && exit
+done
+exit 0"""
+"""Asks who one is, whether one may be root, and where Python is; nothing is filled in."""
+
+MARK = "-- here it begins: 5f2c9a --"
+MARKED = 'echo; echo "$0"; exec "$@"'
+"""Prints a mark, then becomes what its arguments say: some logins print things of their own."""
+
+_ADDRESSES = ("InternalIP", "Hostname", "ExternalIP")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshHost:
+    """Where ssh goes: a name that the user's configuration or DNS knows, or an address.
+
+    ``options`` are further arguments of ssh, such as ``("-F", "FILE")``.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+
+    def argv(self, *words: str) -> list[str]:
+        """Return the command line of ssh that runs an argument list there."""
+        given = [part for key, value in OPTIONS.items() for part in ("-o", f"{key}={value}")]
+        return ["ssh", "-T", *given, *self.options, "--", self.name, shlex.join(words)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What a login is: how it becomes root, and its Python, ``None`` if it has none."""
+
+    sudo: tuple[str, ...]
+    python: str | None
+
+
+def open_ssh(host: SshHost) -> Stream:
+    """Return a line to a probe on a host, which said hello; without Python a poorer one.
+
+    Raises:
+        NoAnswer: ssh is refused, or its user may not become root there without a password.
+    """
+    login = explore(host)
+    if login.python is not None:
+        stream = _probe(host, login, login.python)
+        try:
+            greet(stream)
+        except NoAnswer:
+            # A Python that is too old, or broken.
+            stream.close()
+        else:
+            return stream
+    return _plain(host, login)
+
+
+def explore(host: SshHost) -> Login:
+    """Return what a login on a host is.
+
+    Raises:
+        NoAnswer: there is none, or it is of no use; the message is ssh's or sudo's own.
+    """
+    try:
+        found = _run(host.argv("sh", "-c", EXPLORE), EXPLORE_TIME)
+    except subprocess.TimeoutExpired:
+        raise NoAnswer(f"ssh {host.name}: no answer within {EXPLORE_TIME:g} s") from None
+    lines = found.stdout.decode(errors="replace").split()
+    # A login may print a banner first: what counts is at the end.
+    user = next((at for at, word in enumerate(lines) if word.isdecimal()), None)
+    if found.code != 0 or user is None:
+        said = " ".join(found.stderr.decode(errors="replace").split())
+        raise NoAnswer(f"ssh {host.name}: {said or f'exit code {found.code}'}")
+    sudo = () if lines[user] == "0" else ("sudo", "-n")
+    return Login(sudo=sudo, python=next(iter(lines[user + 1 :]), None))
+
+
+def _probe(host: SshHost, login: Login, python: str) -> ChildStream:
+    words = (*login.sudo, python, "-I", "-B", "-c", BOOTSTRAP)
+    return ChildStream(host.argv(*words), sent_app())
+
+
+def _plain(host: SshHost, login: Login) -> Stream:
+    folder = tempfile.mkdtemp(prefix="gpu-ssh-")
+    shared = replace(host, options=(*host.options, *_shared(folder)))
+    before = ("sh", "-c", MARKED, MARK, *login.sudo, "env", "LC_ALL=C", "timeout", "-k", "1")
+
+    def run(argv: Sequence[str], timeout: float) -> Output:
+        try:
+            done = _run(shared.argv(*before, f"{timeout:g}", *argv), timeout + EXPLORE_TIME)
+        except subprocess.TimeoutExpired:
+            raise GpuError(f"ssh {host.name}: no answer to {argv[0]}") from None
+        _, mark, printed = done.stdout.partition(f"{MARK}\n".encode())
+        if not mark:
+            raise GpuError(f"ssh {host.name}: {done.said or 'the line is dead'}")
+        return replace(done, stdout=printed)
+
+    def close() -> None:
+        _run(["ssh", *shared.options, "-O", "exit", "--", host.name], EXPLORE_TIME)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return PlainStream(run, close)
+
+
+def _shared(folder: str) -> Iterator[str]:
+    """Yield the options by which many calls share one connection, which ends soon after them."""
+    for setting in ("ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=20"):
+        yield from ("-o", setting)
+
+
+def _run(argv: Sequence[str], timeout: float) -> Output:
+    try:
+        done = subprocess.run(  # noqa: S603 - an argument list, no shell here
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+    except OSError as error:
+        raise NoAnswer(f"{argv[0]} cannot be started: {error.strerror}") from error
+    return Output(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def host_of(node: KubeObject, options: tuple[str, ...] = ()) -> SshHost:
+    """Return where ssh finds a node: by its name if the user's configuration has one for it.
+
+    Else by the address that Kubernetes gives, the internal one first.
+    """
+    name = name_of(node)
+    if _is_configured(SshHost(name=name, options=options)):
+        return SshHost(name=name, options=options)
+    given = status_of(node).get("addresses") or ()
+    addresses = {each.get("type"): str(each.get("address")) for each in given}
+    found = next((addresses[kind] for kind in _ADDRESSES if addresses.get(kind)), name)
+    return SshHost(name=found, options=options)
+
+
+def _is_configured(host: SshHost) -> bool:
+    """Say whether the user's configuration leads this name elsewhere (``ssh -G`` tells)."""
+    argv = ["ssh", "-G", *host.options, "--", host.name]
+    try:
+        lines = _run(argv, EXPLORE_TIME).stdout.decode(errors="replace").splitlines()
+    except subprocess.TimeoutExpired:
+        return False
+    settings = dict(line.split(" ", 1) for line in lines if " " in line)
+    told = {"proxycommand", "proxyjump"} & set(settings)
+    return settings.get("hostname", host.name) != host.name.lower() or bool(told)

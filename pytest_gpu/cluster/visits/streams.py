@@ -1,0 +1,126 @@
+"""Lines to a probe that runs as a child of this process: on this machine, or behind ssh."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
+from pytest_gpu.cluster.visits.visit import StreamLate
+from pytest_gpu.errors import GpuError
+
+LAST_WORDS = 2000
+"""Characters of a child's standard error that are kept, the last ones."""
+
+_PART = 1 << 16
+
+
+class ChildStream:
+    """A child whose standard input and output are the line; its errors go to a file.
+
+    Args:
+        argv: the child's command line.
+        first: bytes that are sent before anything else.
+    """
+
+    def __init__(self, argv: Sequence[str], first: bytes = b"") -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
+        self._rest = b""
+        try:
+            self._child = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise GpuError(f"{argv[0]} cannot be started: {error.strerror}") from error
+        if first:
+            self.send(first)
+
+    @property
+    def complaint(self) -> str:
+        """The end of what the child wrote to its standard error, in one line."""
+        if self._errors.closed:
+            return ""
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - LAST_WORDS))
+        return " ".join(self._errors.read().decode(errors="replace").split())
+
+    def send(self, line: bytes) -> None:
+        """Send bytes, all of them.
+
+        Raises:
+            GpuError: the child does not read any more.
+        """
+        assert self._child.stdin is not None
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[self._child.stdin.write(left) :]
+        except (OSError, ValueError) as error:
+            self._wait(1.0)
+            raise GpuError(self.complaint or f"the line is dead: {error}") from error
+
+    def lines(self, deadline: float) -> Iterator[bytes]:
+        """Yield lines until ``deadline`` (of time.monotonic) or the end.
+
+        Raises:
+            StreamLate: the deadline passed.
+        """
+        assert self._child.stdout is not None
+        handle = self._child.stdout.fileno()
+        while True:
+            line, end, rest = self._rest.partition(b"\n")
+            if end:
+                self._rest = rest
+                yield line
+                continue
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([handle], [], [], left)[0]:
+                raise StreamLate(f"nothing came in time; {self.complaint}".rstrip("; "))
+            part = os.read(handle, _PART)
+            if not part:
+                self._wait(1.0)
+                return
+            self._rest += part
+
+    def close(self) -> None:
+        """Close the line and end the child, with all that it started."""
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                pipe.close()
+        if not self._wait(1.0):
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._wait(1.0)
+        self._errors.close()
+
+    def _wait(self, seconds: float) -> bool:
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+class LocalStream(ChildStream):
+    """A probe on this machine, which no file shows: nothing is left behind, however this ends.
+
+    ``root`` and ``enter`` are the probe's own options: where the node's ``/`` is, and how commands
+    get there. ``python`` is the interpreter, this one if not given.
+    """
+
+    def __init__(self, root: Path = Path("/"), enter: str = "here", python: str = "") -> None:
+        options = ("--root", str(root), "--enter", enter)
+        words = (python or sys.executable, "-I", "-B", "-c", BOOTSTRAP, *options)
+        super().__init__(words, sent_app())

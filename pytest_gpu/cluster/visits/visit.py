@@ -1,0 +1,131 @@
+"""One visit to one node: rounds of questions over a stream, until nothing more is wanted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from pytest_gpu.cluster.visits.seen import SeenNode
+from pytest_gpu.errors import GpuError
+from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.survey.rounds import NVML_TIME, Asked, Questions
+from pytest_gpu.survey.survey import wants
+
+GREETING_TIME = 30.0
+"""Seconds until the probe must have said hello; an interpreter starts in one."""
+
+COMMAND_GRACE = 30.0
+"""Seconds beyond a single command's own time."""
+
+ROUND_TIME = 60.0
+"""Seconds for a round's files; commands and NVML have their own time on top."""
+
+
+class Stream(Protocol):
+    """The line to a probe."""
+
+    @property
+    def complaint(self) -> str:
+        """What the other end said beside the answers, such as ssh's error; empty if nothing."""
+
+    def send(self, line: bytes) -> None:
+        """Send one line of questions, its end of line included.
+
+        Raises:
+            GpuError: nobody is there to read it.
+        """
+
+    def lines(self, deadline: float) -> Iterator[bytes]:
+        """Yield the lines that come until ``deadline`` (of time.monotonic) or the stream's end.
+
+        Raises:
+            StreamLate: the deadline passed.
+        """
+
+    def close(self) -> None:
+        """End the conversation and all that was started for it."""
+
+
+class StreamLate(GpuError):  # noqa: N818 - what happened, no mishap of ours
+    """Nothing came in time."""
+
+
+class NoAnswer(GpuError):  # noqa: N818 - likewise
+    """The probe never said hello: there is no door here, or no Python behind it."""
+
+
+def greet(stream: Stream, within: float = GREETING_TIME) -> Any:
+    """Wait for the probe's hello and return it; whatever a login prints before it is passed over.
+
+    Raises:
+        NoAnswer: it did not come.
+    """
+    try:
+        for line in stream.lines(time.monotonic() + within):
+            answer = parse(line)
+            if answer and "hello" in answer:
+                return answer
+    except StreamLate:
+        raise NoAnswer(f"no answer within {within:g} s; {stream.complaint}".rstrip("; ")) from None
+    raise NoAnswer(stream.complaint or "the probe ended without a word")
+
+
+def drive(stream: Stream, node: SeenNode, cluster: ClusterEvidence) -> None:
+    """Ask a node all that the survey wants; what does not come is noted and stays unknown.
+
+    Args:
+        stream: the line to a probe that said hello already.
+        node: where the answers go.
+        cluster: the Kubernetes objects; nothing else is asked of it.
+    """
+    asked = Asked()
+    try:
+        while (questions := wants(node, asked, cluster)) is not None:
+            asked = asked.also(questions)
+            _round(stream, node, questions, asked.rounds)
+        stream.send(b'{"end": true}\n')
+    except GpuError as error:
+        node.notes.append(f"round {asked.rounds} of the visit was cut short: {error}")
+    finally:
+        node.settle()
+
+
+def _round(stream: Stream, node: SeenNode, questions: Questions, number: int) -> None:
+    stream.send(json.dumps(questions.as_json(number)).encode() + b"\n")
+    for answer in answers(stream, number, time_for(questions)):
+        node.take(answer)
+    node.settle()
+
+
+def time_for(questions: Questions) -> float:
+    """Return the seconds within which a round must be over."""
+    nvml = NVML_TIME if questions.nvml is not None else 0.0
+    return ROUND_TIME + sum(questions.run.values()) + nvml
+
+
+def answers(stream: Stream, number: int, within: float) -> Iterator[dict[str, Any]]:
+    """Yield the answers of one round.
+
+    Raises:
+        StreamLate: the round did not end in time.
+        GpuError: the stream ended before the round did.
+    """
+    for line in stream.lines(time.monotonic() + within):
+        answer = parse(line)
+        if answer is None:
+            continue
+        if answer.get("done") == number:
+            return
+        yield answer
+    raise GpuError(stream.complaint or "the probe ended in the middle")
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """Return an answer, ``None`` for what is none: a banner, or half a line."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,123 @@
+"""The pod that looks into a node, and the ConfigMap that brings the probe to it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.cluster.visits.probe_app import probe_app
+
+IMAGE = "python:3-slim"
+"""The one image that the suite needs: any with glibc and Python 3.6 or newer."""
+
+CONTAINER = "visit"
+PROBE = "probe.pyz"
+FOLDER = "/probe"
+HOST = "/host"
+ROLE = "pytest-gpu/role"
+
+PYTHON = ("python3", "-I", "-B")
+
+_SLEEP = "import signal; signal.pause()"
+
+_LONGEST_NAME = 200
+
+
+def config_map(run: str) -> dict[str, Any]:
+    """Return the ConfigMap that holds the probe."""
+    data = base64.b64encode(probe_app()).decode()
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": config_map_name(run), "labels": {ROLE: "probe"}},
+        "binaryData": {PROBE: data},
+    }
+
+
+def config_map_name(run: str) -> str:
+    """Return the name of a run's ConfigMap."""
+    return f"probe-{run}"
+
+
+def visit_pod_name(node: str, run: str) -> str:
+    """Return the name of the pod that looks into a node in a run."""
+    name = f"visit-{run}-{node}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(node.encode()).hexdigest()[:8]}"
+
+
+def visit_pod(node: str, run: str, image: str) -> dict[str, Any]:
+    """Return the pod that looks into a node.
+
+    It is bound to the node past the scheduler (cordons and taints do not matter) and uses the
+    node's network, so that it starts without a CNI. It is privileged because NVML opens
+    /dev/nvidia*, which the device cgroup denies to any other container, and because the commands
+    that must run on the node enter its namespaces. The node's files are mounted read-only.
+
+    Args:
+        node: the node's name.
+        run: the run's ID.
+        image: the image with Python.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": visit_pod_name(node, run), "labels": {ROLE: "visit"}},
+        "spec": {
+            "nodeName": node,
+            "hostPID": True,
+            "hostNetwork": True,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [_container(image)],
+            "volumes": _volumes(run),
+        },
+    }
+
+
+def _container(image: str) -> dict[str, Any]:
+    return {
+        "name": CONTAINER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [*PYTHON, "-c", _SLEEP],
+        "securityContext": {
+            "privileged": True,
+            "runAsUser": 0,
+            "readOnlyRootFilesystem": True,
+        },
+        # NVIDIA's default runtime would inject GPUs into every privileged container otherwise.
+        "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "volumeMounts": [
+            {
+                "name": "host",
+                "mountPath": HOST,
+                "readOnly": True,
+                # What is mounted later, such as the driver container's root, shows up, too.
+                "mountPropagation": "HostToContainer",
+            },
+            {"name": "probe", "mountPath": FOLDER, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a folder inside the pod
+        ],
+    }
+
+
+def _volumes(run: str) -> list[Mapping[str, Any]]:
+    return [
+        {"name": "host", "hostPath": {"path": "/", "type": "Directory"}},
+        {"name": "probe", "configMap": {"name": config_map_name(run)}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+
+
+def probe_command(deadline: int) -> Sequence[str]:
+    """Return the command line that starts the probe in such a pod; it ends by itself, too."""
+    options = ("--root", HOST, "--enter", "namespaces", "--deadline", str(deadline))
+    return (*PYTHON, f"{FOLDER}/{PROBE}", *options)

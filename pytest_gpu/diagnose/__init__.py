@@ -1,1 +1,0 @@
-"""From facts to findings: which root cause explains what a requirement saw."""

@@ -1,1 +1,0 @@
-"""What a node says about itself: pure functions from evidence to facts."""

@@ -1,0 +1,1 @@
+"""One run, step by step: opening, survey, ladder, outcomes, ledger, results."""

@@ -1,0 +1,149 @@
+"""The pytest hooks of a run with ``--gpu-cluster``, in the controller and in every worker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_gpu.causes import LATENT
+from pytest_gpu.run import outcome
+from pytest_gpu.run.items import MARK, Rung, layer_of, rung_of
+from pytest_gpu.run.session import GpuSession
+from pytest_gpu.run.suite import nodeid_of
+
+ORDER_KEY = pytest.StashKey[int]()
+
+
+class Ladder:
+    """Runs tests by layer, then node; stops climbing a node where a layer failed."""
+
+    def __init__(self, session: GpuSession, worker: str | None) -> None:
+        self.session = session
+        self.worker = worker
+        self._definition = count()
+        self._deselected = 0
+
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        """Give shipped modules the same ID wherever the package is installed."""
+        nodeid = nodeid_of(module_path)
+        if nodeid is None:
+            return None
+        module: pytest.Module = pytest.Module.from_parent(parent, path=module_path, nodeid=nodeid)
+        return module
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run every test that needs ``gpu_node`` once per node.
+
+        A wrong mark is told here, as an error of collection, which xdist workers can pass on.
+        """
+        try:
+            layer_of(metafunc.definition)
+        except ValueError as error:
+            raise pytest.Collector.CollectError(
+                f"{metafunc.definition.nodeid}: mark {MARK}: {error}"
+            ) from error
+        if "gpu_node" in metafunc.fixturenames:
+            names = self.session.names
+            metafunc.parametrize("gpu_node", names, ids=names, indirect=True, scope="session")
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Remember the order of definition before another plugin shuffles."""
+        item.stash[ORDER_KEY] = next(self._definition)
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count conformance tests that ``-k`` and its like left out."""
+        up_to = self.session.settings.up_to
+        rungs = [rung for item in items if (rung := rung_of(item))]
+        self._deselected += sum(rung.layer <= up_to for rung in rungs)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Leave out layers that were not asked for; order by layer, node and definition."""
+        up_to = self.session.settings.up_to
+        above = [item for item in items if (layer_of(item) or up_to) > up_to]
+        if above:
+            config.hook.pytest_deselected(items=above)
+        asked = [item for item in items if (layer_of(item) or up_to) <= up_to]
+        rungs = [(rung, item) for item in asked if (rung := rung_of(item))]
+        place = {name: index for index, name in enumerate(self.session.names)}
+        rungs.sort(key=lambda pair: (pair[0].layer, place[pair[0].node], pair[1].stash[ORDER_KEY]))
+        items[:] = [item for _, item in rungs] + [item for item in asked if not rung_of(item)]
+        for rung, item in rungs:
+            _label(item, rung)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what was selected: a test without a result must not go missing unseen."""
+        planned: dict[str, Counter[str]] = {}
+        for item in session.items:
+            if rung := rung_of(item):
+                planned.setdefault(rung.node, Counter())[str(rung.layer)] += 1
+        self.session.ledger.plan({"tests": planned, "deselected": self._deselected})
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Lend the test a list for latent findings; say what a worker is about to do."""
+        rung = rung_of(item)
+        if rung is not None and self.worker is not None:
+            test = {"nodeid": item.nodeid, **outcome.blank(rung, "error")}
+            self.session.ledger.begin(self.worker, test)
+        token = LATENT.set([])
+        try:
+            return (yield)
+        finally:
+            LATENT.reset(token)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a test whose node failed on a lower layer; start what a layer's tests look at."""
+        rung = rung_of(item)
+        if rung is None:
+            return
+        failed = self.session.ledger.first_failure(rung.node)
+        if failed is not None and failed < rung.layer and not self.session.settings.all_layers:
+            item.stash[outcome.BLOCKED_KEY] = str(failed)
+            pytest.skip(f"blocked: {failed} failed on {rung.node}")
+        self.session.ensure_outcomes(rung.layer, rung.node)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Decide how the test ended; only a failed verdict enters the ledger."""
+        rung = rung_of(item)
+        if rung is None:
+            return (yield)
+        ours = outcome.skip_if_unproven(call) or outcome.BLOCKED_KEY in item.stash
+        report = yield
+        if ours:
+            outcome.point_at_test(item, report)
+        node = self.session.node(rung.node)
+        gpu = outcome.judge(item, rung, node, call, report, latent=LATENT.get())
+        if gpu is not None:
+            outcome.attach(item, report, gpu)
+            if gpu["state"] == "failed":
+                self.session.ledger.record(rung.node, rung.layer)
+        return report
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> outcome.Status | None:
+        """Give blocked and unproven tests their own letters and counts."""
+        return outcome.status_of(report)
+
+
+def _label(item: pytest.Item, rung: Rung) -> None:
+    """Give JUnit its properties and Allure its suites, also for tests that never end."""
+    item.user_properties += [("gpu_node", rung.node), ("gpu_layer", str(rung.layer))]
+    # A mark of Allure's own is enough; without the plugin it would be an unknown mark.
+    if item.config.pluginmanager.has_plugin("allure_pytest"):
+        item.add_marker(pytest.mark.allure_label(rung.node, label_type="parentSuite"))
+        item.add_marker(pytest.mark.allure_label(str(rung.layer), label_type="suite"))

@@ -1,0 +1,75 @@
+"""What the processes of a run must know of one another, kept in small files.
+
+Files rather than memory: when xdist replaces a crashed worker, the new process must still know
+what failed, and the controller must learn what the old one was doing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.layers import Layer
+
+
+class Ledger:
+    """The first failing layer of every node, the plan, and the test each worker is running."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def record(self, node: str, layer: Layer) -> None:
+        """Note that ``layer`` failed on ``node``; the first (lowest) one is kept."""
+        known = self.first_failure(node)
+        if known is None or layer < known:
+            self._write("failed", node, layer.name)
+
+    def first_failure(self, node: str) -> Layer | None:
+        """Return the lowest layer that failed on ``node``, if any."""
+        text = self._read("failed", node)
+        return None if text is None else Layer[text]
+
+    def plan(self, plan: Mapping[str, Any]) -> None:
+        """Note which tests were selected: every worker selects the same ones."""
+        self._write("plan", "", json.dumps(plan))
+
+    def planned(self) -> dict[str, Any]:
+        """Return what was noted by :meth:`plan`; empty if no collection ended."""
+        return dict(json.loads(self._read("plan", "") or "{}"))
+
+    def begin(self, worker: str, test: Mapping[str, Any]) -> None:
+        """Note the test that an xdist worker is about to run."""
+        self._write("running", worker, json.dumps(test))
+
+    def running(self, worker: str) -> dict[str, Any]:
+        """Return the test that a worker ran last; empty if it ran none."""
+        return dict(json.loads(self._read("running", worker) or "{}"))
+
+    def _path(self, kind: str, name: str) -> Path:
+        # The names of a recording are a stranger's: quoted, they cannot leave the directory.
+        return self.directory / f"{kind}-{quote(name, safe='')}"
+
+    def _read(self, kind: str, name: str) -> str | None:
+        try:
+            return self._path(kind, name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def _write(self, kind: str, name: str, text: str) -> None:
+        """Write all or nothing: a process may be killed at any moment."""
+        path = self._path(kind, name)
+        half = path.with_name(f".{path.name}")
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+
+
+def new_ledger() -> tuple[Ledger, Callable[[], None]]:
+    """Return an empty ledger, and what removes it when the run is over."""
+    folder = new_folder()
+    return Ledger(folder), partial(shutil.rmtree, folder, ignore_errors=True)

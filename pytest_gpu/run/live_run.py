@@ -1,0 +1,92 @@
+"""The pytest hooks of a run on a live cluster: nodes are visited, and everything is removed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_gpu.cluster.outcomes import leftovers
+from pytest_gpu.errors import GpuError
+from pytest_gpu.run.items import node_under
+
+if TYPE_CHECKING:
+    from pytest_gpu.cluster.live import LiveCluster
+    from pytest_gpu.run.session import GpuSession
+
+
+class LiveRun:
+    """Visits the nodes before the first test and cleans up after the last, in the controller."""
+
+    def __init__(self, live: LiveCluster, session: GpuSession) -> None:
+        self.live = live
+        self.session = session
+        self._troubles: list[str] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Visit the nodes that have tests; what was seen is the evidence of every process."""
+        names = self._with_tests(session)
+        if names:
+            try:
+                self.live.visit(names)
+            except GpuError as error:
+                raise pytest.UsageError(f"--gpu-cluster: {self.live.title}: {error}") from error
+            self.session.look_again(self.live.opened())
+        return (yield)
+
+    def _with_tests(self, session: pytest.Session) -> list[str]:
+        option = session.config.option
+        failed = session.testsfailed and not option.continue_on_collection_errors
+        if option.collectonly or failed or self.live.visited:
+            return []
+        if session.config.pluginmanager.has_plugin("dsession"):
+            return list(self.session.names)  # the workers collect, this process does not
+        asked = {node_under(item) for item in session.items}
+        return [name for name in self.session.names if name in asked]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Keep the recording, then remove everything; what fails is told and makes the run fail."""
+        if (to := self.session.settings.record) is not None and self.live.visited:
+            try:
+                self.live.record(to)
+            except (GpuError, OSError) as error:
+                self._troubles.append(f"--gpu-record: {to}: {error}")
+        if self.live.visited:
+            self._troubles.extend(leftovers(self.live.opened()))
+        if trouble := self.live.clean_up():
+            self._troubles.append(trouble)
+        if self._troubles and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Tell what went wrong at the end."""
+        for trouble in self._troubles:
+            terminalreporter.write_line(f"ERROR: {trouble}", red=True)
+
+
+def last_resort(live: LiveCluster) -> Callable[[], None]:
+    """Return what cleans up when pytest ends before its session did."""
+
+    def clean_up() -> None:
+        if trouble := live.clean_up():
+            sys.stderr.write(f"ERROR: {trouble}\n")
+        live.forget()
+
+    return clean_up
+
+
+def writer(config: pytest.Config) -> Callable[[str], None]:
+    """Return what writes a line for the user; nothing is written with ``-q``."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+
+    def write(line: str) -> None:
+        if terminal is not None and config.get_verbosity() >= 0:
+            terminal.ensure_newline()
+            terminal.write_line(line)
+
+    return write

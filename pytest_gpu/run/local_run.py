@@ -1,0 +1,43 @@
+"""The pytest hooks of ``--gpu-cluster=local``: the recording is kept when all of it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_gpu.cluster.outcomes import leftovers
+from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
+from pytest_gpu.cluster.recording.recorder import record
+from pytest_gpu.errors import GpuError
+
+
+class LocalRun:
+    """Writes the recording at the end, since sandboxes are tried between the tests.
+
+    ``record_to`` is where, ``None`` for nowhere.
+    """
+
+    def __init__(self, machine: RecordedCluster, record_to: Path | None) -> None:
+        self.machine = machine
+        self.record_to = record_to
+        self._troubles: list[str] = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Keep the recording; what fails, and what sandboxes left here, makes the run fail."""
+        with open_recording(self.machine.folder, self.machine.title) as seen:
+            self._troubles.extend(leftovers(seen))
+            if self.record_to is not None and not session.config.option.collectonly:
+                try:
+                    record(seen, self.record_to)
+                except (GpuError, OSError) as error:
+                    self._troubles.append(f"--gpu-record: {self.record_to}: {error}")
+        if self._troubles and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Tell what went wrong at the end."""
+        for trouble in self._troubles:
+            terminalreporter.write_line(f"ERROR: {trouble}", red=True)

@@ -1,0 +1,141 @@
+"""The start of a run in the controller: settings, cluster, nodes under test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_gpu.cluster.api.kubeconfig import kube_contexts
+from pytest_gpu.cluster.choose import Target, choose, open_target
+from pytest_gpu.cluster.reach import LIVE_KINDS, reach_of
+from pytest_gpu.cluster.recording.recorded import RecordedCluster
+from pytest_gpu.cluster.recording.recorder import refuse_used
+from pytest_gpu.errors import GpuError
+from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.run.ledger import new_ledger
+from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes, shorten
+from pytest_gpu.run.session import GpuSession
+from pytest_gpu.settings.settings import Settings
+from pytest_gpu.stack.kube.objects import name_of
+
+
+def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
+    """Return the controller's session: the cluster is open, its nodes under test are known.
+
+    Raises:
+        pytest.UsageError: the cluster cannot be opened, has no node to test, or cannot be
+            recorded.
+    """
+    kubeconfig = settings.live.kubeconfig
+    with blaming(f"--gpu-cluster: {settings.cluster}"):
+        target = choose(settings.cluster, lambda: kube_contexts(kubeconfig))
+    if target.kind in LIVE_KINDS:
+        return _open_live(config, settings, target)
+    with blaming(f"--gpu-cluster: {settings.cluster}"):
+        cluster = open_target(target, visit=not config.getoption("collectonly"))
+        config.add_cleanup(cluster.close)
+        if not config.getoption("collectonly"):
+            cluster.check()
+    selection = _selected(config, settings, cluster)
+    if target.kind == "local":
+        _keep_at_the_end(config, settings, cluster)
+    elif settings.record is not None:
+        _record(cluster, settings.record)
+    return _session(config, settings, cluster, selection)
+
+
+def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: RecordedCluster) -> None:
+    from pytest_gpu.run.local_run import LocalRun  # noqa: PLC0415 - few runs need it
+
+    if settings.record is not None:
+        with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
+            refuse_used(settings.record)
+    config.pluginmanager.register(LocalRun(machine, settings.record), "gpu-local")
+
+
+def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:
+    from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - nobody pays who didn't order
+    from pytest_gpu.cluster.live_door import options_of  # noqa: PLC0415 - likewise
+    from pytest_gpu.run.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - likewise
+
+    if settings.record is not None:
+        with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
+            refuse_used(settings.record)
+    with blaming(f"--gpu-cluster: {settings.cluster}"):
+        reach = reach_of(config, target, settings.live.kubeconfig)
+        live = LiveCluster(reach, settings.cluster, options_of(settings), writer(config))
+    config.add_cleanup(last_resort(live))
+    if settings.nodes == ALL and not config.getoption("collectonly"):
+        # Only a look at its bus tells whether a node without any sign has a GPU.
+        with blaming(f"--gpu-cluster: {settings.cluster}"):
+            live.visit([name_of(node) for node in live.opened().objects("nodes")])
+    cluster = live.opened()
+    session = _session(config, settings, cluster, _selected(config, settings, cluster))
+    session.door, session.notes = live.door, tuple(live.notes())
+    config.pluginmanager.register(LiveRun(live, session), "gpu-live")
+    return session
+
+
+def _session(
+    config: pytest.Config, settings: Settings, cluster: RecordedCluster, selection: Selection
+) -> GpuSession:
+    ledger, remove = new_ledger()
+    config.add_cleanup(remove)
+    return GpuSession(
+        settings=settings,
+        folder=cluster.folder,
+        title=cluster.title,
+        names=selection.names,
+        others=selection.others,
+        ledger=ledger,
+        opened=cluster,
+    )
+
+
+def _record(cluster: RecordedCluster, to: Path) -> None:
+    from pytest_gpu.cluster.recording.recorder import record  # noqa: PLC0415 - few runs record
+
+    with blaming(f"--gpu-record: {to}", str(to)):
+        record(cluster, to)
+
+
+@contextmanager
+def blaming(source: str, value: str = "") -> Iterator[None]:
+    """Turn trouble of ours into a usage error that starts with where the value came from.
+
+    ``value`` is what ``source`` ends with, where the trouble may begin with it as well.
+    """
+    try:
+        yield
+    except (GpuError, OSError) as error:
+        text = str(error).removeprefix(f"{value}: ")
+        raise pytest.UsageError(f"{source}: {text}") from error
+
+
+def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidence) -> Selection:
+    if settings.cluster == "local" and settings.nodes is None:
+        # The user named this machine: it stays under test when its GPU is gone.
+        return Selection(names=tuple(name_of(node) for node in cluster.objects("nodes")))
+    with blaming(_nodes_source(settings)):
+        selection = select_nodes(cluster, settings.nodes)
+    if not selection.names:
+        raise pytest.UsageError(f"--gpu-cluster: {settings.cluster}: {no_gpu_node(settings.nodes)}")
+    chosen = config.hook.pytest_gpu_select_nodes(config=config, nodes=list(selection.names))
+    if chosen is None:
+        return selection
+    known = {name_of(node) for node in cluster.objects("nodes")}
+    if not chosen or not known.issuperset(chosen):
+        raise pytest.UsageError(
+            f"hook pytest_gpu_select_nodes: {chosen!r}: must name at least one node of this "
+            f"cluster, such as {shorten(selection.names)}"
+        )
+    return Selection(names=tuple(dict.fromkeys(chosen)), others=selection.others)
+
+
+def _nodes_source(settings: Settings) -> str:
+    if settings.nodes is None:
+        return f"--gpu-cluster: {settings.cluster}"
+    return f"{settings.sources['nodes']}: {settings.nodes}"

@@ -1,0 +1,186 @@
+"""How a conformance test ended: from pytest's report to the state it has on the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pytest_gpu.causes import Evidence, Finding, GpuFailure, as_json
+from pytest_gpu.errors import GpuError, Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.items import Rung
+
+Gpu = dict[str, Any]
+"""``report.gpu``: plain JSON types, since xdist carries it from worker to controller."""
+
+BLOCKED_KEY = pytest.StashKey[str]()
+"""The layer that blocks a test, set by the one who skips it."""
+
+
+def gpu_of(report: object) -> Gpu | None:
+    """Return what a report says of the ladder, ``None`` if it decides nothing."""
+    found: Gpu | None = getattr(report, "gpu", None)
+    return found
+
+
+def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
+    """Return what a report of this test and state says."""
+    return {
+        "node": rung.node,
+        "layer": str(rung.layer),
+        "test": rung.test,
+        "requirement": rung.requirement,
+        "state": state,
+        "finding": None,
+        "latent": [],
+        "reason": reason,
+        "blocked_by": None,
+    }
+
+
+def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
+    """Turn an :class:`Unproven` that escaped from a test or fixture into a skip, and say so.
+
+    In place, before anybody makes a report of it: JUnit, Allure and pytest itself then agree.
+    """
+    if call.excinfo is None or not isinstance(call.excinfo.value, Unproven):
+        return False
+    reason = f"unproven: {call.excinfo.value}"
+    call.excinfo = pytest.CallInfo.from_call(lambda: pytest.skip(reason), call.when).excinfo
+    return True
+
+
+def judge(  # noqa: PLR0913 - all that is known of the end of one phase
+    item: pytest.Item,
+    rung: Rung,
+    node: GpuNode,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    *,
+    latent: Sequence[Finding],
+) -> Gpu | None:
+    """Return what a phase of a test decides, ``None`` if a later phase will.
+
+    A failed verdict needs a finding, or an assertion in the test itself; every other exception,
+    and every one in a fixture, is trouble of our own.
+    """
+    if report.when != "call" and (report.passed or _has_failed(item)):
+        return None
+    try:
+        gpu = _skipped(item, rung, report) or _failed(rung, node, call, report)
+        gpu["latent"] = [as_json(finding) for finding in latent]
+    except GpuError as error:
+        return blank(rung, "error", _line(error))
+    return gpu
+
+
+def _has_failed(item: pytest.Item) -> bool:
+    """Say whether a verdict stands already, which trouble in the teardown must not hide."""
+    return ("gpu_verdict", "failed") in item.user_properties
+
+
+def _skipped(item: pytest.Item, rung: Rung, report: pytest.TestReport) -> Gpu | None:
+    if not report.skipped:
+        return None
+    reason = _skip_reason(report)
+    if BLOCKED_KEY in item.stash:
+        gpu = blank(rung, "blocked", reason.removeprefix("blocked: "))
+        gpu["blocked_by"] = item.stash[BLOCKED_KEY]
+        return gpu
+    if reason.startswith("unproven: "):
+        return blank(rung, "unproven", reason.removeprefix("unproven: "))
+    return blank(rung, "skipped", reason)
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(getattr(report, "wasxfail", "") or "expected to fail")
+
+
+def _failed(
+    rung: Rung, node: GpuNode, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> Gpu:
+    if report.passed:
+        return blank(rung, "passed")
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, GpuFailure):
+        return blank(rung, "failed") | {"finding": as_json(error.finding)}
+    if isinstance(error, AssertionError) and report.when == "call":
+        return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, error, report))}
+    return blank(rung, "error", _line(error) if error is not None else report.longreprtext)
+
+
+def _unexplained(
+    rung: Rung, node: GpuNode, error: AssertionError, report: pytest.TestReport
+) -> Finding:
+    """Return the finding of a bare ``assert``: no cause was worked out, only where it broke."""
+    text = str(error).partition("\n")[0] or "assertion failed"
+    evidence = Evidence(source=report.nodeid, text=text)
+    cause = f"{rung.layer}/unexplained"
+    try:
+        return node.finding(cause, evidence)
+    except GpuError:
+        # Not even the distribution is in the evidence; the node's name always is.
+        return Finding(cause=cause, evidence=(evidence,), values={"node": rung.node})
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def attach(item: pytest.Item, report: pytest.TestReport, gpu: Gpu) -> None:
+    """Put a decision on the report, and in short on the test's properties."""
+    if gpu["state"] == "error" and report.passed:
+        # The test passed, but what it noted cannot be told: pytest must not call that a pass.
+        report.outcome, report.longrepr = "failed", gpu["reason"]
+    vars(report)["gpu"] = gpu
+    properties = dict(item.user_properties) | properties_of(gpu)
+    item.user_properties[:] = properties.items()
+    report.user_properties[:] = properties.items()
+
+
+def properties_of(gpu: Gpu) -> dict[str, str]:
+    """Return the properties that JUnit, Allure and other plugins see."""
+    finding = gpu["finding"] or {}
+    found = {
+        "gpu_node": gpu["node"],
+        "gpu_layer": gpu["layer"],
+        "gpu_cause": finding.get("cause"),
+        "gpu_verdict": gpu["state"],
+        "gpu_blocked_by": gpu["blocked_by"],
+        "gpu_latent": ", ".join(entry["cause"] for entry in gpu["latent"]),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def point_at_test(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Let a skip of ours name the test's own line, as pytest does for a skip mark."""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        path, line, _ = item.reportinfo()
+        report.longrepr = (str(path), (line or 0) + 1, report.longrepr[2])
+
+
+Status = tuple[str, str, str | tuple[str, dict[str, bool]]]
+
+_STATUS: dict[str, Status] = {
+    "blocked": ("blocked", "b", ("BLOCKED", {"yellow": True})),
+    "unproven": ("unproven", "u", ("UNPROVEN", {"yellow": True})),
+    "error": ("error", "E", ("ERROR", {"red": True})),
+}
+
+
+def status_of(report: pytest.TestReport | pytest.CollectReport) -> Status | None:
+    """Return category, letter and word for the states that pytest has no own name for.
+
+    A latent finding is counted beside the pass, not instead of it: by the silent report of the
+    test's teardown.
+    """
+    gpu = gpu_of(report)
+    if gpu is not None:
+        return _STATUS.get(gpu["state"])
+    properties = dict(getattr(report, "user_properties", ()))
+    silent = report.passed and getattr(report, "when", None) == "teardown"
+    return ("latent", "", "") if silent and "gpu_latent" in properties else None

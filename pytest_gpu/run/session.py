@@ -1,0 +1,129 @@
+"""The state of one run, in every process of it; fixtures look things up here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_gpu.cluster.live_door import LiveDoor
+    from pytest_gpu.evidence import ClusterEvidence
+    from pytest_gpu.gpu_node import GpuNode
+    from pytest_gpu.layers import Layer
+    from pytest_gpu.run.ledger import Ledger
+    from pytest_gpu.settings.settings import Settings
+
+
+@dataclass(kw_only=True, eq=False)
+class GpuSession:
+    """One run on one cluster.
+
+    The controller finds the nodes under test once; a worker receives their names and opens the
+    same evidence for itself, the recording in ``folder``. Nodes are built once per process and
+    keep their facts. ``others`` are nodes that were looked at and show no sign of a GPU;
+    ``opened`` is the evidence where it is open already. On a live cluster the controller has the
+    ``door``, and ``remote`` is what a worker needs to open its own; ``notes`` are for the header.
+    ``shards`` is how many processes share the nodes.
+    """
+
+    settings: Settings
+    folder: Path
+    title: str
+    names: tuple[str, ...]
+    others: tuple[str, ...]
+    ledger: Ledger
+    opened: ClusterEvidence | None = None
+    door: LiveDoor | None = None
+    remote: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    shards: int = 1
+    _brought: set[tuple[Layer, str]] = field(default_factory=set, init=False, repr=False)
+    _nodes: dict[str, GpuNode] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def cluster(self) -> ClusterEvidence:
+        """The evidence of this cluster; a worker opens it when it is first asked for."""
+        from pytest_gpu.cluster.recording.recorded import open_recording  # noqa: PLC0415 - heavy
+        from pytest_gpu.cluster.workloads import CountedPods  # noqa: PLC0415 - heavy
+
+        opened = self.opened or open_recording(self.folder, self.title)
+        workloads = self.settings.workloads
+        return opened if workloads is None else CountedPods(opened, workloads)
+
+    @cached_property
+    def live(self) -> LiveDoor | None:
+        """The way to the live cluster under test, ``None`` where it is a recorded one."""
+        if self.door is not None or self.remote is None:
+            return self.door
+        from pytest_gpu.cluster.live_door import join, options_of  # noqa: PLC0415 - heavy
+
+        return join(self.remote, options_of(self.settings))
+
+    def leave(self) -> None:
+        """Close a worker's own door, if it was opened."""
+        if self.remote is not None and (live := vars(self).get("live")) is not None:
+            live.leave()
+
+    def look_again(self, opened: ClusterEvidence) -> None:
+        """Take what the visits brought; nothing that was worked out before is kept."""
+        self.opened = opened
+        self._nodes.clear()
+        vars(self).pop("cluster", None)
+
+    def ensure_outcomes(self, layer: Layer, name: str) -> None:
+        """Start the suite's own objects of a layer, once, on all nodes of this process together.
+
+        Args:
+            layer: the layer whose first test is about to run.
+            name: the node of that test; the others of its shard come along while they stand.
+        """
+        shard = self._live_shard(name)
+        if shard is None or (layer, name) in self._brought:
+            return
+        from pytest_gpu.cluster.outcomes import Starter  # noqa: PLC0415 - heavy
+
+        starter = Starter(settings=self.settings, folder=self.folder, door=self.live)
+        fellows = [n for n in self.names[shard :: self.shards] if (layer, n) not in self._brought]
+        together = [n for n in fellows if n == name or self._climbs(n, layer)]
+        self._brought.update((layer, n) for n in together)
+        starter.bring(layer, [self.node(n) for n in together])
+
+    def _live_shard(self, name: str) -> int | None:
+        """Return the shard of a node of which more can be seen, ``None`` if it is recorded."""
+        if self.live is None and self.settings.cluster != "local":
+            return None
+        return self.names.index(name) % self.shards
+
+    def _climbs(self, name: str, layer: Layer) -> bool:
+        """Say whether a node has tests of a layer and may still climb to it."""
+        failed = self.ledger.first_failure(name)
+        stands = self.settings.all_layers or failed is None or failed >= layer
+        planned = self.ledger.planned().get("tests") or {}
+        return stands and str(layer) in (planned.get(name) or {})
+
+    def node(self, name: str) -> GpuNode:
+        """Return a node under test."""
+        from pytest_gpu.gpu_node import GpuNode  # noqa: PLC0415 - heavy
+
+        if name not in self._nodes:
+            self._nodes[name] = GpuNode(name, self.cluster)
+        return self._nodes[name]
+
+    def for_workers(self) -> Mapping[str, Any]:
+        """Return what an xdist worker needs to join, in types that execnet carries."""
+        return {
+            "gpu_nodes": list(self.names),
+            "gpu_others": list(self.others),
+            "gpu_folder": str(self.folder),
+            "gpu_title": self.title,
+            "gpu_ledger": str(self.ledger.directory),
+            "gpu_live": None if self.door is None else dict(self.door.for_workers()),
+        }
+
+
+SESSION_KEY = pytest.StashKey[GpuSession]()

@@ -1,0 +1,170 @@
+"""Options and configuration values, checked and gathered into one frozen object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from pytest_gpu.layers import Layer
+from pytest_gpu.settings.live_settings import LiveSettings, read_live
+from pytest_gpu.settings.options import INI, NODE_SHELLS
+from pytest_gpu.settings.selector import Selector, parse_selector
+from pytest_gpu.settings.user_files import json_file, report_file
+
+DEFAULT_TIMEOUT = 300.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user asked for.
+
+    ``nodes`` is the text of --gpu-nodes, which only a cluster can make sense of; ``up_to`` the
+    highest layer to climb; ``workloads`` which of the users' pods count (``None``: all);
+    ``node_shell`` the way into nodes (``None``: the one that suits the cluster); ``live``
+    what is said about live clusters;
+    ``timeout`` seconds per wait. ``sources`` says for every field where its value came from: the
+    option's or configuration value's name, or ``default``.
+    """
+
+    cluster: str
+    nodes: str | None
+    up_to: Layer
+    all_layers: bool
+    workloads: Selector | None
+    node_shell: str | None
+    live: LiveSettings
+    timeout: float
+    allow_unproven: bool
+    record: Path | None
+    reports: tuple[Path, ...]
+    sandbox_pod_config: Path | None
+    sandbox_container_config: Path | None
+    sources: Mapping[str, str]
+
+    def source(self, field: str) -> str:
+        """Return how the header says where a field's value came from."""
+        source = self.sources[field]
+        return f"({source})" if source == "default" else f"(from {source})"
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Return the settings of a run that was asked for with ``--gpu-cluster``.
+
+    Raises:
+        pytest.UsageError: a value cannot be used; the message names where it was given, the
+            value, and what would be right.
+    """
+    reader = _Reader(config)
+    record, reports = _outputs(reader)
+    cluster = reader.value("cluster", str, "")
+    return Settings(
+        cluster=cluster,
+        nodes=reader.value("nodes", str, None),
+        up_to=_up_to(reader, cluster),
+        all_layers=reader.value("all_layers", bool, False),
+        workloads=reader.value("workloads", parse_selector, None),
+        node_shell=reader.value("node_shell", _way, None),
+        live=read_live(reader),
+        timeout=reader.value("timeout", _seconds, DEFAULT_TIMEOUT),
+        allow_unproven=reader.value("allow_unproven", bool, False),
+        record=record,
+        reports=reports,
+        sandbox_pod_config=reader.ini_file("sandbox_pod_config"),
+        sandbox_container_config=reader.ini_file("sandbox_container_config"),
+        sources=reader.sources,
+    )
+
+
+def _up_to(reader: _Reader, cluster: str) -> Layer:
+    """Return the highest layer to climb; above the sandbox is nothing without Kubernetes."""
+    highest = Layer.SANDBOX if cluster == "local" else max(Layer)
+
+    def parse(name: str) -> Layer:
+        layer = Layer.parse(name)
+        if layer > highest:
+            raise ValueError(f"--gpu-cluster=local asks no Kubernetes; up to {highest} it can")
+        return layer
+
+    found: Layer = reader.value("layers", parse, highest)
+    return found
+
+
+def _outputs(reader: _Reader) -> tuple[Path | None, tuple[Path, ...]]:
+    record = reader.value("record", reader.path, None)
+    reports = tuple(
+        reader.parse("--gpu-report", text, lambda text: report_file(reader.path(text)))
+        for text in reader.value("report", tuple, ())
+    )
+    return record, reports
+
+
+class _Reader:
+    """Looks values up, option first, and remembers where each was found."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.sources: dict[str, str] = {}
+
+    def value(self, name: str, parse: Callable[[Any], T], default: T | None) -> Any:
+        """Return a parsed value, or the default; a source is noted either way."""
+        option = f"--gpu-{name.replace('_', '-')}"
+        given: Any = self.config.getoption(f"gpu_{name}", None)
+        source = option if given is not None else self._ini_source(name)
+        if given is None:
+            given = self._ini(name)
+        self.sources[name] = "default" if given is None else source
+        return default if given is None else self.parse(source, given, parse)
+
+    def parse(self, source: str, given: Any, parse: Callable[[Any], T]) -> T:
+        """Return ``parse(given)``; what it finds wrong becomes a usage error."""
+        try:
+            return parse(given)
+        except ValueError as error:
+            raise pytest.UsageError(f"{source}: {given}: {error}") from error
+
+    def path(self, text: str) -> Path:
+        """Return a path of the command line, relative to where pytest was started."""
+        if not text:
+            raise ValueError("is empty; a path would be right")
+        return self.config.invocation_params.dir / Path(text).expanduser()
+
+    def ini_file(self, name: str) -> Path | None:
+        """Return a file named in the configuration, relative to it; it must hold JSON."""
+        folder = self.config.inipath.parent if self.config.inipath else self.config.rootpath
+        found: Path | None = self.value(name, lambda text: json_file(folder / text), None)
+        return found
+
+    def _ini(self, name: str) -> Any:
+        if name not in INI:
+            return None
+        try:
+            return self.config.getini(f"gpu_{name}")
+        except (TypeError, ValueError) as error:
+            # Before pytest 9.2 a value of the wrong type is no usage error.
+            raise pytest.UsageError(f"{self._ini_source(name)}: {error}") from error
+
+    def _ini_source(self, name: str) -> str:
+        file = self.config.inipath.name if self.config.inipath else "-o"
+        return f"gpu_{name} in {file}"
+
+
+def _way(text: str) -> str:
+    if text not in NODE_SHELLS:
+        raise ValueError(f"is no way into a node; ways are {', '.join(NODE_SHELLS)}")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not 0 < seconds < float("inf"):
+        raise ValueError("is no number of seconds above zero; 300 is the default")
+    return seconds

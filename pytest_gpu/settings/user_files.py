@@ -1,0 +1,63 @@
+"""Files that the user names: whether they can be used, found out before the first test."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_gpu.settings.settings import Settings
+    from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles
+
+REPORT_SUFFIXES = (".json",)
+
+
+def report_file(path: Path) -> Path:
+    """Return the path of a report; the folder on the way is made.
+
+    Raises:
+        ValueError: the file cannot be written, or its suffix names no kind of report.
+    """
+    if path.suffix not in REPORT_SUFFIXES:
+        raise ValueError("only .json is written by this version; name a file that ends so")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"its folder cannot be made: {error.strerror}") from error
+    if path.is_dir():
+        raise ValueError("is a folder; a file is needed")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"cannot write to {path.parent}")
+    return path
+
+
+def json_file(path: Path) -> Path:
+    """Return the path of a JSON file, as crictl reads it.
+
+    Raises:
+        ValueError: there is no such file, or it holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON, as crictl reads it: {error}") from error
+    if not isinstance(content, dict):
+        message = f"{path} is not a JSON object, as crictl reads it"
+        raise ValueError(message)  # noqa: TRY004 - the user's text is wrong, not a type of ours
+    return path
+
+
+def admins_files(files: SandboxFiles, settings: Settings) -> SandboxFiles:
+    """Return the files for crictl with those in place that the configuration names."""
+    if pod := settings.sandbox_pod_config:
+        text = pod.read_text(encoding="utf-8")
+        files = replace(files, origin="admin", pod_source=str(pod), pod_text=text)
+    if container := settings.sandbox_container_config:
+        text = container.read_text(encoding="utf-8")
+        files = replace(files, origin="admin", container_source=str(container), container_text=text)
+    return files

@@ -1,0 +1,1 @@
+"""CDI specs: read as the CDI library reads them, and compared with the node."""

@@ -1,0 +1,257 @@
+"""Whether the CDI devices that containers ask for are there for who looks for them.
+
+Sources: containerd's CRI (``enable_cdi``: unknown to 1.6, off by default in 1.7, on in 2.x), and
+``unresolvable CDI devices`` of pkg/cdi/cache.go in tags.cncf.io/container-device-interface.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.parsing import json_document
+from pytest_gpu.stack.cdi import specs as cdi_specs
+from pytest_gpu.stack.cdi.check_specs import Registry, registries
+from pytest_gpu.stack.cdi.device_names import in_mig_mode, mig_devices
+from pytest_gpu.stack.cdi.handlers import PREFIX, heeding
+from pytest_gpu.stack.cdi.regenerate import generate, remake
+from pytest_gpu.stack.cdi.requests import (
+    BESIDE_CDI,
+    CONTAINERD,
+    DRA_KIND,
+    MANAGEMENT_KIND,
+    annotation_prefix,
+    plugin_of,
+    strategies,
+)
+from pytest_gpu.stack.cdi.specs import CdiSpec
+from pytest_gpu.stack.containerd.merge import CDI_DIRS
+from pytest_gpu.stack.pods.check_count import restart_plugin
+from pytest_gpu.stack.repair import config_fix
+
+_UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
+ELSEWHERE = (*CDI_DIRS, "/run/cdi")
+
+
+def not_taken(node: GpuNode) -> Finding | None:
+    """Find that nobody heeds the CDI devices that a plugin, NRI or DRA hands over.
+
+    Raises:
+        NotInEvidence: what tells of it was not read.
+    """
+    if finding := _unheeded(node):
+        return finding
+    for registry in registries(node):
+        if registry.reader == CONTAINERD and (seen := _off(node)):
+            return _switched_off(node, registry, *seen)
+    return None
+
+
+def _off(node: GpuNode) -> tuple[Evidence, ...]:
+    """Return what shows that containerd injects no CDI devices, nothing if it does."""
+    config, live = node.containerd.config, live_cdi(node)
+    told = Evidence(source=config.path, text="enable_cdi = true")
+    if node.containerd.version < (1, 7):
+        release = node.containerd.release
+        return (Evidence(source=f"containerd {release}", text="knows no CDI: it came with 1.7"),)
+    if not config.cdi_enabled:
+        built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
+        told_off = ("enable_cdi",) in config.values
+        return (config.origin("enable_cdi") if told_off else built_in,)
+    if live is False:
+        return (
+            told,
+            Evidence(source="crictl info", text='the running containerd: "enableCDI": false'),
+        )
+    return ()
+
+
+def live_cdi(node: GpuNode) -> bool | None:
+    """Return whether the running containerd has CDI on, as ``crictl info`` says, if it does."""
+    live = node.containerd.live
+    for result in reversed(node.evidence.commands):
+        if live and not live.error and " ".join(result.argv) == live.command:
+            try:
+                said = json_document(result.stdout)["config"].get("enableCDI")
+            except (ValueError, KeyError, TypeError, AttributeError):
+                return None
+            return said if isinstance(said, bool) else None
+    return None
+
+
+def _switched_off(node: GpuNode, registry: Registry, *seen: Evidence) -> Finding:
+    config = node.containerd.config
+    told = [way.said for way in registry.ways]
+    plugin = plugin_of(node)
+    return node.finding(
+        "runtime/cdi-off-in-containerd",
+        *told,
+        *seen,
+        release=node.containerd.release,
+        config=config.path,
+        change=_switch_on(node),
+        restart_plugin=restart_plugin(plugin) if plugin else "kubectl get daemonsets -A",
+    )
+
+
+def _switch_on(node: GpuNode) -> str:
+    """Return what to change so that containerd injects CDI devices."""
+    config = node.containerd.config
+    if node.containerd.version < (1, 7):
+        return (
+            "containerd 1.6 cannot: upgrade it to 1.7 or newer, or let the plugin name devices to"
+            " the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
+        )
+    if config.cdi_enabled:
+        return "The file has it already, the running containerd has not read it:"
+    fix = config_fix.enable_cdi(node)
+    return fix["patch"] or f"Set enable_cdi = true in the CRI section of {fix['file']}."
+
+
+def _unheeded(node: GpuNode) -> Finding | None:
+    """Find annotations under a prefix that nobody reads."""
+    plugin = plugin_of(node)
+    if plugin is None or plugin.kind != "nvidia":
+        return None
+    said, words = strategies(node, plugin)
+    prefix = annotation_prefix(plugin)
+    if words & {"cdi-cri", *BESIDE_CDI} or "cdi-annotations" not in words or prefix == PREFIX:
+        return None
+    if heeding(node, prefix):
+        return None
+    handlers = join(node.containerd.gpu_handlers) or "none"
+    return node.finding(
+        "runtime/cdi-annotations-unheeded",
+        said,
+        Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}"),
+        Evidence(source="containerd", text=f"heeds {PREFIX} only; NVIDIA handlers: {handlers}"),
+        prefix=prefix,
+        plugin=plugin.name,
+        restart_plugin=restart_plugin(plugin),
+    )
+
+
+def device_missing(node: GpuNode) -> Finding | None:
+    """Find a device that is asked for and that no spec defines where it is looked for.
+
+    Raises:
+        NotInEvidence: what is asked for was not read.
+        Unproven: a device is not in what was seen, and not all was seen.
+    """
+    for registry in registries(node):
+        specs = registry.specs
+        lost = [n for n in registry.devices if n not in specs.resolved and n not in specs.conflicts]
+        refused = {spec.kind for spec in specs.specs if spec.error}
+        lost = [name for name in lost if name.partition("=")[0] not in refused]
+        if lost and specs.unknown:
+            raise Unproven(f"nobody listed {join(specs.unknown)}, where {lost[0]} may be defined")
+        if lost:
+            return _missing(node, registry, lost)
+    return None
+
+
+def _missing(node: GpuNode, registry: Registry, lost: list[str]) -> Finding:
+    kind = lost[0].partition("=")[0]
+    there = [spec for spec in registry.specs.specs if spec.kind == kind]
+    spec = there[-1] if there else None
+    directory = registry.directories[-1] if registry.directories else CDI_DIRS[-1]
+    path = spec.path if spec else f"{directory}/{_file_name(kind)}"
+    return node.finding(
+        _cause(node, registry, lost, spec),
+        registry.told(lost[0]),
+        *_seen(node, registry, lost, spec),
+        device=lost[0],
+        devices=join(lost),
+        kind=kind,
+        reader=registry.reader,
+        directories=join(registry.directories),
+        path=path,
+        default_runtime=node.containerd.default_runtime,
+        remake=remake(node, path, kind),
+        generate=generate(node, path, kind),
+    )
+
+
+def _file_name(kind: str) -> str:
+    return "nvidia.yaml" if kind == "nvidia.com/gpu" else f"{kind.replace('/', '-')}.yaml"
+
+
+def _cause(node: GpuNode, registry: Registry, lost: list[str], spec: CdiSpec | None) -> str:
+    if _elsewhere(node, registry, lost[0]):
+        return "runtime/cdi-spec-outside-directories"
+    if lost[0].startswith(f"{MANAGEMENT_KIND}=") and spec is None:
+        return "runtime/cdi-management-spec-missing"
+    split = spec is not None and any(map(in_mig_mode, node.nvml.devices))
+    return "runtime/cdi-mig-drift" if split else "runtime/cdi-device-missing"
+
+
+def _seen(
+    node: GpuNode, registry: Registry, lost: list[str], spec: CdiSpec | None
+) -> Iterator[Evidence]:
+    """Yield what stands where the device should be defined."""
+    yield Evidence(source="a container would say", text=f"unresolvable CDI devices {join(lost)}")
+    if spec is not None:
+        names = join([name.partition("=")[2] for name in spec.devices])
+        yield Evidence(source=spec.path, text=f"defines {spec.kind} {names}")
+        return
+    kinds = join(sorted({each.kind for each in registry.specs.specs if each.kind}))
+    where = join(registry.directories)
+    yield Evidence(source=where, text=f"kinds there: {kinds}" if kinds else "no spec there")
+    for link in registry.specs.links:
+        yield Evidence(source=link, text="is a link: the library does not look into it")
+    for path in _elsewhere(node, registry, lost[0]):
+        yield Evidence(source=path, text=f"defines it, where {registry.reader} does not look")
+
+
+def _elsewhere(node: GpuNode, registry: Registry, name: str) -> list[str]:
+    """Return the specs that define a device in directories that are not looked into."""
+    read = {node.evidence.resolve(each) for each in registry.directories}
+    read -= {node.evidence.resolve(each) for each in registry.specs.links}
+    found = []
+    for directory in dict.fromkeys((*ELSEWHERE, *registry.specs.links)):
+        real = node.evidence.resolve(directory)
+        if real not in read:
+            specs = cdi_specs.read(node.evidence, (real,)).specs
+            found += [spec.path for spec in specs if name in spec.devices]
+    return list(dict.fromkeys(found))
+
+
+def names_absent_gpu(node: GpuNode) -> Finding | None:
+    """Find a device named after a GPU or MIG device that NVML does not list: nobody gets it now."""
+    nvml = known(lambda: node.nvml)
+    if nvml is None or not nvml.answers:
+        return None
+    listed = known(lambda: _uuids(node))
+    for name, spec in node.cdi.resolved.items() if listed else ():
+        own = name.partition("=")[2]
+        dra = spec.kind.startswith(DRA_KIND.partition("/")[0])
+        if spec.nvidias and not dra and _UUID.fullmatch(own) and own not in (listed or ()):
+            return node.finding(
+                "runtime/cdi-names-absent-gpu",
+                Evidence(source=spec.path, text=f"defines {name}"),
+                Evidence(source="NVML", text=f"lists {join(sorted(listed or ()))}"),
+                device=name,
+                path=spec.path,
+                remake=remake(node, spec.path, spec.kind),
+            )
+    return None
+
+
+def _uuids(node: GpuNode) -> frozenset[str]:
+    """Return the names of all GPUs and MIG devices.
+
+    Raises:
+        NotInEvidence: one has none in what was recorded.
+    """
+    found = set()
+    for device in node.nvml.devices:
+        instances = mig_devices(device) if in_mig_mode(device) else ()
+        for answers in (device.answers, *instances):
+            if not isinstance(answers.get("uuid"), str):
+                raise NotInEvidence(node.name, f"the UUIDs of GPU {device.index}")
+            found.add(str(answers["uuid"]))
+    return frozenset(found)

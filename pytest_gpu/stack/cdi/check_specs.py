@@ -1,0 +1,194 @@
+"""Whether the CDI specs of a node can be used: read by the library, and true of this node.
+
+Source of what a container then says: pkg/cdi/{cache,container-edits_unix}.go of
+tags.cncf.io/container-device-interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.errors import Unproven
+from pytest_gpu.evidence import Entry
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.cdi import specs as cdi_specs
+from pytest_gpu.stack.cdi.handlers import handlers_used, spec_dirs
+from pytest_gpu.stack.cdi.regenerate import reader_version, remake
+from pytest_gpu.stack.cdi.requests import CONTAINERD, Way, ways
+from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs
+from pytest_gpu.stack.cdi.truth import followed, untrue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The specs that one reader sees, and the ways of asking that go through it."""
+
+    reader: str
+    specs: CdiSpecs
+    ways: tuple[Way, ...]
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that are asked for."""
+        return frozenset(kind for way in self.ways for kind in way.kinds)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that must be there, each once."""
+        return tuple(dict.fromkeys(name for way in self.ways for name in way.devices))
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Where specs are looked for."""
+        return self.specs.directories
+
+    def told(self, device: str) -> Evidence:
+        """Return where it is told that a device is asked for."""
+        return next((way.said for way in self.ways if device in way.devices), self.ways[0].said)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The devices asked for, and all of a kind of which none is named."""
+        named = {name.partition("=")[0] for name in self.devices}
+        rest = [n for n, spec in self.specs.resolved.items() if spec.kind in self.kinds - named]
+        return (*self.devices, *rest)
+
+
+def registries(node: GpuNode) -> tuple[Registry, ...]:
+    """Return what each reader of specs sees that is asked for devices.
+
+    Raises:
+        NotInEvidence: what is asked for here was not read.
+    """
+    found: dict[tuple[str, ...], list[Way]] = {}
+    for way in ways(node):
+        found.setdefault((way.reader, *way.directories), []).append(way)
+    return tuple(
+        Registry(reader=key[0], specs=_specs(node, key[1:]), ways=tuple(each))
+        for key, each in found.items()
+    )
+
+
+def _specs(node: GpuNode, directories: tuple[str, ...]) -> CdiSpecs:
+    if directories == node.containerd.config.cdi_dirs:
+        return node.cdi
+    return cdi_specs.read(node.evidence, directories)
+
+
+def spec_in_use_wrong(node: GpuNode) -> Finding | None:
+    """Find what is wrong with a spec from which containers get their GPUs.
+
+    Raises:
+        NotInEvidence: a directory or a path was not looked at.
+        Unproven: a spec is of a version that this containerd may not know.
+    """
+    for registry in registries(node):
+        if registry.specs.unknown:
+            raise Unproven(f"nobody listed {join(registry.specs.unknown)}")
+        if finding := _refused(node, registry) or _conflict(node, registry):
+            return finding
+        for spec, edits in _needed(registry):
+            if finding := untrue(node, spec, edits):
+                return finding
+        _prove_version(node, registry)
+    return None
+
+
+def spec_at_rest_wrong(node: GpuNode) -> Finding | None:
+    """Find what is wrong with a spec of NVIDIA's that nothing asks for now: a hint, no more."""
+    judged = known(lambda: {id(e) for r in registries(node) for _, e in _needed(r)}) or set()
+    for spec in node.cdi.specs:
+        if not spec.nvidias:
+            continue
+        if spec.error:
+            return _invalid(node, spec)
+        pieces = (spec.edits, *spec.devices.values())
+        for edits in (each for each in pieces if id(each) not in judged):
+            if finding := known(partial(untrue, node, spec, edits)):
+                return finding
+    return None
+
+
+def entries_named(node: GpuNode) -> Iterator[Entry | None]:
+    """Yield what there is of all that NVIDIA's specs name, so that a visit asks for it at once."""
+    directories = {node.containerd.config.cdi_dirs}
+    directories |= {spec_dirs(config) for _, config in handlers_used(node)}
+    for each in directories:
+        for spec in _specs(node, each).specs:
+            for edits in (spec.edits, *spec.devices.values()) if spec.nvidias else ():
+                yield from (node.evidence.entry(one.path) for one in edits.nodes)
+                yield from (followed(node, path) for path in (*edits.mounts, *edits.hooks))
+
+
+def _refused(node: GpuNode, registry: Registry) -> Finding | None:
+    """Find a spec that the library refuses, and with it a device that is asked for."""
+    lost = [name for name in registry.devices if name not in registry.specs.resolved]
+    if registry.devices and not lost:
+        return None
+    for spec in registry.specs.specs:
+        asked = spec.kind in registry.kinds or (not spec.kind and spec.nvidias)
+        if spec.error and asked:
+            return _invalid(node, spec)
+    return None
+
+
+def _invalid(node: GpuNode, spec: CdiSpec) -> Finding:
+    return node.finding(
+        "runtime/cdi-spec-invalid",
+        Evidence(source=spec.path, line=spec.line, text=spec.error),
+        path=spec.path,
+        why=spec.error,
+        remake=remake(node, spec.path, spec.kind),
+    )
+
+
+def _conflict(node: GpuNode, registry: Registry) -> Finding | None:
+    """Find a device that two files of one directory define: then neither counts."""
+    for name, (first, second) in registry.specs.conflicts.items():
+        if name in registry.devices or name.partition("=")[0] in registry.kinds:
+            text = f'conflicting device "{name}" (specs "{second}", "{first}")'
+            return node.finding(
+                "runtime/cdi-device-conflict",
+                Evidence(source=first, text=f"defines {name}"),
+                Evidence(source=second, text=f"defines it, too: {text}"),
+                device=name,
+                first=first,
+                second=second,
+            )
+    return None
+
+
+def _needed(registry: Registry) -> Iterator[tuple[CdiSpec, CdiEdits]]:
+    """Yield each piece of a spec that a container gets which asks for a needed device."""
+    seen = set()
+    for name in registry.needed:
+        spec = registry.specs.resolved.get(name)
+        if spec is None:
+            continue
+        if spec.path not in seen:
+            seen.add(spec.path)
+            yield spec, spec.edits
+        yield spec, spec.devices[name]
+
+
+def _prove_version(node: GpuNode, registry: Registry) -> None:
+    """Make sure that containerd knows the version of every spec that is needed.
+
+    Raises:
+        Unproven: one is of a version that came later than what this containerd surely knows.
+    """
+    if registry.reader != CONTAINERD:
+        return  # the NVIDIA runtime and the specs come from one release
+    used: Mapping[str, CdiSpec] = registry.specs.resolved
+    surely = reader_version(node.containerd.version)
+    for name in registry.needed:
+        spec = used.get(name)
+        if spec and tuple(map(int, spec.version.split("."))) > surely:
+            raise Unproven(
+                f"whether containerd {node.containerd.release} knows CDI version {spec.version},"
+                f" which {spec.path} needs"
+            )

@@ -1,0 +1,48 @@
+"""The NVIDIA handlers that pods use, and what each makes of CDI.
+
+Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
+"""
+
+from __future__ import annotations
+
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd.merge import CDI_DIRS, Runtime
+from pytest_gpu.stack.injection.reached import gpu_runtimes_used
+from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
+
+PREFIX = "cdi.k8s.io/"
+"""What keys of annotations begin with in the CDI standard."""
+
+
+def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig]]:
+    """Return the NVIDIA handlers that look at annotations of a prefix."""
+    return [
+        (runtime, config)
+        for runtime, config in handlers_used(node)
+        if mode_of(runtime, config) not in {"legacy", "csv"} and prefix in _prefixes(config)
+    ]
+
+
+def _prefixes(config: ToolkitConfig) -> tuple[str, ...]:
+    return tuple(map(str, config.value(f"{RUNTIME}.modes.cdi.annotation-prefixes")))
+
+
+def spec_dirs(config: ToolkitConfig) -> tuple[str, ...]:
+    """Return where an NVIDIA runtime looks for specs."""
+    return tuple(map(str, config.value(f"{RUNTIME}.modes.cdi.spec-dirs"))) or CDI_DIRS
+
+
+def mode_of(runtime: Runtime, config: ToolkitConfig) -> str:
+    """Return a handler's mode: some programs have theirs in their name."""
+    suffix = str(runtime.binary).rpartition(".")[2]
+    if suffix in {"cdi", "legacy"}:
+        return suffix
+    return config.mode
+
+
+def handlers_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig]]:
+    """Return the NVIDIA handlers that pods use, with their own configuration."""
+    return [
+        (runtime, own_config(node.evidence, str(runtime.binary)))
+        for runtime in gpu_runtimes_used(node)
+    ]

@@ -1,0 +1,94 @@
+"""How a CDI spec is made again: by whom depends on whose it is."""
+
+from __future__ import annotations
+
+import posixpath
+
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
+from pytest_gpu.stack.gpu import libraries
+from pytest_gpu.stack.kube import device_plugin
+from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.pods.check_count import restart_plugin
+from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
+
+UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+REFRESH = "nvidia-cdi-refresh.service"
+"""Of nvidia-container-toolkit from 1.18 on (deployments/systemd in its repository)."""
+REFRESHED = "/var/run/cdi/nvidia.yaml"
+CTK = ("/usr/bin/nvidia-ctk", f"{INSTALL_DIR}/nvidia-ctk")
+
+
+def remake(node: GpuNode, path: str, kind: str) -> str:
+    """Return the steps that make a spec again, an empty line between two of them."""
+    vendor = kind.partition("/")[0]
+    if vendor == PLUGIN_KIND.partition("/")[0] or "device-plugin" in posixpath.basename(path):
+        plugin = known(lambda: device_plugin.find(node.cluster, node.name))
+        command = restart_plugin(plugin) if plugin else "kubectl get daemonsets -A"
+        return f"The device plugin makes this file when it starts; start it anew:\n\n$ {command}"
+    if vendor == MANAGEMENT_KIND.partition("/")[0]:
+        return f"{_toolkit(node)}\n\n{generate(node, path, kind)}"
+    if vendor == DRA_KIND.partition("/")[0]:
+        return (
+            "The DRA driver makes this file when a claim is prepared; start its kubelet plugin"
+            " anew:\n\n$ kubectl get pods -A | grep dra"
+        )
+    if _refreshed(node):
+        restart = f"$ sudo systemctl restart {REFRESH}"
+        if node.evidence.resolve(path) == node.evidence.resolve(REFRESHED):
+            return restart
+        remove = f"It writes {REFRESHED}; remove the copy nobody renews:\n\n$ sudo rm {path}"
+        return f"{restart}\n\n{remove}"
+    return generate(node, path)
+
+
+def generate(node: GpuNode, path: str, kind: str = DEFAULT_KIND) -> str:
+    """Return the command that makes a spec by hand, for the root of this node's driver."""
+    words = [f"--output={path}"]
+    root = known(lambda: node.driver.directory) or ""
+    if root.startswith(libraries.OPERATOR_ROOT):
+        words.append(f"--driver-root={libraries.OPERATOR_ROOT}")
+    if kind == MANAGEMENT_KIND:
+        words.append("--mode=management")
+    if kind != DEFAULT_KIND:
+        vendor, _, class_ = kind.partition("/")
+        words += [f"--vendor={vendor}", f"--class={class_}"]
+    return f"$ sudo {_ctk(node)} cdi generate {' '.join(words)}"
+
+
+def _ctk(node: GpuNode) -> str:
+    """Return the command nvidia-ctk: by its path where the operator installed it."""
+    for path in CTK:
+        if known(lambda path=path: node.evidence.entry(path)):  # type: ignore[misc] # bound now
+            return path if path.startswith(INSTALL_DIR) else "nvidia-ctk"
+    return "nvidia-ctk"
+
+
+def _refreshed(node: GpuNode) -> bool:
+    """Say whether the toolkit's own unit keeps the spec of this node up to date."""
+    return any(
+        known(lambda folder=folder: node.evidence.entry(f"{folder}/{REFRESH}"))  # type: ignore[misc] # bound now
+        for folder in UNITS
+    )
+
+
+def _toolkit(node: GpuNode) -> str:
+    """Return how the operator's toolkit, which makes the management spec, is started anew."""
+    daemonset = node.toolkit.daemonset
+    if daemonset is None:
+        return "The GPU operator's toolkit makes this file when it starts; by hand:"
+    namespace, _, name = path_of(daemonset).partition("/")
+    command = f"kubectl rollout restart daemonset/{name} -n {namespace}"
+    said = "The toolkit makes this file when it starts; start it anew:"
+    return f"{said}\n\n$ {command}\n\nOr by hand:"
+
+
+def reader_version(containerd: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the newest CDI version that a containerd surely knows.
+
+    Measured on Debian's 1.7.24 (library 0.8.0) and 2.1.9 (1.0.1); 1.7.0 came with 0.5.
+    """
+    if containerd >= (2, 1, 9):
+        return (1, 0, 0)
+    return (0, 8, 0) if containerd >= (1, 7, 24) else (0, 5, 0)

@@ -1,0 +1,181 @@
+"""In which ways containers of a node ask for CDI devices, and who looks for their specs.
+
+Sources: the GPU operator's ``transformDevicePluginCtrForCDI`` and ``setNRIPluginAnnotation``
+(controllers/object_controls.go), the device plugin's internal/cdi/cdi.go and internal/plugin/
+server.go, the toolkit's internal/modifier/cdi.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.cdi.device_names import ids
+from pytest_gpu.stack.cdi.handlers import PREFIX, handlers_used, heeding, mode_of, spec_dirs
+from pytest_gpu.stack.kube import device_plugin
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
+from pytest_gpu.stack.kube.nodes import dra_nodes
+from pytest_gpu.stack.kube.objects import annotations_of, path_of
+from pytest_gpu.stack.kube.operator import policy_section
+from pytest_gpu.stack.kube.pods import pods_on
+from pytest_gpu.stack.toolkit.own_config import RUNTIME
+
+PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
+DEFAULT_KIND = "nvidia.com/gpu"
+MANAGEMENT_KIND = "management.nvidia.com/gpu"
+DRA_KIND = "k8s.gpu.nvidia.com/device"
+AUTOMATIC_VENDOR = "runtime.nvidia.com"
+"""Devices of this vendor are described by the NVIDIA runtime itself when a container starts."""
+NRI_PREFIX = "nvidia.cdi.k8s.io/"
+CONTAINERD = "containerd"
+BESIDE_CDI = frozenset({"envvar", "volume-mounts"})
+"""Means of a plugin that name devices to an NVIDIA handler, and to nobody else."""
+_NAMES = re.compile(r"[\w.-]+/[\w.-]+=[\w.:-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way of asking.
+
+    ``reader`` is who looks for the specs: ``containerd``, or an NVIDIA handler; ``directories``
+    are where it looks. ``kinds`` are asked for; the qualified ``devices`` must be there. ``said``
+    is where it is told so.
+    """
+
+    reader: str
+    directories: tuple[str, ...]
+    kinds: frozenset[str]
+    devices: tuple[str, ...]
+    said: Evidence
+
+
+def ways(node: GpuNode) -> tuple[Way, ...]:
+    """Return every way in which containers ask for CDI devices here.
+
+    Raises:
+        NotInEvidence: what tells of them was not read, or NVML's names of the GPUs.
+    """
+    return (*_by_runtimes(node), *_by_plugin(node), *_by_nri(node), *_by_dra(node))
+
+
+def plugin_of(node: GpuNode) -> DevicePlugin | None:
+    """Return the device plugin, ``None`` where there is no Kubernetes to ask.
+
+    Raises:
+        NotInEvidence: there is one, and it was not asked.
+    """
+    if node.evidence.door.kind == "local":
+        return known(lambda: device_plugin.find(node.cluster, node.name))
+    node.cluster.objects("daemonsets")
+    return device_plugin.find(node.cluster, node.name)
+
+
+def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
+    """Return by which means the plugin hands devices over, and where that is told."""
+    told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
+    source = plugin.name
+    if not told and policy_section(node.cluster, "cdi").get("enabled"):
+        told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
+    words = frozenset(word.strip() for word in (told or "envvar").split(","))
+    said = f"DEVICE_LIST_STRATEGY={told}" if told else "DEVICE_LIST_STRATEGY is not set: envvar"
+    return Evidence(source=source, text=said), words
+
+
+def annotation_prefix(plugin: DevicePlugin) -> str:
+    """Return the prefix of the annotations in which the plugin names devices."""
+    return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
+
+
+def _by_plugin(node: GpuNode) -> Iterator[Way]:
+    """Yield the way of a plugin that names CDI devices to the kubelet or in annotations."""
+    plugin = plugin_of(node)
+    if plugin is None or plugin.kind != "nvidia":
+        return
+    said, words = strategies(node, plugin)
+    if not words & {"cdi-cri", "cdi-annotations"}:
+        return
+    reader, directories = _reader(node, plugin, words)
+    if reader == CONTAINERD and not node.containerd.config.cdi_enabled and words & BESIDE_CDI:
+        return  # ignored: the devices come by the other means
+    yield Way(
+        reader=reader,
+        directories=directories,
+        kinds=frozenset({PLUGIN_KIND}),
+        devices=tuple(f"{PLUGIN_KIND}={name}" for name in ids(node, plugin)),
+        said=said,
+    )
+
+
+def _reader(
+    node: GpuNode, plugin: DevicePlugin, words: frozenset[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return who heeds what the plugin says, and where that one looks for specs.
+
+    containerd takes devices from the CRI, and from annotations of the standard's own prefix; an
+    NVIDIA handler from annotations only. If nobody does, containerd was meant.
+    """
+    config = node.containerd.config
+    heeds = "cdi-cri" in words or annotation_prefix(plugin) == PREFIX
+    if not (config.cdi_enabled and heeds) and "cdi-annotations" in words:
+        for runtime, own in heeding(node, annotation_prefix(plugin)):
+            return runtime.name, spec_dirs(own)
+    return CONTAINERD, config.cdi_dirs
+
+
+def _by_runtimes(node: GpuNode) -> Iterator[Way]:
+    """Yield the ways of NVIDIA handlers that work in cdi mode."""
+    for runtime, config in handlers_used(node):
+        kind = str(config.value(f"{RUNTIME}.modes.cdi.default-kind")) or DEFAULT_KIND
+        if mode_of(runtime, config) != "cdi" or kind.startswith(f"{AUTOMATIC_VENDOR}/"):
+            continue
+        said = f'mode = "cdi" for handler {runtime.name}, default-kind = "{kind}"'
+        yield Way(
+            reader=runtime.name,
+            directories=spec_dirs(config),
+            kinds=frozenset({kind}),
+            devices=(f"{kind}=all", *(f"{kind}={name}" for name in _named_by_plugin(node))),
+            said=Evidence(source=config.path, text=said),
+        )
+
+
+def _named_by_plugin(node: GpuNode) -> tuple[str, ...]:
+    """Return the names that a plugin gives an NVIDIA handler in a variable or by mounts."""
+    plugin = plugin_of(node)
+    if plugin is None or plugin.kind != "nvidia":
+        return ()
+    _, words = strategies(node, plugin)
+    return ids(node, plugin) if words & BESIDE_CDI else ()
+
+
+def _by_nri(node: GpuNode) -> Iterator[Way]:
+    """Yield what pods ask of the toolkit's NRI plugin; it has containerd inject."""
+    if not policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
+        return
+    for pod in known(lambda: pods_on(node.cluster, node.name)) or ():
+        notes = annotations_of(pod)
+        asked = [notes[key] for key in notes if key.startswith(NRI_PREFIX)]
+        names = tuple(dict.fromkeys(_NAMES.findall(",".join(map(str, asked)))))
+        if names:
+            yield Way(
+                reader=CONTAINERD,
+                directories=node.containerd.config.cdi_dirs,
+                kinds=frozenset(name.partition("=")[0] for name in names),
+                devices=names,
+                said=Evidence(source=f"pod {path_of(pod)}", text=f"{NRI_PREFIX}…: {asked[0]}"),
+            )
+
+
+def _by_dra(node: GpuNode) -> Iterator[Way]:
+    """Yield the way of DRA; its driver makes the specs when a claim is prepared."""
+    if node.name in dra_nodes(node.cluster):
+        yield Way(
+            reader=CONTAINERD,
+            directories=node.containerd.config.cdi_dirs,
+            kinds=frozenset({DRA_KIND}),
+            devices=(),
+            said=Evidence(source=f"resourceslices of node {node.name}", text="DRA offers GPUs"),
+        )

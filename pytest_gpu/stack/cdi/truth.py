@@ -1,0 +1,166 @@
+"""What a CDI spec names, and what there is on the node: device nodes, libraries, hooks.
+
+Source of what a container then says: pkg/cdi/container-edits_unix.go of
+tags.cncf.io/container-device-interface.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.evidence import Entry
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.cdi.regenerate import remake
+from pytest_gpu.stack.cdi.specs import CdiEdits, CdiNode, CdiSpec
+
+_ABSENT = "no such file or directory"
+_TYPES = {"char": "c", "block": "b", "fifo": "p"}
+# Those whose version is the driver's; others of NVIDIA's have versions of their own, and so has
+# the libcuda.so.1.1 of Jetson's.
+_LIBRARY = re.compile(
+    r"lib(?:cuda|nvidia-ml|nvidia-ptxjitcompiler|cudadebugger)"
+    r"\.so\.(\d{3,}\.\d+(?:\.\d+)?)(?![\w.])"
+)
+
+
+def untrue(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+    """Find what a spec names that is not so on this node."""
+    return (
+        _gone(node, spec, edits)
+        or _other_numbers(node, spec, edits)
+        or _other_driver(node, spec, edits)
+        or _no_hook(node, spec, edits)
+    )
+
+
+def _gone(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+    nodes = {e.path: why for e in edits.nodes if not _is_told(e) and (why := _why(node, e.path))}
+    mounts = [path for path in edits.mounts if followed(node, path) is None]
+    if not nodes and not mounts:
+        return None
+    said = [f'failed to stat CDI host device "{path}": {why}' for path, why in nodes.items()]
+    said += [f'error mounting "{path}": {_ABSENT}' for path in mounts]
+    return _stale(node, spec, f"names {join([*nodes, *mounts])}: not there", *said[:1])
+
+
+def _stale(node: GpuNode, spec: CdiSpec, text: str, *said: str) -> Finding:
+    return node.finding(
+        "runtime/cdi-spec-stale",
+        Evidence(source=spec.path, text=text),
+        *(Evidence(source="a container would say", text=each) for each in said),
+        *_versions(node, text),
+        path=spec.path,
+        remake=remake(node, spec.path, spec.kind),
+    )
+
+
+def _versions(node: GpuNode, text: str) -> Iterator[Evidence]:
+    """Yield the driver that is loaded, where a spec was made for another one."""
+    loaded = known(lambda: node.driver.version)
+    if loaded and any(version != loaded for version in _LIBRARY.findall(text)):
+        yield Evidence(source=node.driver.version_source, text=f"the loaded driver is {loaded}")
+
+
+def _is_told(each: CdiNode) -> bool:
+    """Say whether the library needs no look at the host: type and major stand in the spec."""
+    return bool(each.type) and (each.numbers is not None or each.type == "p")
+
+
+def _why(node: GpuNode, path: str) -> str | None:
+    """Return why the library cannot take a device node from the host, in its words."""
+    entry = node.evidence.entry(path)
+    if entry is None:
+        return _ABSENT
+    return None if entry.kind in _TYPES else "not a device node"
+
+
+def followed(node: GpuNode, path: str) -> Entry | None:
+    """Return what a path leads to: a mount follows links."""
+    entry = node.evidence.entry(path)
+    if entry is None or entry.kind != "symlink":
+        return entry
+    return node.evidence.entry(node.evidence.resolve(path))
+
+
+def _other_numbers(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+    """Find a device node whose type or numbers are others than the spec's."""
+    for each in edits.nodes:
+        if not each.type and each.numbers is None:
+            continue
+        entry = node.evidence.entry(each.path)
+        if entry is None:
+            return _stale(node, spec, f"names {each.path}: not there")
+        kind = _TYPES.get(entry.kind)
+        # A spec of a type "u" means the same as "c": an unbuffered character device.
+        if kind is None or each.type.replace("u", "c") not in {"", kind}:
+            text = f"says that {each.path} is of type {each.type}: it is a {entry.kind}"
+            return _renumbered(node, spec, each, text)
+        if each.numbers and entry.device and entry.device != each.numbers:
+            told, there = _pair(each.numbers), _pair(entry.device)
+            text = f"says that {each.path} is {told}: it is {there}"
+            return _renumbered(node, spec, each, text)
+    return None
+
+
+def _renumbered(node: GpuNode, spec: CdiSpec, each: CdiNode, text: str) -> Finding:
+    return node.finding(
+        "runtime/cdi-node-numbers",
+        Evidence(source=spec.path, text=text),
+        path=spec.path,
+        device=each.path,
+        remake=remake(node, spec.path, spec.kind),
+    )
+
+
+def _pair(numbers: tuple[int, int]) -> str:
+    return f"{numbers[0]}:{numbers[1]}"
+
+
+def _other_driver(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+    """Find a library that is there, and is not of the driver that is loaded."""
+    found = {path: match[1] for path in edits.mounts if (match := _LIBRARY.search(path))}
+    if not found:
+        return None
+    loaded = known(lambda: node.driver.version)
+    wrong = {path: version for path, version in found.items() if loaded and version != loaded}
+    for path, version in wrong.items():
+        return node.finding(
+            "runtime/cdi-library-of-other-driver",
+            Evidence(source=spec.path, text=f"mounts {path}"),
+            Evidence(source=node.driver.version_source, text=f"the loaded driver is {loaded}"),
+            path=spec.path,
+            library=path,
+            version=version,
+            loaded=str(loaded),
+            remake=remake(node, spec.path, spec.kind),
+        )
+    return None
+
+
+def _no_hook(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+    """Find a hook whose program is not there or cannot be run."""
+    for path in dict.fromkeys(edits.hooks):
+        entry = followed(node, path)
+        if entry is None:
+            why = "is not there"
+        elif entry.kind != "file" or (entry.mode is not None and not entry.mode & 0o111):
+            why = f"cannot be run ({_shown(entry)})"
+        else:
+            continue
+        return node.finding(
+            "runtime/cdi-hook-missing",
+            Evidence(source=spec.path, text=f"runs the hook {path}"),
+            Evidence(source=path, text=why),
+            path=spec.path,
+            hook=path,
+            why=why,
+            remake=remake(node, spec.path, spec.kind),
+        )
+    return None
+
+
+def _shown(entry: Entry) -> str:
+    return entry.kind if entry.mode is None else f"{entry.kind}, mode {entry.mode:04o}"

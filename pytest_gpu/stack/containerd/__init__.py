@@ -1,0 +1,1 @@
+"""containerd's configuration: files, imports, templates, and how each generation merges them."""

@@ -1,0 +1,192 @@
+"""The files containerd reads, in its order, and what in them keeps it from starting."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.stack.containerd.config_file import BadToml, ConfigFile, parse
+from pytest_gpu.stack.containerd.import_glob import BadPatternError, clean, expand
+from pytest_gpu.stack.containerd.schema import ROOT, Version
+from pytest_gpu.stack.containerd.toml_lines import (
+    BROKEN_INLINE,
+    BYTE_ORDER_MARK,
+    CONTROL,
+    NOT_UTF8,
+    TRAILING_COMMA,
+)
+from pytest_gpu.stack.containerd.values import Decoder, Told, told
+
+Read = Callable[[str], bytes | None]
+Names = Callable[[str], Sequence[str] | None]
+
+# What each generation's parser puts up with, against the TOML standard.
+_GENEROUS = {
+    False: {BYTE_ORDER_MARK, NOT_UTF8, CONTROL, BROKEN_INLINE},
+    True: {BROKEN_INLINE, TRAILING_COMMA},
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """The files in the order in which they are merged, each decoded; patterns made absolute."""
+
+    files: list[ConfigFile] = field(default_factory=list)
+    roots: list[Told] = field(default_factory=list)
+    patterns: list[str] = field(default_factory=list)
+    problems: list[Evidence] = field(default_factory=list)
+
+
+def load(read: Read, names: Names, path: str, version: Version) -> Loaded:
+    """Read the root file and, breadth first as containerd does, everything it imports."""
+    loaded = Loaded()
+    pending, seen = [path], set[str]()
+    while pending:
+        current = pending.pop(0)
+        if current in seen:
+            continue
+        seen.add(current)
+        root = _file(read, current, loaded, version, is_root=current == path)
+        if root is None:
+            continue
+        for pattern in _imports(root):
+            absolute = _absolute(pattern, current, version)
+            loaded.patterns.append(absolute)
+            pending += _expand(names, root, absolute, loaded)
+    return loaded
+
+
+def _imports(root: Told) -> list[str]:
+    found = root.get("imports")
+    return [str(pattern) for pattern in found.value] if found else []
+
+
+def _file(read: Read, path: str, loaded: Loaded, version: Version, *, is_root: bool) -> Told | None:
+    """Read and decode one file; a missing root file is none, a missing import a problem."""
+    content = read(path)
+    if content is None:
+        if not is_root:
+            loaded.problems.append(
+                Evidence(source=path, text="imported, but there is no such file")
+            )
+        return None
+    modern = version >= (2,)
+    try:
+        file = parse(path, content)
+    except BadToml as bad:
+        loaded.problems.append(bad.evidence)
+        return None
+    if file.strict_error and not file.generous <= _GENEROUS[modern]:
+        loaded.problems.append(file.strict_error)
+        return None
+    return _decoded(file, loaded, modern=modern)
+
+
+def _decoded(file: ConfigFile, loaded: Loaded, *, modern: bool) -> Told | None:
+    decoder = Decoder(modern=modern)
+    root = decoder.decode(ROOT, [told(file)])
+    plugins = root.get("plugins") if root else None
+    if plugins and not modern:
+        decoder.check_tables(plugins)
+    loaded.problems += decoder.wrong
+    if decoder.wrong or root is None:
+        return None
+    loaded.files.append(file)
+    loaded.roots.append(root)
+    return root
+
+
+def _absolute(pattern: str, parent: str, version: Version) -> str:
+    """Resolve an import; containerd 1.6 leaves a relative glob to its working directory, /."""
+    if "*" in pattern and version < (1, 7):
+        return pattern if pattern.startswith("/") else f"/{pattern}"
+    if pattern.startswith("/"):
+        return clean(pattern)
+    return clean(posixpath.join(posixpath.dirname(parent), pattern))
+
+
+def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]:
+    """Return the files an import stands for: without ``*`` it is a name, whatever else it has."""
+    if "*" not in pattern:
+        return [pattern]
+    try:
+        return expand(names, pattern)
+    except BadPatternError as error:
+        imports = root.get("imports")
+        line = imports.evidence if imports else Evidence(source=root.file.path, text="")
+        loaded.problems.append(Evidence(source=line.source, line=line.line, text=str(error)))
+        return []
+
+
+def version_problems(roots: Sequence[Told], merged: int, version: Version) -> list[Evidence]:
+    """Return what containerd refuses to start with because of version numbers; 1.6 never does."""
+    if version < (1, 7):
+        return []
+    newest = 2 if version < (2,) else 3 if version < (2, 3) else 4
+    text = f"containerd config version `{merged}` is not supported"
+    found = _versions(roots)
+    problems = [_with(each, text) for each in found if each.value == merged > newest]
+    if version >= (2, 3):
+        first = next((each.value for each in found if each.value), 0)
+        text = f"drop-in config version {{}} higher than root config version {first}"
+        problems += [_with(e, text.format(e.value)) for e in found if e.value > first]
+    return problems
+
+
+def _versions(roots: Sequence[Told]) -> list[Told]:
+    found = (root.get("version") for root in roots)
+    return [each for each in found if each]
+
+
+def _with(told: Told, text: str) -> Evidence:
+    line = told.evidence
+    return Evidence(source=line.source, line=line.line, text=f"{line.text}: {text}")
+
+
+def name_problems(roots: Sequence[Told], merged: int, *, modern: bool) -> list[Evidence]:
+    """Return the names that stop containerd: those of version 1 in a configuration of a later one.
+
+    2.x looks at the listed plugins only, and renames those of a version 1 file.
+    """
+    found: list[Evidence] = []
+    for root in roots if modern or merged > 1 else ():
+        for kind in ("disabled", "required"):
+            for name, where in listed(root, f"{kind}_plugins"):
+                if not (modern and is_old(root)) and not _is_uri(name, modern=modern):
+                    found.append(_bad(f"{kind} plugin", name, where))
+        plugins = root.get("plugins")
+        for name, each in plugins.value.items() if plugins and not modern else ():
+            if not _is_uri(name, modern=modern):
+                found.append(_bad("plugin key", name, each))
+    return found
+
+
+def _bad(kind: str, name: str, where: Told) -> Evidence:
+    line = where.evidence
+    text = f"{line.text}: invalid {kind} URI {name!r} expect io.containerd.x.vx"
+    return Evidence(source=line.source, line=line.line, text=text)
+
+
+def listed(root: Told, key: str) -> list[tuple[str, Told]]:
+    """Return the names in a list of a file, each with its place."""
+    found = root.get(key)
+    if found is None:
+        return []
+    return [
+        (name, Told(name, found.file, (*found.path, str(index))))
+        for index, name in enumerate(found.value)
+    ]
+
+
+def is_old(root: Told) -> bool:
+    """Say whether a file is of version 1: it says so, or nothing."""
+    version = root.get("version")
+    return version is None or version.value in {0, 1}
+
+
+def _is_uri(name: str, *, modern: bool) -> bool:
+    if modern:
+        return "." in name
+    return name.startswith("io.containerd.") and name.count(".") >= 3

@@ -1,0 +1,233 @@
+"""The sections of plugins that a containerd is left with once all files are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.stack.containerd.config_file import CRI_IMAGES, CRI_V1, CRI_V2, CRI_V3
+from pytest_gpu.stack.containerd.load import is_old, listed
+from pytest_gpu.stack.containerd.schema import NRI, SERVER, Version, cri, images
+from pytest_gpu.stack.containerd.values import Decoder, Told, merged
+
+NRI_URI = "io.containerd.nri.v1.nri"
+EACH_FILE = (2, 3)
+"""The release that migrates each file before it merges them (containerd's config.go of then)."""
+
+# What 2.x takes from the old section into that of the images.
+_TO_IMAGES = (
+    "registry",
+    "image_decryption",
+    "max_concurrent_downloads",
+    "image_pull_progress_timeout",
+    "image_pull_with_sync_fs",
+    "stats_collect_period",
+)
+_TO_SERVER = (
+    "disable_tcp_service",
+    "stream_server_address",
+    "stream_server_port",
+    "stream_idle_timeout",
+    "enable_tls_streaming",
+    "x509_key_pair_streaming",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sections:
+    """The decoded sections, ``None`` where no file tells anything.
+
+    ``cri`` has the sandbox image and the snapshotter where 1.x has them, whatever section 2.x
+    keeps them in. ``disabled`` are the plugins switched off, by their full names.
+    """
+
+    modern: bool
+    cri: Told | None
+    nri: Told | None
+    disabled: tuple[str, ...]
+    wrong: list[Evidence]
+
+
+def merged_version(roots: Sequence[Told], release: Version) -> int:
+    """Return the version the merged configuration is read as: the last one that a file names.
+
+    2.x starts at its own version and brings a file of version 1 up to what it has by then; 2.3
+    brings every file up to its own.
+    """
+    version = 1 if release < (2,) else 3 if release < EACH_FILE else 4
+    modern = release >= (2,)
+    if release >= EACH_FILE:
+        return max([version, *map(number, roots)])
+    for root in roots:
+        told = root.get("version")
+        if told and told.value and not (modern and told.value == 1):
+            version = told.value
+    return version
+
+
+def sections(roots: Sequence[Told], version: int, release: Version) -> Sections:
+    """Return the sections that count in a merged configuration of a version.
+
+    1.x looks at the one name of that version. 2.x at the newest names; while the merged version
+    is older it takes over from the older name what the newest does not say.
+    """
+    if release < (2,):
+        return _old(roots, version, release)
+    decoder = Decoder(modern=True)
+    found = _merged(roots, decoder if release >= EACH_FILE else None)
+    if version < 3:
+        _migrate(found, decoder)
+    section = decoder.decode(cri(release), _some(found.get(CRI_V3)))
+    image = decoder.decode(images(release), _some(found.get(CRI_IMAGES)))
+    decoder.decode(SERVER, _some(found.get(CRI_V2)))
+    return Sections(
+        modern=True,
+        cri=_with_images(section, image),
+        nri=decoder.decode(NRI, _some(found.get(NRI_URI))),
+        disabled=tuple(_renamed(name) if is_old(r) else name for r in roots for name in _off(r)),
+        wrong=decoder.wrong,
+    )
+
+
+def _off(root: Told) -> list[str]:
+    return [name for name, _ in listed(root, "disabled_plugins")]
+
+
+def _some(told: Told | None) -> list[Told]:
+    return [told] if told else []
+
+
+def _old(roots: Sequence[Told], version: int, release: Version) -> Sections:
+    """1.x: the section of the last file that has one; in version 1 by the plugin's short name."""
+    decoder = Decoder(modern=False)
+    section, nri = (CRI_V1, "nri") if version == 1 else (CRI_V2, NRI_URI)
+    names = [n for root in roots for n in _off(root) if n not in {CRI_V3, CRI_IMAGES}]
+    if version == 1:
+        # A full name means nothing there: 1.x compares it with the short ones.
+        names = [_renamed(name) for name in names if "." not in name]
+    found = decoder.decode(cri(release), _last(roots, section))
+    nri_found = decoder.decode(NRI, _last(roots, nri)) if release >= (1, 7) else None
+    return Sections(
+        modern=False,
+        cri=found,
+        nri=nri_found,
+        disabled=tuple(names),
+        wrong=decoder.wrong,
+    )
+
+
+def _last(roots: Sequence[Told], plugin: str) -> list[Told]:
+    found = [root.get("plugins", plugin) for root in roots]
+    return [each for each in found if each][-1:]
+
+
+def _renamed(name: str) -> str:
+    """Return the name by which a plugin of version 1 goes since; 2.x takes full names as well."""
+    return CRI_V2 if name == CRI_V1 else name
+
+
+def _merged(roots: Sequence[Told], decoder: Decoder | None) -> dict[str, Told]:
+    """Merge all files' sections as 2.x does, version 1's renamed to version 2's.
+
+    With a ``decoder`` each file older than version 4 is migrated before it is merged.
+    """
+    found: dict[str, Told] = {}
+    for root in roots:
+        plugins = root.get("plugins")
+        own = dict(plugins.value) if plugins else {}
+        if CRI_V1 in own and is_old(root):
+            own[CRI_V2] = own.pop(CRI_V1)
+        if decoder and number(root) < 4:
+            _migrate(own, decoder)
+        for name, told in own.items():
+            found[name] = merged(found.get(name), told)
+    return found
+
+
+def number(root: Told) -> int:
+    """Return the version that a file names, 0 where it names none."""
+    told = root.get("version")
+    return told.value if told else 0
+
+
+def _migrate(found: dict[str, Told], decoder: Decoder) -> None:
+    """Move the old section's values to the newest sections, in place."""
+    old = found.get(CRI_V2)
+    if old is None:
+        return
+    if not old.is_table:
+        decoder.refuse(old, "must be a table")
+        return
+    new = found.get(CRI_V3, Told({}, old.file, old.path))
+    found[CRI_V3] = _to_runtime(old, new, decoder)
+    image = found.get(CRI_IMAGES, Told({}, old.file, old.path))
+    found[CRI_IMAGES] = _to_images(old, image)
+
+
+def _to_runtime(old: Told, new: Told, decoder: Decoder) -> Told:
+    """Return the runtime section: what it says itself, else what the old section says."""
+    moved = {"cni", "containerd", "sandbox_image", *_TO_IMAGES, *_TO_SERVER}
+    value = _without(old, moved) | _value(new)
+    cni = old.get("cni")
+    if cni and cni.is_table:
+        value["cni"] = _cni(cni, new.get("cni"))
+    if containerd := _table(old, "containerd", decoder):
+        to_images = {"snapshotter", "disable_snapshot_annotations", "discard_unpacked_layers"}
+        own = _without(containerd, to_images) | _value(new.get("containerd"))
+        value["containerd"] = Told(own, containerd.file, containerd.path)
+        if runtimes := _table(value["containerd"], "runtimes", decoder):
+            decoder.check_tables(runtimes)
+    return Told(value, old.file, old.path)
+
+
+def _cni(old: Told, new: Told | None) -> Told:
+    """Return the CNI's table: the one folder of the old one becomes the list of the new one."""
+    value = _without(old, {"bin_dir"}) | _value(new)
+    if one := old.get("bin_dir"):
+        value["bin_dirs"] = Told([one.value], one.file, one.path)
+    return Told(value, old.file, old.path)
+
+
+def _to_images(old: Told, new: Told) -> Told:
+    """Return the image section: here the old section wins; its snapshotter if it has runtimes."""
+    value = _value(new) | {key: old.value[key] for key in _TO_IMAGES if key in old.value}
+    if sandbox := old.get("sandbox_image"):
+        pinned = _value(new.get("pinned_images")) | {"sandbox": sandbox}
+        value["pinned_images"] = Told(pinned, sandbox.file, sandbox.path)
+    snapshotter = old.get("containerd", "snapshotter")
+    if snapshotter and old.get("containerd", "runtimes"):
+        value["snapshotter"] = snapshotter
+    return Told(value, new.file, new.path)
+
+
+def _with_images(section: Told | None, image: Told | None) -> Told | None:
+    """Return the CRI's section with the values of the image section where 1.x has them."""
+    if image is None:
+        return section
+    value = _value(section)
+    if sandbox := image.get("pinned_images", "sandbox"):
+        value["sandbox_image"] = sandbox
+    if snapshotter := image.get("snapshotter"):
+        own = _value(section.get("containerd") if section else None)
+        value["containerd"] = Told(
+            {**own, "snapshotter": snapshotter}, snapshotter.file, snapshotter.path
+        )
+    return Told(value, image.file, image.path)
+
+
+def _table(table: Told, key: str, decoder: Decoder) -> Told | None:
+    """Return a table that the migration opens: it crashes on anything else."""
+    found = table.get(key)
+    if found and not found.is_table:
+        decoder.refuse(found, "must be a table")
+        return None
+    return found
+
+
+def _without(table: Told, keys: set[str]) -> dict[str, Told]:
+    return {key: told for key, told in table.value.items() if key not in keys}
+
+
+def _value(table: Told | None) -> dict[str, Told]:
+    return dict(table.value) if table and table.is_table else {}

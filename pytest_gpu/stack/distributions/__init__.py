@@ -1,0 +1,1 @@
+"""Kubernetes distributions: which one a node runs, and in what they differ."""

@@ -1,0 +1,1 @@
+"""Docker on a GPU node: the kubelet's own runtime, or one beside it."""

@@ -1,0 +1,237 @@
+"""Decide what is wrong with GPUs that the driver drives: XIDs, NVML's answers, memory, fabric.
+
+The meaning of XIDs is that of NVIDIA's XID catalogue. Those of applications (13, 31, 43, 45, 68,
+109: the ones the device plugin ignores too) say nothing about the GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.gpu import nvml as codes
+from pytest_gpu.stack.gpu.check_driver import needs_no_nvml, unsupported_gpu
+from pytest_gpu.stack.gpu.check_hardware import HOLDERS
+from pytest_gpu.stack.gpu.kernel_log import KernelLog, Xid
+from pytest_gpu.stack.gpu.nvml import NvmlDevice, NvmlError
+
+DOUBLE_BIT = 48
+CONTAINED = 94
+REMAP_PENDING = (63, CONTAINED)
+REMAP_FAILED = 64
+
+# XIDs whose immediate action is a reset of the GPU or more, by cause, gravest first.
+GRAVE = {
+    "hardware/uncontained-memory-error": (DOUBLE_BIT, 95, 140),
+    "hardware/nvlink-fault": (74,),
+    "driver/gsp-timeout": (119, 120),
+    "driver/gpu-needs-reset": (46, 62),
+}
+
+# Error codes that speak of the GPU, not of the question.
+GRAVE_CODES = {
+    codes.GPU_IS_LOST: "hardware/fallen-off-the-bus",
+    codes.RESET_REQUIRED: "driver/gpu-needs-reset",
+    codes.UNKNOWN: "driver/nvml-refuses",
+}
+_INIT_CAUSES = {
+    **GRAVE_CODES,
+    codes.LIBRARY_NOT_FOUND: "driver/nvml-library-missing",
+    codes.LIB_RM_VERSION_MISMATCH: "driver/library-module-mismatch",
+}
+
+# nvmlGpuFabricState_t in nvml.h.
+FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
+
+_NOT_INITIALISED = r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT"
+
+
+def grave_xids(node: GpuNode) -> Finding | None:
+    """Say which GPU reported an error that needs a reset, and has not recovered since."""
+    log = node.kernel_log
+    for cause, numbers in GRAVE.items():
+        xids = [xid for xid in log.standing(numbers) if not _was_contained(log, xid)]
+        if xids:
+            return _of_xids(node, cause, xids)
+    if log.recovery_actions:
+        return _of_xids(node, "driver/gpu-needs-reset", log.recovery_actions)
+    return None
+
+
+def _was_contained(log: KernelLog, xid: Xid) -> bool:
+    """A double-bit error is over when XID 94 says that it was contained to one process."""
+    contained = (other for other in log.standing((CONTAINED,)) if other.index > xid.index)
+    return xid.number == DOUBLE_BIT and any(other.slot == xid.slot for other in contained)
+
+
+def _of_xids(node: GpuNode, cause: str, xids: list[Xid] | tuple[Xid, ...]) -> Finding:
+    latest = {(xid.slot, xid.number): node.kernel_log.at(xid.index) for xid in xids}
+    gpus = join(sorted({f"{xid.slot}.0" for xid in xids}))
+    return node.finding(cause, *latest.values(), gpus=gpus)
+
+
+def _devices(node: GpuNode) -> tuple[NvmlDevice, ...]:
+    """Return the GPUs as NVML enumerates them.
+
+    Raises:
+        Unproven: NVML, which this node should have, did not answer.
+    """
+    return () if needs_no_nvml(node) else node.nvml.asked()
+
+
+def nvml_silent(node: GpuNode) -> Finding | None:
+    """Say why NVML, or a GPU in it, does not answer."""
+    nvml = node.nvml
+    if needs_no_nvml(node):
+        return None
+    if nvml.missing:
+        absent = Evidence(source="libnvidia-ml.so.1", text="no such library on the host")
+        return node.finding("driver/nvml-library-missing", absent)
+    if nvml.hung:
+        return node.finding(
+            "driver/nvml-hangs", Evidence(source="NVML", text="no answer within the deadline")
+        )
+    if nvml.error:
+        cause = _INIT_CAUSES.get(nvml.error.code, "driver/nvml-refuses")
+        return _of_error(node, cause, "nvmlInit", nvml.error)
+    return _first(_grave_answers(node))
+
+
+def _grave_answers(node: GpuNode) -> Iterator[Finding]:
+    for device in node.nvml.devices:
+        for question, error in device.errors():
+            # No handle at all is grave whatever the code.
+            cause = GRAVE_CODES.get(error.code)
+            if cause or question == "handle":
+                where = f"NVML, {question} of {device}"
+                yield _of_error(node, cause or "driver/nvml-refuses", where, error)
+
+
+def _of_error(node: GpuNode, cause: str, where: str, error: NvmlError) -> Finding:
+    return node.finding(
+        cause,
+        Evidence(source=where, text=str(error)),
+        message=str(error),
+        gpus=where.rpartition(" of ")[2],
+        version=known(lambda: node.driver.version) or "unknown",
+    )
+
+
+def not_initialised(node: GpuNode) -> Finding | None:
+    """Say which GPUs of the bus NVML does not know."""
+    devices = _devices(node)
+    gpus = [gpu for gpu in node.pci.gpus if gpu.driver not in HOLDERS]
+    if len(devices) >= len(gpus):
+        return None
+    addresses = {device.address for device in devices}
+    absent = [gpu.address for gpu in gpus if gpu.address not in addresses]
+    seen = Evidence(source="NVML", text=f"{len(devices)} of {len(gpus)} GPUs; not {join(absent)}")
+    log = known(lambda: node.kernel_log)
+    said = log.find(_NOT_INITIALISED) if log else None
+    if refused := unsupported_gpu(node):
+        return refused
+    evidence = [seen, said] if said else [seen]
+    return node.finding("driver/gpu-not-initialised", *evidence, gpus=join(absent))
+
+
+def remap_failed(node: GpuNode) -> Finding | None:
+    """Say which GPU has no spare memory rows left."""
+    flagged = {
+        device.address or str(device): Evidence(source=f"NVML, {device}", text="remapping failed")
+        for device in _devices(node)
+        if _remapped(device, "failed")
+    }
+    log = known(lambda: node.kernel_log)
+    logged = {f"{x.slot}.0": log.at(x.index) for x in log.standing((REMAP_FAILED,))} if log else {}
+    if not (seen := {**flagged, **logged}):
+        return None
+    return node.finding("hardware/row-remap-failed", *seen.values(), gpus=join([*seen]))
+
+
+def remap_pending(node: GpuNode) -> Finding | None:
+    """Say, as a note, which GPU remaps memory rows at its next reset; it works until then."""
+    seen = {
+        device.address or str(device): Evidence(source=f"NVML, {device}", text="remapping pending")
+        for device in _devices(node)
+        if _remapped(device, "pending")
+    }
+    seen |= _logged_pending(node)
+    if not seen:
+        return None
+    return node.finding("hardware/row-remap-pending", *seen.values(), gpus=join([*seen]))
+
+
+def _logged_pending(node: GpuNode) -> dict[str, Evidence]:
+    """XIDs 63 and 94 count only where NVML does not know about remapping (MIG, for one)."""
+    log = known(lambda: node.kernel_log)
+    if log is None:
+        return {}
+    knows = {d.address for d in node.nvml.devices if _remapped(d, "pending") is not None}
+    xids = log.standing(REMAP_PENDING)
+    return {f"{x.slot}.0": log.at(x.index) for x in xids if f"{x.slot}.0" not in knows}
+
+
+def _remapped(device: NvmlDevice, flag: str) -> bool | None:
+    """A flag of the row remapper, ``None`` where this GPU does not have one."""
+    rows = device.numbers("remapped_rows", flag)
+    return None if isinstance(rows, NvmlError) else bool(rows[flag])
+
+
+def memory_unreadable(node: GpuNode) -> Finding | None:
+    """Say which GPU does not tell its memory; ``Not Supported`` is normal with unified memory."""
+    for device in _devices(node):
+        memory = device.numbers("memory", "total")
+        if isinstance(memory, NvmlError):
+            if memory.code not in codes.NOT_ASKABLE:
+                return _of_error(
+                    node, "driver/memory-unreadable", f"NVML, memory of {device}", memory
+                )
+        elif memory["total"] <= 0:
+            error = NvmlError(code=0, message="0 bytes in total")
+            return _of_error(node, "driver/memory-unreadable", f"NVML, memory of {device}", error)
+    return None
+
+
+def fabric_not_ready(node: GpuNode) -> Finding | None:
+    """Say which GPUs wait for the NVLink fabric: CUDA cannot start there (error 802)."""
+    waiting = {str(d): text for d in _devices(node) if (text := _fabric_trouble(node, d))}
+    if not waiting:
+        return None
+    evidence = [Evidence(source=f"NVML, fabric of {gpu}", text=t) for gpu, t in waiting.items()]
+    return node.finding("driver/fabric-not-ready", *evidence, gpus=join([*waiting]))
+
+
+def _fabric_trouble(node: GpuNode, device: NvmlDevice) -> str | None:
+    fabric = device.numbers("fabric", "state")
+    if isinstance(fabric, NvmlError):
+        return None
+    state, status = fabric["state"], fabric.get("status") or 0
+    if state == FABRIC_IN_PROGRESS:
+        return "in progress"
+    if state == FABRIC_NOT_STARTED and node.pci.switches:
+        return "not started, and the node has NVSwitches"
+    return f"completed with error {status}" if state == FABRIC_COMPLETED and status else None
+
+
+def mig_pending(node: GpuNode) -> Finding | None:
+    """Say, as a note, which GPU changes its MIG mode at its next reset."""
+    seen = {str(d): text for d in _devices(node) if (text := _mig_change(d))}
+    if not seen:
+        return None
+    evidence = [Evidence(source=f"NVML, MIG mode of {gpu}", text=t) for gpu, t in seen.items()]
+    return node.finding("driver/mig-change-pending", *evidence, gpus=join([*seen]))
+
+
+def _mig_change(device: NvmlDevice) -> str | None:
+    mode = device.numbers("mig", "current", "pending")
+    if isinstance(mode, NvmlError) or mode["current"] == mode["pending"]:
+        return None
+    names = {0: "disabled", 1: "enabled"}
+    now, then = (names.get(mode[key], str(mode[key])) for key in ("current", "pending"))
+    return f"{now}, pending: {then}"
+
+
+def _first(findings: Iterator[Finding]) -> Finding | None:
+    return next(findings, None)

@@ -1,0 +1,125 @@
+"""The NVIDIA kernel driver: its module, its version, its libraries and device nodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.known import known
+from pytest_gpu.stack.gpu import device_nodes, kernel_modules, libraries
+
+VERSION_FILE = "/proc/driver/nvidia/version"
+# "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.161.08  Sat Feb ..." or
+# "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.14  Release Build ...".
+_NVRM = re.compile(r"NVRM version:.*?Kernel Module\s+(?:for \S+\s+)?(\d+\.\d+(?:\.\d+)*)")
+
+
+class Driver:
+    """The driver's facts, each worked out when first asked; any may raise ``NotInEvidence``."""
+
+    def __init__(self, evidence: NodeEvidence) -> None:
+        self._evidence = evidence
+
+    @cached_property
+    def loaded(self) -> bool:
+        """Whether the kernel module ``nvidia`` is loaded."""
+        try:
+            if self._evidence.read(VERSION_FILE) is not None:
+                return True
+        except NotInEvidence:
+            return "nvidia" in self.modules
+        return "nvidia" in (known(lambda: self.modules) or ())
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """The names of all loaded kernel modules."""
+        return kernel_modules.loaded(self._evidence)
+
+    @cached_property
+    def kernel(self) -> str:
+        """The running kernel's release, as ``uname -r`` prints it."""
+        return kernel_modules.release(self._evidence)
+
+    @cached_property
+    def module_files(self) -> Mapping[str, str]:
+        """The path of nvidia.ko by kernel release, of the releases that have one."""
+        return kernel_modules.nvidia_files(self._evidence, self.kernel)
+
+    @cached_property
+    def version_source(self) -> str:
+        """The file that says the version of the loaded module."""
+        try:
+            found = _NVRM.search(kernel_modules.text(self._evidence, VERSION_FILE))
+        except NotInEvidence:
+            found = None
+        return VERSION_FILE if found else "/sys/module/nvidia/version"
+
+    @cached_property
+    def version_line(self) -> str:
+        """The line in which the loaded module names its version."""
+        lines = kernel_modules.text(self._evidence, self.version_source).splitlines()
+        return lines[0].strip() if lines else ""
+
+    @cached_property
+    def version(self) -> str:
+        """The version of the loaded module, such as ``535.161.08``."""
+        match = _NVRM.search(self.version_line)
+        return match[1] if match else self.version_line
+
+    @cached_property
+    def libnvml(self) -> libraries.Library | None:
+        """The library of NVML, ``None`` if it is proven absent."""
+        return libraries.find(self._evidence, libraries.NVML, self._loaded_from())
+
+    @cached_property
+    def libcuda(self) -> libraries.Library | None:
+        """The CUDA driver library, ``None`` if it is proven absent."""
+        return libraries.find(self._evidence, libraries.CUDA, self.directory)
+
+    @cached_property
+    def directory(self) -> str | None:
+        """The directory that holds NVML's library, ``None`` where nobody knows one."""
+        try:
+            library = self.libnvml
+        except NotInEvidence:
+            return self._loaded_from()
+        return str(PurePosixPath(library.path).parent) if library else None
+
+    @cached_property
+    def nodes(self) -> device_nodes.DeviceNodes:
+        """The device nodes: the host's, or those of a driver that runs in a container."""
+        host = device_nodes.read(self._evidence)
+        if not (self.directory or "").startswith(libraries.OPERATOR_ROOT):
+            return host
+        try:
+            own = device_nodes.read(self._evidence, libraries.OPERATOR_ROOT)
+        except NotInEvidence:
+            return host
+        return own if own.entries else host
+
+    @cached_property
+    def majors(self) -> Mapping[str, int]:
+        """Major numbers by name, from /proc/devices."""
+        return device_nodes.majors(self._evidence)
+
+    def _loaded_from(self) -> str | None:
+        """The directory from which NVML was loaded: a hint where to look for the rest."""
+        try:
+            path = str((self._evidence.nvml or {}).get("library") or "")
+        except NotInEvidence:
+            return None
+        return str(PurePosixPath(path).parent) if path.startswith("/") else None
+
+
+def read(evidence: NodeEvidence) -> Driver:
+    """Return the driver of a node."""
+    return Driver(evidence)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version such as ``460.106.00`` as numbers, to compare."""
+    return tuple(int(part) for part in re.findall(r"\d+", version))

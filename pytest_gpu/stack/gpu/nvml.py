@@ -1,0 +1,179 @@
+"""What NVML answered on the node. Codes are those of nvmlReturn_t in nvml.h."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.stack.gpu.pci import normal
+
+NOT_SUPPORTED = 3
+NOT_FOUND = 6
+LIBRARY_NOT_FOUND = 12
+FUNCTION_NOT_FOUND = 13
+GPU_IS_LOST = 15
+RESET_REQUIRED = 16
+LIB_RM_VERSION_MISMATCH = 18
+UNKNOWN = 999
+
+# A question that this GPU or this driver branch does not know is no fault of the GPU.
+NOT_ASKABLE = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvmlError:
+    """An error instead of an answer."""
+
+    code: int
+    message: str = ""
+
+    def __str__(self) -> str:
+        return f"NVML error {self.code}: {self.message}" if self.message else f"NVML {self.code}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NvmlDevice:
+    """One GPU as NVML enumerates it; ``address`` is as sysfs writes it, ``None`` if unreadable.
+
+    ``error`` stands where NVML gave no handle for it at all.
+    """
+
+    node: str
+    index: int
+    name: str
+    address: str | None
+    minor: int | None
+    error: NvmlError | None
+    answers: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"GPU {self.index} ({self.name}, {self.address})"
+
+    def answer(self, question: str) -> Any:
+        """Return the answer to a question such as ``memory``: a value or an :class:`NvmlError`.
+
+        Raises:
+            NotInEvidence: it was not asked.
+        """
+        if self.answers.get(question) is None:
+            raise NotInEvidence(self.node, f"NVML's answer to {question} of GPU {self.index}")
+        return _value(self.answers[question])
+
+    def numbers(self, question: str, *keys: str) -> Mapping[str, int] | NvmlError:
+        """Return an answer that holds these numbers, such as ``total`` of ``memory``.
+
+        Raises:
+            NotInEvidence: it was not asked, or what was recorded is no such answer.
+        """
+        value = self.answer(question)
+        if isinstance(value, NvmlError):
+            return value
+        if isinstance(value, Mapping) and all(isinstance(value.get(key), int) for key in keys):
+            return value
+        what = f"NVML's {', '.join(keys)} in its answer to {question} of GPU {self.index}"
+        raise NotInEvidence(self.node, what)
+
+    def errors(self) -> Iterator[tuple[str, NvmlError]]:
+        """Yield every question that got an error, the device's own first."""
+        if self.error:
+            yield "handle", self.error
+        for question, raw in self.answers.items():
+            value = _value(raw)
+            if isinstance(value, NvmlError):
+                yield question, value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nvml:
+    """NVML's answers. ``library`` is the file that was loaded, ``None`` if nobody knows.
+
+    ``missing``: there is none to load. ``error`` is that of nvmlInit; ``hung``: a call did not
+    return within its deadline.
+    """
+
+    missing: bool = False
+    library: str | None = None
+    error: NvmlError | None = None
+    hung: bool = False
+    driver_version: str | None = None
+    devices: tuple[NvmlDevice, ...] = ()
+
+    @property
+    def answers(self) -> bool:
+        """Whether NVML started and returned."""
+        return not self.missing and self.error is None and not self.hung
+
+    def asked(self) -> tuple[NvmlDevice, ...]:
+        """Return the devices.
+
+        Raises:
+            Unproven: NVML itself did not answer, so nobody knows.
+        """
+        if not self.answers:
+            raise Unproven(f"NVML did not answer ({self.why_not})")
+        return self.devices
+
+    @property
+    def why_not(self) -> str:
+        """Why it does not answer, in words."""
+        if self.missing:
+            return "no libnvidia-ml.so.1"
+        return "it hangs" if self.hung else str(self.error)
+
+
+def read(evidence: NodeEvidence) -> Nvml:
+    """Return NVML's answers.
+
+    Raises:
+        NotInEvidence: nobody asked NVML.
+    """
+    raw = evidence.nvml
+    if raw is None:
+        return Nvml(missing=True)
+    try:
+        return _parsed(evidence.name, raw)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise NotInEvidence(evidence.name, f"what NVML answers ({error})") from None
+
+
+def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:
+    error, hung = _error(raw.get("init")), bool(raw.get("hung"))
+    loaded = bool(raw.get("library")) or hung
+    if loaded and not error and not hung and raw.get("devices") is None:
+        raise NotInEvidence(node, "which GPUs NVML sees")
+    return Nvml(
+        library=str(raw["library"]) if raw.get("library") else None,
+        missing=error.code == LIBRARY_NOT_FOUND if error else not loaded,
+        error=error,
+        hung=hung,
+        driver_version=raw.get("driver_version"),
+        devices=tuple(_device(node, item) for item in raw.get("devices") or ()),
+    )
+
+
+def _device(node: str, raw: Mapping[str, Any]) -> NvmlDevice:
+    bdf, minor = raw.get("bdf"), raw.get("minor")
+    for value in raw.values():
+        _error(value)  # one that is no error code makes all of it unreadable, and not a test fail
+    return NvmlDevice(
+        node=node,
+        index=int(raw.get("index", 0)),
+        name=str(raw.get("name", "unknown")),
+        address=normal(bdf) if isinstance(bdf, str) else None,
+        minor=minor if isinstance(minor, int) else None,
+        error=_error(raw),
+        answers={key: value for key, value in raw.items() if key not in {"error", "message"}},
+    )
+
+
+def _value(raw: Any) -> Any:
+    return _error(raw) or raw
+
+
+def _error(raw: Any) -> NvmlError | None:
+    if isinstance(raw, Mapping) and raw.get("error") is not None:
+        return NvmlError(code=int(raw["error"]), message=str(raw.get("message", "")))
+    return None

@@ -1,0 +1,1 @@
+"""The machine: processes, mounts, programs and their libraries, systemd units."""

@@ -1,0 +1,120 @@
+"""One program on the host: the file behind its links, and what it needs in order to start."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import ElfSummary, Entry, NodeEvidence
+from pytest_gpu.stack.host import loader
+
+GLIBC = (
+    "/lib/x86_64-linux-gnu/libc.so.6",
+    "/lib64/libc.so.6",
+    "/lib/aarch64-linux-gnu/libc.so.6",
+    "/usr/lib/x86_64-linux-gnu/libc.so.6",
+    "/usr/lib64/libc.so.6",
+    "/usr/lib/aarch64-linux-gnu/libc.so.6",
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A path that is to be executed.
+
+    ``beside`` are directories whose libraries come first; ``loads`` are libraries that it loads by
+    name when it runs, which its summary does not tell.
+    """
+
+    evidence: NodeEvidence
+    path: str
+    beside: Sequence[str] = ()
+    loads: Sequence[str] = ()
+
+    @cached_property
+    def file(self) -> str:
+        """The path with every link followed."""
+        return self.evidence.resolve(self.path)
+
+    @cached_property
+    def entry(self) -> Entry | None:
+        """What stands at the end of its links, ``None`` if nothing.
+
+        Raises:
+            NotInEvidence: nobody looked.
+        """
+        return self.evidence.entry(self.file)
+
+    @cached_property
+    def summary(self) -> ElfSummary | None:
+        """What it needs, ``None`` if it is not there.
+
+        Raises:
+            NotInEvidence: nobody looked into it.
+        """
+        return self.evidence.elf(self.path)
+
+    @property
+    def is_script(self) -> bool:
+        """Whether an interpreter reads it, as it does the toolkit's older wrappers."""
+        return self.summary is not None and self.summary.machine == "script"
+
+    def library(self, name: str) -> str | None:
+        """Return where its loader finds a library, ``None`` if nowhere.
+
+        Raises:
+            NotInEvidence: not everywhere was looked.
+        """
+        summary = self.summary
+        own = [_origin(folder, self.file) for folder in summary.runpath] if summary else []
+        first = (*self.beside, *own, *self._private)
+        found = loader.find(self.evidence, name, _machine(self), first)
+        if found is None and self._private:
+            where = f"where the loader in {self._private[0]} finds {name}"
+            raise NotInEvidence(self.evidence.name, where)
+        return found
+
+    def glibc(self) -> ElfSummary | None:
+        """Return the summary of the C library it is started with, ``None`` if none is known.
+
+        Raises:
+            NotInEvidence: it brings its own, and nobody looked into that.
+        """
+        for folder in self._private:
+            return self.evidence.elf(f"{folder}/libc.so.6")
+        return host_glibc(self.evidence)
+
+    @property
+    def _private(self) -> Sequence[str]:
+        """The directory of a loader that is not the host's: NixOS, Talos, snaps bring their own.
+
+        It lies beside its C library, and has a configuration of its own.
+        """
+        folder = posixpath.dirname((self.summary.interpreter if self.summary else None) or "")
+        usual = not folder or self.is_script or folder in loader.default_folders(_machine(self))
+        return () if usual else (folder,)
+
+
+def _machine(program: Program) -> str:
+    return program.summary.machine if program.summary else ""
+
+
+def _origin(folder: str, file: str) -> str:
+    """Return a RUNPATH directory with ``$ORIGIN`` filled in."""
+    here = posixpath.dirname(file)
+    return posixpath.normpath(folder.replace("${ORIGIN}", here).replace("$ORIGIN", here))
+
+
+def host_glibc(evidence: NodeEvidence) -> ElfSummary | None:
+    """Return the summary of the host's libc.so.6, ``None`` where nobody looked into one."""
+    for path in GLIBC:
+        try:
+            summary = evidence.elf(path)
+        except NotInEvidence:
+            continue
+        if summary is not None:
+            return summary
+    return None

@@ -1,0 +1,164 @@
+"""What systemd would start: a service's unit file, its drop-ins and environment files, merged.
+
+Sources: systemd.unit(5) for where files lie and which of them counts, systemd.service(5) for
+``ExecStart=``, systemd.exec(5) for ``Environment=`` and ``EnvironmentFile=``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.stack.host.systemd_text import assignments, environment_file, expand, words
+
+FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+"""Where units lie, the first one counts (systemd.unit(5), "System Unit Search Path")."""
+
+_PREFIXES = "@-:+!|"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What is known of a service's start.
+
+    ``argv`` is the command line with its variables put in, empty where no unit names one; ``files``
+    are those read, in order, those of environment last; ``unread`` are paths that would count and
+    that nobody looked at.
+    """
+
+    argv: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def service(evidence: NodeEvidence, name: str) -> Service:
+    """Return what systemd would start for a service, ``name`` without its ``.service``."""
+    looked = _Look(evidence)
+    unit = f"{name.removesuffix('.service')}.service"
+    files = list(looked.unit_files(unit))
+    texts = [looked.text(path) for path in files]
+    lines = [pair for text in texts for pair in assignments(text, "Service")]
+    argv = _command(lines)
+    environment = looked.environment(lines)
+    return Service(
+        argv=(*argv[:1], *expand(argv[1:], environment)),
+        files=(*files, *looked.environment_files),
+        unread=tuple(dict.fromkeys(looked.unread)),
+    )
+
+
+class _Look:
+    """Evidence that notes what nobody looked at."""
+
+    def __init__(self, evidence: NodeEvidence) -> None:
+        self._evidence = evidence
+        self.unread: list[str] = []
+        self.environment_files: list[str] = []
+
+    def text(self, path: str) -> str:
+        """Return a file's text, empty where there is none."""
+        return self._read(path) or ""
+
+    def _read(self, path: str) -> str | None:
+        try:
+            if self._evidence.resolve(path) == "/dev/null":
+                return ""
+            content = self._evidence.read(path)
+        except NotInEvidence:
+            self.unread.append(path)
+            return None
+        return None if content is None else content.decode(errors="replace")
+
+    def _names(self, folder: str) -> Sequence[str]:
+        try:
+            return self._evidence.names(folder) or ()
+        except NotInEvidence:
+            self.unread.append(folder)
+            return ()
+
+    def unit_files(self, unit: str) -> Iterator[str]:
+        """Yield the unit file that counts, then its drop-ins in the order they are read."""
+        folders = list(dict.fromkeys(self._evidence.resolve(folder) for folder in FOLDERS))
+        paths = (f"{folder}/{unit}" for folder in folders)
+        yield from [path for path in paths if self._read(path) is not None][:1]
+        yield from self._drop_ins(unit, folders)
+
+    def _drop_ins(self, unit: str, folders: Sequence[str]) -> Iterator[str]:
+        """Yield drop-ins by file name; of equal names the one in the folder that comes first."""
+        found: dict[str, str] = {}
+        for name in _drop_in_names(unit):
+            for folder in folders:
+                for file in self._names(f"{folder}/{name}"):
+                    if file.endswith(".conf"):
+                        found.setdefault(file, f"{folder}/{name}/{file}")
+        yield from (found[file] for file in sorted(found))
+
+    def environment(self, lines: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Return the variables: those of files outrank those of the unit, later files earlier."""
+        found: dict[str, str] = {}
+        for value in _list(lines, "Environment"):
+            found |= dict(pair.split("=", 1) for pair in _words(value) if "=" in pair)
+        for value in _list(lines, "EnvironmentFile"):
+            for path in self._expanded(value.removeprefix("-")):
+                text = self._read(path)
+                self.environment_files += [] if text is None else [path]
+                found |= environment_file(text or "")
+        return found
+
+    def _expanded(self, path: str) -> Iterator[str]:
+        folder, _, pattern = path.rpartition("/")
+        if not any(sign in pattern for sign in "*?["):
+            yield path
+            return
+        fitting = (name for name in self._names(folder) if fnmatchcase(name, pattern))
+        yield from (f"{folder}/{name}" for name in sorted(fitting))
+
+
+def _drop_in_names(unit: str) -> Iterator[str]:
+    """Yield the names of drop-in folders: the unit's, those of its prefixes, those of services."""
+    stem = unit.removesuffix(".service")
+    yield f"{unit}.d"
+    parts = stem.split("-")
+    for count in range(len(parts) - 1, 0, -1):
+        yield f"{'-'.join(parts[:count])}-.service.d"
+    yield "service.d"
+
+
+def _list(lines: Sequence[tuple[str, str]], key: str) -> list[str]:
+    """Return the values assigned to a list; an empty one takes all before it away."""
+    found: list[str] = []
+    for name, value in lines:
+        if name == key:
+            found = [*found, value] if value else []
+    return found
+
+
+def _command(lines: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the last command of ``ExecStart=``, without its prefixes and variables as written."""
+    commands = [found for value in _list(lines, "ExecStart") if (found := _words(value))]
+    if not commands:
+        return ()
+    found = commands[-1]
+    if ";" in found:
+        found = found[: found.index(";")]
+    bare = found[0].lstrip(_PREFIXES)
+    marks = found[0][: len(found[0]) - len(bare)]
+    rest = found[2:] if "@" in marks else found[1:]
+    # With ":" no variable is put in; a dollar sign that is written twice is left as one.
+    return (bare, *(w.replace("$", "$$") if ":" in marks else w for w in rest))
+
+
+def _words(value: str) -> tuple[str, ...]:
+    try:
+        return words(value)
+    except ValueError:
+        return ()

@@ -1,0 +1,102 @@
+"""Which containers of a node get GPUs injected: by their handler, or without any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.kube import device_plugin
+from pytest_gpu.stack.kube.nodes import dra_nodes
+from pytest_gpu.stack.kube.operator import policy_section
+from pytest_gpu.stack.kube.runtimeclass import class_of
+
+
+def injects(node: GpuNode, handler: str) -> bool:
+    """Say whether containers under a handler (``""``: the default one) get GPUs now.
+
+    A handler that only the running containerd still has works until the next restart. One that
+    does not lead to runc (Kata, gVisor) brings its GPUs in ways of its own.
+    """
+    containerd = node.containerd
+    name = handler or containerd.default_runtime
+    runtime = containerd.config.runtimes.get(name)
+    if runtime is None:
+        return containerd.knows(name) and name.startswith("nvidia")
+    if runtime.runtime_type and "runc" not in runtime.runtime_type:
+        return bool(handler)
+    return containerd.injects(name)
+
+
+def needs_no_handler(node: GpuNode) -> str | None:
+    """Return by which other way GPUs come into containers here, ``None`` if by handlers alone."""
+    return beside_the_files(node) or _named_devices(node)
+
+
+def prove_no_other_way(node: GpuNode) -> None:
+    """Make sure that nothing unread could tell of another way than handlers.
+
+    Raises:
+        NotInEvidence: something could; who has no handler may then get GPUs all the same.
+    """
+    for resource in ("daemonsets", "clusterpolicies", "resourceslices"):
+        node.cluster.objects(resource)
+
+
+def beside_the_files(node: GpuNode) -> str | None:
+    """Return a way that containerd's files and CDI specs at rest need not show."""
+    if node.name in dra_nodes(node.cluster):
+        return "DRA hands CDI devices to containerd"
+    if device_plugin.find(node.cluster, node.name).kind == "gke":
+        return "Google's plugin mounts devices and driver itself"
+    if policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
+        return "the toolkit's NRI plugin injects"
+    return None
+
+
+def _named_devices(node: GpuNode) -> str | None:
+    plugin = device_plugin.find(node.cluster, node.name)
+    cdi = policy_section(node.cluster, "cdi")
+    strategy = device_plugin.setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
+    if not strategy and cdi.get("enabled"):
+        strategy = "cdi-cri"
+    by_cdi = "cdi-cri" in strategy or "cdi-annotations" in strategy
+    return "the plugin names CDI devices" if by_cdi and node.containerd.config.cdi_enabled else None
+
+
+def class_evidence(where: str, pod_spec: Mapping[str, Any]) -> Evidence:
+    """Return the line that says which RuntimeClass a pod names."""
+    return Evidence(source=where, text=f"runtimeClassName: {class_of(pod_spec) or '(none)'}")
+
+
+def default_evidence(node: GpuNode) -> tuple[Evidence, ...]:
+    """Return what the default handler is now, where it stands, and what was meant to be it."""
+    containerd = node.containerd
+    name = containerd.default_runtime
+    runtime = containerd.config.runtimes.get(name)
+    binary = (runtime.binary if runtime else None) or "runc"
+    live = containerd.live
+    asked = live is not None and not live.error
+    where = (live.command if live and asked else "") or containerd.config_path
+    text = f'default runtime "{name}" runs {binary}, which injects no GPU'
+    return (Evidence(source=where, text=text), *_not_live(node, name))
+
+
+def _not_live(node: GpuNode, default: str) -> tuple[Evidence, ...]:
+    """Return the line of RKE2's or k3s' own file that asks for another default than runs."""
+    found = []
+    for product in ("rke2", "k3s"):
+        path = f"/etc/rancher/{product}/config.yaml"
+        try:
+            text = (node.evidence.read(path) or b"").decode(errors="replace")
+        except NotInEvidence:
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            key, _, value = line.partition(":")
+            wanted = value.strip().strip("\"'")
+            if key.strip() == "default-runtime" and wanted != default:
+                said = f"{line.strip()}  (not live: the default is {default})"
+                found.append(Evidence(source=path, line=number, text=said))
+    return tuple(found)

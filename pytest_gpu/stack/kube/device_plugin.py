@@ -1,0 +1,199 @@
+"""Who advertises the GPUs of a node: NVIDIA's device plugin, a cloud's own one, or DRA.
+
+Known by what it does (it mounts the kubelet's folder of device plugins) and by the program it
+runs, never by the name of a DaemonSet or of a Helm release.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.stack.kube.nodes import DRA_DRIVER, RESOURCE_PREFIX, quantity
+from pytest_gpu.stack.kube.objects import (
+    containers_of,
+    env_of,
+    name_of,
+    optional,
+    path_of,
+    spec_of,
+    status_of,
+    template_of,
+)
+from pytest_gpu.stack.kube.placement import fitting
+from pytest_gpu.stack.kube.pod_state import is_running
+from pytest_gpu.stack.kube.pods import pods_on
+
+_PROGRAM = "nvidia-device-plugin"
+# These mount the kubelet's folder, too, and advertise something else than GPUs for containers.
+_NOT_GPUS = re.compile(r"kubevirt|sriov|rdma")
+_OTHER_COUNTING = re.compile(r"hami|vgpu|4pd|volcano")
+_LISTS = frozenset({"--device-list-strategy"})
+_SWITCHES = frozenset({"--pass-device-specs"})
+_GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePlugin:
+    """The device plugin meant for a node: its pods there and the DaemonSets that make them.
+
+    ``kind`` is nvidia, gke, other (it counts by rules of its own), or none.
+    """
+
+    kind: str
+    pods: tuple[KubeObject, ...]
+    daemonsets: tuple[KubeObject, ...]
+
+    @property
+    def pod(self) -> KubeObject | None:
+        """The plugin's pod on the node, a running one first."""
+        return min(self.pods, key=lambda pod: not is_running(pod), default=None)
+
+    @property
+    def running(self) -> bool:
+        """Whether a plugin pod runs on the node now."""
+        return any(is_running(pod) for pod in self.pods)
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The pod's spec, else what its DaemonSet would start, else nothing."""
+        if self.pod is not None:
+            return spec_of(self.pod)
+        return template_of(self.daemonsets[0]) if self.daemonsets else {}
+
+    @property
+    def name(self) -> str:
+        """What to call it in evidence: the pod, else the DaemonSet."""
+        if self.pod is not None:
+            return f"pod {path_of(self.pod)}"
+        return f"daemonset {path_of(self.daemonsets[0])}" if self.daemonsets else "no plugin"
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment of the plugin's own container, as the pod or its DaemonSet says."""
+        specs = [self.spec, *(template_of(each) for each in self.daemonsets)]
+        found = (env_of(container) for spec in specs for container in _plugin_containers(spec))
+        return next((env for env in found if env), {})
+
+
+def setting(plugin: DevicePlugin, variable: str, flag: str) -> str:
+    """Return a setting of the plugin, ``""`` if neither its flag nor its variable is there.
+
+    The flag counts before the variable, and the last one given, save where each adds to a list.
+    A switch without a value is ``true``. Sources: the plugin's cmd/nvidia-device-plugin/main.go,
+    urfave/cli's documentation of the precedence of values, Go's package flag.
+    """
+    found: list[str] = []
+    for container in _plugin_containers(plugin.spec):
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        found += _values_of(flag, list(map(str, words)))
+    if not found:
+        return plugin.env.get(variable, "")
+    return ",".join(found) if flag in _LISTS else found[-1]
+
+
+def _values_of(flag: str, words: Sequence[str]) -> Iterator[str]:
+    """Yield each value of a flag; it may stand with one dash as well as with two."""
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name not in {flag, flag[1:]}:
+            continue
+        if equals:
+            yield value
+        elif flag in _SWITCHES:
+            yield "true"
+        else:
+            yield from words[at + 1 : at + 2]
+
+
+def find(cluster: ClusterEvidence, node: str) -> DevicePlugin:
+    """Return the device plugin of a node.
+
+    A DaemonSet meant for other nodes counts only where nobody offers this node's GPUs: its
+    selector may be what is wrong.
+
+    Raises:
+        NotInEvidence: the pods were not read.
+    """
+    pods = tuple(pod for pod in pods_on(cluster, node) if is_plugin(spec_of(pod)))
+    daemonsets = _plugins(fitting(cluster, node))
+    if not daemonsets and (pods or not _offers(cluster, node)):
+        daemonsets = _plugins(optional(cluster, "daemonsets"))
+    specs = [spec_of(pod) for pod in pods] or [template_of(each) for each in daemonsets]
+    return DevicePlugin(kind=_kind(specs[0]) if specs else "none", pods=pods, daemonsets=daemonsets)
+
+
+def _plugins(daemonsets: Iterable[KubeObject]) -> tuple[KubeObject, ...]:
+    return tuple(each for each in daemonsets if is_plugin(template_of(each)))
+
+
+def _offers(cluster: ClusterEvidence, name: str) -> bool:
+    """Say whether a node's GPUs are advertised, by whoever does."""
+    named = (each for each in optional(cluster, "nodes") if name_of(each) == name)
+    return any(any(advertised(each, "allocatable").values()) for each in named)
+
+
+def is_plugin(pod_spec: Mapping[str, Any]) -> bool:
+    """Say whether a pod is a device plugin for NVIDIA GPUs."""
+    return next(_plugin_containers(pod_spec), None) is not None
+
+
+def _plugin_containers(pod_spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    folders = _plugin_folders(pod_spec)
+    for container in containers_of(pod_spec):
+        image = str(container.get("image", ""))
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        runs = any(str(word).rpartition("/")[2] == _PROGRAM for word in words)
+        mounts = folders & {m.get("name") for m in container.get("volumeMounts") or ()}
+        named = "k8s-device-plugin" in image and _PROGRAM in str(container.get("name"))
+        if _NOT_GPUS.search(image):
+            continue
+        if runs or named or (mounts and "nvidia" in image):
+            yield container
+
+
+def _plugin_folders(pod_spec: Mapping[str, Any]) -> frozenset[str]:
+    volumes = pod_spec.get("volumes") or ()
+    paths = {v["name"]: str((v.get("hostPath") or {}).get("path", "")) for v in volumes}
+    return frozenset(n for n, path in paths.items() if path.rstrip("/").endswith("/device-plugins"))
+
+
+def _kind(pod_spec: Mapping[str, Any]) -> str:
+    images = " ".join(str(c.get("image", "")) for c in containers_of(pod_spec))
+    if "nvidia-gpu-device-plugin" in images:
+        return "gke"
+    return "other" if _OTHER_COUNTING.search(images) else "nvidia"
+
+
+def advertised(node: KubeObject, table: str = "capacity") -> Mapping[str, int]:
+    """Return the GPU resources of a node's ``capacity`` or ``allocatable``.
+
+    A resource that was never registered has no key; one whose plugin went away has 0. Labels of
+    the same name are no resources.
+    """
+    amounts = status_of(node).get(table) or {}
+    return {
+        key: quantity(amount)
+        for key, amount in amounts.items()
+        if key.startswith(RESOURCE_PREFIX) and _GPU_RESOURCE.fullmatch(key)
+    }
+
+
+def dra_gpus(cluster: ClusterEvidence, node: str) -> int | None:
+    """Return how many GPUs NVIDIA's DRA driver published for a node, ``None`` if it did not."""
+    slices = [spec_of(each) for each in optional(cluster, "resourceslices")]
+    ours = [s for s in slices if s.get("driver") == DRA_DRIVER and s.get("nodeName") == node]
+    if not ours:
+        return None
+    devices = [device for each in ours for device in each.get("devices") or ()]
+    return sum(_is_whole_gpu(device) for device in devices)
+
+
+def _is_whole_gpu(device: Mapping[str, Any]) -> bool:
+    # resource.k8s.io/v1 has the attributes in the device itself, v1beta1 below "basic".
+    holder = device.get("basic") or device
+    kind = (holder.get("attributes") or {}).get("type") or {}
+    return bool(kind.get("string", "gpu") == "gpu")

@@ -1,0 +1,109 @@
+"""The NVIDIA GPU operator: its ClusterPolicy, and how to change its values.
+
+Values are read from the ClusterPolicy and from DaemonSets. Helm's own Secrets are never read:
+release and namespace stand in the annotations, the chart in the labels that Helm sets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional, spec_of
+
+_CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d+\..*)")
+OPERATOR_CHART = "gpu-operator"
+PLUGIN_CHART = "nvidia-device-plugin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelmRelease:
+    """The Helm release that owns an object; ``version`` is the chart's, ``""`` if unknown."""
+
+    name: str
+    namespace: str
+    chart: str
+    version: str
+
+    def upgrade(self, *settings: str) -> str:
+        """Return the command that changes values of this release and keeps all others.
+
+        ``settings`` are ``key=value`` pairs as ``helm --set`` takes them.
+        """
+        version = f" --version {self.version}" if self.version else ""
+        sets = "".join(f" --set {setting}" for setting in settings)
+        repository = "nvdp" if self.chart == PLUGIN_CHART else "nvidia"
+        return (
+            f"helm upgrade {self.name} {repository}/{self.chart} -n {self.namespace}"
+            f"{version} --reuse-values{sets}"
+        )
+
+
+def helm_release(thing: KubeObject, *, chart: str = OPERATOR_CHART) -> HelmRelease | None:
+    """Return the release that owns an object, ``None`` if Helm does not own it.
+
+    ``chart`` is assumed where the object has no ``helm.sh/chart`` label.
+    """
+    notes = annotations_of(thing)
+    release = notes.get("meta.helm.sh/release-name")
+    if not release:
+        return None
+    label = _CHART.fullmatch(labels_of(thing).get("helm.sh/chart", ""))
+    return HelmRelease(
+        name=release,
+        namespace=notes.get("meta.helm.sh/release-namespace", "default"),
+        chart=label["name"] if label else chart,
+        version=label["version"] if label else "",
+    )
+
+
+def cluster_policy(cluster: ClusterEvidence) -> KubeObject | None:
+    """Return the GPU operator's ClusterPolicy: a hint, ``None`` also where nobody asked."""
+    return next(iter(optional(cluster, "clusterpolicies")), None)
+
+
+def policy_section(cluster: ClusterEvidence, name: str) -> Mapping[str, Any]:
+    """Return a section of the ClusterPolicy's spec such as ``devicePlugin``, else nothing."""
+    policy = cluster_policy(cluster)
+    found: Mapping[str, Any] = (spec_of(policy).get(name) or {}) if policy else {}
+    return found
+
+
+def operator_release(cluster: ClusterEvidence) -> HelmRelease | None:
+    """Return the Helm release of the GPU operator, by any of its objects."""
+    for thing in _operator_objects(cluster):
+        if release := helm_release(thing):
+            return release
+    return None
+
+
+def _operator_objects(cluster: ClusterEvidence) -> Iterator[KubeObject]:
+    if policy := cluster_policy(cluster):
+        yield policy
+    for resource in ("deployments", "daemonsets"):
+        for thing in optional(cluster, resource):
+            if labels_of(thing).get("helm.sh/chart", "").startswith(f"{OPERATOR_CHART}-"):
+                yield thing
+
+
+def change_values(cluster: ClusterEvidence, path: str, value: str) -> str:
+    """Return the command that sets one value of the GPU operator, such as operator.runtimeClass.
+
+    Helm's release is upgraded where there is one; without it the ClusterPolicy itself is changed.
+    """
+    if release := operator_release(cluster):
+        return release.upgrade(f"{path}={value}")
+    policy = cluster_policy(cluster)
+    name = name_of(policy) if policy else "cluster-policy"
+    return f"kubectl patch clusterpolicy {name} --type merge -p '{_nested(path, value)}'"
+
+
+def _nested(path: str, value: str) -> str:
+    tree: Any = value
+    for key in reversed(["spec", *path.split(".")]):
+        tree = {key: tree}
+    return json.dumps(tree)

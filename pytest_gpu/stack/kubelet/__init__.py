@@ -1,0 +1,1 @@
+"""The kubelet of a node, and the container runtime it uses."""

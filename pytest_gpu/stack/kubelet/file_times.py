@@ -1,0 +1,74 @@
+"""When files were changed and when containerd started: times explain, they do not decide.
+
+A copy may keep its old time (``cp -p``, a package, a configuration manager), a clock may have been
+set since, and procfs tells a start only as exactly as the boot is known (one second). What decides
+is what the running containerd says of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd.templates import is_rendered
+
+BOOT_EXACT = 1.0
+"""Seconds by which a start may be off: ``btime`` in /proc/stat has no fractions (proc(5))."""
+
+GRACE = 5.0
+"""Seconds between writing a rendered file and starting containerd with it."""
+
+
+def changed_at(node: GpuNode, path: str) -> float | None:
+    """Return a file's modification time, seconds since the epoch, ``None`` where unknown."""
+    try:
+        entry = node.evidence.entry(node.evidence.resolve(path))
+    except NotInEvidence:
+        return None
+    return entry.mtime if entry else None
+
+
+def started_at(node: GpuNode) -> float | None:
+    """Return when the kubelet's containerd started, seconds since the epoch, or ``None``."""
+    process = node.containerd.process
+    return process.started if process else None
+
+
+def is_older(node: GpuNode, path: str) -> bool:
+    """Say whether a file surely stood as it is before containerd started."""
+    changed, started = changed_at(node, path), started_at(node)
+    return changed is not None and started is not None and changed <= started - BOOT_EXACT
+
+
+def read_as_they_are(node: GpuNode) -> bool:
+    """Say whether every file of the merge set is older than the containerd that runs.
+
+    A distribution that renders the file does so right before it starts containerd with it.
+    """
+    files = [file.path for file in node.containerd.config.files]
+    return bool(files) and all(is_older(node, path) or _just_rendered(node, path) for path in files)
+
+
+def _just_rendered(node: GpuNode, path: str) -> bool:
+    changed, started = changed_at(node, path), started_at(node)
+    rendered = is_rendered(path) and path == node.containerd.config_path
+    return rendered and changed is not None and started is not None and changed <= started + GRACE
+
+
+def file_against_start(node: GpuNode, path: str) -> Iterator[Evidence]:
+    """Yield the line that compares a file's time with containerd's start, where both are known."""
+    process, changed = node.containerd.process, changed_at(node, path)
+    if process is None or process.started is None or changed is None:
+        return
+    text = f"started {clock(process.started)}; {path} changed {clock(changed)}"
+    if changed < process.started:
+        text += ": put in place later with its old time, or imported only since then"
+    yield Evidence(source=f"containerd, pid {process.pid}", text=text)
+
+
+def clock(seconds: float) -> str:
+    """Return a time as people compare it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

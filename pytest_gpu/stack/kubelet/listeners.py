@@ -1,0 +1,127 @@
+"""Who listens on a socket: the way from the kubelet's endpoint to the containerd behind it.
+
+Never guessed from a list of paths: the truth is the process that has the socket open, and the
+command line it was started with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.stack.containerd.load import load
+from pytest_gpu.stack.containerd.release import printed_version
+from pytest_gpu.stack.host.processes import DELETED, Process, listening
+
+DEFAULT_CONFIG = "/etc/containerd/config.toml"
+DEFAULT_SOCKET = "/run/containerd/containerd.sock"
+
+_SOME_1X = (1, 7)
+"""What a containerd that did not print its version is taken for: it may read any file."""
+
+_RANCHER = re.compile(r"/var/lib/rancher/(k3s|rke2)/")
+
+
+def listener(socket: str, processes: Sequence[Process], evidence: NodeEvidence) -> Process | None:
+    """Return the containerd that listens on a socket, else the one told to.
+
+    Of two that have the same path open, the younger one: it took the path over when it began.
+
+    Raises:
+        NotInEvidence: somebody listens there, and it is not known who.
+    """
+    own = [each for each in processes if each.is_program("containerd") and not each.foreign]
+    found = [each for each in own if socket in _resolved(each.sockets, evidence)]
+    if found:
+        return max(found, key=lambda each: (each.started or 0.0, each.pid))
+    silent = [process for process in own if not process.sockets]
+    for process in silent:
+        if real_socket(told_socket(process, evidence), evidence) == socket:
+            return process
+    if socket in _resolved(listening(evidence).values(), evidence):
+        raise NotInEvidence(evidence.name, f"who listens on {socket}")
+    return None
+
+
+def is_served(socket: str, processes: Sequence[Process], evidence: NodeEvidence) -> bool:
+    """Say whether somebody is known to listen on a socket."""
+    socket = real_socket(socket, evidence)
+    if socket in _resolved(listening(evidence).values(), evidence):
+        return True
+    own = [p for p in processes if p.is_program("containerd") and not p.foreign and not p.sockets]
+    return any(real_socket(told_socket(process, evidence), evidence) == socket for process in own)
+
+
+def _resolved(paths: Iterable[str], evidence: NodeEvidence) -> set[str]:
+    return {real_socket(path, evidence) for path in paths}
+
+
+def real_socket(path: str, evidence: NodeEvidence) -> str:
+    """Return a socket's path without links; an abstract one (``@name``) is no path."""
+    return evidence.resolve(path) if path.startswith("/") else path
+
+
+def told_socket(process: Process, evidence: NodeEvidence) -> str:
+    """Return the socket a containerd was told to listen on: flag, files, or its default.
+
+    Raises:
+        NotInEvidence: one of its files was not read.
+        Unproven: one of them is nested too deeply to be read.
+    """
+    flagged = process.flag("--address", "-a")
+    if flagged:
+        return flagged
+    if _rancher(process):
+        return "/run/k3s/containerd/containerd.sock"
+    if process.own_root:
+        return DEFAULT_SOCKET
+    version = printed_version(process, evidence) or _SOME_1X
+    roots = load(evidence.read, evidence.names, config_path(process), version).roots
+    tables = [table for root in roots if (table := root.get("grpc"))]
+    told = [str(found.value) for table in tables if (found := table.get("address"))]
+    # One that is empty takes the place of none when files are merged.
+    return next((address for address in reversed(told) if address), DEFAULT_SOCKET)
+
+
+def socket_of(process: Process, evidence: NodeEvidence) -> str:
+    """Return the socket of a containerd: one that it has open, else the one it was told.
+
+    The one for ttrpc lies beside it with an ending of its own, and that of ``[debug]`` only where
+    it was asked for.
+    """
+    own = sorted(path for path in process.sockets if path.endswith(".sock"))
+    if len(own) == 1:
+        return own[0]
+    told = told_socket(process, evidence)
+    real = {real_socket(path, evidence): path for path in own}
+    return real.get(real_socket(told, evidence), own[0] if own else told)
+
+
+def config_path(process: Process) -> str:
+    """Return the configuration file a containerd process was started with.
+
+    k3s and RKE2 bring their own; one of theirs that shows no flag is taken to read the file in
+    their folder.
+    """
+    told = process.flag("--config", "-c")
+    name = _rancher(process)
+    return told or (
+        f"/var/lib/rancher/{name}/agent/etc/containerd/config.toml" if name else DEFAULT_CONFIG
+    )
+
+
+def reads_the_nodes_files(process: Process) -> bool:
+    """Say whether a containerd's configuration is the node's file of that name.
+
+    A confined snap has another root file system, in which /var/snap is the node's own (snapd).
+    """
+    shared = not process.own_root or config_path(process).startswith("/var/snap/")
+    return shared and not process.foreign
+
+
+def _rancher(process: Process) -> str | None:
+    """Return whose containerd a process is by the folder of its program: k3s, rke2 or neither."""
+    match = _RANCHER.match((process.exe or "").removesuffix(DELETED))
+    return match[1] if match else None

@@ -1,0 +1,1 @@
+"""Device plugins, RuntimeClasses and GPU pods."""

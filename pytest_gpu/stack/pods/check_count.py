@@ -1,0 +1,196 @@
+"""Whether a node advertises exactly the GPUs it has, as sharing and MIG multiply them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
+from pytest_gpu.stack.gpu.nvml import NvmlDevice
+from pytest_gpu.stack.kube import device_plugin as plugins
+from pytest_gpu.stack.kube import sharing
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
+from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.kube.sharing import Sharing
+from pytest_gpu.stack.pods.check_plugin import of
+
+_PROFILE = re.compile(r"(?:\d+c\.)?\d+g\.\d+gb(?:\+\w+)*")
+_SHOWN_GPUS = 4
+
+
+def not_registered(node: GpuNode) -> Finding | None:
+    """Find a node that advertises no GPU: never registered, or registered with none."""
+    plugin = of(node)
+    capacity = advertised(node.object)
+    if any(capacity.values()) or plugins.dra_gpus(node.cluster, node.name):
+        return None
+    cause = "device-plugin/advertises-zero" if capacity else "device-plugin/not-registered"
+    shown = ", ".join(f"{key}: {amount}" for key, amount in capacity.items())
+    return node.finding(
+        cause,
+        Evidence(
+            source=f"node {node.name}", text=f"capacity: {shown or 'has no key nvidia.com/gpu'}"
+        ),
+        Evidence(source=plugin.name, text="runs" if plugin.running else "does not run"),
+        plugin=plugin.name,
+        restart_plugin=restart_plugin(plugin),
+    )
+
+
+def restart_plugin(plugin: DevicePlugin) -> str:
+    """Return the command that starts the plugin's pods anew."""
+    if plugin.daemonsets:
+        namespace, _, name = path_of(plugin.daemonsets[0]).partition("/")
+        return f"kubectl rollout restart daemonset/{name} -n {namespace}"
+    if plugin.pod is not None:
+        namespace, _, name = path_of(plugin.pod).partition("/")
+        return f"kubectl delete pod {name} -n {namespace}"
+    return "kubectl get daemonsets -A   # restart the one that advertises the GPUs"
+
+
+def unhealthy(node: GpuNode) -> Finding | None:
+    """Find GPUs that the kubelet counts but hands out no more: the plugin calls them unhealthy."""
+    capacity = advertised(node.object)
+    allocatable = advertised(node.object, "allocatable")
+    lost = {key: n - allocatable.get(key, 0) for key, n in capacity.items()}
+    lines = [
+        f"{key}: capacity {capacity[key]}, allocatable {allocatable.get(key, 0)}"
+        for key, count in lost.items()
+        if count > 0
+    ]
+    if not lines:
+        return None
+    return node.finding(
+        "device-plugin/unhealthy-devices",
+        *(Evidence(source=f"node {node.name}", text=line) for line in lines),
+        count=str(sum(count for count in lost.values() if count > 0)),
+        restart_plugin=restart_plugin(of(node)),
+    )
+
+
+def miscounts(node: GpuNode) -> Finding | None:
+    """Find that a node's capacity is not what its GPUs and the plugin's configuration give.
+
+    Raises:
+        Unproven: the plugin counts by rules of its own.
+    """
+    in_slices = plugins.dra_gpus(node.cluster, node.name)
+    plugin = of(node)
+    if in_slices is not None and plugin.kind == "none":
+        return _slices_differ(node, in_slices)
+    if plugin.kind == "other":
+        raise Unproven(f"{plugin.name} counts GPUs by rules of its own, which are not judged")
+    told = sharing.read(node.cluster, node.object, plugin)
+    if told.missing:
+        return _no_config(node, plugin, told)
+    wanted = told.apply(counts(node, plugin, told))
+    shown = {key: n for key, n in advertised(node.object).items() if n or key in wanted}
+    if shown == dict(wanted):
+        return None
+    if plugin.kind == "none":
+        raise Unproven(f"the node advertises {shown}, by a plugin whose rules are not known")
+    node.cluster.objects("clusterpolicies")  # unread, it may well be what says to count so
+    return _mismatch(node, plugin, told, wanted, shown)
+
+
+def _slices_differ(node: GpuNode, in_slices: int) -> Finding | None:
+    gpus = len(_visible_gpus(node, {}))
+    if in_slices in {gpus, 0}:
+        return None
+    return node.finding(
+        "device-plugin/count-mismatch",
+        Evidence(source=f"resourceslices of node {node.name}", text=f"{in_slices} GPUs"),
+        *_gpu_lines(node),
+        wanted=str(gpus),
+        shown=str(in_slices),
+        restart_plugin="kubectl get pods -A | grep dra   # restart the kubelet plugin of DRA",
+    )
+
+
+def _no_config(node: GpuNode, plugin: DevicePlugin, told: Sharing) -> Finding:
+    return node.finding(
+        "device-plugin/config-missing",
+        Evidence(source=plugin.name, text=f"asks for {told.missing}"),
+        Evidence(source="kubectl get configmaps -A", text="there is no such configuration"),
+        wanted=told.missing,
+        restart_plugin=restart_plugin(plugin),
+    )
+
+
+def counts(node: GpuNode, plugin: DevicePlugin, told: Sharing) -> Mapping[str, int]:
+    """Return the unshared devices by the resource name under which the plugin offers them."""
+    found: dict[str, int] = {}
+    for profiles in _visible_gpus(node, plugin.env):
+        for resource in _resources(profiles, told.mig):
+            found[resource] = found.get(resource, 0) + 1
+    return found
+
+
+def _resources(profiles: tuple[str, ...] | None, strategy: str) -> Iterator[str]:
+    """Yield the resource of each device of one GPU; ``None``: it is not in MIG mode."""
+    if profiles is None or strategy == "none":
+        yield "nvidia.com/gpu"
+        return
+    for profile in profiles:
+        shown = profile.replace("+", ".")
+        yield "nvidia.com/gpu" if strategy == "single" else f"nvidia.com/mig-{shown}"
+
+
+def _visible_gpus(node: GpuNode, env: Mapping[str, str]) -> list[tuple[str, ...] | None]:
+    """Return the MIG profiles of each GPU that the plugin can see (None: the whole GPU)."""
+    if needs_no_nvml(node):
+        return [None]  # the one GPU of a Tegra
+    try:
+        gpus = [_profiles(device) for device in node.nvml.asked()]
+    except NotInEvidence:
+        gpus = [None for _ in node.pci.gpus]
+    chosen = env.get("NVIDIA_VISIBLE_DEVICES", "all")
+    if chosen in {"", "all", "void", "none"}:
+        return gpus
+    return gpus[: len(chosen.split(","))]
+
+
+def _profiles(device: NvmlDevice) -> tuple[str, ...] | None:
+    mode = device.answers.get("mig")
+    if not isinstance(mode, Mapping) or mode.get("current") != 1:
+        return None
+    instances = device.answers.get("mig_devices") or ()
+    texts = [" ".join(map(str, each.values())) for each in instances]
+    return tuple(match[0] for text in texts if (match := _PROFILE.search(text)))
+
+
+def _gpu_lines(node: GpuNode) -> Iterator[Evidence]:
+    try:
+        devices = node.nvml.asked()
+    except NotInEvidence:
+        found = ", ".join(gpu.address for gpu in node.pci.gpus)
+        yield Evidence(source="PCI bus", text=f"{len(node.pci.gpus)} GPUs: {found}")
+        return
+    names = [str(device) for device in devices[:_SHOWN_GPUS]]
+    more = f" and {len(devices) - _SHOWN_GPUS} more" if len(devices) > _SHOWN_GPUS else ""
+    yield Evidence(source="NVML", text=f"{len(devices)} GPUs: {', '.join(names)}{more}")
+
+
+def _mismatch(
+    node: GpuNode,
+    plugin: DevicePlugin,
+    told: Sharing,
+    wanted: Mapping[str, int],
+    shown: Mapping[str, int],
+) -> Finding:
+    return node.finding(
+        "device-plugin/count-mismatch",
+        Evidence(source=f"node {node.name}", text=f"capacity: {_list(shown)}"),
+        *_gpu_lines(node),
+        *(told.evidence or (Evidence(source=plugin.name, text="no sharing is configured"),)),
+        wanted=_list(wanted),
+        shown=_list(shown),
+        restart_plugin=restart_plugin(plugin),
+    )
+
+
+def _list(amounts: Mapping[str, int]) -> str:
+    return ", ".join(f"{key}: {n}" for key, n in sorted(amounts.items())) or "no GPU resource"

@@ -1,0 +1,99 @@
+"""Whether the RuntimeClasses that pods name exist, and lead to a handler of this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.injection.injected import class_evidence
+from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin
+from pytest_gpu.stack.kube.events import event_text, fresh_events
+from pytest_gpu.stack.kube.objects import path_of, spec_of, template_of
+from pytest_gpu.stack.pods.check_suite_pod import create_class
+
+User = tuple[str, Mapping[str, Any]]
+"""Who uses a RuntimeClass: what to call it, such as ``pod default/train``, and its pod spec."""
+
+SHOWN = 3
+
+
+def some(items: Sequence[str]) -> str:
+    """Return the first items as people list them, and how many more there are."""
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return join(items[:SHOWN]) + more
+
+
+def broken_class(node: GpuNode, users: Iterable[User]) -> Finding | None:
+    """Find a RuntimeClass that is missing or leads to a handler the node's runtime has not."""
+    naming = [user for user in users if runtimeclass.class_of(user[1])]
+    if not naming:
+        return None
+    by_class = runtimeclass.handlers(node.cluster)
+    for name in sorted({runtimeclass.class_of(spec) for _, spec in naming}):
+        theirs = [user for user in naming if runtimeclass.class_of(user[1]) == name]
+        if name not in by_class:
+            return _missing(node, name, theirs)
+        if not node.containerd.knows(by_class[name]):
+            return _handler_unknown(node, name, by_class[name], theirs)
+    return None
+
+
+def _missing(node: GpuNode, name: str, users: Sequence[User]) -> Finding:
+    return node.finding(
+        "runtimeclass/missing",
+        *(class_evidence(where, spec) for where, spec in users[:SHOWN]),
+        Evidence(source="kubectl get runtimeclasses", text=_there_are(node)),
+        runtime_class=name,
+        users=some([where for where, _ in users]),
+        create=create_class(node, name),
+    )
+
+
+def _there_are(node: GpuNode) -> str:
+    found = runtimeclass.handlers(node.cluster)
+    listed = [f"{name} (handler {handler})" for name, handler in sorted(found.items())]
+    return f"there are: {', '.join(listed) or 'none'}"
+
+
+def _handler_unknown(node: GpuNode, name: str, handler: str, users: Sequence[User]) -> Finding:
+    containerd = node.containerd
+    live = containerd.live
+    asked = live is not None and not live.error
+    known = sorted(live.handlers if live and asked else containerd.config.runtimes)
+    right = next(iter(containerd.gpu_handlers), "nvidia")
+    return node.finding(
+        "runtimeclass/handler-unknown",
+        Evidence(source=f"runtimeclass {name}", text=f"handler: {handler}"),
+        Evidence(
+            source=live.command if live and asked else containerd.config_path,
+            text=f"containerd's handlers: {', '.join(known) or 'none'}",
+        ),
+        *(class_evidence(where, spec) for where, spec in users[:SHOWN]),
+        runtime_class=name,
+        handler=handler,
+        users=some([where for where, _ in users]),
+        known=join(known),
+        create=create_class(node, name),
+        right=right,
+    )
+
+
+def plugin_users(plugin: DevicePlugin) -> Iterator[User]:
+    """Yield the plugin's pod, and the DaemonSets that would start it anew."""
+    from_pods = [(f"pod {path_of(pod)}", spec_of(pod)) for pod in plugin.pods]
+    yield from from_pods
+    for each in plugin.daemonsets:
+        yield f"daemonset {path_of(each)}", template_of(each)
+
+
+def rejections(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, ...]:
+    """Return what the DaemonSet controller says now about pods it cannot create."""
+    return tuple(
+        Evidence(source=f"event of daemonset {path_of(each)}", text=event_text(event))
+        for each in plugin.daemonsets
+        for event in fresh_events(node.cluster, each)[:1]
+        if event.get("reason") == "FailedCreate"
+    )

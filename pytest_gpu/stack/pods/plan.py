@@ -1,0 +1,65 @@
+"""How GPU pods ask for their GPU on a node of this cluster: which resource, which RuntimeClass."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.injection.injected import injects, needs_no_handler
+from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.pods.pod_object import PodPlan, advertised
+
+USUAL = "nvidia"
+"""The RuntimeClass that NVIDIA's operator, RKE2 and k3s make, and that users write."""
+
+
+def plan(node: GpuNode, run: str, image: str, config_map: str, priority_class: str) -> PodPlan:
+    """Return what the suite's pod on a node is to be.
+
+    Raises:
+        Unproven: the node gives no GPU away by a resource of the device plugin.
+    """
+    resource = advertised(node.object)
+    if resource is None:
+        raise Unproven("the node gives away no resource nvidia.com/gpu or of its kind")
+    return PodPlan(
+        name=pod_name(run, node.name),
+        node=node.name,
+        image=image,
+        config_map=config_map,
+        resource=resource,
+        runtime_class=runtime_class(node) or "",
+        priority_class=priority_class,
+    )
+
+
+def pod_name(run: str, node: str) -> str:
+    """Return the name of the pod on a node, which is shorter than the node's may be."""
+    return f"gpu-{run}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
+
+
+def runtime_class(node: GpuNode) -> str | None:
+    """Return the RuntimeClass that GPU pods must name here, ``None`` if they need none.
+
+    Where a handler injects and no class leads to it, pods cannot be right: then the name that
+    users would write, so that the API server or the kubelet says what is missing.
+    """
+    by_class = _classes(node)
+    try:
+        another_way = known(lambda: needs_no_handler(node))
+        if another_way or injects(node, ""):
+            return None
+        fitting = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
+        handlers = node.containerd.gpu_handlers
+    except NotInEvidence:
+        return USUAL if USUAL in by_class else None
+    return fitting or (USUAL if USUAL in by_class or handlers else None)
+
+
+def _classes(node: GpuNode) -> dict[str, str]:
+    try:
+        return dict(runtimeclass.handlers(node.cluster))
+    except NotInEvidence:
+        return {}

@@ -1,0 +1,63 @@
+"""What has become of a pod that was just created: whether waiting longer can tell anything more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.stack.kube.objects import condition_of, status_of
+from pytest_gpu.stack.kube.pod_state import container_statuses
+
+BUSY_TIME = 15.0
+"""Seconds for which a pod without a place is left waiting: a GPU may just be given back."""
+
+REPEATED = 2
+"""Failures to start after which a pod's fate is clear: the first may be a restart of containerd."""
+
+_NO_IMAGE = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_FAILURES = frozenset({"FailedCreatePodSandBox", "Failed", "UnexpectedAdmissionError"})
+
+
+def is_over(pod: KubeObject) -> bool:
+    """Say whether a pod has ended, or all that it was to run."""
+    phase = status_of(pod).get("phase")
+    statuses = status_of(pod).get("containerStatuses") or ()
+    ended = [status for status in statuses if "terminated" in (status.get("state") or {})]
+    wanted = len((pod.get("spec") or {}).get("containers") or ())
+    return phase in ("Succeeded", "Failed") or bool(wanted and len(ended) == wanted)
+
+
+def lacks_image(pod: KubeObject) -> bool:
+    """Say whether a container's image cannot be had."""
+    states = (status.get("state") or {} for status in container_statuses(pod))
+    return any((state.get("waiting") or {}).get("reason") in _NO_IMAGE for state in states)
+
+
+def is_clear(pod: KubeObject, events: Iterable[KubeObject], age: float) -> bool:
+    """Say whether a pod's fate is clear.
+
+    Args:
+        pod: its present state.
+        events: the events about it.
+        age: seconds since it was created.
+    """
+    if is_over(pod) or lacks_image(pod):
+        return True
+    if is_unschedulable(pod):
+        return age >= BUSY_TIME
+    return failures(events) >= REPEATED
+
+
+def is_unschedulable(pod: KubeObject) -> bool:
+    """Say whether the scheduler finds no place for a pod."""
+    scheduled = condition_of(pod, "PodScheduled") or {}
+    return scheduled.get("status") == "False"
+
+
+def failures(events: Iterable[KubeObject]) -> int:
+    """Return how often a start failed, by the events about a pod."""
+    return sum(
+        int((event.get("series") or {}).get("count") or event.get("count") or 1)
+        for event in events
+        if event.get("type") == "Warning" and event.get("reason") in _FAILURES
+    )

@@ -1,0 +1,1 @@
+"""Proposed changes to configuration files, as patches that keep what an admin wrote."""

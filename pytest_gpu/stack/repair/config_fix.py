@@ -1,0 +1,235 @@
+"""Repairs of containerd's configuration, as patches of the file in which they belong.
+
+Every patch was tried: what containerd would make of the patched files is what was wanted, or else
+there is no patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd import templates
+from pytest_gpu.stack.containerd.config_file import (
+    CRI_IMAGES,
+    CRI_V1,
+    CRI_V2,
+    CRI_V3,
+    ConfigFile,
+    cri_plugin,
+)
+from pytest_gpu.stack.containerd.merge import EffectiveConfig
+from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
+from pytest_gpu.stack.kubelet.containerd import handler_injects
+from pytest_gpu.stack.repair.config_places import (
+    SEALED,
+    Place,
+    below_cri,
+    drop_ins,
+    effective,
+    handler_in,
+    holding,
+    is_rendered,
+    last_section,
+    places,
+    source_of,
+    template,
+)
+from pytest_gpu.stack.repair.patch import patch
+from pytest_gpu.stack.repair.toml_diff import Keys, edited, handler_table
+
+BASE = '{{ template "base" . }}\n'
+"""What a template of RKE2 and k3s begins with: all that they would write without it."""
+
+Changes = Mapping[Keys, Any]
+Good = Callable[[EffectiveConfig], bool]
+
+
+def set_option(node: GpuNode, handler: str, name: str, value: object) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that set ``BinaryName`` of a handler, or ``SystemdCgroup``.
+
+    The latter is set for all handlers of its file that run runc and are wrong: one cgroup driver
+    is right for a whole node.
+    """
+    files = holding(node, handler)
+    handlers = [handler] if name == "BinaryName" else _others(node, files, value)
+    changes: dict[Keys, Any] = {}
+    for each in dict.fromkeys([handler, *handlers]):
+        for key in _spelled(files, each, name) or [name]:
+            changes[("containerd", "runtimes", each, "options", key)] = value
+
+    def good(config: EffectiveConfig) -> bool:
+        if name == "BinaryName":
+            return config.runtimes[handler].binary == value
+        return all(config.runtimes[each].systemd_cgroup == value for each in handlers)
+
+    return _first(node, files, changes, good)
+
+
+def _others(node: GpuNode, files: Sequence[ConfigFile], value: object) -> list[str]:
+    """Return the handlers of a file that run runc with the other cgroup driver."""
+    runtimes = node.containerd.config.runtimes.values()
+    return [
+        each.name
+        for each in runtimes
+        if each.systemd_cgroup != value
+        and "runc" in each.runtime_type
+        and any(handler_in(file, each.name) for file in files[:1])
+    ]
+
+
+def set_type(node: GpuNode, handler: str, runtime_type: str) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that give a handler its type."""
+    changes: Changes = {("containerd", "runtimes", handler, "runtime_type"): runtime_type}
+    return _first(
+        node,
+        holding(node, handler),
+        changes,
+        lambda config: config.runtimes[handler].runtime_type == runtime_type,
+    )
+
+
+def set_default(node: GpuNode, handler: str) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that make a defined handler the default."""
+    keys = ("containerd", "default_runtime_name")
+    files = [file for file in node.containerd.config.files if below_cri(file, keys) is not None]
+    return _first(
+        node,
+        [*files[-1:], *last_section(node)],
+        {keys: handler},
+        lambda config: config.default_runtime == handler,
+    )
+
+
+def enable_cdi(node: GpuNode) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that let containerd inject CDI devices."""
+    keys = ("enable_cdi",)
+    files = [file for file in node.containerd.config.files if below_cri(file, keys) is not None]
+    where = [*files[-1:], *last_section(node)]
+    return _first(node, where, {keys: True}, lambda config: config.cdi_enabled)
+
+
+def add_handler(
+    node: GpuNode, handler: str, table: Mapping[str, Any], *, default: bool = False
+) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that define a GPU handler, and make it the default if wanted.
+
+    From 2.x on a drop-in is best, since nobody else writes it. 1.x would take the whole CRI section
+    from it, so that there the file is right that has this section now; with a first handler of its
+    own runc is no longer built in.
+    """
+    before = node.containerd.config
+
+    def good(config: EffectiveConfig) -> bool:
+        kept = before.runtimes.keys() <= config.runtimes.keys()
+        named = not default or config.default_runtime == handler
+        return kept and named and handler_injects(config, handler) and not config.problems
+
+    modern = node.containerd.version[0] >= 2
+    where = [*(drop_ins(node) if modern else ()), *places(node, last_section(node))]
+    alone: dict[Keys, Any] = {("containerd", "runtimes", handler): table}
+    if default:
+        alone[("containerd", "default_runtime_name")] = handler
+    fix = _tried(node, where, alone, good)
+    return fix if fix["patch"] else _tried(node, where, {**_runc(node), **alone}, good)
+
+
+def outlast(node: GpuNode, handler: str, table: Mapping[str, Any]) -> str:
+    """Return the patch that lets a handler outlast the next start of who renders the file."""
+    modern = node.containerd.version[0] >= 2
+    where = [*(drop_ins(node) if modern else ()), *template(node)]
+    changes: Changes = {("containerd", "runtimes", handler): table}
+    fix = _tried(node, where, changes, lambda config: handler_injects(config, handler))
+    return fix["patch"]
+
+
+def add_runc(node: GpuNode) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that define runc, where no handler is defined at all."""
+    return _first(node, last_section(node), _runc(node), lambda config: "runc" in config.runtimes)
+
+
+def _runc(node: GpuNode) -> Changes:
+    """Return runc as one of the files defines it, else as the kubelet needs it."""
+    keys = ("containerd", "runtimes", "runc")
+    defined = [below_cri(file, keys) for file in holding(node, "runc")]
+    systemd = systemd_for_new(node)
+    return {keys: next(iter(defined), handler_table(None, systemd_cgroup=systemd))}
+
+
+def enable_cri(node: GpuNode) -> Mapping[str, str]:
+    """Return ``patch`` and ``file`` that take the CRI out of every ``disabled_plugins``."""
+    patches, texts = [], {}
+    for file in node.containerd.config.files:
+        named = file.table.get("disabled_plugins") or []
+        kept = [name for name in named if name not in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}]
+        after = edited(file.text, {("disabled_plugins",): kept})
+        if kept != named and after is not None and not is_rendered(node, file.path):
+            texts[file.path] = after
+            patches.append(patch(node.evidence.resolve(file.path), file.text, after))
+    good = bool(texts) and not effective(node, texts).cri_disabled
+    where = next(iter(texts), source_of(node, node.containerd.config_path))
+    return {"patch": "\n\n".join(patches) if good else "", "file": where}
+
+
+def _first(
+    node: GpuNode, files: Sequence[ConfigFile], changes: Changes, good: Good
+) -> Mapping[str, str]:
+    return _tried(node, places(node, files), changes, good)
+
+
+def _tried(
+    node: GpuNode, where: Sequence[Place], changes: Changes, good: Good
+) -> Mapping[str, str]:
+    """Return the first patch that brings what is wanted; without one, where to do it by hand."""
+    for place in where if node.distribution.name not in SEALED else ():
+        after = _changed(place, changes)
+        if after is None or (place.merged and not _brings(node, place.path, after, good)):
+            continue
+        path = node.evidence.resolve(place.path)
+        return {"patch": patch(path, place.text, after), "file": path}
+    usual = source_of(node, node.containerd.config_path)
+    return {"patch": "", "file": where[0].path if where else usual}
+
+
+def _brings(node: GpuNode, path: str, text: str, good: Good) -> bool:
+    try:
+        return good(effective(node, {path: text}))
+    except (NotInEvidence, KeyError):
+        return False
+
+
+def _changed(place: Place, changes: Changes) -> str | None:
+    section = ("plugins", cri_plugin(place.version))
+    below: dict[Keys, Any] = {(*section, *keys): value for keys, value in changes.items()}
+    if not place.merged:
+        return _in_template(place.text, below)
+    if place.text is None:
+        below = {("version",): place.version, **below}
+    return edited(place.text or "", below)
+
+
+def _in_template(text: str | None, changes: Changes) -> str | None:
+    """Return a template changed: what Go fills in stays, behind a comment's sign meanwhile.
+
+    A template that takes over the distribution's own text can be added to, not changed: what
+    stands there must not be said twice, and only a whole handler is sure to be new.
+    """
+    new = all(isinstance(value, Mapping) for value in changes.values())
+    if text is None:
+        added = edited("", changes) if new else None
+        return f"{BASE}\n{added}" if added else None
+    if templates.parse_template(".tmpl", text.encode()).base and not new:
+        return None
+    lines = [f"#GO{line}" if line.lstrip().startswith("{{") else line for line in text.split("\n")]
+    changed = edited("\n".join(lines), changes)
+    return changed.replace("#GO", "") if changed is not None and "#GO" not in text else None
+
+
+def _spelled(files: Sequence[ConfigFile], handler: str, name: str) -> list[str]:
+    """Return how an option's name is spelled in the first of the files."""
+    for file in files[:1]:
+        options = below_cri(file, ("containerd", "runtimes", handler, "options")) or {}
+        return [key for key in options if key.lower() == name.lower()]
+    return []

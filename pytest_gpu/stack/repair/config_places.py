@@ -1,0 +1,162 @@
+"""Where a repair of containerd's configuration belongs: the file itself, a drop-in, a template.
+
+Never the rendered file: RKE2, k3s and MicroK8s write theirs anew at every start. There it is a
+drop-in that containerd's imports match, else the template.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.containerd import templates
+from pytest_gpu.stack.containerd.config_file import (
+    CRI_V1,
+    CRI_V2,
+    CRI_V3,
+    ConfigFile,
+    cri_plugin,
+    subtable,
+)
+from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
+from pytest_gpu.stack.repair.toml_diff import Keys
+from pytest_gpu.stack.runtime import next_start
+
+DROP_IN = "99-nvidia.toml"
+SEALED = ("bottlerocket", "talos")
+"""Distributions without a shell to patch anything in: their files are made of their settings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A file that a change may be written into.
+
+    ``text`` is ``None`` where it is still to be made. ``merged`` says whether containerd reads
+    the file itself; what a template renders is not known before the next start.
+    """
+
+    path: str
+    text: str | None
+    version: int
+    merged: bool = True
+
+
+def is_rendered(node: GpuNode, path: str) -> bool:
+    """Say whether a file is made anew at every start: by a distribution, or from its settings."""
+    resolve = node.evidence.resolve
+    root = node.containerd.config_path
+    made = node.distribution.name in SEALED or templates.is_rendered(root)
+    return made and resolve(path) == resolve(root)
+
+
+def source_of(node: GpuNode, path: str) -> str:
+    """Return what an admin edits in order to change a file: its template, if it has one."""
+    if node.distribution.name in SEALED:
+        return f"the settings that {node.distribution.name} makes {path} of"
+    made = known(lambda: next_start.of(node))
+    return made.wanted if made and is_rendered(node, path) else path
+
+
+def effective(node: GpuNode, texts: Mapping[str, str]) -> EffectiveConfig:
+    """Return what containerd would make of its files if some said something else."""
+    evidence, containerd = node.evidence, node.containerd
+    changed = {evidence.resolve(path): text.encode() for path, text in texts.items()}
+
+    def read(path: str) -> bytes | None:
+        here = evidence.resolve(path)
+        return changed[here] if here in changed else evidence.read(path)
+
+    def names(folder: str) -> Sequence[str] | None:
+        here = evidence.resolve(folder)
+        new = {posixpath.basename(p) for p in changed if posixpath.dirname(p) == here}
+        known = evidence.names(folder)
+        return sorted({*(known or ()), *new}) if known or new else known
+
+    return merge(read, names, containerd.config_path, containerd.version)
+
+
+def places(node: GpuNode, files: Sequence[ConfigFile]) -> list[Place]:
+    """Return where to write instead of, or into, files: never into a rendered one."""
+    found: list[Place] = []
+    for file in files:
+        if is_rendered(node, file.path):
+            found += [*(drop_ins(node) if node.containerd.version[0] >= 2 else ())]
+            found += template(node)
+        else:
+            found.append(Place(path=file.path, text=file.text, version=_section(node, file)))
+    return found
+
+
+def _section(node: GpuNode, file: ConfigFile) -> int:
+    """Return the version by whose name a file's CRI section counts: 1.x knows only the merged."""
+    plugins = subtable(file.table, "plugins")
+    for version in (3, 2, 1):
+        if cri_plugin(version) in plugins and cri_plugin(version) in _counting(node):
+            return version
+    return file.version if node.containerd.version[0] >= 2 else node.containerd.config.version
+
+
+def _counting(node: GpuNode) -> set[str]:
+    config = node.containerd.config
+    if node.containerd.version[0] < 2:
+        return {cri_plugin(config.version)}
+    return {CRI_V1, CRI_V2, CRI_V3}
+
+
+def drop_ins(node: GpuNode) -> Iterator[Place]:
+    """Yield the toolkit's usual drop-in in every folder that the imports look into."""
+    config = node.containerd.config
+    for pattern in config.imports:
+        folder, name = posixpath.split(pattern)
+        if "*" in name and "*" not in folder and fnmatchcase(DROP_IN, name):
+            path = posixpath.join(folder, DROP_IN)
+            file = next((each for each in config.files if each.path == path), None)
+            version = file.version if file else config.version
+            yield Place(path=path, text=file.text if file else None, version=version)
+
+
+def template(node: GpuNode) -> Iterator[Place]:
+    """Yield the template of the rendered file, also where RKE2 or k3s do without one so far."""
+    made = known(lambda: next_start.of(node))
+    if made is None:
+        return
+    used = made.template
+    if used is not None or made.style == "k3s":
+        path, text = (used.path, used.text) if used else (made.wanted, None)
+        yield Place(path=path, text=text, version=made.version, merged=False)
+
+
+def holding(node: GpuNode, handler: str) -> list[ConfigFile]:
+    """Return the files that define a handler, that which is read last first."""
+    files = node.containerd.config.files
+    return [
+        f for f in reversed(files) if below_cri(f, ("containerd", "runtimes", handler)) is not None
+    ]
+
+
+def last_section(node: GpuNode) -> list[ConfigFile]:
+    """Return the file read last that has a CRI section, else the root file."""
+    files = node.containerd.config.files
+    found = [file for file in files if below_cri(file, ()) is not None]
+    return [*(found or files)[-1:]]
+
+
+def handler_in(file: ConfigFile, handler: str) -> Mapping[str, Any]:
+    """Return a handler's table in one file, an empty one where it has none."""
+    return below_cri(file, ("containerd", "runtimes", handler)) or {}
+
+
+def below_cri(file: ConfigFile, keys: Keys) -> Any:
+    """Return a value below a file's CRI section, under whichever name, ``None`` if none."""
+    for plugin in (CRI_V3, CRI_V2, CRI_V1):
+        value: Any = subtable(file.table, "plugins").get(plugin)
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None:
+            return value
+    return None

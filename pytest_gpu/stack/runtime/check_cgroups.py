@@ -1,0 +1,103 @@
+"""Whether kubelet, handlers and init system manage cgroups alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.injection import cgroups
+from pytest_gpu.stack.injection.cgroup_wanted import OPTION, Wanted, says, wanted_driver
+from pytest_gpu.stack.injection.reached import gpu_runtimes, pod_runtimes
+from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.stack.runtime.overwritten import bootstrap_copy
+
+
+def cgroup_driver_differs(node: GpuNode) -> Finding | None:
+    """Find a handler whose cgroup driver differs from the one that the kubelet uses.
+
+    Raises:
+        NotInEvidence: the kubelet was told to read its driver where nobody looked.
+    """
+    runtimes = _runc_runtimes(node)
+    wanted = wanted_driver(node) if runtimes else None
+    if wanted is None:
+        return None
+    differing = [runtime for runtime in runtimes if runtime.systemd_cgroup != wanted.systemd]
+    if not differing:
+        return None
+    if wanted.by_kubelet and len(differing) == len(runtimes) and not wanted.systemd:
+        return _kubelet_differs(node, differing, wanted)
+    return _handler_differs(node, differing, wanted)
+
+
+def _runc_runtimes(node: GpuNode) -> Sequence[Runtime]:
+    """Return the handlers that pods can get; where no GPU handler is, nothing is judged."""
+    if not gpu_runtimes(node):
+        return ()
+    return [runtime for runtime in pod_runtimes(node) if cgroups.is_runc(runtime)]
+
+
+def _handler_differs(node: GpuNode, differing: Sequence[Runtime], wanted: Wanted) -> Finding:
+    first = differing[0]
+    plain = first.name not in node.containerd.gpu_handlers
+    cause = "runtime/runc-cgroup-driver-differs" if plain else "runtime/cgroup-driver-differs"
+    return node.finding(
+        cause,
+        *(says(node, runtime) for runtime in differing),
+        wanted.said,
+        *_copied(node),
+        handler=first.name,
+        wanted=str(wanted.systemd).lower(),
+        **config_fix.set_option(node, first.name, OPTION, wanted.systemd),
+    )
+
+
+def _copied(node: GpuNode) -> Iterator[Evidence]:
+    """Yield that an image's incomplete file was copied over the configuration, and what it lacks.
+
+    Source: the file of Canonical's EKS images names the handler alone (ubuntu-cloud-docs 389).
+    """
+    config = node.containerd.config_path
+    if original := bootstrap_copy(node):
+        text = (node.evidence.read(original) or b"").decode(errors="replace")
+        lacks = ", ".join(key for key in (OPTION, "sandbox_image", "cni") if not _sets(text, key))
+        said = f"is, byte by byte, what {config} is now"
+        yield Evidence(source=original, text=f"{said}, and sets no {lacks}" if lacks else said)
+
+
+def _sets(text: str, key: str) -> bool:
+    """Return whether a TOML text has a key or a table of this name, commented lines aside."""
+    return bool(re.search(rf"^\s*(\[.*\.)?{key}\s*[\]=]", text, re.MULTILINE))
+
+
+def _kubelet_differs(node: GpuNode, handlers: Sequence[Runtime], wanted: Wanted) -> Finding:
+    """Tell of a kubelet that is alone: all handlers agree with each other."""
+    return node.finding(
+        "runtime/kubelet-cgroup-driver-differs",
+        wanted.said,
+        *(says(node, runtime) for runtime in handlers),
+        handlers=", ".join(runtime.name for runtime in handlers),
+    )
+
+
+def systemd_cgroup_without_systemd(node: GpuNode) -> Finding | None:
+    """Find a handler that leaves cgroups to a systemd that does not run the node.
+
+    Raises:
+        NotInEvidence: nobody looked what runs it.
+    """
+    for runtime in _runc_runtimes(node):
+        if runtime.systemd_cgroup and (
+            shown := cgroups.lacks_systemd(node.evidence, node.processes)
+        ):
+            return node.finding(
+                "runtime/systemd-cgroup-without-systemd",
+                says(node, runtime),
+                shown,
+                handler=runtime.name,
+                **config_fix.set_option(node, runtime.name, OPTION, False),
+            )
+    return None

@@ -1,0 +1,224 @@
+"""Rendered configurations: whether the next start still gives GPUs, and whose line would help.
+
+The rendered file is what counts now; its template is what counts at the next start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
+from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.containerd.templates import Rendering, Template, is_rendered
+from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kubelet.file_times import changed_at, clock, started_at
+from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
+from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.stack.repair.config_places import handler_in
+from pytest_gpu.stack.repair.patch import patch
+from pytest_gpu.stack.runtime import next_start
+from pytest_gpu.stack.runtime.next_start import NextStart
+from pytest_gpu.stack.runtime.template_damage import damaged, default_not_found
+
+_NAMES = (CRI_V3, CRI_V2, CRI_V1)
+
+
+def fault_at_next_start(node: GpuNode) -> Finding | None:
+    """Find what the next start of a distribution that renders its configuration will break.
+
+    Raises:
+        NotInEvidence: a template, or what it depends on, was not looked at.
+    """
+    made = next_start.of(node)
+    if made is None:
+        return None
+    return damaged(node, made) or default_not_found(node, made) or _loses(node, made)
+
+
+def _loses(node: GpuNode, made: Rendering) -> Finding | None:
+    """Find a GPU handler that is in the rendered file, and that the next start leaves out."""
+    in_use, written = _in_use(node, made), _default_written(node, made)
+    coming = next_start.predict(node) if in_use or written else None
+    if coming is None:
+        return None
+    for runtime in in_use:
+        if not _comes_again(node, coming, runtime):
+            return _why_lost(node, coming, runtime)
+    if written and coming.default != node.containerd.config.default_runtime:
+        default = node.containerd.config.default_runtime
+        what = f'default_runtime_name = "{default}"'
+        return next_start.finding(node, made, "runtime/rendered-file-edited", *written, what=what)
+    return None
+
+
+def edited_in_vain(node: GpuNode, runtime: Runtime) -> Finding | None:
+    """Find that a handler that is not loaded yet will not be there after the next start either.
+
+    Raises:
+        NotInEvidence: a template, or what it depends on, was not looked at.
+    """
+    if not is_rendered(runtime.source.source):
+        return None
+    coming = next_start.predict(node)
+    if coming is None or _comes_again(node, coming, runtime):
+        return None
+    return _why_lost(node, coming, runtime)
+
+
+def _in_use(node: GpuNode, made: Rendering) -> list[Runtime]:
+    """Return the GPU handlers of the rendered file itself that work now and that pods can get."""
+    containerd = node.containerd
+    by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
+    reached = {"nvidia", containerd.config.default_runtime, *by_class.values()}
+    found = [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
+    own = [each for each in found if each.source.source == made.path]
+    return [each for each in own if each.name in reached and containerd.knows(each.name)]
+
+
+def _comes_again(node: GpuNode, coming: NextStart, runtime: Runtime) -> bool:
+    if runtime.name in coming.handlers:
+        return True
+    may_be_found = runtime.name in next_start.DETECTED and runtime.binary
+    lists = next_start.lists_found_ones(node, coming.rendering)
+    return bool(may_be_found and lists and next_start.also_on_path(node, str(runtime.binary)))
+
+
+def _why_lost(node: GpuNode, coming: NextStart, runtime: Runtime) -> Finding:
+    made = coming.rendering
+    if finding := misplaced(node, made):
+        return finding
+    template = made.template
+    if template and not next_start.lists_found_ones(node, made) and made.style == "k3s":
+        return next_start.finding(
+            node,
+            made,
+            "runtime/template-without-nvidia",
+            runtime.source,
+            alone(template),
+            patch=config_fix.outlast(node, runtime.name, _table(node, runtime)),
+        )
+    return edited(node, made, runtime)
+
+
+def edited(node: GpuNode, made: Rendering, runtime: Runtime) -> Finding:
+    """Return the finding of a handler that somebody wrote into the rendered file itself."""
+    return next_start.finding(
+        node,
+        made,
+        "runtime/rendered-file-edited",
+        runtime.source,
+        *_not_from(made, runtime.name),
+        *written_after_start(node, made.path),
+        what=f"the handler {runtime.name}",
+        patch=config_fix.outlast(node, runtime.name, _table(node, runtime)),
+    )
+
+
+def _table(node: GpuNode, runtime: Runtime) -> Mapping[str, Any]:
+    files = node.containerd.config.files
+    file = next((each for each in files if each.path == runtime.source.source), None)
+    return handler_in(file, runtime.name) if file else {}
+
+
+def _not_from(made: Rendering, handler: str) -> Iterator[Evidence]:
+    if made.template:
+        yield Evidence(source=made.template.path, text=f"does not define {handler}")
+    else:
+        yield Evidence(source=made.wanted, text="is not there: nothing but the built-in template")
+    if made.style == "k3s":
+        yield Evidence(source="nvidia-container-runtime", text=next_start.NOT_FOUND)
+
+
+def written_after_start(node: GpuNode, path: str) -> Iterator[Evidence]:
+    """Yield the line that a file was changed after containerd had started, if it was."""
+    changed, started = changed_at(node, path), started_at(node)
+    if changed and started and changed > started:
+        text = f"changed {clock(changed)}, after containerd started {clock(started)}"
+        yield Evidence(source=path, text=text)
+
+
+def _default_written(node: GpuNode, made: Rendering) -> tuple[Evidence, ...]:
+    """Return the lines of a default of NVIDIA's that was put into the file after the start.
+
+    A default that stood there before may come from a flag of the service, which nobody sees.
+    """
+    config = node.containerd.config
+    runtime = config.runtimes.get(config.default_runtime)
+    written = tuple(written_after_start(node, made.path))
+    line = config.origin("default_runtime_name")
+    own = line.source == made.path and runtime is not None and is_nvidia(runtime.binary or "")
+    return (line, *written) if own and written else ()
+
+
+def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
+    """Find an NVIDIA handler in a template that is not read, or under a section that is not."""
+    for ignored in made.ignored:
+        if line := nvidia_line(ignored, _NAMES):
+            read = made.template.path if made.template else "the built-in template"
+            instead = Evidence(source=ignored.path, text=f"is not read: {read} is")
+            moved = _moved(node, ignored)
+            return next_start.finding(
+                node, made, "runtime/template-not-read", line, instead, patch=moved
+            )
+    template = made.template
+    if template is None or template.table is None:
+        return None
+    counts = next_start.counting(node, made, template)
+    line = nvidia_line(template, [name for name in _NAMES if name not in counts])
+    if line is None or nvidia_line(template, counts):
+        return None
+    rendered = Evidence(
+        source=made.path,
+        text=f"is rendered as version {made.version}, in which {' and '.join(counts)} counts",
+    )
+    return next_start.finding(
+        node,
+        made,
+        "runtime/template-for-other-version",
+        line,
+        rendered,
+        section=counts[0],
+        patch=_renamed(node, template, counts[0]),
+    )
+
+
+def _moved(node: GpuNode, ignored: Template) -> str:
+    """Return the patch that puts the handlers of a template that is not read where they count."""
+    for name in next_start.by_hand(ignored.table or {}, _NAMES):
+        table = handler_in(ignored.as_file, name)
+        if is_nvidia(str(table.get("options", {}).get("BinaryName", ""))):
+            return config_fix.outlast(node, name, table)
+    return ""
+
+
+def _renamed(node: GpuNode, template: Template, section: str) -> str:
+    """Return the patch that puts a template's handlers under the section that counts."""
+    old = next((each for each in (CRI_V3, CRI_V2) if each != section), CRI_V2)
+    beside = set(subtable(subtable(template.table or {}, "plugins"), old)) - {"containerd"}
+    if beside or section == CRI_V1:
+        return ""
+    text = re.sub(rf"([\"']){re.escape(old)}\1", rf"\g<1>{section}\g<1>", template.text)
+    return patch(node.evidence.resolve(template.path), template.text, text)
+
+
+def nvidia_line(template: Template, plugins: Sequence[str]) -> Evidence | None:
+    """Return the line of a template that defines an NVIDIA handler under one of the sections."""
+    if template.table is None:
+        return None
+    handlers = next_start.by_hand(template.table, plugins)
+    name = next((name for name, binary in handlers.items() if is_nvidia(binary)), None)
+    return handler_line(template.as_file, name) if name else None
+
+
+def alone(template: Template) -> Evidence:
+    """Return the line about a template that takes the place of the built-in one."""
+    return Evidence(
+        source=template.path,
+        text='has neither {{ template "base" . }} nor an nvidia handler: it replaces the built-in'
+        " template, which lists the runtimes found on the node",
+    )

@@ -1,0 +1,171 @@
+"""Value by value: what containerd runs with now against what its files will give it next time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd.live_config import LiveConfig, LiveRuntime
+from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.kube.objects import optional, spec_of, template_of
+from pytest_gpu.stack.kubelet.containerd import handler_injects
+from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
+from pytest_gpu.stack.runtime.check_handler import names_gpu_class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One value that is loaded otherwise than the files say.
+
+    ``source`` is the line on disk; ``broken_now`` says that GPU containers suffer from the loaded
+    value and would not from the one on disk.
+    """
+
+    what: str
+    running: str
+    on_disk: str
+    source: Evidence
+    broken_now: bool = False
+
+    @property
+    def text(self) -> str:
+        """Both values, as evidence."""
+        return f"{self.what}: runs with {self.running}, on disk {self.on_disk}"
+
+
+def differences(node: GpuNode) -> tuple[Difference, ...]:
+    """Return where the running containerd and its files differ in what GPU containers get."""
+    live = node.containerd.live
+    if live is None or live.config is None:
+        return ()
+    return tuple(_differences(node, live.config))
+
+
+def _differences(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
+    config = node.containerd.config
+    for name in node.containerd.gpu_handlers:
+        if name in live.runtimes:
+            yield from _of_handler(node, config.runtimes[name], live.runtimes[name])
+    yield from _of_default(node, live)
+    yield from _of_cdi(node, live)
+    yield from _of_sandboxes(node, live)
+
+
+def _of_handler(node: GpuNode, disk: Runtime, live: LiveRuntime) -> Iterator[Difference]:
+    def different(*keys: str, running: str, on_disk: str, broken: bool) -> Difference:
+        return Difference(
+            what=f"{disk.name}: {keys[-1]}",
+            running=running,
+            on_disk=on_disk,
+            source=_line(node, disk, *keys),
+            broken_now=broken,
+        )
+
+    binary = disk.binary or ""
+    if live.runtime_type is not None and live.runtime_type != disk.runtime_type:
+        yield different(
+            "runtime_type",
+            running=live.runtime_type,
+            on_disk=disk.runtime_type,
+            broken=not live.runtime_type,
+        )
+    if live.binary is not None and live.binary != binary:
+        broken = not is_nvidia(live.binary) or _gone(node, live.binary)
+        yield different(
+            "options", "BinaryName", running=live.binary or "runc", on_disk=binary, broken=broken
+        )
+    if live.systemd_cgroup is not None and live.systemd_cgroup != disk.systemd_cgroup:
+        yield different(
+            "options",
+            "SystemdCgroup",
+            running=_toml(live.systemd_cgroup),
+            on_disk=_toml(disk.systemd_cgroup),
+            broken=_kubelet_wants(node) == disk.systemd_cgroup,
+        )
+
+
+def _line(node: GpuNode, runtime: Runtime, *keys: str) -> Evidence:
+    """Return the line of a handler's value, else the handler's own: a default has no line."""
+    origin = node.containerd.config.origin("runtimes", runtime.name, *keys)
+    return origin if origin.line is not None else runtime.source
+
+
+def _gone(node: GpuNode, binary: str) -> bool:
+    """Say whether a program is proven to be missing."""
+    try:
+        return binary.startswith("/") and node.evidence.entry(binary) is None
+    except NotInEvidence:
+        return False
+
+
+def _kubelet_wants(node: GpuNode) -> bool | None:
+    """Return the SystemdCgroup that the kubelet needs; from 2.x on it takes containerd's."""
+    driver = node.kubelet.cgroup_driver
+    return driver == "systemd" if driver and node.containerd.version[0] < 2 else None
+
+
+def _of_default(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
+    config = node.containerd.config
+    wanted = config.default_runtime
+    if not live.default or live.default == wanted or wanted not in config.runtimes:
+        return
+    gains = handler_injects(config, wanted) and not node.containerd.injects("")
+    yield Difference(
+        what="default_runtime_name",
+        running=live.default,
+        on_disk=wanted,
+        source=config.origin("default_runtime_name"),
+        broken_now=gains and not _by_class(node),
+    )
+
+
+def _by_class(node: GpuNode) -> bool:
+    """Say whether GPU pods of this cluster name a class, so that no default need inject."""
+    specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
+    specs += [spec_of(each) for each in optional(node.cluster, "pods")]
+    return names_gpu_class(node, specs)
+
+
+def _of_cdi(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
+    config = node.containerd.config
+    if live.cdi_enabled is not None and live.cdi_enabled != config.cdi_enabled:
+        yield Difference(
+            what="enable_cdi",
+            running=_toml(live.cdi_enabled),
+            on_disk=_toml(config.cdi_enabled),
+            source=config.origin("enable_cdi"),
+            broken_now=config.cdi_enabled and not node.containerd.gpu_handlers,
+        )
+    elif live.cdi_enabled:
+        yield from _of_texts(node, ("cdi_spec_dirs",), live.cdi_dirs, config.cdi_dirs)
+
+
+def _of_sandboxes(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
+    """Yield what every sandbox needs, with GPUs or without: it works now, or nothing would."""
+    config = node.containerd.config
+    yield from _of_texts(node, ("cni", "bin_dir"), live.cni_bin_dirs, config.cni.bin_dirs)
+    conf_dir = (live.cni_conf_dir,) if live.cni_conf_dir else None
+    yield from _of_texts(node, ("cni", "conf_dir"), conf_dir, (config.cni.conf_dir,))
+    image = (live.sandbox_image,) if live.sandbox_image else None
+    told = config.origin("sandbox_image").line is not None
+    if told:
+        yield from _of_texts(node, ("sandbox_image",), image, (config.sandbox_image,))
+
+
+def _of_texts(
+    node: GpuNode, keys: tuple[str, ...], running: Sequence[str] | None, on_disk: Sequence[str]
+) -> Iterator[Difference]:
+    if running and {*running} != {*on_disk}:
+        yield Difference(
+            what=" ".join(keys),
+            running=", ".join(running),
+            on_disk=", ".join(on_disk),
+            source=node.containerd.config.origin(*keys),
+        )
+
+
+def _toml(value: object) -> str:
+    return str(bool(value)).lower()

@@ -1,0 +1,242 @@
+"""What a distribution's next start makes of a configuration that it renders each time.
+
+Sources: k3s ``pkg/agent/containerd`` (``config_linux.go``, ``runtimes.go``): the NVIDIA runtimes
+are looked for in /usr/local/nvidia/toolkit and along the service's PATH; ``default runtime nvidia
+was not found`` ends the start. From k3s pull request 13679 on (spring 2026) a user's template is
+merged over k3s' own instead of replacing it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
+from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.containerd.release import parse_version
+from pytest_gpu.stack.containerd.templates import Rendering, Template, rendering
+from pytest_gpu.stack.host.processes import SEARCH_PATH, flag
+from pytest_gpu.stack.host.systemd_unit import service
+from pytest_gpu.stack.kube.objects import node_info
+from pytest_gpu.stack.kubelet import product_settings
+from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
+from pytest_gpu.stack.toolkit.chain import search_path
+from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
+
+DETECTED: Mapping[str, str] = {
+    "nvidia": "nvidia-container-runtime",
+    "nvidia-experimental": "nvidia-container-runtime-experimental",
+    "nvidia-cdi": "nvidia-container-runtime.cdi",
+}
+"""Handlers that k3s and RKE2 add by themselves, and the programs they look for."""
+
+PRODUCTS = frozenset({"rke2", "k3s"})
+
+NOT_FOUND = "is neither in /usr/local/nvidia/toolkit nor along the service's PATH"
+_MERGED_SINCE = {32: 13, 33: 10, 34: 6, 35: 3}
+"""Minor and patch of the releases in which a template is merged over the built-in one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStart:
+    """What the next start will read.
+
+    ``handlers`` are the GPU handlers; ``default`` is the default runtime, ``None`` where only
+    flags of a service could tell.
+    """
+
+    rendering: Rendering
+    handlers: frozenset[str]
+    default: str | None
+
+
+def of(node: GpuNode) -> Rendering | None:
+    """Return how this node's containerd configuration is rendered, ``None`` if it is not.
+
+    Raises:
+        NotInEvidence: nobody looked for its templates.
+    """
+    containerd = node.containerd
+    return rendering(node.evidence, containerd.config_path, containerd.version)
+
+
+def predict(node: GpuNode) -> NextStart | None:
+    """Return what the next start will read, ``None`` where no file is rendered or it stays open.
+
+    Raises:
+        NotInEvidence: a template or a place of the runtime was not looked at.
+    """
+    made = of(node)
+    if made is None:
+        return None
+    template = made.template
+    if template and template.table is None:
+        return None
+    table = template.table if template and template.table else {}
+    names = counting(node, made, template)
+    handlers = {name for name, binary in by_hand(table, names).items() if is_nvidia(binary)}
+    handlers |= {each.name for each in _of_drop_ins(node, made)}
+    if lists_found_ones(node, made):
+        handlers |= set(found_runtimes(node))
+    return NextStart(
+        rendering=made,
+        handlers=frozenset(handlers),
+        default=_default(table, names) or configured_default(node).name,
+    )
+
+
+def lists_found_ones(node: GpuNode, made: Rendering) -> bool:
+    """Say whether the next start adds the runtimes that it finds on the node."""
+    template = made.template
+    if made.style != "k3s":
+        return False
+    return template is None or template.base or template.detects or merges(node)
+
+
+def merges(node: GpuNode) -> bool:
+    """Say whether this release merges a template over its own one, rather than take it alone."""
+    version = parse_version(str(node_info(node.object).get("kubeletVersion", "")))
+    if version is None:
+        return True
+    _, minor, patch = version
+    return minor > max(_MERGED_SINCE) or patch >= _MERGED_SINCE.get(minor, patch + 1)
+
+
+def counting(node: GpuNode, made: Rendering, template: Template | None) -> tuple[str, ...]:
+    """Return the names of CRI sections that count in what the next start renders."""
+    told = template.table.get("version") if template and template.table else None
+    own = template is None or template.base or merges(node)
+    version = made.version if own and made.style == "k3s" else int(told or 1)
+    if node.containerd.version[0] < 2:
+        return (CRI_V1,) if version == 1 else (CRI_V2,)
+    return (CRI_V3,) if version >= 3 else (CRI_V3, CRI_V2, CRI_V1)[: 2 if version == 2 else 3]
+
+
+def by_hand(table: Mapping[str, Any], plugins: Sequence[str]) -> Mapping[str, str]:
+    """Return the program of every handler that stands under one of these sections."""
+    found: dict[str, str] = {}
+    for plugin in plugins:
+        section = subtable(subtable(subtable(table, "plugins"), plugin), "containerd")
+        for name, entry in subtable(section, "runtimes").items():
+            options = subtable(entry, "options") if isinstance(entry, Mapping) else {}
+            found[name] = str(options.get("BinaryName", ""))
+    return found
+
+
+def _default(table: Mapping[str, Any], plugins: Sequence[str]) -> str | None:
+    for plugin in plugins:
+        section = subtable(subtable(subtable(table, "plugins"), plugin), "containerd")
+        if name := section.get("default_runtime_name"):
+            return str(name)
+    return None
+
+
+def _of_drop_ins(node: GpuNode, made: Rendering) -> list[Runtime]:
+    containerd = node.containerd
+    runtimes = (containerd.config.runtimes[name] for name in containerd.gpu_handlers)
+    return [runtime for runtime in runtimes if runtime.source.source != made.path]
+
+
+def found_runtimes(node: GpuNode) -> Mapping[str, str]:
+    """Return the NVIDIA runtimes that k3s or RKE2 would find now, by handler.
+
+    Raises:
+        NotInEvidence: a folder was not looked at, and none before it has the program.
+    """
+    folders = (INSTALL_DIR, *_service_path(node))
+    found: dict[str, str] = {}
+    for handler, program in DETECTED.items():
+        for folder in folders if handler in _looked_for(node) else ():
+            path = posixpath.join(folder, program)
+            if node.evidence.entry(path) is not None:
+                found[handler] = path
+                break
+    return found
+
+
+def _service_path(node: GpuNode) -> Sequence[str]:
+    """Return the service's PATH as containerd has it, without the folders of the distribution.
+
+    k3s and RKE2 put their own folders before it. Where it is not in evidence: the usual one.
+    """
+    path = search_path(node.evidence, node.containerd.process)
+    home = node.distribution.home
+    if not path.known:
+        return SEARCH_PATH
+    return [each for each in path.folders if not (home and each.startswith(home))]
+
+
+def _looked_for(node: GpuNode) -> frozenset[str]:
+    """Return the handlers that matter: the plain one, and those that the files have now."""
+    return frozenset({"nvidia", *node.containerd.gpu_handlers})
+
+
+def also_on_path(node: GpuNode, binary: str) -> bool:
+    """Say whether the service's own PATH leads to a program outside the usual folders.
+
+    Source: docs.rke2.io, "GPU Operators": PATH is set in the service's environment file.
+
+    Raises:
+        NotInEvidence: nobody read an environment file of the service.
+    """
+    unit = node.distribution.containerd_unit
+    files = (f"/etc/default/{unit}", f"/etc/sysconfig/{unit}", f"/etc/systemd/system/{unit}.env")
+    told = b"\n".join(node.evidence.read(path) or b"" for path in files).decode(errors="replace")
+    folders = re.findall(r"(?m)^\s*PATH=[\"']?([^\"'\n]+)", told)
+    return any(posixpath.dirname(binary) in path.split(":") for path in folders)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Default:
+    """A default runtime that RKE2 or k3s was told, ``None`` where it was not, and who told it."""
+
+    name: str | None = None
+    source: str = ""
+
+
+def configured_default(node: GpuNode) -> Default:
+    """Return ``default-runtime`` of RKE2's or k3s' flags, else of its settings.
+
+    Raises:
+        NotInEvidence: nobody read a file of the settings, or it is none.
+    """
+    if node.distribution.name not in PRODUCTS:
+        return Default()
+    words = _command_line(node)
+    if told := flag(words, "--default-runtime"):
+        return Default(name=told, source=f"the command line of {node.distribution.name}")
+    settings = product_settings.read(words, node.evidence, node.distribution)
+    if settings.unread:
+        raise NotInEvidence(node.name, f"a readable {settings.unread[0]}")
+    value = settings.values.get("default-runtime")
+    source = settings.sources.get("default-runtime", "")
+    return Default(name=str(value), source=source) if value else Default()
+
+
+def _command_line(node: GpuNode) -> tuple[str, ...]:
+    """Return the words that RKE2 or k3s was started with, else those that its unit has."""
+    product = node.distribution.name
+    names = {product, f"{product}-server", f"{product}-agent"}
+    for process in node.processes:
+        if posixpath.basename(process.words[0]) in names and not process.foreign:
+            return process.words
+    unit = known(partial(service, node.evidence, node.distribution.containerd_unit))
+    return unit.argv if unit else ()
+
+
+def finding(
+    node: GpuNode, made: Rendering, cause: str, *evidence: Evidence, **values: str
+) -> Finding:
+    """Return a finding about how a configuration is rendered, with its paths filled in."""
+    template = made.template.path if made.template else made.wanted
+    paths = {"config": made.path, "template": template, "wanted": made.wanted}
+    always = {**paths, "version": str(made.version), "patch": ""}
+    return node.finding(cause, *evidence, **{**always, **values})

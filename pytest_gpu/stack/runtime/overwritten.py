@@ -1,0 +1,138 @@
+"""Who wrote containerd's configuration again after the NVIDIA handler had been put into it.
+
+Sources: bootstrap.sh of Amazon's and Canonical's EKS images copies a file of the image over
+/etc/containerd/config.toml (awslabs/amazon-eks-ami ``files/bootstrap.sh``); the toolkit's container
+writes at its start only (nvidia-container-toolkit ``nvidia-ctk-installer``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.host.processes import boot_time
+from pytest_gpu.stack.kube.objects import spec_of
+from pytest_gpu.stack.kubelet.file_times import changed_at, clock, file_against_start
+from pytest_gpu.stack.toolkit.toolkit_pods import (
+    PodState,
+    stale_validators,
+    toolkit_pod,
+    toolkit_pod_evidence,
+    toolkit_start,
+)
+
+TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
+"""The app label that the GPU operator gives its toolkit's pods."""
+
+BOOTSTRAP = (
+    "/etc/eks/containerd/containerd-config.toml",
+    "/usr/local/share/eks/nvidia-runtime-config.toml",
+)
+"""What bootstrap.sh copies over containerd's configuration: Amazon Linux 2, Ubuntu."""
+
+AFTER_BOOT = 600.0
+"""Seconds after the boot within which a file was written by what runs at every boot."""
+
+# What configuration managers write on top of the files they own.
+_OWNER = re.compile(
+    r"ansible managed|(managed|generated|maintained) by (?!nvidia)|do not edit|kubespray|nodeadm",
+    re.IGNORECASE,
+)
+
+
+def overwritten(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
+    """Find that somebody wrote the file again after the handler had been there.
+
+    The toolkit's pod is Ready only once it has written; a handler that is not there was lost.
+    ``more`` are values for the fix: the patch that puts the handler back.
+    """
+    if finding := _by_bootstrap(node, more):
+        return finding
+    pod, config = toolkit_pod(node), node.containerd.config_path
+    written = node.evidence.resolve(node.toolkit.config_path)
+    if pod is None or not pod.ready or written != node.evidence.resolve(config):
+        return None
+    at_boot = _after_boot(node, pod)
+    return node.finding(
+        "runtime/config-rewritten-at-boot" if at_boot else "runtime/config-overwritten",
+        now_there(node),
+        *who_rewrote(node),
+        *at_boot,
+        *toolkit_pod_evidence(node),
+        *stale_validators(node),
+        config=config,
+        selector=_selector(node.toolkit.daemonset),
+        namespace=pod.namespace,
+        **more,
+    )
+
+
+def now_there(node: GpuNode) -> Evidence:
+    """Return what the merged configuration defines."""
+    config = node.containerd.config
+    text = f"merged runtimes: {', '.join(config.runtimes) or 'none'}"
+    return Evidence(source=config.path, text=text)
+
+
+def _by_bootstrap(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
+    """Find that the file is the one that the image's bootstrap script copies, byte by byte."""
+    original, config = bootstrap_copy(node), node.containerd.config_path
+    if original is None:
+        return None
+    return node.finding(
+        "runtime/bootstrap-overwrote-config",
+        now_there(node),
+        Evidence(source=original, text=f"is, byte by byte, what {config} is now"),
+        *who_rewrote(node),
+        *toolkit_pod_evidence(node),
+        config=config,
+        original=original,
+        **more,
+    )
+
+
+def bootstrap_copy(node: GpuNode) -> str | None:
+    """Return the file of the image that containerd's configuration is a copy of, if it is one."""
+    for path in BOOTSTRAP:
+        try:
+            original = node.evidence.read(path)
+        except NotInEvidence:
+            continue
+        if original and original == node.evidence.read(node.containerd.config_path):
+            return path
+    return None
+
+
+def _after_boot(node: GpuNode, pod: PodState) -> tuple[Evidence, ...]:
+    """Return the line that shows a rewriting at boot, after the toolkit's pod had written."""
+    changed = changed_at(node, node.containerd.config_path)
+    boot = boot_time((node.evidence.read("/proc/stat") or b"").decode(errors="replace"))
+    if changed is None or boot is None or not boot <= changed <= boot + AFTER_BOOT:
+        return ()
+    if pod.started is None or pod.started > changed:
+        return ()
+    path = node.containerd.config_path
+    text = f"the node booted {clock(boot)}; {path} was written {changed - boot:.0f} s later"
+    return (Evidence(source="/proc/stat", text=text),)
+
+
+def who_rewrote(node: GpuNode) -> Iterator[Evidence]:
+    """Yield what tells when and by whom containerd's file was last written."""
+    config = node.containerd.config_path
+    yield from file_against_start(node, config)
+    yield from toolkit_start(node)
+    root = next((file for file in node.containerd.config.files if file.path == config), None)
+    for number, line in enumerate(root.text.splitlines()[:20] if root else (), 1):
+        if line.lstrip().startswith("#") and _OWNER.search(line):
+            yield Evidence(source=config, line=number, text=line.strip())
+
+
+def _selector(daemonset: KubeObject | None) -> str:
+    """Return the labels of a DaemonSet's pods, as ``kubectl -l`` takes them."""
+    selector = spec_of(daemonset or {}).get("selector") or {}
+    labels = selector.get("matchLabels") or {"app": TOOLKIT_APP}
+    return ",".join(f"{key}={value}" for key, value in labels.items())

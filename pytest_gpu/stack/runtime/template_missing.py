@@ -1,0 +1,80 @@
+"""Why a configuration that is rendered at every start has no GPU handler now."""
+
+from __future__ import annotations
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd.templates import Rendering, Template
+from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
+from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.stack.repair.toml_diff import handler_table
+from pytest_gpu.stack.runtime import next_start
+from pytest_gpu.stack.runtime.check_templates import (
+    alone,
+    misplaced,
+    nvidia_line,
+    written_after_start,
+)
+
+
+def missing_by_template(node: GpuNode) -> Finding | None:
+    """Find why a rendered configuration has no GPU handler now, in its template.
+
+    Raises:
+        NotInEvidence: a template was not looked at.
+    """
+    made = next_start.of(node)
+    if made is None:
+        return None
+    if finding := misplaced(node, made):
+        return finding
+    template = made.template
+    if template is None:
+        return None
+    if line := nvidia_line(template, next_start.counting(node, made, template)):
+        return _not_rendered(node, made, line)
+    if template.table is not None and not next_start.lists_found_ones(node, made):
+        return None if made.style != "k3s" else _without_nvidia(node, made, template)
+    return None
+
+
+def _without_nvidia(node: GpuNode, made: Rendering, template: Template) -> Finding:
+    return next_start.finding(
+        node, made, "runtime/template-without-nvidia", alone(template), patch=_handler(node)
+    )
+
+
+def _handler(node: GpuNode) -> str:
+    """Return the patch that defines the handler in the template, if its runtime is installed."""
+    binary = next_start.found_runtimes(node).get("nvidia")
+    if binary is None:
+        return ""
+    table = handler_table(binary, systemd_cgroup=systemd_for_new(node))
+    return config_fix.outlast(node, "nvidia", table)
+
+
+def _not_rendered(node: GpuNode, made: Rendering, line: Evidence) -> Finding:
+    lacks = Evidence(source=made.path, text="was rendered before that: it has no such handler")
+    return next_start.finding(node, made, "runtime/template-not-rendered", line, lacks)
+
+
+def installed_after_start(node: GpuNode) -> Finding | None:
+    """Find an NVIDIA runtime that k3s or RKE2 will find at its next start, and did not at the last.
+
+    Raises:
+        NotInEvidence: nobody looked for templates or runtime.
+    """
+    made = next_start.of(node)
+    if made is None or not next_start.lists_found_ones(node, made):
+        return None
+    path = next_start.found_runtimes(node).get("nvidia")
+    if path is None:
+        return None
+    return next_start.finding(
+        node,
+        made,
+        "runtime/installed-after-start",
+        Evidence(source=path, text="is installed"),
+        Evidence(source=made.path, text="lists no nvidia handler: rendered before it was there"),
+        *written_after_start(node, path),
+    )

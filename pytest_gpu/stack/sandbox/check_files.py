@@ -1,0 +1,169 @@
+"""The JSON files given to crictl: whether the files themselves keep a sandbox from starting."""
+
+from __future__ import annotations
+
+import copy
+import json
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_gpu.causes import Evidence, Finding, evidence_at
+from pytest_gpu.errors import Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.injection.start_errors import (
+    is_cgroup_error,
+    is_nameless_error,
+    is_network_error,
+)
+from pytest_gpu.stack.repair.json_diff import diff
+from pytest_gpu.stack.sandbox.check_sandbox import tried
+from pytest_gpu.stack.sandbox.config_files import SLICE, systemd_cgroups
+from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles
+
+NODE = 2
+"""NamespaceMode NODE of the CRI: the sandbox shares the host's network."""
+
+
+def lint(files: SandboxFiles, node: GpuNode) -> Finding | None:
+    """Find what in an admin's own files keeps every sandbox from starting, GPU or not.
+
+    Of several faults the one is named that crictl ran into, if it was tried with these files.
+    Our own files are no matter for a verdict.
+    """
+    if files.origin != "admin":
+        return None
+    try:
+        pod = json.loads(files.pod_text)
+    except ValueError as error:
+        return _invalid(node, files, str(error))
+    if not isinstance(pod, dict):
+        return _invalid(node, files, "it holds no JSON object")
+    faults = _faults(pod, systemd=systemd_cgroups(node))
+    if not faults:
+        return None
+    met = _met(node, files)
+    return _finding(node, files, pod, met if met in faults else faults[0])
+
+
+def _invalid(node: GpuNode, files: SandboxFiles, why: str) -> Finding:
+    return node.finding(
+        "sandbox/pod-config-is-no-json",
+        Evidence(source=files.pod_source, text=why),
+        file=files.pod_source,
+    )
+
+
+def _faults(pod: Mapping[str, Any], *, systemd: bool) -> list[str]:
+    """Return the causes in the order in which crictl, CNI and runc meet them."""
+    linux = pod.get("linux") or {}
+    names = pod.get("metadata") or {}
+    found = []
+    if not names.get("name") or not names.get("namespace"):
+        found.append("sandbox/pod-config-without-namespace")
+    if _network(linux) != NODE:
+        found.append("sandbox/pod-config-asks-for-pod-network")
+    parent = str(linux.get("cgroup_parent") or "")
+    if systemd and not posixpath.basename(parent).endswith(".slice"):
+        found.append("sandbox/cgroup-parent-is-no-slice")
+    return found
+
+
+def _network(linux: Mapping[str, Any]) -> object:
+    context = linux.get("security_context") or {}
+    mode = (context.get("namespace_options") or {}).get("network")
+    return NODE if mode == "NODE" else mode
+
+
+def _met(node: GpuNode, files: SandboxFiles) -> str | None:
+    """Return the fault that the control sandbox ran into, if these very files were tried."""
+    try:
+        sandboxes = tried(node)
+        if sandboxes is None or sandboxes.files.pod_text.strip() != files.pod_text.strip():
+            return None
+        return named_by(sandboxes.run("control").text)
+    except Unproven:
+        return None
+
+
+def named_by(text: str) -> str | None:
+    """Return the fault of a pod config that an error text of crictl tells of."""
+    if is_nameless_error(text):
+        return "sandbox/pod-config-without-namespace"
+    if is_network_error(text):
+        return "sandbox/pod-config-asks-for-pod-network"
+    return "sandbox/cgroup-parent-is-no-slice" if is_cgroup_error(text) else None
+
+
+def control(node: GpuNode) -> Finding | None:
+    """Find an admin's file to blame for a control sandbox that does not start.
+
+    Raises:
+        Unproven: it failed for another reason, which says nothing about the GPU.
+    """
+    sandboxes = tried(node)
+    if sandboxes is None:
+        return None
+    run = sandboxes.run("control")
+    if run.exit == 0:
+        return None
+    shown = run.inconclusive or run.error
+    cause = named_by(run.text)
+    if sandboxes.files.origin != "admin" or cause is None:
+        raise Unproven(f"control failed: {shown}; this says nothing about the GPU")
+    return _finding(node, sandboxes.files, _parsed(sandboxes.files), cause)
+
+
+def _parsed(files: SandboxFiles) -> Mapping[str, Any]:
+    try:
+        found = json.loads(files.pod_text)
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _finding(node: GpuNode, files: SandboxFiles, pod: Mapping[str, Any], cause: str) -> Finding:
+    return node.finding(
+        cause,
+        _line(files, cause),
+        *_error(node, cause),
+        file=files.pod_source,
+        diff=diff(files.pod_source, files.pod_text, corrected(pod, systemd=systemd_cgroups(node))),
+    )
+
+
+def _line(files: SandboxFiles, cause: str) -> Evidence:
+    """Return the line of the file that is wrong, or the key that is not there."""
+    key = {
+        "sandbox/pod-config-without-namespace": "namespace",
+        "sandbox/pod-config-asks-for-pod-network": "network",
+        "sandbox/cgroup-parent-is-no-slice": "cgroup_parent",
+    }[cause]
+    if f'"{key}"' not in files.pod_text:
+        return Evidence(source=files.pod_source, text=f'there is no "{key}"')
+    return evidence_at(files.pod_source, files.pod_text, f'"{key}"')
+
+
+def _error(node: GpuNode, cause: str) -> tuple[Evidence, ...]:
+    try:
+        sandboxes = tried(node)
+        run = sandboxes.run("control") if sandboxes else None
+    except Unproven:
+        return ()
+    if run is None or named_by(run.text) != cause:
+        return ()
+    return (Evidence(source=f"{run.command} (control)", text=run.error),)
+
+
+def corrected(pod: Mapping[str, Any], *, systemd: bool) -> dict[str, Any]:
+    """Return a pod config with every known fault put right, all else as it is."""
+    fixed: dict[str, Any] = copy.deepcopy(dict(pod))
+    names = fixed.setdefault("metadata", {})
+    names.setdefault("name", "gpu-sandbox")
+    names.setdefault("namespace", "default")
+    linux = fixed.setdefault("linux", {})
+    if systemd and not posixpath.basename(str(linux.get("cgroup_parent") or "")).endswith(".slice"):
+        linux["cgroup_parent"] = SLICE
+    context = linux.setdefault("security_context", {})
+    context.setdefault("namespace_options", {})["network"] = NODE
+    return fixed

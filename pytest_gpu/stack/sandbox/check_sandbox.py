@@ -1,0 +1,176 @@
+"""Whether a sandbox starts with GPUs when only crictl and containerd take part."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Sequence
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
+from pytest_gpu.stack.gpu.pci import PLATFORMS
+from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
+from pytest_gpu.stack.pods.check_suite_pod import passed_under
+from pytest_gpu.stack.sandbox import sandboxes as sandbox_sandboxes
+from pytest_gpu.stack.sandbox.refusal import REFUSED, refusals
+from pytest_gpu.stack.sandbox.sandboxes import Sandboxes, SandboxRun
+
+_GPU = re.compile(r"/dev/nvidia\d+")
+_LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
+
+
+def tried(node: GpuNode) -> Sandboxes | None:
+    """Return what crictl showed, ``None`` where it could not run and a pod showed the same.
+
+    A pod that got its GPU through a handler proves more than a sandbox under that handler: hosts
+    without a shell or without crictl can be green.
+
+    Raises:
+        Unproven: no sandbox was tried, and no pod stands in for it.
+    """
+    try:
+        return sandbox_sandboxes.read(node.evidence)
+    except Unproven:
+        if passed_under(node) is None:
+            raise
+        return None
+
+
+def other_socket(node: GpuNode) -> Finding | None:
+    """Find crictl talking to a runtime that is not the kubelet's."""
+    sandboxes = tried(node)
+    if sandboxes is None:
+        return None
+    if not sandboxes.endpoint:
+        raise Unproven("it is not known which socket crictl talked to")
+    evidence = node.evidence
+    if evidence.resolve(sandboxes.endpoint) == evidence.resolve(node.kubelet.socket):
+        return None
+    return node.finding(
+        "sandbox/crictl-other-socket",
+        Evidence(source=sandboxes.crictl, text=f"--runtime-endpoint unix://{sandboxes.endpoint}"),
+        Evidence(source="kubelet", text=f"container runtime endpoint {node.kubelet.socket}"),
+        crictl=sandboxes.crictl,
+        endpoint=sandboxes.endpoint,
+        socket=node.kubelet.socket,
+    )
+
+
+def gpu_run(node: GpuNode) -> Finding | None:
+    """Find why the sandbox with the GPU does not start although the control one does.
+
+    Raises:
+        Unproven: it was removed by the kubelet, no image came, or the control failed, too.
+    """
+    sandboxes = tried(node)
+    if sandboxes is None:
+        return None
+    run = sandboxes.run("gpu")
+    if run.exit == 0:
+        return None
+    if run.inconclusive:
+        raise Unproven(run.inconclusive)
+    if sandboxes.run("control").exit != 0:
+        raise Unproven("the control sandbox failed, too: this says nothing about the GPU")
+    return _why_it_fails(node, run)
+
+
+def _why_it_fails(node: GpuNode, run: SandboxRun) -> Finding:
+    shown = Evidence(source=run.command, text=run.error)
+    control = Evidence(source="crictl run", text="the control sandbox (default handler) starts")
+    if error := gpu_error(run.text):
+        values = {"handler": run.handler or "default", **error.values}
+        refused = refusals(node) if error.cause == REFUSED else ()
+        return node.finding(error.cause, shown, control, *refused, **values)
+    cause = "sandbox/gpu-sandbox-fails"
+    if is_cgroup_error(run.text):
+        cause = "sandbox/handler-cgroup-driver"
+    handler = run.handler or node.containerd.default_runtime
+    return node.finding(
+        cause, shown, control, handler=handler, config=node.containerd.config_path, why=run.error
+    )
+
+
+def missing_devices(node: GpuNode) -> Finding | None:
+    """Find device nodes that a started GPU sandbox did not get."""
+    run = _started(node)
+    if run is None:
+        return None
+    got = frozenset(injected(run))
+    missing = [path for path in _wanted_devices(node) if path not in got]
+    if not any(path in got for path in _gpu_nodes(node, got)):
+        missing.insert(0, " or ".join(_gpu_nodes(node, got)) or "/dev/nvidiaN")
+    if not missing:
+        return None
+    nothing = not got & {"/dev/nvidiactl"} and not _libraries(run)
+    cause = "sandbox/nothing-injected" if nothing else "sandbox/devices-missing"
+    return _lacks(node, run, cause, missing)
+
+
+def _gpu_nodes(node: GpuNode, got: Collection[str]) -> Sequence[str]:
+    """Return the device nodes of which a container with a GPU sees one."""
+    found = known(lambda: node.pci)
+    if found and found.platform:
+        return [f"/dev/{name}" for name, kind in PLATFORMS.items() if kind == found.platform]
+    return [path for path in got if _GPU.fullmatch(path)]
+
+
+def _wanted_devices(node: GpuNode) -> Sequence[str]:
+    """Return the control devices of the node: CUDA needs those that the driver made."""
+    try:
+        names = node.evidence.names("/dev") or ()
+    except NotInEvidence:
+        names = ("nvidiactl",)
+    return [f"/dev/{name}" for name in ("nvidiactl", "nvidia-uvm") if name in names]
+
+
+def missing_libraries(node: GpuNode) -> Finding | None:
+    """Find driver libraries that a started GPU sandbox did not get."""
+    run = _started(node)
+    if run is None:
+        return None
+    found = _libraries(run)
+    wanted = _LIBRARIES[:1] if needs_no_nvml(node) else _LIBRARIES
+    missing = [f"{name}.1" for name in wanted if name not in found]
+    return _lacks(node, run, "sandbox/libraries-missing", missing) if missing else None
+
+
+def _libraries(run: SandboxRun) -> frozenset[str]:
+    names = [posixpath.basename(path) for path in injected(run)]
+    return frozenset(lib for lib in _LIBRARIES if any(n.startswith(f"{lib}.") for n in names))
+
+
+def injected(run: SandboxRun) -> Sequence[str]:
+    """Return the paths that the container saw.
+
+    Raises:
+        Unproven: what it printed was not kept.
+    """
+    if run.output is None:
+        raise Unproven("what the container in the sandbox saw was not kept")
+    return run.output
+
+
+def _started(node: GpuNode) -> SandboxRun | None:
+    sandboxes = tried(node)
+    if sandboxes is None:
+        return None
+    run = sandboxes.run("gpu")
+    if run.exit != 0:
+        raise Unproven("the GPU sandbox did not start")
+    return run
+
+
+def _lacks(node: GpuNode, run: SandboxRun, cause: str, missing: Sequence[str]) -> Finding:
+    got = ", ".join(path for path in injected(run) if path) or "nothing"
+    return node.finding(
+        cause,
+        Evidence(source=run.command, text=f"injected: {got}"),
+        Evidence(source=run.command, text=f"not injected: {', '.join(missing)}"),
+        handler=run.handler or node.containerd.default_runtime,
+        missing=", ".join(missing),
+        config=node.containerd.config_path,
+    )

@@ -1,0 +1,200 @@
+"""The files that crictl gets for one sandbox: the shipped or the admin's, made fit for one run.
+
+What an admin wrote is kept, faults included: whether it starts is what is asked. Only names are
+made unique, marks added, logs led to a folder of ours, and the command is the listing whose output
+can be judged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+SUITE = "pytest-gpu"
+KIND = "pytest-gpu/kind"
+SANDBOX = "crictl-sandbox"
+RUN = "pytest-gpu/sandbox-run"
+"""Not the labels of the suite's pods: the kubelet puts those on its own sandboxes for them."""
+
+DEADLINE = "pytest-gpu/deadline"
+OWNER = "pytest-gpu/owner"
+
+LOG = "container.log"
+END = "pytest-gpu: this was all"
+"""The last line of a listing; a log that has it is whole, whatever the kubelet did later."""
+
+SLICE = "kubepods-besteffort.slice"
+CGROUP = "/kubepods/besteffort"
+
+GPU_ENVS = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
+GPU_MOUNTS = "/var/run/nvidia-container-devices/"
+"""Below it, mounts name the GPUs for a toolkit that takes no wishes from the environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What marks the sandboxes of one run; ``deadline`` is seconds since the epoch."""
+
+    run: str
+    owner: str
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How a sandbox asks for GPUs: a handler (``""``: the default one), or CDI devices."""
+
+    handler: str = ""
+    cdi_devices: tuple[str, ...] = ()
+
+
+def gpu_request(node: GpuNode) -> Request:
+    """Return how a sandbox gets GPUs on this node.
+
+    Raises:
+        Unproven: by no way that a sandbox can ask for.
+    """
+    if handlers := node.containerd.gpu_handlers:
+        return Request(handler=handlers[0])
+    if node.containerd.config.cdi_enabled and (devices := node.cdi.gpu_devices):
+        every = "nvidia.com/gpu=all"
+        return Request(cdi_devices=(every if every in devices else min(devices),))
+    raise Unproven("containerd has no handler that injects GPUs, and no CDI device is known here")
+
+
+def systemd_cgroups(node: GpuNode) -> bool:
+    """Say whether runc gets its cgroups from systemd here: containerd's own word comes first."""
+    try:
+        runtime = node.containerd.config.runtimes.get(node.containerd.default_runtime)
+    except NotInEvidence:
+        runtime = None
+    if runtime is not None:
+        return runtime.systemd_cgroup
+    return node.kubelet.cgroup_driver == "systemd"
+
+
+def pod_text(files: SandboxFiles, name: str, mark: Mark, folder: str, *, systemd: bool) -> str:
+    """Return the pod config of one sandbox.
+
+    Args:
+        files: the shipped files, or an admin's.
+        name: the sandbox's own name; part of an admin's name stays before it.
+        mark: what is written on it, so that it is found when this process is killed.
+        folder: where logs go.
+        systemd: whether runc gets its cgroups from systemd.
+    """
+    pod = _parsed(files.pod_text)
+    if pod is None:
+        return files.pod_text  # crictl will say what is wrong with it
+    names = pod.get("metadata")
+    if isinstance(names, dict) and names.get("name"):
+        mine = files.origin == "shipped"
+        names.update(name=name if mine else f"{names['name']}-{name}"[:63], uid=name)
+    pod["log_directory"] = folder
+    pod["labels"] = {**_mapping(pod.get("labels")), MANAGED_BY: SUITE, KIND: SANDBOX, RUN: mark.run}
+    notes = {OWNER: mark.owner, DEADLINE: str(mark.deadline)}
+    pod["annotations"] = {**_mapping(pod.get("annotations")), **notes}
+    if files.origin == "shipped":
+        pod["linux"]["cgroup_parent"] = SLICE if systemd else CGROUP
+    return json.dumps(pod, indent=2)
+
+
+def container_text(files: SandboxFiles, image: str, request: Request | None) -> str:
+    """Return the container config; without a ``request`` it asks for no GPU."""
+    container = _parsed(files.container_text)
+    if container is None:
+        return files.container_text
+    listing = json.loads(shipped_files().container_text)
+    container["command"] = listing["command"]
+    container["args"] = [f"{listing['args'][0]}\necho '{END}'"]
+    container["image"] = {**_mapping(container.get("image")), "image": image}
+    container["log_path"] = LOG
+    if request is None:
+        _ask_for_none(container)
+    elif request.cdi_devices:
+        _ask_for_cdi(container, request.cdi_devices)
+    return json.dumps(container, indent=2)
+
+
+def _ask_for_none(container: dict[str, Any]) -> None:
+    """Take away all that asks for GPUs: the default handler may be NVIDIA's."""
+    envs = [each for each in container.get("envs") or () if each.get("key") not in GPU_ENVS]
+    container["envs"] = [*envs, {"key": GPU_ENVS[0], "value": "void"}]
+    mounts = container.get("mounts") or ()
+    container["mounts"] = [
+        each for each in mounts if not str(each.get("container_path", "")).startswith(GPU_MOUNTS)
+    ]
+
+
+def _ask_for_cdi(container: dict[str, Any], devices: tuple[str, ...]) -> None:
+    """Name CDI devices in both ways there are.
+
+    An old crictl passes over the field; containerd takes the annotation as well, and what is
+    named twice only once.
+    """
+    container["CDI_devices"] = [{"name": name} for name in devices]
+    notes = {"cdi.k8s.io/pytest-gpu": ",".join(devices)}
+    container["annotations"] = {**_mapping(container.get("annotations")), **notes}
+
+
+def wanted_image(files: SandboxFiles, suite: str) -> str:
+    """Return the image of an admin's container config, else the suite's."""
+    container = _parsed(files.container_text) if files.origin == "admin" else None
+    named = _mapping((container or {}).get("image")).get("image")
+    return str(named or suite)
+
+
+def full_name(image: str) -> str:
+    """Return an image's name as containerd stores it: with registry host, and a tag or digest."""
+    first, slash, _ = image.partition("/")
+    if not slash:
+        image = f"docker.io/library/{image}"
+    elif "." not in first and ":" not in first and first != "localhost":
+        image = f"docker.io/{image}"
+    has_tag = "@" in image or ":" in image.rpartition("/")[2]
+    return image if has_tag else f"{image}:latest"
+
+
+def find_image(listed: Mapping[str, Any], wanted: str) -> str | None:
+    """Return the name of an image in ``crictl images``' JSON, ``None`` if it is not there."""
+    name = full_name(wanted)
+    for image in listed.get("images") or ():
+        if name in (*(image.get("repoTags") or ()), *(image.get("repoDigests") or ())):
+            return name
+        if wanted == image.get("id"):
+            return wanted
+    return None
+
+
+def listing_of(log: str) -> tuple[str, bool]:
+    """Return what a container printed, one line each, and whether it came to its end.
+
+    The log has the CRI's format: ``TIME STREAM TAG TEXT``; tag P is a part of a line.
+    """
+    text = ""
+    for line in log.splitlines():
+        _, _, tagged = line.partition(" std")
+        parts = tagged.split(" ", 2)
+        if len(parts) == 3:
+            text += parts[2] + ("" if parts[1].startswith("P") else "\n")
+    listed, end, _ = text.partition(f"{END}\n")
+    return "".join(f"{line}\n" for line in sorted(set(listed.splitlines()))), bool(end)
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}

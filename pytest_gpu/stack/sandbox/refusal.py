@@ -1,0 +1,25 @@
+"""Who refuses a container's start the driver's devices: SELinux, or the mode of the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+
+REFUSED = "sandbox/device-access-refused"
+ENFORCE = "/sys/fs/selinux/enforce"
+"""``1`` where SELinux enforces its policy (selinuxfs, Documentation/admin-guide/LSM/SELinux)."""
+
+
+def refusals(node: GpuNode) -> Iterator[Evidence]:
+    """Yield what is known of a refusal; nothing where nobody looked."""
+    if (known(lambda: node.evidence.read(ENFORCE)) or b"").strip() == b"1":
+        yield Evidence(source=ENFORCE, text="1: SELinux is enforcing")
+    log = known(lambda: node.kernel_log)
+    if log and (denied := log.find(r"avc:\s+denied.*nvidia", "avc")):
+        yield denied
+    entry = known(lambda: node.evidence.entry("/dev/nvidiactl"))
+    if entry and entry.mode is not None and entry.mode & 0o006 != 0o006:
+        yield Evidence(source=entry.path, text=f"has the mode {entry.mode:04o}")

@@ -1,0 +1,1 @@
+"""The NVIDIA container toolkit: its pods, its programs, its own configuration."""

@@ -1,0 +1,173 @@
+"""What runs on the host before a GPU container starts: the toolkit's programs, one by one.
+
+Sources: nvidia-container-toolkit, ``cmd/nvidia-ctk-installer/toolkit/installer`` (what is copied
+is called ``NAME.real``, and ``NAME`` becomes a wrapper: a shell script, an ELF file in newer
+ones), ``internal/oci/runtime_low_level.go`` and ``internal/lookup/path.go`` (the runtimes that
+the NVIDIA runtime looks for, and the directories that it adds to its PATH).
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.known import known
+from pytest_gpu.stack.host.processes import SEARCH_PATH, Process
+from pytest_gpu.stack.host.program import Program
+from pytest_gpu.stack.kubelet.live_handlers import is_bottlerockets
+from pytest_gpu.stack.toolkit.own_config import ToolkitConfig, own_config
+
+LIBRARY = "libnvidia-container.so.1"
+HOOK, CLI, _CDI_HOOK = "nvidia-container-runtime-hook", "nvidia-container-cli", "nvidia-cdi-hook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPath:
+    """Directories that a PATH names; ``known`` says whether it is containerd's own or a guess."""
+
+    folders: tuple[str, ...]
+    known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The programs of one handler.
+
+    ``programs`` must all be there and run; of ``runtimes`` one must be there.
+    """
+
+    programs: tuple[Program, ...]
+    runtimes: tuple[str, ...]
+
+
+def search_path(evidence: NodeEvidence, containerd: Process | None) -> SearchPath:
+    """Return the PATH of containerd, which its shims and their programs inherit.
+
+    Where its environment is not in evidence: the usual directories, and the one it lies in.
+    """
+    folders = _environment_path(evidence, containerd) if containerd else None
+    if folders is not None:
+        return SearchPath(folders=tuple(dict.fromkeys(folders)), known=True)
+    own = (posixpath.dirname(containerd.exe),) if containerd and containerd.exe else ()
+    return SearchPath(folders=(*own, *SEARCH_PATH), known=False)
+
+
+def _environment_path(evidence: NodeEvidence, process: Process) -> Sequence[str] | None:
+    try:
+        content = evidence.read(f"/proc/{process.pid}/environ")
+    except NotInEvidence:
+        return None
+    for variable in (content or b"").decode(errors="replace").replace("\n", "\0").split("\0"):
+        if variable.startswith("PATH="):
+            return [folder for folder in variable[5:].split(":") if folder.startswith("/")]
+    return None
+
+
+def places(name: str, folders: Sequence[str]) -> Sequence[str]:
+    """Return where a program is looked for: as it is, or along some directories."""
+    if name.startswith("/"):
+        return (name,)
+    return [posixpath.join(folder, name) for folder in dict.fromkeys(folders)]
+
+
+def locate(evidence: NodeEvidence, names: Sequence[str], path: SearchPath) -> Program | None:
+    """Return the first program of these names along a PATH, ``None`` if there is none.
+
+    Raises:
+        NotInEvidence: nobody looked everywhere, or nobody knows where to look.
+    """
+    unknown: list[str] = []
+    for place in [place for name in names for place in places(name, path.folders)]:
+        program = Program(evidence, place)
+        try:
+            if program.entry:
+                return program
+        except NotInEvidence:
+            unknown.append(place)
+    if unknown:
+        raise NotInEvidence(evidence.name, unknown[0])
+    if not path.known and not all(name.startswith("/") for name in names):
+        raise NotInEvidence(evidence.name, f"the PATH of containerd, to look for {names[0]},")
+    return None
+
+
+def chain(evidence: NodeEvidence, binary: str, path: SearchPath) -> Chain:
+    """Return what starts when containerd starts ``binary``, an absolute path.
+
+    What nobody looked for counts as there, so that it is asked for. Bottlerocket's is part of an
+    image that is built as a whole.
+
+    Raises:
+        NotInEvidence: the toolkit's own configuration was not looked at.
+    """
+    if is_bottlerockets(binary):
+        return Chain(programs=(), runtimes=("runc",))
+    config = own_config(evidence, binary)
+    names = list(_names(evidence, binary, config, path))
+    runtimes = config.value("nvidia-container-runtime.runtimes")
+    return Chain(
+        programs=tuple(_programs(evidence, names)),
+        runtimes=tuple(map(str, runtimes)) if isinstance(runtimes, list) else (),
+    )
+
+
+def _names(
+    evidence: NodeEvidence, binary: str, config: ToolkitConfig, path: SearchPath
+) -> Iterator[str]:
+    """Yield the runtime itself and, where they bring the GPU in, its hook and that one's program.
+
+    Newer toolkits do without those two in mode ``auto``; where the version is not known, they are
+    told by nvidia-cdi-hook.
+    """
+    yield binary
+    if not config.by_hook:
+        return
+    folder = posixpath.dirname(binary)
+    sure = config.mode == "legacy" or config.version is not None
+    for name in (HOOK, CLI):
+        told = str(config.value(f"{name}.path") or name)
+        candidates = places(told, (folder, *path.folders, *SEARCH_PATH))
+        found = next((place for place in candidates if _maybe(evidence, place)), None)
+        if found or sure or not _maybe(evidence, f"{folder}/{_CDI_HOOK}"):
+            yield found or candidates[0]
+
+
+def _maybe(evidence: NodeEvidence, path: str) -> bool:
+    """Say whether something may stand at a path: it does, or nobody looked."""
+    try:
+        return evidence.entry(path) is not None
+    except NotInEvidence:
+        return True
+
+
+def _programs(evidence: NodeEvidence, names: Sequence[str]) -> Iterator[Program]:
+    """Yield each program, and behind a wrapper what it wraps."""
+    for name in names:
+        loads = (LIBRARY,) if posixpath.basename(name) == CLI else ()
+        if is_wrapper(evidence, name):
+            yield Program(evidence, name)
+            # The wrapper of nvidia-container-cli puts its directory into LD_LIBRARY_PATH.
+            yield Program(evidence, f"{name}.real", (posixpath.dirname(name),), loads)
+        else:
+            yield Program(evidence, name, (), loads)
+
+
+def is_wrapper(evidence: NodeEvidence, path: str) -> bool:
+    """Say whether a program of the toolkit is its wrapper, or may be one.
+
+    It is one if what it wraps is there, or if other wrappers are in the same directory.
+    """
+    folder = posixpath.dirname(path)
+    if folder in SEARCH_PATH:
+        return False
+    for file in (f"{path}.real", f"{folder}/{LIBRARY}"):
+        # Asked for at once, so that a visit does not need a round more.
+        known(partial(evidence.elf, file))
+    if _maybe(evidence, f"{path}.real"):
+        return True
+    names = known(lambda: evidence.names(folder)) or ()
+    return any(name.startswith("nvidia-") and name.endswith(".real") for name in names)

@@ -1,0 +1,129 @@
+"""Whether the NVIDIA runtime accepts what the device plugin hands to a container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.errors import Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.kube import device_plugin
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
+from pytest_gpu.stack.toolkit import config_patch
+from pytest_gpu.stack.toolkit.check_config import own_configs
+from pytest_gpu.stack.toolkit.own_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
+
+_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+"""What Go's ``strconv.ParseBool`` takes for true."""
+
+_ACCEPTED_BY = {"volume-mounts": VOLUME_MOUNTS, "envvar": ENVVAR}
+_CAUSES = {
+    "volume-mounts": "runtime/toolkit-refuses-volume-mounts",
+    "envvar": "runtime/toolkit-refuses-envvar",
+}
+
+
+def refuses_devices(node: GpuNode) -> Finding | None:
+    """Find a runtime that takes none of the ways in which the device plugin names GPUs.
+
+    Raises:
+        NotInEvidence: the pods or the runtime's configuration were not read.
+        Unproven: the plugin's own configuration file may decide.
+    """
+    if node.judged_alone:
+        return None
+    configs = [each for each in own_configs(node) if each.mode != "csv"]
+    plugin = device_plugin.find(node.cluster, node.name) if configs else None
+    if plugin is None or plugin.kind != "nvidia":
+        return None
+    ways = [way.strip() for way in strategy(plugin).split(",")]
+    for config in configs:
+        if not any(_accepts(config, way) for way in ways):
+            return _refusal(node, config, plugin, ways)
+    return None
+
+
+def _accepts(config: ToolkitConfig, way: str) -> bool:
+    # CDI devices are nothing that these switches are about.
+    return way.startswith("cdi-") or bool(config.value(_ACCEPTED_BY.get(way, ENVVAR)))
+
+
+def _refusal(
+    node: GpuNode, config: ToolkitConfig, plugin: DevicePlugin, ways: Sequence[str]
+) -> Finding:
+    if setting(plugin, "CONFIG_FILE", "--config-file") and not _told(plugin):
+        raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
+    switch = _ACCEPTED_BY.get(ways[0], ENVVAR)
+    return node.finding(
+        _CAUSES.get(ways[0], _CAUSES["envvar"]),
+        config.evidence(switch),
+        Evidence(source=plugin.name, text=f"DEVICE_LIST_STRATEGY: {','.join(ways)}"),
+        path=config.path,
+        patch=config_patch.set_own(node, config, switch, value=True),
+    )
+
+
+def strategy(plugin: DevicePlugin) -> str:
+    """Return how a plugin names GPUs to containers (``DEVICE_LIST_STRATEGY``)."""
+    return _told(plugin) or "envvar"
+
+
+def _told(plugin: DevicePlugin) -> str:
+    return setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
+
+
+def no_cgroups(node: GpuNode) -> Finding | None:
+    """Find a runtime told to leave device cgroups alone, which only rootless containers can bear.
+
+    Raises:
+        NotInEvidence: the runtime's configuration was not read.
+        Unproven: the node itself is a container, where the setting may be needed.
+    """
+    name = f"{CLI}.no-cgroups"
+    for config in own_configs(node):
+        if config.value(name) and config.by_hook and not _bears_it(node):
+            return node.finding(
+                "runtime/toolkit-no-cgroups",
+                config.evidence(name),
+                path=config.path,
+                patch=config_patch.set_own(node, config, name, value=False),
+            )
+    return None
+
+
+def _bears_it(node: GpuNode) -> bool:
+    """Say whether containers do without: rootless ones, and those that get the device nodes.
+
+    In a container nobody may set device cgroups unless its host lets him, which only the host
+    could tell. Sources: systemd's CONTAINER_INTERFACE (``container=`` in the environment of PID
+    1, kept in /run/systemd/container) and the NVIDIA guides for LXC.
+    """
+    if node.containerd.socket.startswith("/run/user/"):
+        return True
+    kind = _container(node)
+    if not kind:
+        return False
+    if passes_device_nodes(node):
+        return True
+    raise Unproven(f"the node is a container ({kind}): no-cgroups = true may be needed in it")
+
+
+def _container(node: GpuNode) -> str:
+    """Return the kind of container that the node is, ``""`` for none; WSL says so of itself."""
+    told = known(lambda: node.evidence.read("/run/systemd/container")) or b""
+    environment = known(lambda: node.evidence.read("/proc/1/environ")) or b""
+    found = re.search(rb"(?:^|[\0\n])container=([\w.-]+)", environment)
+    kind = (told.strip() or (found[1] if found else b"")).decode(errors="replace")
+    return "" if kind == "wsl" else kind
+
+
+def passes_device_nodes(node: GpuNode) -> bool:
+    """Say whether the plugin has the kubelet allow the device nodes, whatever the runtime does.
+
+    Raises:
+        NotInEvidence: the pods were not read.
+    """
+    plugin = device_plugin.find(node.cluster, node.name)
+    return setting(plugin, "PASS_DEVICE_SPECS", "--pass-device-specs") in _TRUE

@@ -1,0 +1,141 @@
+"""Whether the kernel can start the programs of a GPU handler: mode, mount, content, processor."""
+
+from __future__ import annotations
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.host.mounts import mount_of
+from pytest_gpu.stack.host.program import Program, host_glibc
+from pytest_gpu.stack.kube.objects import node_info
+from pytest_gpu.stack.toolkit.check_programs import each_program
+
+_MACHINES = {"amd64": "x86-64", "arm64": "aarch64"}
+"""What a Node calls its architecture, and how ELF files are summarised."""
+
+_RUNS_TOO = {"x86-64": "x86", "aarch64": "arm"}
+"""Kernels of 64 bit run programs of 32, too."""
+
+
+def not_executable(node: GpuNode) -> Finding | None:
+    """Find a program of a handler that is no file, or that nobody may execute.
+
+    Raises:
+        NotInEvidence: its mode was not looked at.
+    """
+    return each_program(node, _forbidden)
+
+
+def _forbidden(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+    entry = program.entry
+    if entry is None:
+        return None
+    if entry.kind == "file" and entry.mode is None:
+        raise NotInEvidence(node.name, f"the mode of {program.path}")
+    if entry.kind == "file" and (entry.mode or 0) & 0o111:
+        return None
+    why = f"is a {entry.kind}" if entry.kind != "file" else f"has the mode {entry.mode or 0:04o}"
+    return node.finding(
+        "runtime/binary-not-executable",
+        runtime.source,
+        Evidence(source=program.file, text=why),
+        program=program.file,
+        handler=runtime.name,
+        why=why,
+    )
+
+
+def on_noexec_mount(node: GpuNode) -> Finding | None:
+    """Find a program of a handler on a mount from which nothing may be executed.
+
+    Raises:
+        NotInEvidence: the mounts were not looked at.
+    """
+    return each_program(node, _noexec)
+
+
+def _noexec(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+    if program.entry is None:
+        return None
+    mount = mount_of(node.evidence, program.file)
+    if "noexec" not in mount.options:
+        return None
+    return node.finding(
+        "runtime/binary-on-noexec-mount",
+        runtime.source,
+        mount.evidence,
+        program=program.file,
+        handler=runtime.name,
+        mount=mount.point,
+    )
+
+
+def damaged(node: GpuNode) -> Finding | None:
+    """Find a program of a handler that is empty, cut off, or no program at all."""
+    return each_program(node, _damaged)
+
+
+def _damaged(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+    why = _damage(program)
+    if not why:
+        return None
+    return node.finding(
+        "runtime/binary-damaged",
+        runtime.source,
+        Evidence(source=program.file, text=why),
+        program=program.file,
+        handler=runtime.name,
+        why=why,
+    )
+
+
+def _damage(program: Program) -> str:
+    """Return what is wrong with a program's content, nothing if it is whole."""
+    if program.entry is None or program.entry.kind != "file":
+        return ""
+    if program.entry.size == 0:
+        return "is empty"
+    return program.summary.error if program.summary else ""
+
+
+def wrong_architecture(node: GpuNode) -> Finding | None:
+    """Find a program of a handler that was built for another processor than this node's.
+
+    Raises:
+        Unproven: neither the Node nor the host's C library says what the node's is.
+    """
+    return each_program(node, _foreign)
+
+
+def _foreign(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+    summary = program.summary
+    if summary is None or summary.error or program.is_script:
+        return None
+    wanted = machine_of(node)
+    if summary.machine in {wanted, _RUNS_TOO.get(wanted)}:
+        return None
+    return node.finding(
+        "runtime/binary-wrong-architecture",
+        runtime.source,
+        Evidence(source=program.file, text=f"is a program for {summary.machine}"),
+        Evidence(source=f"node {node.name}", text=f"runs on {wanted}"),
+        program=program.file,
+        handler=runtime.name,
+        machine=summary.machine,
+        wanted=wanted,
+    )
+
+
+def machine_of(node: GpuNode) -> str:
+    """Return the node's processor as ELF summaries call it.
+
+    Raises:
+        Unproven: nothing says so.
+    """
+    told = str(node_info(node.object).get("architecture", ""))
+    if told in _MACHINES:
+        return _MACHINES[told]
+    if glibc := host_glibc(node.evidence):
+        return glibc.machine
+    raise Unproven(f"the architecture of {node.name} is not in the evidence")

@@ -1,0 +1,141 @@
+"""What the next start of the toolkit's pod would make of a node that works now.
+
+The toolkit writes containerd's files again at every start: after an update, an eviction, a reboot.
+Its work is done here on the evidence, and the result is merged as this node's containerd merges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.errors import Unproven
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.stack.containerd.config_file import Table
+from pytest_gpu.stack.containerd.merge import EffectiveConfig
+from pytest_gpu.stack.host.processes import DELETED
+from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
+from pytest_gpu.stack.injection.reached import by_default, gpu_runtimes, handed_out_now, serves_cri
+from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.kubelet.containerd import handler_injects
+from pytest_gpu.stack.repair.toml_diff import with_handler
+from pytest_gpu.stack.toolkit.operator_values import other_name, starts_from, toolkit_values
+from pytest_gpu.stack.toolkit.output import Order
+from pytest_gpu.stack.toolkit.start import Start, order_of, start
+
+
+def next_start(node: GpuNode) -> Finding | None:
+    """Find what the toolkit's next start breaks, ``None`` where nothing works that it could break.
+
+    The CRI works on a node that has no handler yet, too: there it is the toolkit's first start.
+    A containerd whose program was replaced is another one after the toolkit has restarted it.
+
+    Raises:
+        NotInEvidence: the DaemonSets, or what the toolkit starts from, were not read.
+        Unproven: the toolkit's release is not known.
+    """
+    order = _order(node)
+    process = node.containerd.process
+    replaced = process is not None and str(process.exe).endswith(DELETED)
+    if order is None or replaced or not serves_cri(node):
+        return None
+    begun = start(node, node.toolkit, order)
+    if begun is None:
+        return None
+    if not begun.keeps_cri:
+        return _no_cri(node, begun)
+    files, after = begun.files, begun.after
+    if not handed_out_now(node):
+        return None
+    return _lost(node, after, files) or _changed(node, after, files)
+
+
+def _order(node: GpuNode) -> Order | None:
+    """Return what a toolkit that runs on this node is told, ``None`` where none does."""
+    if node.judged_alone:
+        return None
+    node.cluster.objects("daemonsets")
+    toolkit = node.toolkit
+    if toolkit.daemonset is None:
+        return None
+    order = order_of(node, toolkit)
+    if order is None and toolkit.runtime == "containerd":
+        raise Unproven(f"the toolkit's release is not known (image {toolkit.image})")
+    return order
+
+
+def _no_cri(node: GpuNode, begun: Start) -> Finding:
+    """Tell of a default runtime that is gone then: containerd would not load its CRI plugin."""
+    after, files = begun.after, begun.files
+    undefined = f'the default "{after.default_runtime}" is none of them'
+    why = undefined if begun.default_undefined else "no CRI"
+    cause = "runtime/next-toolkit-start-breaks-cri"
+    return _finding(node, cause, files, _then(files, f"{_runtimes(after)}; {why}"), *after.problems)
+
+
+def _lost(node: GpuNode, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
+    """Find handlers that pods get now and that are gone then."""
+    gone = [each for each in gpu_runtimes(node) if not handler_injects(after, each.name)]
+    if not gone:
+        return None
+    seen = _then(files, f"{_runtimes(after)}: without {join([each.name for each in gone])}")
+    cause = "runtime/next-toolkit-start-loses-handler"
+    return _finding(node, cause, files, gone[0].source, seen, handler=gone[0].name)
+
+
+def _changed(node: GpuNode, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
+    """Find another cgroup driver of a handler, or another default that pods rely on."""
+    for runtime in gpu_runtimes(node):
+        if runtime.systemd_cgroup and not after.runtimes[runtime.name].systemd_cgroup:
+            seen = _then(files, f"{runtime.name} without SystemdCgroup = true")
+            cause = "runtime/next-toolkit-start-loses-systemd-cgroup"
+            return _finding(node, cause, files, runtime.source, seen, handler=runtime.name)
+    default, pods = node.containerd.config.default_runtime, by_default(node)
+    if not pods or not node.containerd.injects("") or handler_injects(after, after.default_runtime):
+        return None
+    seen = _then(files, f"default_runtime_name is {after.default_runtime}, not {default}")
+    cause = "runtime/next-toolkit-start-changes-default"
+    return _finding(node, cause, files, seen, _asks(pods[0]), default=default)
+
+
+def _asks(pod: KubeObject) -> Evidence:
+    return Evidence(source=f"pod {path_of(pod)}", text="asks for GPUs and names no RuntimeClass")
+
+
+def _then(files: Mapping[str, Table], text: str) -> Evidence:
+    """Return what will be, at the file that the handlers are written into."""
+    return Evidence(source=next(iter(files)), text=f"written anew: {text}")
+
+
+def _runtimes(config: EffectiveConfig) -> str:
+    return f"merged runtimes {join(list(config.runtimes)) or 'none'}"
+
+
+def _finding(
+    node: GpuNode, cause: str, files: Mapping[str, Table], *seen: Evidence, **values: str
+) -> Finding:
+    return node.finding(
+        cause,
+        *seen,
+        Evidence(source="toolkit's image", text=node.toolkit.image),
+        written=join(list(files)),
+        steps=_steps(node),
+        release=node.containerd.release,
+        **toolkit_values(node),
+        **values,
+    )
+
+
+def _steps(node: GpuNode) -> str:
+    """Return what to change so that the toolkit finds what it has to keep."""
+    told, root = toolkit_values(node), starts_from(node)
+    if root is None or "RUNTIME_CONFIG_SOURCE" in told["values"] or other_name(node):
+        tell = "Tell the toolkit of this node's containerd; toolkit-values.yaml:"
+        return "\n\n".join(
+            [*filter(None, [told["runc"]]), tell, told["values"], f"$ {told['apply']}"]
+        )
+    runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd_for_new(node))
+    return (
+        f"Define runc in the file that the toolkit starts from; it keeps what it finds:\n\n{runc}"
+    )

@@ -1,0 +1,206 @@
+"""Whether the programs that a GPU handler starts are installed, all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.looks import first_finding
+from pytest_gpu.stack.containerd.config_file import RUNC_TYPE, ConfigFile
+from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.host.processes import SEARCH_PATH
+from pytest_gpu.stack.host.program import Program
+from pytest_gpu.stack.injection.reached import gpu_runtimes
+from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.stack.runtime.other_program import installed
+from pytest_gpu.stack.toolkit import config_patch
+from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, search_path
+from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
+
+LOW_LEVEL = f"{RUNTIME}.runtimes"
+COMMON = ("runc", "crun")
+
+
+def handler_without_type(node: GpuNode) -> Finding | None:
+    """Find a handler that names no runtime_type, so that no shim can be started for it."""
+    for runtime in gpu_runtimes(node):
+        if not runtime.runtime_type:
+            return node.finding(
+                "runtime/handler-without-type",
+                runtime.source,
+                handler=runtime.name,
+                **config_fix.set_type(node, runtime.name, RUNC_TYPE),
+            )
+    return None
+
+
+def binary_missing(node: GpuNode) -> Finding | None:
+    """Find a handler whose BinaryName is not installed, or is a link to nothing.
+
+    Raises:
+        NotInEvidence: nobody looked for it.
+    """
+    for runtime in gpu_runtimes(node):
+        if _installed(node, runtime) is None:
+            return _missing(node, runtime)
+    return None
+
+
+def _path(node: GpuNode) -> SearchPath:
+    return search_path(node.evidence, node.containerd.process)
+
+
+def _installed(node: GpuNode, runtime: Runtime) -> Program | None:
+    """Return the program that a handler names, ``None`` if it is not there."""
+    return locate(node.evidence, [str(runtime.binary)], _path(node))
+
+
+def _missing(node: GpuNode, runtime: Runtime) -> Finding:
+    """Tell a default runtime that an uninstallation left behind from any other handler."""
+    binary = str(runtime.binary)
+    gone = _gone(node, binary)
+    if runtime.name == node.containerd.default_runtime and node.toolkit.daemonset is None:
+        return _uninstalled(node, runtime, gone)
+    return node.finding(
+        "runtime/binary-missing",
+        runtime.source,
+        Evidence(source=binary, text=gone),
+        binary=binary,
+        handler=runtime.name,
+        patch=_other_binary(node, runtime),
+    )
+
+
+def _gone(node: GpuNode, binary: str) -> str:
+    """Return how a program is missing: containerd's PATH has it looked for unless it is a path."""
+    if not binary.startswith("/"):
+        return f"is in none of {', '.join(_path(node).folders)}"
+    target = node.evidence.resolve(binary)
+    return "is not there" if target == binary else f"is a link to {target}, which is not there"
+
+
+def _other_binary(node: GpuNode, runtime: Runtime) -> str:
+    """Return the steps that let a handler start a runtime that is installed, if one is."""
+    found = installed(node)
+    if found is None:
+        return ""
+    fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
+    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}" in {fix["file"]}'
+    return f"{said}:\n\n{fix['patch']}" if fix["patch"] else f"{said}, by hand."
+
+
+def _uninstalled(node: GpuNode, runtime: Runtime, gone: str) -> Finding:
+    config = node.containerd.config
+    key = "default_runtime_name"
+    saying = [file for file in config.files if key in file.text] or config.files
+    return node.finding(
+        "runtime/default-runtime-uninstalled",
+        _line_of(saying[-1], key),
+        runtime.source,
+        Evidence(source=str(runtime.binary), text=gone),
+        binary=str(runtime.binary),
+        handler=runtime.name,
+        **config_fix.set_default(node, "runc"),
+    )
+
+
+def _line_of(file: ConfigFile, key: str) -> Evidence:
+    """Return the last line of a file that sets a key."""
+    found = Evidence(source=file.path, text=f"{key} is not set")
+    for number, line in enumerate(file.text.splitlines(), 1):
+        if line.partition("=")[0].strip() == key:
+            found = Evidence(source=file.path, line=number, text=line.strip())
+    return found
+
+
+def chains(node: GpuNode) -> Iterator[tuple[Runtime, Chain]]:
+    """Yield what each GPU handler starts, of those whose own program is there.
+
+    Raises:
+        NotInEvidence: that was not looked at.
+    """
+    for runtime in gpu_runtimes(node):
+        if program := _installed(node, runtime):
+            yield runtime, chain(node.evidence, program.path, _path(node))
+
+
+def each_program(
+    node: GpuNode, look: Callable[[GpuNode, Runtime, Program], Finding | None]
+) -> Finding | None:
+    """Return the first finding that a look has at a program of a handler.
+
+    Raises:
+        Unproven: there is none, and something was not looked at.
+    """
+    programs = [(runtime, each) for runtime, found in chains(node) for each in found.programs]
+    return first_finding(partial(look, node, runtime, program) for runtime, program in programs)
+
+
+def half_installed(node: GpuNode) -> Finding | None:
+    """Find a toolkit of which a program is missing that the handler's own program starts."""
+    return each_program(node, _not_there)
+
+
+def _not_there(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+    if program.entry is not None:
+        return None
+    return node.finding(
+        "runtime/toolkit-half-installed",
+        Evidence(source=str(runtime.binary), text=f"the handler {runtime.name} starts it"),
+        Evidence(source=program.path, text="is not there, and is started next"),
+        binary=str(runtime.binary),
+        program=program.path,
+        handler=runtime.name,
+    )
+
+
+def no_low_level_runtime(node: GpuNode) -> Finding | None:
+    """Find an NVIDIA runtime that finds none of the runtimes it hands over to.
+
+    Raises:
+        NotInEvidence: nobody looked everywhere, or the PATH of containerd is not known.
+    """
+    path = _wider(node)
+    for runtime, found in chains(node):
+        if locate(node.evidence, found.runtimes, path) is None:
+            return _none_of(node, runtime, found)
+    return None
+
+
+def _wider(node: GpuNode) -> SearchPath:
+    """Return where the NVIDIA runtime looks for the one it hands over to."""
+    path = _path(node)
+    return replace(path, folders=(*path.folders, *SEARCH_PATH))
+
+
+def _none_of(node: GpuNode, runtime: Runtime, found: Chain) -> Finding:
+    config = own_config(node.evidence, found.programs[0].path)
+    names = ", ".join(found.runtimes) or "(an empty list)"
+    looked = ", ".join(dict.fromkeys(_wider(node).folders))
+    return node.finding(
+        "runtime/no-low-level-runtime",
+        runtime.source,
+        config.evidence(LOW_LEVEL),
+        Evidence(source=str(runtime.binary), text=f"looks for {names} in {looked}"),
+        handler=runtime.name,
+        runtimes=names,
+        binary=str(runtime.binary),
+        path=config.path,
+        patch=_name_one(node, config),
+    )
+
+
+def _name_one(node: GpuNode, config: ToolkitConfig) -> str:
+    """Return the patch that names the runtime which containerd itself starts, if one is there."""
+    runtimes = node.containerd.config.runtimes
+    plain = [each for each in runtimes if each not in node.containerd.gpu_handlers]
+    told = [binary for each in plain if (binary := runtimes[each].binary)]
+    program = known(lambda: locate(node.evidence, [*told, *COMMON], _wider(node)))
+    if program is None:
+        return ""
+    patch = config_patch.set_own(node, config, LOW_LEVEL, [program.path])
+    return f"Name the one that the node has, in {config.path}:\n\n{patch}"

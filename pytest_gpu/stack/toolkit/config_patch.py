@@ -1,0 +1,42 @@
+"""Repairs of the NVIDIA runtime's own config.toml, as patches.
+
+The runtime reads the file before every container: nothing has to be restarted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.gpu.libraries import OPERATOR_ROOT
+from pytest_gpu.stack.repair.toml_diff import changed
+from pytest_gpu.stack.toolkit.own_config import DEFAULTS, ToolkitConfig
+
+
+def set_own(node: GpuNode, config: ToolkitConfig, name: str, value: Any) -> str:
+    """Return the patch that sets one value; ``name`` is a key of ``DEFAULTS``."""
+    path = node.evidence.resolve(config.path)
+    return changed(path, config.text, {tuple(name.split(".")): value})
+
+
+def root_of_the_host(node: GpuNode, config: ToolkitConfig, name: str) -> str:
+    """Return the patch that makes / the driver's root, none where a container has the driver."""
+    driver = known(lambda: node.driver.directory)
+    if driver is None or driver.startswith(OPERATOR_ROOT):
+        return ""
+    return set_own(node, config, name, "/")
+
+
+def of_its_type(node: GpuNode, config: ToolkitConfig, name: str) -> str:
+    """Return the patch that writes a value as the type it must be of, where that is plain."""
+    value: Any = config.table
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    kind = type(DEFAULTS[name])
+    if kind is bool and value in ("true", "false"):
+        return set_own(node, config, name, value == "true")
+    if kind is list and isinstance(value, str):
+        return set_own(node, config, name, [value])
+    return ""

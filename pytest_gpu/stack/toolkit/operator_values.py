@@ -1,0 +1,166 @@
+"""Placeholder values for fixes of the GPU operator's toolkit: env list and helm command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.known import known
+from pytest_gpu.stack.containerd.config_file import ConfigFile
+from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
+from pytest_gpu.stack.injection.reached import by_default, serves_cri
+from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kube.operator import operator_release
+from pytest_gpu.stack.repair.config_places import holding, is_rendered
+from pytest_gpu.stack.repair.toml_diff import with_handler
+from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
+from pytest_gpu.stack.toolkit.start import Start, order_of, start
+
+SELF_CONFIGURING = ("rke2", "k3s")
+FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
+ALIASES = {
+    "RUNTIME_CONFIG": "CONTAINERD_CONFIG",
+    "RUNTIME_SOCKET": "CONTAINERD_SOCKET",
+    "NVIDIA_RUNTIME_NAME": "CONTAINERD_RUNTIME_CLASS",
+    "NVIDIA_RUNTIME_SET_AS_DEFAULT": "CONTAINERD_SET_AS_DEFAULT",
+}
+"""Names that the installer prefers: left in place they would outdo what is told."""
+
+
+def toolkit_values(node: GpuNode) -> Mapping[str, str]:
+    """Return config, socket, the whole ``env`` list as YAML, and the command that applies it.
+
+    And ``runc``: what to define before the toolkit is told so, ``""`` where nothing is missing.
+    """
+    containerd = node.containerd
+    return {
+        "config": containerd.config_path,
+        "socket": containerd.socket,
+        "values": _values(node),
+        "runc": _define_runc(node),
+        "apply": _apply(node),
+    }
+
+
+def wanted_env(node: GpuNode) -> Mapping[str, str]:
+    """Return the toolkit's environment for the containerd that this kubelet uses.
+
+    RKE2 and k3s add the handlers to their rendered file themselves: there the toolkit needs the
+    socket and must leave the file alone (docs.rke2.io, "Deploy NVIDIA operator").
+    """
+    containerd = node.containerd
+    if node.distribution.name in SELF_CONFIGURING:
+        return {"CONTAINERD_SOCKET": containerd.socket}
+    wanted = {
+        "CONTAINERD_CONFIG": _edited(node),
+        "CONTAINERD_SOCKET": containerd.socket,
+        "CONTAINERD_RUNTIME_CLASS": other_name(node) or node.toolkit.handler,
+    }
+    if "RUNTIME" in node.toolkit.asked:
+        wanted["RUNTIME"] = "containerd"
+    if _by_default(node):
+        wanted["CONTAINERD_SET_AS_DEFAULT"] = "true"
+    if (drop_in := _drop_in(node)) is not None:
+        wanted["RUNTIME_DROP_IN_CONFIG"] = drop_in
+    if (source := _start(node)) is not None:
+        wanted["RUNTIME_CONFIG_SOURCE"] = source
+    return wanted
+
+
+def _edited(node: GpuNode) -> str:
+    """Return the file the toolkit is to edit: MicroK8s renders containerd's from one in TOML."""
+    template = node.distribution.source or ""
+    return template if template.endswith(".toml") else node.containerd.config_path
+
+
+def _start(node: GpuNode) -> str | None:
+    """Return what the toolkit is to start from, ``None`` where its own choice is right.
+
+    It would ask the containerd on the host's PATH, which may be another one.
+    """
+    path = node.containerd.config_path
+    if (node.toolkit.version or (0,)) < CHOICE_SINCE:
+        return None
+    if _edited(node) != path:
+        return f"file={path}"
+    found = known(lambda: on_path(node))
+    return "file" if found is not None and found.process != node.containerd.process else None
+
+
+def _drop_in(node: GpuNode) -> str | None:
+    """Return a drop-in path that the effective imports match, for toolkits that write one."""
+    folders = [i.rpartition("/")[0] for i in node.containerd.config.imports if i.endswith("*.toml")]
+    if not folders or not node.toolkit.writes_drop_in:
+        return None
+    return f"{folders[0]}/99-nvidia.toml"
+
+
+def other_name(node: GpuNode) -> str | None:
+    """Return the handler that RuntimeClasses lead to, where none leads to the toolkit's own."""
+    led = set((known(lambda: runtimeclass.handlers(node.cluster)) or {}).values())
+    if not led or node.toolkit.handler in led:
+        return None
+    return next((name for name in node.containerd.gpu_handlers if name in led), None)
+
+
+def _by_default(node: GpuNode) -> bool:
+    """Say whether GPU pods rely on a default that the toolkit is told not to set."""
+    relied = node.containerd.injects("") and not node.toolkit.sets_default
+    return relied and bool(known(lambda: by_default(node)))
+
+
+def _entries(node: GpuNode) -> Mapping[str, str]:
+    """Return the whole environment: Helm replaces lists, so what was set before stands in it too.
+
+    A path for a file that the toolkit shall leave alone must not stay behind.
+    """
+    wanted, asked = wanted_env(node), node.toolkit.asked
+    left = {name for name in asked if ALIASES.get(name, name) in {*FILES, *wanted}}
+    return {**{name: asked[name] for name in asked if name not in left}, **wanted}
+
+
+def _values(node: GpuNode) -> str:
+    lines = ["toolkit:", "  env:"]
+    for name, value in _entries(node).items():
+        lines += [f"  - name: {name}", f'    value: "{value}"']
+    return "\n".join(lines)
+
+
+def starts_from(node: GpuNode) -> ConfigFile | None:
+    """Return containerd's own file, ``None`` where nobody can define runc in it to last."""
+    config, path = node.containerd.config, node.containerd.config_path
+    root = next((file for file in config.files if file.path == path), None)
+    return root if root and root.version > 1 and not is_rendered(node, root.path) else None
+
+
+def _define_runc(node: GpuNode) -> str:
+    """Return what keeps the CRI when the toolkit starts with the values that are proposed.
+
+    A drop-in of the toolkit holds runc only where it stands in what the toolkit starts from.
+    """
+    root = starts_from(node)
+    if root is None or root in holding(node, "runc") or not serves_cri(node):
+        return ""
+    begun = known(lambda: _begun(node))
+    if begun is None or begun.keeps_cri:
+        return ""
+    runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd_for_new(node))
+    return f"First define runc in {root.path}: the toolkit keeps what it finds.\n\n{runc}"
+
+
+def _begun(node: GpuNode) -> Start | None:
+    """Return what the toolkit's start with the proposed values comes to."""
+    entries = _entries(node)
+    stay = {k: v for k, v in node.toolkit.rendered.items() if ALIASES.get(k, k) not in FILES}
+    told = {name: value for name, value in stay.items() if ALIASES.get(name) not in entries}
+    proposed = replace(node.toolkit, asked=entries, rendered={**told, **entries})
+    order = order_of(node, proposed)
+    return start(node, proposed, order) if order else None
+
+
+def _apply(node: GpuNode) -> str:
+    release = operator_release(node.cluster)
+    if release is None:
+        return "kubectl edit clusterpolicy   # put the env list under spec.toolkit"
+    return f"{release.upgrade()} -f toolkit-values.yaml"

@@ -1,0 +1,1 @@
+"""What a visit asks a node, round by round."""

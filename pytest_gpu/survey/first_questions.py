@@ -1,0 +1,144 @@
+"""The first questions to every node: what all facts begin with, whatever the node turns out to be.
+
+Paths come from the modules that read them, so that both cannot differ.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from pytest_gpu.stack.containerd import search
+from pytest_gpu.stack.containerd.merge import CDI_DIRS
+from pytest_gpu.stack.gpu import libraries, pci
+from pytest_gpu.stack.gpu.driver import VERSION_FILE
+from pytest_gpu.stack.host import loader, mounts, program, systemd_unit
+from pytest_gpu.stack.host.processes import SEARCH_PATH
+from pytest_gpu.stack.kubelet import kubelet
+from pytest_gpu.stack.toolkit import chain, instructions
+from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Questions
+
+ARGUMENTS = "/proc/[0-9]*/cmdline"
+ARGUMENTS_LIMIT = 1 << 13
+LOG_TIME = 20.0
+
+CRICTL = (
+    "/usr/local/bin/crictl",
+    "/usr/bin/crictl",
+    "/opt/bin/crictl",
+    "/var/lib/rancher/rke2/bin/crictl",
+    "/var/lib/rancher/k3s/data/current/bin/crictl",
+    "/home/kubernetes/bin/crictl",
+)
+"""Where distributions put crictl: packages and kubeadm, Flatcar, RKE2, k3s, GKE."""
+
+K3S = "/usr/local/bin/k3s"
+
+SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib64", "/var/run", "/usr/lib64")
+"""Directories that may be links (a merged /usr); many paths lead through them."""
+
+NAMESPACES = ("/proc/1/ns/mnt", "/proc/1/ns/net")
+"""What the namespaces of other processes are compared with."""
+
+_UNITS = tuple(f"{folder}/kubelet.service" for folder in systemd_unit.FOLDERS)
+
+_FLAGS = ("/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet", "/etc/sysconfig/kubelet")
+"""Where kubeadm and the packages keep the kubelet's flags."""
+
+_DROP_INS = tuple(
+    f"{posixpath.dirname(place)}/{name}" for place in search.PLACES for name in search.DROP_INS
+)
+
+_LISTED = (
+    "/dev",
+    "/proc",
+    pci.BUS,
+    "/proc/driver/nvidia/gpus",
+    "/etc/containerd",
+    "/lib/modules",
+    instructions.INSTALL_DIR,
+    f"{libraries.OPERATOR_ROOT}/dev",
+    "/etc/cdi",
+    "/run/cdi",
+    loader.CONF_FOLDER,
+    *CDI_DIRS,
+    *_DROP_INS,
+    *(f"{unit}.d" for unit in _UNITS),
+)
+
+_READ = (
+    "/proc/version",
+    "/proc/modules",
+    "/proc/devices",
+    "/proc/stat",
+    "/proc/net/unix",
+    VERSION_FILE,
+    "/sys/module/nvidia/version",
+    "/etc/os-release",
+    mounts.MOUNTS,
+    "/sys/fs/selinux/enforce",
+    loader.CONF,
+    "/etc/docker/daemon.json",
+    "/etc/rancher/rke2/config.yaml",
+    "/etc/rancher/k3s/config.yaml",
+    kubelet.CONFIG,
+    *instructions.CONFIGS,
+    *_UNITS,
+    *_FLAGS,
+    *search.PLACES,
+)
+
+_PATTERNS = (
+    f"{pci.BUS}/*/vendor",
+    f"{pci.BUS}/*/class",
+    "/proc/driver/nvidia/gpus/*/information",
+    *(f"{unit}.d/*.conf" for unit in _UNITS),
+    *(f"{folder}/*.{suffix}" for folder in CDI_DIRS for suffix in ("yaml", "json")),
+    *(f"{folder}/*.toml" for folder in _DROP_INS),
+    f"{loader.CONF_FOLDER}/*.conf",
+)
+
+
+def first_questions() -> Questions:
+    """Return the first round."""
+    found = (
+        f"{d}/{name}" for d in (*libraries.DIRECTORIES, *libraries.SEALED) for name in _LIBRARIES
+    )
+    return Questions(
+        list=tuple(dict.fromkeys(_LISTED)),
+        stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *NAMESPACES, *found, *CRICTL, K3S, *_PROGRAMS))),
+        glob={ARGUMENTS: ARGUMENTS_LIMIT, **dict.fromkeys(_PATTERNS, FILE_LIMIT)},
+        read=dict.fromkeys(_READ, FILE_LIMIT),
+        tail={},
+        elf=(*program.GLIBC, *_TOOLKIT),
+        run={("uname", "-r"): COMMAND_TIME, ("dmesg",): LOG_TIME},
+    )
+
+
+_LIBRARIES = (libraries.NVML, libraries.CUDA, "libnvidia-ptxjitcompiler.so.1")
+_NEEDED = ("libcap.so.2", "libseccomp.so.2", "libelf.so.1", "libtirpc.so.3")
+"""What libnvidia-container needs beyond glibc; anything else is asked for when it is known."""
+
+_LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/bin/sh")
+_SYSTEM_FOLDERS = tuple(libraries.DIRECTORIES[:3])
+
+_STARTED = tuple(
+    path
+    for name in ("nvidia-container-runtime", chain.HOOK, chain.CLI)
+    for folder in ("/usr/bin", instructions.INSTALL_DIR)
+    for path in (f"{folder}/{name}", f"{folder}/{name}.real")
+    if folder == instructions.INSTALL_DIR or path.endswith(name)
+)
+_TOOLKIT = (
+    *_STARTED,
+    *(f"{folder}/{chain.LIBRARY}" for folder in (instructions.INSTALL_DIR, *_SYSTEM_FOLDERS)),
+)
+
+_PROGRAMS = (
+    "/usr/bin/nvidia-container-runtime",
+    "/usr/bin/nvidia-smi",
+    "/sbin/ldconfig.real",
+    *(f"{folder}/containerd" for folder in SEARCH_PATH),
+    "/run/systemd/system",
+    *_LOADERS,
+    *(f"{folder}/{name}" for folder in _SYSTEM_FOLDERS for name in _NEEDED),
+)

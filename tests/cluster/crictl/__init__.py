@@ -1,0 +1,1 @@
+"""Tests of crictl sandboxes on a node."""

@@ -1,0 +1,1 @@
+"""Tests of recordings: read, written, redacted, hostile."""

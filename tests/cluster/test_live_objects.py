@@ -1,0 +1,269 @@
+"""What is listed, what a missing right means, why pods do not start, and what is told meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_gpu.cluster.api import pod_trouble, rights, slow_waits, snapshot
+from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.login import open_client
+from pytest_gpu.cluster.recording.recorded import open_recording
+from pytest_gpu.cluster.recording.recorder import Recorder
+from pytest_gpu.cluster.visits.pod_stream import PodStream
+from pytest_gpu.cluster.visits.visit import StreamLate
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.evidence import KubeObject
+from tests.cluster.api.fake_api import FakeApi, FakeServer
+
+PLUGIN = {
+    "metadata": {"name": "plugin", "namespace": "gpu-operator"},
+    "spec": {
+        "template": {
+            "spec": {
+                "containers": [
+                    {
+                        "name": "plugin",
+                        "image": "nvcr.io/nvidia/k8s-device-plugin:v0.17.0",
+                        "volumeMounts": [
+                            {"name": "sockets", "mountPath": "/var/lib/kubelet/device-plugins"}
+                        ],
+                    }
+                ],
+                "volumes": [
+                    {"name": "sockets", "hostPath": {"path": "/var/lib/kubelet/device-plugins"}},
+                    {"name": "config", "configMap": {"name": "sharing"}},
+                ],
+            }
+        }
+    },
+}
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    """Return an API server's knowledge: a node, a plugin that names a ConfigMap, another one."""
+    api = FakeApi()
+    api.put("nodes", {"metadata": {"name": "gpu-1", "managedFields": [{"manager": "kubelet"}]}})
+    api.put("daemonsets", PLUGIN)
+    for name in ("sharing", "private"):
+        head = {"name": name, "namespace": "gpu-operator"}
+        api.put("configmaps", {"metadata": head, "data": {"a": "b"}})
+    return api
+
+
+@pytest.fixture
+def client(api: FakeApi, tmp_path: Path) -> Iterator[KubeClient]:
+    """Return a client of a server that knows it."""
+    with FakeServer(api) as server:
+        client = open_client("current", kubeconfig=server.kubeconfig(tmp_path))
+        yield client
+        client.close()
+
+
+def names(things: Any) -> list[str]:
+    """Return the names of objects."""
+    return [thing["metadata"]["name"] for thing in things]
+
+
+def test_what_the_cluster_does_not_have_is_proven_absent(client: KubeClient) -> None:
+    """No API group, no objects: that is knowledge, and no reason for unproven."""
+    listed = snapshot.list_objects(client)
+    assert names(listed.objects["nodes"]) == ["gpu-1"]
+    assert listed.objects["resourceslices"] == ()
+    assert "managedFields" not in listed.objects["nodes"][0]["metadata"]
+    assert listed.refused == {}
+
+
+def test_only_the_config_maps_that_a_plugin_names_are_read(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """One request each; never a list of all."""
+    listed = snapshot.list_objects(client)
+    assert names(listed.objects["configmaps"]) == ["sharing"]
+    assert len(api.asked("GET *configmaps*")) == 1
+
+
+def test_config_map_that_may_not_be_read_is_not_absent(
+    client: KubeClient, api: FakeApi, tmp_path: Path
+) -> None:
+    """Counting GPUs must stay unproven, not turn into a missing ConfigMap."""
+    api.denied.add("get configmaps")
+    listed = snapshot.list_objects(client)
+    assert "forbidden" in listed.refused["configmaps"]
+    recorder = Recorder(tmp_path / "spool", taken=datetime.now(UTC))
+    listed.write(recorder)
+    with pytest.raises(NotInEvidence):
+        open_recording(tmp_path / "spool", "spool").objects("configmaps")
+
+
+def test_resource_that_may_not_be_read_is_left_out(client: KubeClient, api: FakeApi) -> None:
+    """All others are read."""
+    api.denied.add("list pods")
+    listed = snapshot.list_objects(client)
+    assert "pods" not in listed.objects
+    assert "forbidden" in listed.refused["pods"]
+    assert names(listed.objects["daemonsets"]) == ["plugin"]
+
+
+def test_without_nodes_there_is_nothing_to_test(client: KubeClient, api: FakeApi) -> None:
+    """That is no missing detail."""
+    api.denied.add("list nodes")
+    with pytest.raises(ApiError, match="forbidden"):
+        snapshot.list_objects(client)
+
+
+def test_pods_of_huge_clusters_are_kept_where_they_may_matter(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """A recording of a hundred thousand web servers helps nobody."""
+    limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    api.put("pods", {"metadata": {"name": "user", "namespace": "a"}, "spec": limits})
+    for at in range(snapshot.MANY_PODS):
+        api.put("pods", {"metadata": {"name": f"web-{at}", "namespace": "a"}, "spec": {}})
+    assert names(snapshot.list_objects(client).objects["pods"]) == ["user"]
+
+
+def test_missing_right_is_known_by_verb_and_resource(client: KubeClient, api: FakeApi) -> None:
+    """And said as the API server would say it."""
+    api.denied |= {"get pods/exec", "list events"}
+    found = rights.ask(client, (*rights.reading(), *rights.creating("pytest-gpu")))
+    assert sorted(map(str, found.missing)) == [
+        "get pods/exec in the namespace pytest-gpu",
+        "list events in the whole cluster",
+    ]
+    assert found.to_visit is not None
+    assert 'cannot get resource "pods/exec"' in found.to_visit.denial
+
+
+def test_watching_is_no_reason_not_to_look(client: KubeClient, api: FakeApi) -> None:
+    """Without it pods are listed again and again."""
+    api.denied |= {"watch pods", "create pods/exec", "list events"}
+    found = rights.ask(client, (*rights.reading(), *rights.creating("pytest-gpu")))
+    assert (len(found.missing), found.to_visit) == (3, None)
+
+
+def pod(
+    phase: str = "Pending", state: Mapping[str, Any] | None = None, **status: str
+) -> KubeObject:
+    """Return a pod of ours."""
+    containers = [] if state is None else [{"name": "visit", "state": state}]
+    about = {"phase": phase, "containerStatuses": containers, **status}
+    return {"metadata": {"name": "visit-1"}, "status": about}
+
+
+def event(reason: str, message: str, name: str = "visit-1") -> KubeObject:
+    """Return a warning about a pod."""
+    about = {"name": name}
+    return {"type": "Warning", "reason": reason, "message": message, "involvedObject": about}
+
+
+BACK_OFF = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "x"'}}
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
+NO_SANDBOX = event("FailedCreatePodSandBox", "Failed to create pod sandbox: no runtime")
+
+
+@pytest.mark.parametrize(
+    ("thing", "events", "why"),
+    [
+        (pod(), [], "the kubelet of the node did not take the pod up"),
+        (pod(state=CREATING), [], "the pod is still Pending"),
+        (pod(state=CREATING), [NO_SANDBOX], "FailedCreatePodSandBox: Failed to create pod *"),
+        (pod(state=CREATING), [event("X", "y", name="other")], "the pod is still Pending"),
+        (pod(state=BACK_OFF), [], 'ImagePullBackOff: Back-off pulling image "x"'),
+        (
+            pod(state=BACK_OFF),
+            [event("Failed", 'Failed to pull image "x": no such host')],
+            'Failed: Failed to pull image "x": no such host',
+        ),
+        (pod("Failed", reason="OutOfcpu", message="no cpu"), [], "OutOfcpu: no cpu"),
+        (
+            pod("Failed", {"terminated": {"reason": "Error", "exitCode": 127}}),
+            [],
+            "Error: exit code 127",
+        ),
+    ],
+)
+def test_reason_of_a_pod_is_the_most_exact_one(
+    thing: KubeObject, events: list[KubeObject], why: str
+) -> None:
+    """Status before events; of a failed pull the pull itself."""
+    pytest.LineMatcher([pod_trouble.explain(thing, events)]).fnmatch_lines([why])
+
+
+def test_states_are_summed_up_in_one_line() -> None:
+    """However many nodes there are."""
+    states = {f"n{at}": "done" for at in range(3)} | {f"m{at}": "looking" for at in range(5)}
+    assert slow_waits.summed_up(states) == "3 done, m0, m1, m2 and 2 more: looking"
+    assert slow_waits.summed_up({"a": "done"}) == "1 done"
+
+
+def test_nothing_is_told_about_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two seconds there is a line for each change, and one at the end."""
+    lines: list[str] = []
+    clock = iter([0.0, 1.0, 2.5, 2.5, 3.0, 5.0, 5.0, 6.0])
+    monkeypatch.setattr("pytest_gpu.cluster.api.slow_waits.time.monotonic", lambda: next(clock))
+    teller = slow_waits.Told(lines.append, "visiting 2 nodes")
+    teller.now("0 done")
+    assert lines == []
+    teller.now("0 done")
+    teller.now("1 done")
+    teller.now("1 done")
+    teller.end("2 done")
+    assert lines == [f"gpu: visiting 2 nodes: {n} done" for n in (0, 1, 2)]
+
+
+@pytest.fixture
+def running(client: KubeClient, api: FakeApi, tmp_path: Path) -> str:
+    """Return the path of a pod that runs; its node is a folder."""
+    api.roots["gpu-1"] = tmp_path
+    volumes = [{"name": "probe", "configMap": {"name": "map"}}]
+    api.put("configmaps", {"metadata": {"name": "map"}, "binaryData": {}})
+    api.put("pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "gpu-1", "volumes": volumes}})
+    return "/api/v1/namespaces/x/pods/p"
+
+
+def stream(client: KubeClient, running: str, code: str) -> PodStream:
+    """Return a line to a Python program in that pod."""
+    return PodStream(client, running, "visit", ["python3", "-c", code], stdin=True)
+
+
+def test_command_in_a_pod_has_output_errors_and_exit_code(client: KubeClient, running: str) -> None:
+    """Each by its own channel."""
+    code = "import sys; print('out'); sys.stderr.write('two\\nlines'); sys.exit(3)"
+    line = stream(client, running, code)
+    assert list(line.lines(time.monotonic() + 20)) == [b"out"]
+    assert (line.exit, line.complaint) == (3, "two lines")
+    line.close()
+
+
+def test_megabytes_go_both_ways(client: KubeClient, running: str) -> None:
+    """Longer than any frame; lines stay lines."""
+    line = stream(client, running, "import sys; print(len(input())); print('x' * 3_000_000)")
+    line.send(b"y" * 200_000 + b"\n")
+    first, second = line.lines(time.monotonic() + 30)
+    assert (first, len(second)) == (b"200000", 3_000_000)
+    assert line.exit == 0
+    line.close()
+
+
+def test_silent_command_ends_at_the_deadline(client: KubeClient, running: str) -> None:
+    """And not before there is something to say."""
+    line = stream(client, running, "import time; time.sleep(60)")
+    with pytest.raises(StreamLate):
+        list(line.lines(time.monotonic() + 0.5))
+    line.close()
+
+
+def test_exec_that_is_refused_says_which_right(
+    client: KubeClient, api: FakeApi, running: str
+) -> None:
+    """The client asks by GET, so the verb is get."""
+    api.denied.add("get pods/exec")
+    with pytest.raises(ApiError, match='cannot get resource "pods/exec"'):
+        stream(client, running, "pass")

@@ -1,0 +1,1 @@
+"""Tests of visits: pod, ssh, local, shell."""

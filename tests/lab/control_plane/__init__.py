@@ -1,0 +1,1 @@
+"""The lab's control plane, and what is installed on it."""

@@ -1,0 +1,43 @@
+"""What a run costs the API server: requests, as its audit log counts them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab.cluster import LabCluster
+from tests.lab.control_plane import audit
+from tests.lab.control_plane.account import Account
+
+PER_NODE = 10
+PER_CLUSTER = 70
+"""For the cluster as a whole: reviews of rights, lists, watches, cleaning up."""
+
+Requests = Counter[tuple[str, str]]
+
+
+def requests(lab: LabCluster, user: Account, folder: Path, *options: str) -> Requests:
+    """Return the requests of a healthy run by verb and resource."""
+    mark = audit.mark(lab.workplace.folder)
+    run = user.judge(folder, *options)
+    assert run.exit == 0, run.output
+    return Counter((each.verb, each.resource) for each in mark.requests())
+
+
+def test_requests_per_node_and_per_cluster(
+    lab_cluster: LabCluster,
+    user: Account,
+    tmp_path: Path,
+    record_testsuite_property: Callable[[str, object], None],
+) -> None:
+    """A straight line through one node and all: its slope and what is left at no node."""
+    first, *others = lab_cluster.nodes
+    one = requests(lab_cluster, user, tmp_path / "one", f"--gpu-nodes={first}")
+    every = requests(lab_cluster, user, tmp_path / "every")
+    slope = (every.total() - one.total()) / len(others)
+    constant = one.total() - slope
+    told = f"{slope:.1f} per node and {constant:.1f} per cluster: {one} {every}"
+    record_testsuite_property("requests", told)
+    assert slope <= PER_NODE, told
+    assert constant <= PER_CLUSTER, told

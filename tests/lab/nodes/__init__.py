@@ -1,0 +1,1 @@
+"""The lab's nodes: machines in namespaces, with fake GPUs."""

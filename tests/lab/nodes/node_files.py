@@ -1,0 +1,239 @@
+"""What lies on a node's disk before it starts: programs, configuration, credentials."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.lab.control_plane.control_plane import INNER, ControlPlane
+from tests.lab.nodes import sshd
+from tests.lab.nodes.containerd_config import NVIDIA_RUNTIME, SOCKET, ContainerdConfig
+from tests.lab.nodes.containerd_config import PATH as CONTAINERD_CONFIG
+from tests.lab.nodes.fake_gpu import FakeGpus
+from tests.lab.parts import debian
+from tests.lab.parts.images import HERE, compile_c
+from tests.lab.parts.kubernetes import version
+from tests.lab.parts.python_root import launcher, python_root
+
+PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PYTHON = "/run/lab/python"
+IMAGES = "/run/lab/images"
+INSIDE = "/usr/local/libexec/lab"
+CRI_SOCKET = "/run/lab/cri/containerd.sock"
+PACKAGES = ("runc", "containernetworking-plugins", "openssh-server", "libwrap0", "sudo")
+
+# Imports the images once; containerd must serve first.
+_IMPORT = f"""\
+#!/bin/sh
+[ -e /var/lib/containerd/lab-imported ] && exit 0
+for try in $(seq 100); do ctr version >/dev/null 2>&1 && break; sleep 0.1; done
+ctr --namespace k8s.io images import {IMAGES}/*.tar && touch /var/lib/containerd/lab-imported
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """A node to make.
+
+    Args:
+        name: its name in the cluster.
+        number: 1 to 200; gives its addresses.
+        generation: of containerd: 1.6, 1.7 or 2.x.
+        systemd: whether a real systemd is PID 1.
+        gpus: its GPUs; ``None`` for a node without.
+        crictl: whether the crictl stand-in is installed.
+    """
+
+    name: str
+    number: int
+    generation: str
+    systemd: bool = False
+    gpus: FakeGpus | None = field(default_factory=FakeGpus)
+    crictl: bool = True
+
+    @property
+    def address(self) -> str:
+        """Its address in the network of nodes."""
+        return f"10.66.0.{self.number + 10}"
+
+    @property
+    def pods(self) -> str:
+        """The addresses of its pods."""
+        return f"10.244.{self.number}.0/24"
+
+    @property
+    def config(self) -> ContainerdConfig:
+        """The healthy configuration of its containerd."""
+        return ContainerdConfig(generation=self.generation, systemd=self.systemd)
+
+
+def write_files(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
+    """Write the node's own layer over the machine's root."""
+    _copy_programs(spec, control, upper)
+    texts = {
+        "etc/hosts": f"127.0.0.1 localhost\n{spec.address} {spec.name}\n",
+        "etc/hostname": f"{spec.name}\n",
+        "etc/machine-id": hashlib.sha256(spec.name.encode()).hexdigest()[:32] + "\n",
+        "etc/resolv.conf": "nameserver 127.0.0.1\n",
+        CONTAINERD_CONFIG: spec.config.text(),
+        "etc/cni/net.d/10-bridge.conflist": json.dumps(_network(spec)),
+        **_kubelet_files(spec, control),
+    }
+    for name, text in texts.items():
+        write(upper, name, text)
+    (upper / "etc/containerd/conf.d").mkdir(exist_ok=True)
+    _write_scripts(spec, upper)
+    sshd.write_server(upper, sshd.client_folder(control.workplace))
+    if spec.gpus:
+        spec.gpus.write_files(upper, platform.release())
+
+
+def write(upper: Path, name: str, text: str, mode: int = 0o644) -> None:
+    """Write one file of the layer."""
+    file = upper / name.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+
+
+def _copy_programs(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
+    """Copy, never link: a node may break its own programs."""
+    containerd = debian.containerd(spec.generation).parents[2]
+    for root in (containerd, debian.unpacked("node", "bookworm", *PACKAGES)):
+        argv = ["/usr/bin/cp", "--archive", "--no-target-directory", str(root), str(upper)]
+        subprocess.run(argv, check=True, timeout=120)
+    shutil.copy(control.programs / "kubelet", upper / "usr/bin/kubelet")
+
+
+def _write_scripts(spec: NodeSpec, upper: Path) -> None:
+    """Write our programs that run with the lab's own Python."""
+    write(upper, f"{INSIDE}/import-images", _IMPORT, 0o755)
+    shutil.copytree(HERE / "inside", upper / INSIDE.lstrip("/"), dirs_exist_ok=True)
+    if spec.gpus:
+        command = ", ".join(f'"{word}"' for word in _command("nvidia_runtime.py"))
+        program = upper / NVIDIA_RUNTIME.lstrip("/")
+        compile_c(HERE / "native/nvidia_runtime.c", program, f"-DCOMMAND={command}")
+        # What newer toolkits bring instead of nvidia-container-cli; nothing runs it here.
+        shutil.copy(program, program.with_name("nvidia-cdi-hook"))
+    if spec.crictl:
+        _install_crictl(upper)
+
+
+def _install_crictl(upper: Path) -> None:
+    """Install the machine's real crictl, else our stand-in."""
+    if real := shutil.which("crictl"):
+        shutil.copy(real, upper / "usr/local/bin/crictl")
+    else:
+        text = f'#!/bin/sh\nexec {" ".join(_command("crictl.py"))} "$@"\n'
+        write(upper, "usr/local/bin/crictl", text, 0o755)
+
+
+def _command(name: str) -> list[str]:
+    """Return the command of one of our programs on a node."""
+    return [*launcher(python_root(), PYTHON), f"{INSIDE}/{name}"]
+
+
+def _network(spec: NodeSpec) -> dict[str, Any]:
+    pods = {"ranges": [[{"subnet": spec.pods}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "hairpinMode": True}
+    plugin = {**bridge, "ipam": {"type": "host-local", **pods}}
+    return {"cniVersion": "0.4.0", "name": "bridge", "plugins": [plugin]}
+
+
+def needs_proxy(spec: NodeSpec, control: ControlPlane) -> bool:
+    """Say whether this kubelet speaks only CRI v1alpha2 and this containerd no longer does."""
+    return spec.generation == "2.x" and _minor(control) < 23
+
+
+def _minor(control: ControlPlane) -> int:
+    return int(version(control.programs).split(".")[1])
+
+
+def _kubelet_files(spec: NodeSpec, control: ControlPlane) -> dict[str, str]:
+    control.pki.issue(
+        f"node-{spec.name}",
+        f"/O=system:nodes/CN=system:node:{spec.name}",
+        f"DNS:{spec.name},IP:{spec.address}",
+    )
+    folder = control.pki.folder
+    return {
+        "etc/kubernetes/pki/ca.crt": (folder / "ca.crt").read_text(),
+        "etc/kubernetes/pki/kubelet.crt": (folder / f"node-{spec.name}.crt").read_text(),
+        "etc/kubernetes/pki/kubelet.key": (folder / f"node-{spec.name}.key").read_text(),
+        "etc/kubernetes/kubelet.conf": control.pki.kubeconfig(f"node-{spec.name}", INNER),
+        "var/lib/kubelet/config.yaml": json.dumps(_kubelet_config(spec, control), indent=1),
+    }
+
+
+def _kubelet_config(spec: NodeSpec, control: ControlPlane) -> dict[str, Any]:
+    """Return the KubeletConfiguration (JSON is YAML), for this kubelet's version."""
+    authority = {"clientCAFile": "/etc/kubernetes/pki/ca.crt"}
+    thresholds = ("nodefs.available", "imagefs.available", "nodefs.inodesFree")
+    newer = {"containerRuntimeEndpoint": f"unix://{SOCKET}"}
+    newest = {"failCgroupV1": False}
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": authority,
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt",
+        "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
+        "cgroupDriver": "systemd" if spec.systemd else "cgroupfs",
+        "failSwapOn": False,
+        "oomScoreAdj": 0,
+        "makeIPTablesUtilChains": False,
+        "evictionHard": {"memory.available": "50Mi", **dict.fromkeys(thresholds, "1%")},
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "nodeStatusUpdateFrequency": "5s",
+        "syncFrequency": "5s",
+        **(newer if _minor(control) >= 27 else {}),
+        **(newest if _minor(control) >= 31 else {}),
+    }
+
+
+def kubelet_command(spec: NodeSpec, control: ControlPlane) -> list[str]:
+    """Return the kubelet's command; beside an old kubelet the proxy's socket lies in its way."""
+    older = ["--container-runtime=remote", "--network-plugin=cni"]
+    endpoint = [f"--container-runtime-endpoint=unix://{SOCKET}"]
+    flags = [*(older if _minor(control) < 24 else []), *(endpoint if _minor(control) < 27 else [])]
+    command = [
+        "/usr/bin/kubelet",
+        "--config=/var/lib/kubelet/config.yaml",
+        "--kubeconfig=/etc/kubernetes/kubelet.conf",
+        *(f"--hostname-override={spec.name}", f"--node-ip={spec.address}", "--v=2"),
+        *flags,
+    ]
+    return [*_own_socket_folder(), *command] if needs_proxy(spec, control) else command
+
+
+def _own_socket_folder() -> list[str]:
+    """Return the prefix that shows the proxy's socket to one command where containerd's is.
+
+    So the node is as an administrator of containerd 2 sees it: the kubelet is configured with
+    containerd's socket, and containerd listens there.
+    """
+    show = f'mount --bind {Path(CRI_SOCKET).parent} /run/containerd && exec "$@"'
+    private = ["unshare", "--mount", "--propagation", "unchanged", "--"]
+    return [
+        *private,
+        "/bin/sh",
+        "-c",
+        f"until [ -S {CRI_SOCKET} ]; do sleep 0.1; done; {show}",
+        "sh",
+    ]
+
+
+def proxy_command() -> list[str]:
+    """Return the command of the proxy that translates CRI v1alpha2 to v1."""
+    return [*_command("cri_proxy.py"), CRI_SOCKET, SOCKET]

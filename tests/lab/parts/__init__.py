@@ -1,0 +1,1 @@
+"""Real programs for the lab, fetched or built once."""

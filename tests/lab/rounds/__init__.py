@@ -1,0 +1,1 @@
+"""Rounds: nodes broken in many ways, judged, repaired."""

@@ -1,0 +1,1 @@
+"""Our readings against the real components."""

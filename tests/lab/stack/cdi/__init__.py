@@ -1,0 +1,1 @@
+"""Our reading of CDI specs against the real library."""

@@ -1,0 +1,1 @@
+"""Our merge of containerd's files against the real containerd."""

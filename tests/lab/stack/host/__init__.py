@@ -1,0 +1,1 @@
+"""Our reading of systemd units against a real systemd."""

@@ -1,0 +1,127 @@
+"""The shipped suite in any directory: what runs, and what its tests are called."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_gpu.run.suite import located, nodeid_of, suite_path, with_suite
+from tests.conftest import MakeCluster
+
+QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
+COLLECT = ("--collect-only", "-q", *QUIET)
+
+
+def collected(result: pytest.RunResult) -> list[str]:
+    """Return the IDs of the tests that were collected."""
+    return [line for line in result.outlines if "::" in line]
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        "",
+        "[pytest]\npython_files = check_*.py",
+        "[pytest]\ntestpaths = own",
+        "[pytest]\nnorecursedirs = conformance pytest_gpu",
+        "[pytest]\nstrict = true",
+        "[pytest]\naddopts = --import-mode=importlib",
+    ],
+)
+def test_suite_and_nothing_else_runs(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, configuration: str
+) -> None:
+    """Whatever tests and settings the directory has."""
+    pytester.makeini(configuration)
+    for name in ("test_own", "check_own", "own/test_inner"):
+        file = pytester.path / f"{name}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("def test_own(): assert False\n")
+    result = pytester.runpytest_subprocess(f"--gpu-cluster={make_cluster('gpu-1')}", *COLLECT)
+    tests = collected(result)
+    assert tests
+    assert all(re.match(r"conformance/test_\w+\.py::test_\w+\[gpu-1", test) for test in tests)
+
+
+def test_workers_run_the_same_suite(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
+    """They start from the same command line."""
+    pytester.makepyfile(test_own="def test_own(): assert False")
+    cluster = f"--gpu-cluster={make_cluster('gpu-1', 'gpu-2')}"
+    inline = collected(pytester.runpytest_subprocess(cluster, *COLLECT))
+    result = pytester.runpytest_subprocess(cluster, "-n2", "-v", *QUIET)
+    ran = {line.split()[-1] for line in result.outlines if line.startswith("[gw")}
+    assert ran == set(inline)
+
+
+def test_option_may_stand_in_the_configuration(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """A directory that is about one cluster."""
+    pytester.makeini(f"[pytest]\naddopts = --gpu-cluster={make_cluster('gpu-1')}")
+    assert collected(pytester.runpytest_subprocess(*COLLECT))[0].startswith("conformance/")
+
+
+def test_explicit_paths_are_taken(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
+    """Own tests, the installed package, and an ID copied from a report."""
+    pytester.makepyfile(test_own="def test_own(gpu_node): pass")
+    cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
+    assert collected(pytester.runpytest_subprocess(cluster, "test_own.py", *COLLECT)) == [
+        "test_own.py::test_own[gpu-1]"
+    ]
+    [first, *_] = collected(pytester.runpytest_subprocess(cluster, *COLLECT))
+    assert collected(pytester.runpytest_subprocess(cluster, first, *COLLECT)) == [first]
+    module = first.partition("::")[0].removesuffix(".py").replace("/", ".")
+    installed = pytester.runpytest_subprocess(cluster, "--pyargs", f"pytest_gpu.{module}", *COLLECT)
+    assert first in collected(installed)
+
+
+def test_hidden_suite_says_why(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
+    """Nothing was tested, which is no success; the directory's configuration is the reason."""
+    pytester.makeini("[pytest]\npython_functions = check_*")
+    result = pytester.runpytest_subprocess(f"--gpu-cluster={make_cluster('gpu-1')}", *QUIET)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["gpu: nothing was tested: *sets python_functions = check_[*]*"])
+
+
+def test_selecting_nothing_says_so(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
+    """A typo in -k must not look like a green run."""
+    cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
+    result = pytester.runpytest_subprocess(cluster, "-k", "nonsense", *QUIET)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["gpu: nothing was tested: -k, -m *"])
+
+
+def test_without_the_option_nothing_changes(pytester: pytest.Pytester) -> None:
+    """The plugin is inert in projects that merely have it installed."""
+    pytester.makepyfile("def test_mine(): pass")
+    result = pytester.runpytest_subprocess(*QUIET)
+    result.assert_outcomes(passed=1)
+    assert "gpu:" not in result.stdout.str()
+
+
+def test_fixtures_and_options_are_documented(pytester: pytest.Pytester) -> None:
+    """Everything users meet has a text and our prefix."""
+    text = pytester.runpytest_subprocess("--fixtures", "-q").stdout.str()
+    for fixture in ("gpu_cluster", "gpu_node", "gpu_settings"):
+        assert re.search(rf"^{fixture} \[session scope\]", text, re.MULTILINE)
+    assert "no docstring available" not in text
+    page = Path(__file__).parents[2] / "docs" / "reference" / "options.md"
+    help_ = pytester.runpytest_subprocess("--help").stdout.str()
+    names = re.findall(r"^  (--gpu-[a-z-]+|gpu_[a-z_]+)", help_, re.MULTILINE)
+    assert {"--gpu-cluster", "--gpu-explain", "gpu_nodes", "gpu_sandbox_pod_config"} <= set(names)
+    assert [name for name in names if f"`{name}" not in page.read_text()] == []
+
+
+def test_ids_and_arguments() -> None:
+    """Only the shipped modules get an ID of their own, and only their IDs become paths."""
+    [module, *_] = sorted(suite_path().glob("test_*.py"))
+    assert nodeid_of(module) == f"conformance/{module.name}"
+    assert nodeid_of(Path("/elsewhere/conformance/test_driver.py")) is None
+    assert located("conformance/test_no_such_thing.py::test_x").endswith(
+        "/test_no_such_thing.py::test_x"
+    )
+    assert located("tests/test_own.py::test_x") == "tests/test_own.py::test_x"
+    assert with_suite(["-k", "x", "a.py"], ["a.py"]) == ["-k", "x", "a.py"]
+    assert with_suite(["-q"], [])[0] == "-q"

@@ -1,0 +1,1 @@
+"""Tests of the shipped samples and of recorded cases."""

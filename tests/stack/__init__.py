@@ -1,0 +1,1 @@
+"""Tests of facts, checks and causes, one package a thing."""

@@ -1,0 +1,72 @@
+"""NVML's answers: a value, an error, or nothing asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.stack.gpu.nvml import Nvml, NvmlError, read
+from tests.stack.gpu.gpu_machine import FIRST, device, not_supported, nvml
+from tests.support.fake_evidence import FakeNode
+
+
+def answers(*devices: object, **changes: object) -> Nvml:
+    """Return the facts from NVML's answers."""
+    return read(FakeNode(nvml=nvml(*devices, **changes)))  # type: ignore[arg-type]
+
+
+def test_devices_carry_the_address_that_sysfs_writes() -> None:
+    """GB10's domain has no leading zeros left."""
+    found = answers(device(0, "000f:01:00.0"))
+    assert found.answers
+    assert found.asked()[0].address == "000f:01:00.0"
+
+
+def test_an_answer_is_a_value_an_error_or_unknown() -> None:
+    """``Not Supported`` is an answer; a question that was not asked is none."""
+    gpu = answers(device(0, FIRST, memory=not_supported())).devices[0]
+    assert gpu.answer("memory") == NvmlError(code=3, message="Not Supported")
+    assert gpu.answer("mig") == {"current": 0, "pending": 0}
+    with pytest.raises(NotInEvidence, match="temperature"):
+        gpu.answer("temperature")
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (None, "no libnvidia-ml"),
+        ({"library": None, "init": {"error": None}, "devices": []}, "no libnvidia-ml"),
+        ({"library": None, "init": {"error": 12, "message": "Not Found"}}, "no libnvidia-ml"),
+        ({"library": None, "hung": True}, "it hangs"),
+        ({"library": "/x", "init": {"error": 9, "message": "Driver Not Loaded"}}, "error 9"),
+    ],
+)
+def test_a_silent_nvml_proves_nothing_about_gpus(
+    raw: dict[str, object] | None, reason: str
+) -> None:
+    """It is not the same as no GPUs."""
+    found = read(FakeNode(nvml=raw))
+    assert not found.answers
+    with pytest.raises(Unproven, match=reason):
+        found.asked()
+
+
+def test_nvml_that_nobody_asked_is_unknown() -> None:
+    """Neither missing nor silent."""
+    with pytest.raises(NotInEvidence):
+        read(FakeNode())
+
+
+@pytest.mark.parametrize("memory", [None, [], {}, {"total": "much"}])
+def test_an_answer_of_another_shape_is_none(memory: object) -> None:
+    """It convicts nobody."""
+    gpu = answers(device(0, FIRST, memory=memory)).devices[0]
+    with pytest.raises(NotInEvidence, match="memory"):
+        gpu.numbers("memory", "total")
+
+
+@pytest.mark.parametrize("devices", [None, ["x"], [{"memory": {"error": "x"}}]])
+def test_devices_that_cannot_be_read_are_unknown(devices: object) -> None:
+    """Else every GPU would be missing."""
+    with pytest.raises(NotInEvidence):
+        answers(devices=devices)

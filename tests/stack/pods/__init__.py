@@ -1,0 +1,1 @@
+"""Tests of device plugins and GPU pods."""

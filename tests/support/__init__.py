@@ -1,0 +1,1 @@
+"""Made-up evidence that many tests use."""
