@@ -1,8 +1,9 @@
 """Run the shipped suite as users do: from the wheel, in an empty folder, in fresh environments.
 
 ``python tests/project/wheel_check.py`` builds the wheel, installs it four times (with and without
-xdist and allure, over the oldest and newest pytest that we support) and judges two recorded clusters
-with ``-W error``. It prints a line for each run and exits 1 if any differs from what is expected.
+xdist and allure, over the oldest and newest pytest that we support) and judges two recorded
+clusters with ``-W error``. It prints a line for each run, and exits 1 if any differs from what is
+expected.
 """
 
 from __future__ import annotations
