@@ -31,7 +31,7 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.cdi.requests import PLUGIN_KIND
 from pytest_gpu.stack.kube.nodes import find_gpu_nodes
 

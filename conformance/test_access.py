@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail, latent
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.kubelet import check_access
 
 pytestmark = pytest.mark.gpu_layer(Layer.ACCESS)
 
 
-def test_kubernetes_shows_the_node(gpu_node: GpuNode) -> None:
+def test_kubernetes_shows_the_node(gpu_node: Node) -> None:
     """Kubernetes knows the node and shows its pods and the RuntimeClasses."""
     check_access.api_silent(gpu_node)
 
 
-def test_a_door_leads_into_the_node(gpu_node: GpuNode) -> None:
+def test_a_door_leads_into_the_node(gpu_node: Node) -> None:
     """The node lets somebody in who can look at it: a pod, ssh, or the suite on the node itself."""
     if finding := check_access.no_door(gpu_node):
         fail(finding)
 
 
-def test_kubelet_runs_where_its_runtime_serves(gpu_node: GpuNode) -> None:
+def test_kubelet_runs_where_its_runtime_serves(gpu_node: Node) -> None:
     """The kubelet runs, if the container runtime below it does."""
     if finding := check_access.kubelet_stopped(gpu_node):
         fail(finding)

@@ -5,62 +5,62 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail, latent
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.gpu import check_driver, check_health
 
 pytestmark = pytest.mark.gpu_layer(Layer.DRIVER)
 
 
-def test_kernel_module_is_loaded(gpu_node: GpuNode) -> None:
+def test_kernel_module_is_loaded(gpu_node: Node) -> None:
     """NVIDIA's kernel module is loaded."""
     if finding := check_driver.module_not_loaded(gpu_node):
         fail(finding)
 
 
-def test_driver_is_recent_enough(gpu_node: GpuNode) -> None:
+def test_driver_is_recent_enough(gpu_node: Node) -> None:
     """The driver is of branch 470 or newer."""
     if finding := check_driver.too_old(gpu_node):
         fail(finding)
 
 
-def test_libraries_are_installed(gpu_node: GpuNode) -> None:
+def test_libraries_are_installed(gpu_node: Node) -> None:
     """The host has the driver's libraries for NVML and CUDA."""
     if finding := check_driver.library_missing(gpu_node):
         fail(finding)
 
 
-def test_libraries_match_the_kernel_module(gpu_node: GpuNode) -> None:
+def test_libraries_match_the_kernel_module(gpu_node: Node) -> None:
     """The libraries are of the same version as the loaded kernel module."""
     if finding := check_driver.mismatch(gpu_node):
         fail(finding)
 
 
-def test_device_nodes_exist(gpu_node: GpuNode) -> None:
+def test_device_nodes_exist(gpu_node: Node) -> None:
     """Every GPU, the driver's control and unified memory have device nodes with right numbers."""
     if finding := check_driver.device_nodes(gpu_node):
         fail(finding)
 
 
-def test_no_gpu_reported_a_grave_error(gpu_node: GpuNode) -> None:
+def test_no_gpu_reported_a_grave_error(gpu_node: Node) -> None:
     """No GPU reported an error that needs a reset, since the driver was loaded."""
     if finding := check_health.grave_xids(gpu_node):
         fail(finding)
 
 
-def test_nvml_answers(gpu_node: GpuNode) -> None:
+def test_nvml_answers(gpu_node: Node) -> None:
     """NVML starts, answers in time, and has no error that speaks of a GPU."""
     if finding := check_health.nvml_silent(gpu_node):
         fail(finding)
 
 
-def test_driver_initialised_every_gpu(gpu_node: GpuNode) -> None:
+def test_driver_initialised_every_gpu(gpu_node: Node) -> None:
     """NVML sees every GPU that the driver holds on the bus."""
     if finding := check_health.not_initialised(gpu_node):
         fail(finding)
 
 
-def test_memory_rows_are_sound(gpu_node: GpuNode) -> None:
+def test_memory_rows_are_sound(gpu_node: Node) -> None:
     """Every GPU could remap its defective memory rows."""
     if finding := check_health.remap_failed(gpu_node):
         fail(finding)
@@ -68,19 +68,19 @@ def test_memory_rows_are_sound(gpu_node: GpuNode) -> None:
         latent(finding)
 
 
-def test_memory_is_readable(gpu_node: GpuNode) -> None:
+def test_memory_is_readable(gpu_node: Node) -> None:
     """Every GPU tells the size of its memory, unless it shares that of the CPU."""
     if finding := check_health.memory_unreadable(gpu_node):
         fail(finding)
 
 
-def test_nvlink_fabric_is_ready(gpu_node: GpuNode) -> None:
+def test_nvlink_fabric_is_ready(gpu_node: Node) -> None:
     """No GPU waits for the NVLink fabric."""
     if finding := check_health.fabric_not_ready(gpu_node):
         fail(finding)
 
 
-def test_mig_mode_is_in_effect(gpu_node: GpuNode) -> None:
+def test_mig_mode_is_in_effect(gpu_node: Node) -> None:
     """The MIG mode in effect is the one that was asked for (else the next reset changes it)."""
     if finding := check_health.mig_pending(gpu_node):
         latent(finding)

@@ -5,32 +5,32 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail, latent, unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.gpu import check_hardware
 
 pytestmark = pytest.mark.gpu_layer(Layer.HARDWARE)
 
 
-def test_node_has_an_nvidia_gpu(gpu_node: GpuNode) -> None:
+def test_node_has_an_nvidia_gpu(gpu_node: Node) -> None:
     """The node has an NVIDIA GPU on its PCI bus, or its platform has one of its own."""
     if finding := check_hardware.missing(gpu_node):
         fail(finding)
 
 
-def test_every_gpu_answers_on_the_bus(gpu_node: GpuNode) -> None:
+def test_every_gpu_answers_on_the_bus(gpu_node: Node) -> None:
     """Every GPU answers on the PCI bus; none has fallen off it."""
     if finding := check_hardware.fallen_off_the_bus(gpu_node):
         fail(finding)
 
 
-def test_no_gpu_is_missing(gpu_node: GpuNode) -> None:
+def test_no_gpu_is_missing(gpu_node: Node) -> None:
     """The bus has as many GPUs as the node's labels count."""
     if finding := check_hardware.lost(gpu_node):
         fail(finding)
 
 
-def test_no_other_driver_holds_a_gpu(gpu_node: GpuNode) -> None:
+def test_no_other_driver_holds_a_gpu(gpu_node: Node) -> None:
     """Every GPU is free for NVIDIA's driver: neither Nouveau nor vfio-pci holds it."""
     if finding := check_hardware.held(gpu_node):
         fail(finding)
@@ -40,13 +40,13 @@ def test_no_other_driver_holds_a_gpu(gpu_node: GpuNode) -> None:
         unproven("the node's label gives its GPUs to virtual machines")
 
 
-def test_every_gpu_has_all_its_pcie_lanes(gpu_node: GpuNode) -> None:
+def test_every_gpu_has_all_its_pcie_lanes(gpu_node: Node) -> None:
     """Every GPU uses all PCIe lanes that it and its slot have (fewer is slow, not broken)."""
     if finding := check_hardware.narrow_links(gpu_node):
         latent(finding)
 
 
-def test_iommu_lets_every_gpu_reach_memory(gpu_node: GpuNode) -> None:
+def test_iommu_lets_every_gpu_reach_memory(gpu_node: Node) -> None:
     """The IOMMU refuses no memory access of a GPU (noted, since peer-to-peer alone breaks)."""
     if finding := check_hardware.iommu_faults(gpu_node):
         latent(finding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.causes import fail, latent
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.looks import each_of, first_of
 from pytest_gpu.stack.cdi import check_devices, check_specs
@@ -30,19 +30,19 @@ from pytest_gpu.stack.toolkit import (
 pytestmark = pytest.mark.gpu_layer(Layer.RUNTIME)
 
 
-def test_kubelet_uses_containerd(gpu_node: GpuNode) -> None:
+def test_kubelet_uses_containerd(gpu_node: Node) -> None:
     """The kubelet uses the container runtime that GPUs were set up for, not Docker beside it."""
     if finding := check_cri.uses_no_containerd(gpu_node):
         fail(finding)
 
 
-def test_containerd_listens_on_the_kubelets_socket(gpu_node: GpuNode) -> None:
+def test_containerd_listens_on_the_kubelets_socket(gpu_node: Node) -> None:
     """A containerd runs and listens on the very socket that this kubelet uses."""
     if finding := check_cri.not_running(gpu_node):
         fail(finding)
 
 
-def test_containerd_can_read_its_configuration(gpu_node: GpuNode) -> None:
+def test_containerd_can_read_its_configuration(gpu_node: Node) -> None:
     """Every file of containerd's configuration is one that this containerd version can read."""
     if finding := check_cri.unreadable(gpu_node):
         fail(finding)
@@ -52,37 +52,37 @@ def test_containerd_can_read_its_configuration(gpu_node: GpuNode) -> None:
         latent(finding)
 
 
-def test_configuration_leaves_the_cri_on(gpu_node: GpuNode) -> None:
+def test_configuration_leaves_the_cri_on(gpu_node: Node) -> None:
     """The configuration does not switch off the CRI plugin, through which the kubelet works."""
     if finding := check_cri.cri_disabled(gpu_node):
         fail(finding)
 
 
-def test_default_runtime_is_defined(gpu_node: GpuNode) -> None:
+def test_default_runtime_is_defined(gpu_node: Node) -> None:
     """The default runtime is one that the merged configuration defines: else no CRI at all."""
     if finding := check_cri.default_undefined(gpu_node):
         fail(finding)
 
 
-def test_gpu_injection_is_configured(gpu_node: GpuNode) -> None:
+def test_gpu_injection_is_configured(gpu_node: Node) -> None:
     """The files this containerd reads hold an NVIDIA handler, or CDI devices do its work."""
     if finding := check_handler.no_gpu_handler(gpu_node):
         fail(finding)
 
 
-def test_cri_answers(gpu_node: GpuNode) -> None:
+def test_cri_answers(gpu_node: Node) -> None:
     """The running containerd answers on the CRI."""
     if finding := check_cri.silent(gpu_node):
         fail(finding)
 
 
-def test_running_containerd_has_loaded_the_handler(gpu_node: GpuNode) -> None:
+def test_running_containerd_has_loaded_the_handler(gpu_node: Node) -> None:
     """The running containerd has loaded the handler that stands in its files."""
     if finding := check_restart.not_restarted(gpu_node):
         fail(check_env.never_signalled(gpu_node, finding))
 
 
-def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
+def test_a_restart_keeps_the_handler(gpu_node: Node) -> None:
     """What the running containerd has loaded is still there after its next restart."""
     checks = (
         check_restart.lost_at_restart,
@@ -93,13 +93,13 @@ def test_a_restart_keeps_the_handler(gpu_node: GpuNode) -> None:
         latent(finding)
 
 
-def test_next_start_of_the_toolkit_keeps_the_node_working(gpu_node: GpuNode) -> None:
+def test_next_start_of_the_toolkit_keeps_the_node_working(gpu_node: Node) -> None:
     """What the toolkit's pod is told to write and to restart at its next start fits this node."""
     for finding in each_of(gpu_node, check_env.misled, check_next_start.next_start):
         latent(finding)
 
 
-def test_handler_starts_an_installed_runtime(gpu_node: GpuNode) -> None:
+def test_handler_starts_an_installed_runtime(gpu_node: Node) -> None:
     """The programs that the NVIDIA handler starts are there, whole, and may be executed."""
     checks = (
         check_programs.handler_without_type,
@@ -115,7 +115,7 @@ def test_handler_starts_an_installed_runtime(gpu_node: GpuNode) -> None:
         fail(finding)
 
 
-def test_toolkit_runs_on_this_hosts_glibc(gpu_node: GpuNode) -> None:
+def test_toolkit_runs_on_this_hosts_glibc(gpu_node: Node) -> None:
     """The toolkit's programs find their loader and libraries here, of a version they accept."""
     checks = (
         check_libraries.interpreter_missing,
@@ -126,7 +126,7 @@ def test_toolkit_runs_on_this_hosts_glibc(gpu_node: GpuNode) -> None:
         fail(finding)
 
 
-def test_toolkit_configuration_names_what_exists(gpu_node: GpuNode) -> None:
+def test_toolkit_configuration_names_what_exists(gpu_node: Node) -> None:
     """The NVIDIA runtime's own configuration is readable, names what exists, accepts the plugin."""
     if finding := check_config.own_config_wrong(gpu_node) or check_device_access.refuses_devices(
         gpu_node
@@ -136,7 +136,7 @@ def test_toolkit_configuration_names_what_exists(gpu_node: GpuNode) -> None:
         latent(finding) if check_device_access.passes_device_nodes(gpu_node) else fail(finding)
 
 
-def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
+def test_cgroup_driver_is_the_same_everywhere(gpu_node: Node) -> None:
     """Every handler that pods can get uses the cgroup driver of the kubelet and the system."""
     checks = (
         check_cgroups.systemd_cgroup_without_systemd,
@@ -146,7 +146,7 @@ def test_cgroup_driver_is_the_same_everywhere(gpu_node: GpuNode) -> None:
         fail(finding)
 
 
-def test_cdi_specs_name_what_exists(gpu_node: GpuNode) -> None:
+def test_cdi_specs_name_what_exists(gpu_node: Node) -> None:
     """Every CDI spec of NVIDIA devices is valid and names what is there now."""
     if finding := check_specs.spec_in_use_wrong(gpu_node):
         fail(finding)
@@ -154,7 +154,7 @@ def test_cdi_specs_name_what_exists(gpu_node: GpuNode) -> None:
         latent(finding)
 
 
-def test_cdi_devices_asked_for_exist(gpu_node: GpuNode) -> None:
+def test_cdi_devices_asked_for_exist(gpu_node: Node) -> None:
     """The CDI devices that containers ask for here are heeded and defined."""
     if finding := check_devices.not_taken(gpu_node) or check_devices.device_missing(gpu_node):
         fail(finding)
@@ -162,7 +162,7 @@ def test_cdi_devices_asked_for_exist(gpu_node: GpuNode) -> None:
         latent(finding)
 
 
-def test_docker_beside_it_knows_the_nvidia_runtime(gpu_node: GpuNode) -> None:
+def test_docker_beside_it_knows_the_nvidia_runtime(gpu_node: Node) -> None:
     """A Docker daemon on the node, if there is one, can start GPU containers, too."""
     for finding in check_docker.docker_findings(gpu_node):
         latent(finding)

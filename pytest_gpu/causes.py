@@ -54,21 +54,35 @@ class Evidence:
 class Finding:
     """A cause as seen on one node, with the evidence that decides for it.
 
-    ``values`` fill the placeholders of the cause's texts; ``distribution`` among them selects
-    the fix.
+    ``values`` fill the placeholders of the cause's texts. A check gives its own; those that every
+    cause may use (the node, its distribution's commands) are added when the finding is reported.
     """
 
     cause: str
     evidence: tuple[Evidence, ...]
     values: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, cause: str, *evidence: Evidence, **values: str) -> Finding:
+        """Return a finding of a cause of the catalogue, such as ``runtime/config-invalid``."""
+        return cls(cause=cause, evidence=evidence, values=values)
+
 
 class GpuFailure(AssertionError):  # noqa: N818 - a verdict, not a mishap
     """A requirement is not met. JUnit shows a failure, Allure failed."""
 
     def __init__(self, finding: Finding) -> None:
-        super().__init__(message(finding))
+        super().__init__(finding.cause)
         self.finding = finding
+
+    def tell(self, filled: Finding) -> None:
+        """Say it in full: with the values that every cause may use.
+
+        Raises:
+            GpuError: the catalogue has no such cause, or a placeholder has no value.
+        """
+        self.args = (message(filled),)
+        self.finding = filled
 
 
 def fail(finding: Finding) -> NoReturn:

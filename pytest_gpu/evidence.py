@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from pytest_gpu.memory import Memory
+
 KubeObject = Mapping[str, Any]
 """A Kubernetes object as ``kubectl get -o yaml`` prints it."""
 
@@ -116,8 +118,9 @@ class NodeEvidence(Protocol):
 class ClusterEvidence(Protocol):
     """All that was seen of one cluster."""
 
-    def __hash__(self) -> int:
-        """Evidence is known by its identity: what was worked out from it is kept with it."""
+    @property
+    def memory(self) -> Memory:
+        """What was worked out from this cluster's Kubernetes objects."""
 
     @property
     def title(self) -> str:

@@ -1,140 +1,80 @@
-"""One GPU node under test: its evidence, and its facts, each worked out once when first asked."""
+"""One node, and facts about it: each worked out once, from the evidence and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from typing import Generic, Self, TypeVar, overload
 
-from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
-from pytest_gpu.stack.cdi import specs
-from pytest_gpu.stack.distributions import detect
-from pytest_gpu.stack.gpu import driver as driver_facts
-from pytest_gpu.stack.gpu import kernel_log, nvml, pci
-from pytest_gpu.stack.host import processes
-from pytest_gpu.stack.kube.objects import node_object
-from pytest_gpu.stack.kubelet import containerd
-from pytest_gpu.stack.kubelet import kubelet as kubelet_facts
-from pytest_gpu.stack.kubelet import runtimes as runtime_facts
-from pytest_gpu.stack.toolkit import instructions
+from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
+from pytest_gpu.memory import Memory, lazy
+
+_T = TypeVar("_T")
 
 
-class GpuNode:
-    """What conformance tests ask. Every fact comes from the evidence and from nothing else."""
+class Node:
+    """A node as facts and checks see it: its name, its cluster, its evidence.
+
+    ``memory`` holds the facts of this node. A new snapshot of the evidence needs a new node.
+    """
 
     def __init__(self, name: str, cluster: ClusterEvidence) -> None:
         self.name = name
         self.cluster = cluster
+        self.memory = Memory()
 
     def __repr__(self) -> str:
-        return f"GpuNode({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
-    @cached_property
+    @lazy
     def evidence(self) -> NodeEvidence:
         """All that was seen of this node."""
         return self.cluster.node(self.name)
 
-    @cached_property
-    def object(self) -> KubeObject:
-        """The Node object."""
-        return node_object(self.cluster, self.name)
 
-    @cached_property
-    def judged_alone(self) -> bool:
-        """Whether this is a machine by itself (``local``): its Node object has but a name.
+class fact(Generic[_T]):  # noqa: N801 - used like property
+    """A fact of a node, worked out once for each snapshot of its evidence.
 
-        What Kubernetes would hand to its containers is then not asked, which is no pass of it: the
-        verdict says up to which layer the machine conforms.
+    Called with a node, it is the function that it decorates; as a class attribute of a
+    :class:`Node` it is a property of the same type.
+    """
+
+    def __init__(self, function: Callable[[Node], _T]) -> None:
+        self._function = function
+        update_wrapper(self, function)
+
+    def __call__(self, node: Node) -> _T:
+        """Return the fact.
+
+        Raises:
+            Unproven: the evidence does not hold it.
         """
-        return self.evidence.door.kind == "local" and not self.object.get("status")
+        return node.memory.recall(self, partial(self._function, node))
 
-    @cached_property
-    def processes(self) -> tuple[processes.Process, ...]:
-        """The processes that run on the node."""
-        return processes.running(self.evidence)
+    @overload
+    def __get__(self, node: None, owner: type) -> Self: ...
 
-    @cached_property
-    def distribution(self) -> detect.Distribution:
-        """Which Kubernetes distribution this node runs, and its commands and paths."""
-        try:
-            seen = self.processes
-        except NotInEvidence:
-            # A node without a door still has a name for its distribution: the version suffix.
-            seen = ()
-        return detect.detect(self.object, seen, self.evidence)
+    @overload
+    def __get__(self, node: Node, owner: type) -> _T: ...
 
-    @cached_property
-    def kubelet(self) -> kubelet_facts.Kubelet:
-        """The kubelet: whether it runs, and which runtime it uses."""
-        return kubelet_facts.read(self.object, self.processes, self.evidence, self.distribution)
+    def __get__(self, node: Node | None, owner: type) -> Self | _T:
+        return self if node is None else self(node)
 
-    @cached_property
-    def containerd(self) -> containerd.Containerd:
-        """The containerd that this kubelet uses, with its configuration as it merges it."""
-        return containerd.serving(
-            self.kubelet, self.processes, self.evidence, self.object, self.distribution
-        )
 
-    @cached_property
-    def runtimes(self) -> tuple[runtime_facts.Runtime, ...]:
-        """Every container runtime on the node, and whom it serves."""
-        return runtime_facts.read(self.kubelet, self.processes, self.evidence)
+class cluster_fact(Generic[_T]):  # noqa: N801 - as fact
+    """A fact of the Kubernetes objects of a cluster, worked out once for all its nodes.
 
-    @cached_property
-    def toolkit(self) -> instructions.Toolkit:
-        """The NVIDIA container toolkit: which containerd it was told to configure."""
-        return instructions.read(self.cluster, self.name)
+    It reads :meth:`ClusterEvidence.objects` and nothing else.
+    """
 
-    @cached_property
-    def cdi(self) -> specs.CdiSpecs:
-        """The CDI specs that the runtime can see."""
-        return specs.read(self.evidence, self.containerd.config.cdi_dirs)
+    def __init__(self, function: Callable[[ClusterEvidence], _T]) -> None:
+        self._function = function
+        update_wrapper(self, function)
 
-    @cached_property
-    def pci(self) -> pci.PciGpus:
-        """The NVIDIA functions on the PCI bus, or the platform's own GPU."""
-        return pci.read(self.evidence)
+    def __call__(self, cluster: ClusterEvidence) -> _T:
+        """Return the fact.
 
-    @cached_property
-    def driver(self) -> driver_facts.Driver:
-        """The NVIDIA kernel driver and its user-space libraries."""
-        return driver_facts.read(self.evidence)
-
-    @cached_property
-    def nvml(self) -> nvml.Nvml:
-        """What NVML answered on the node."""
-        return nvml.read(self.evidence)
-
-    @cached_property
-    def kernel_log(self) -> kernel_log.KernelLog:
-        """The kernel's messages of the NVIDIA driver."""
-        return kernel_log.read(self.evidence)
-
-    def finding(self, cause: str, *evidence: Evidence, **values: str) -> Finding:
-        """Return a finding of this node: the values every cause may name are filled in."""
-        return Finding(cause=cause, evidence=evidence, values={**self.values, **values})
-
-    @cached_property
-    def values(self) -> Mapping[str, str]:
-        """The placeholders any cause may use: node, distribution and its commands and paths."""
-        where = self.distribution
-        return {
-            "node": self.name,
-            "distribution": where.name,
-            "family": where.family,
-            "how": where.how.replace("NODE", self.name),
-            "restart": where.restart.replace("NODE", self.name),
-            "kubelet_unit": where.kubelet_unit,
-            "restart_kubelet": where.restart_kubelet.replace("NODE", self.name),
-            "containerd_unit": where.containerd_unit,
-            "crictl": f"sudo {' '.join(where.crictl)} --runtime-endpoint unix://{self._socket}",
-        }
-
-    @property
-    def _socket(self) -> str:
-        """The kubelet's CRI socket, where that is known, else the distribution's usual one."""
-        try:
-            return self.kubelet.socket
-        except Unproven:
-            return self.distribution.socket
+        Raises:
+            Unproven: the evidence does not hold it.
+        """
+        return cluster.memory.recall(self, partial(self._function, cluster))

@@ -7,7 +7,7 @@ from functools import partial
 
 from pytest_gpu.causes import Finding
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 
 Look = Callable[[], Finding | None]
 
@@ -38,7 +38,7 @@ def first_finding(looks: Iterable[Look]) -> Finding | None:
     return next(each_finding(looks), None)
 
 
-def first_of(node: GpuNode, *checks: Callable[[GpuNode], Finding | None]) -> Finding | None:
+def first_of(node: Node, *checks: Callable[[Node], Finding | None]) -> Finding | None:
     """Return what the first check finds of a node that finds anything.
 
     Raises:
@@ -47,7 +47,7 @@ def first_of(node: GpuNode, *checks: Callable[[GpuNode], Finding | None]) -> Fin
     return first_finding(partial(check, node) for check in checks)
 
 
-def each_of(node: GpuNode, *checks: Callable[[GpuNode], Finding | None]) -> Iterator[Finding]:
+def each_of(node: Node, *checks: Callable[[Node], Finding | None]) -> Iterator[Finding]:
     """Yield what each check finds of a node.
 
     Raises:

@@ -15,7 +15,7 @@ from pytest_gpu.cluster.api.client import ApiError
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.kube.objects import name_of, status_of
 from pytest_gpu.stack.pods.plan import plan
 from pytest_gpu.stack.pods.pod_fate import is_clear, is_over
@@ -68,7 +68,7 @@ class Flight:
 
 
 def try_pods(
-    nodes: Sequence[GpuNode],
+    nodes: Sequence[Node],
     objects: RunObjects,
     image: str,
     timeout: float,
@@ -94,7 +94,7 @@ def try_pods(
     return flight.outcomes
 
 
-def _start(flight: Flight, nodes: Sequence[GpuNode], image: str) -> None:
+def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     run = flight.objects.run.id
     program = f"gpu-check-{run}-{flight.part}"
     plans = []

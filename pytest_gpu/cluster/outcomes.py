@@ -21,10 +21,11 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.visits.node_shell import ProbeShell, open_shell
 from pytest_gpu.errors import GpuError, NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.settings.settings import Settings
 from pytest_gpu.settings.user_files import admins_files
+from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.sandbox import sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import shipped_files
 
@@ -47,7 +48,7 @@ class Starter:
     folder: Path
     door: LiveDoor | None
 
-    def bring(self, layer: Layer, nodes: Sequence[GpuNode]) -> None:
+    def bring(self, layer: Layer, nodes: Sequence[Node]) -> None:
         """Start a layer's objects on these nodes together, and keep what they showed.
 
         Where no sandbox can be tried, the pod stands in for it: it is started now.
@@ -59,7 +60,7 @@ class Starter:
         elif layer is Layer.RUNTIMECLASS_POD:
             self._bring_pods(nodes)
 
-    def _bring_pods(self, nodes: Sequence[GpuNode]) -> None:
+    def _bring_pods(self, nodes: Sequence[Node]) -> None:
         new = [node for node in nodes if not _has(node, "pod")]
         if self.door is not None and new:
             self._keep("pod", self._pods(self.door, new))
@@ -69,7 +70,7 @@ class Starter:
             folder = self.folder / "nodes" / check_node_name(name)
             NodeRecorder(folder).add_outcome(kind, outcome)
 
-    def _sandboxes(self, nodes: Sequence[GpuNode]) -> Mapping[str, Outcome]:
+    def _sandboxes(self, nodes: Sequence[Node]) -> Mapping[str, Outcome]:
         parallel = self.door.options.parallel if self.door else 1
         wishes = self._wishes()
         pool = ThreadPoolExecutor(max(1, min(parallel, len(nodes))), "gpu-sandboxes")
@@ -81,7 +82,7 @@ class Starter:
             wishes.stop.set()
             pool.shutdown(cancel_futures=True)
 
-    def _sandbox(self, node: GpuNode, wishes: Wishes) -> Outcome:
+    def _sandbox(self, node: Node, wishes: Wishes) -> Outcome:
         if self.settings.live.read_only:
             return {"skipped": READ_ONLY}
         try:
@@ -90,10 +91,10 @@ class Starter:
             return {"skipped": str(error)}
         return try_sandboxes(node, shell, wishes)
 
-    def _shell(self, node: GpuNode) -> ProbeShell:
+    def _shell(self, node: Node) -> ProbeShell:
         if self.door is None:
-            return open_shell("local", node.object)
-        return self.door.shell(node.object, node.evidence.door)
+            return open_shell("local", object_of(node))
+        return self.door.shell(object_of(node), node.evidence.door)
 
     def _wishes(self) -> Wishes:
         settings = self.settings
@@ -107,14 +108,14 @@ class Starter:
             seconds=settings.timeout,
         )
 
-    def _pods(self, door: LiveDoor, nodes: Sequence[GpuNode]) -> Mapping[str, Outcome]:
+    def _pods(self, door: LiveDoor, nodes: Sequence[Node]) -> Mapping[str, Outcome]:
         if self.settings.live.read_only:
             return {node.name: {"skipped": READ_ONLY} for node in nodes}
         image, timeout = self.settings.live.image, self.settings.timeout
         return try_pods(nodes, door.objects, image, timeout)
 
 
-def _is_tried(node: GpuNode) -> bool:
+def _is_tried(node: Node) -> bool:
     try:
         sandboxes.read(node.evidence).run("gpu")
     except Unproven:
@@ -122,7 +123,7 @@ def _is_tried(node: GpuNode) -> bool:
     return True
 
 
-def _has(node: GpuNode, kind: str) -> bool:
+def _has(node: Node, kind: str) -> bool:
     try:
         node.evidence.outcome(kind)
     except NotInEvidence:

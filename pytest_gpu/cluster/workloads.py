@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
+from pytest_gpu.memory import Memory, lazy
 from pytest_gpu.settings.selector import Selector
 from pytest_gpu.stack.kube.objects import labels_of
 from pytest_gpu.stack.kube.pods import is_nvidia, uses_gpu
@@ -20,6 +20,7 @@ class CountedPods:
     """
 
     def __init__(self, cluster: ClusterEvidence, selector: Selector) -> None:
+        self.memory = Memory()
         self._cluster = cluster
         self._selector = selector
 
@@ -37,7 +38,7 @@ class CountedPods:
         """Return all objects of a resource that count."""
         return self._pods if resource == "pods" else self._cluster.objects(resource)
 
-    @cached_property
+    @lazy
     def _pods(self) -> tuple[KubeObject, ...]:
         return tuple(pod for pod in self._cluster.objects("pods") if self._counts(pod))
 

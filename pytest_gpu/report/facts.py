@@ -8,11 +8,13 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.report.run_info import RunInfo
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.distributions.products import UNKNOWN
 from pytest_gpu.stack.kube.objects import node_info, optional
 from pytest_gpu.stack.kube.pods import WaitingPod
+from pytest_gpu.stack.kubelet.runtimes import runtimes_of
 
 
 def run_facts(run: RunInfo, cluster: ClusterEvidence) -> dict[str, Any]:
@@ -49,23 +51,23 @@ def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
 
 def node_facts(cluster: ClusterEvidence, name: str) -> dict[str, Any]:
     """Return what else is known of a node: its distribution, and its container runtimes."""
-    node = GpuNode(name, cluster)
+    node = Node(name, cluster)
     return {"distribution": _distribution(node), "runtimes": _runtimes(node)}
 
 
-def _distribution(node: GpuNode) -> str | None:
+def _distribution(node: Node) -> str | None:
     """Return the Kubernetes distribution, ``None`` where the evidence does not tell."""
     try:
-        found = node.distribution
+        found = distribution_of(node)
     except Unproven:
         return None
     return None if found == UNKNOWN else found.name
 
 
-def _runtimes(node: GpuNode) -> list[dict[str, Any]] | None:
+def _runtimes(node: Node) -> list[dict[str, Any]] | None:
     """Return every runtime that runs on a node, ``None`` where the evidence does not tell."""
     try:
-        found = node.runtimes
+        found = runtimes_of(node)
     except Unproven:
         return None
     return [

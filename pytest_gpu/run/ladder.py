@@ -121,11 +121,12 @@ class Ladder:
         rung = rung_of(item)
         if rung is None:
             return (yield)
+        node = self.session.node(rung.node)
         ours = outcome.skip_if_unproven(call) or outcome.BLOCKED_KEY in item.stash
+        outcome.tell_in_full(call, node)
         report = yield
         if ours:
             outcome.point_at_test(item, report)
-        node = self.session.node(rung.node)
         gpu = outcome.judge(item, rung, node, call, report, latent=LATENT.get())
         if gpu is not None:
             outcome.attach(item, report, gpu)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from pytest_gpu.causes import Evidence, Finding, GpuFailure, as_json
 from pytest_gpu.errors import GpuError, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.run.items import Rung
+from pytest_gpu.run.placeholders import filled
 
 Gpu = dict[str, Any]
 """``report.gpu``: plain JSON types, since xdist carries it from worker to controller."""
@@ -52,10 +54,22 @@ def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     return True
 
 
+def tell_in_full(call: pytest.CallInfo[None], node: Node) -> None:
+    """Let a failure say its finding with the values that every cause may use.
+
+    In place, as :func:`skip_if_unproven`. A cause that is not in the catalogue stays as it is:
+    the verdict tells of it.
+    """
+    failure = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(failure, GpuFailure):
+        with suppress(GpuError):
+            failure.tell(filled(failure.finding, node))
+
+
 def judge(  # noqa: PLR0913 - all that is known of the end of one phase
     item: pytest.Item,
     rung: Rung,
-    node: GpuNode,
+    node: Node,
     call: pytest.CallInfo[None],
     report: pytest.TestReport,
     *,
@@ -70,7 +84,7 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
         return None
     try:
         gpu = _skipped(item, rung, report) or _failed(rung, node, call, report)
-        gpu["latent"] = [as_json(finding) for finding in latent]
+        gpu["latent"] = [as_json(filled(finding, node)) for finding in latent]
     except GpuError as error:
         return blank(rung, "error", _line(error))
     return gpu
@@ -100,9 +114,7 @@ def _skip_reason(report: pytest.TestReport) -> str:
     return str(getattr(report, "wasxfail", "") or "expected to fail")
 
 
-def _failed(
-    rung: Rung, node: GpuNode, call: pytest.CallInfo[None], report: pytest.TestReport
-) -> Gpu:
+def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.TestReport) -> Gpu:
     if report.passed:
         return blank(rung, "passed")
     error = call.excinfo.value if call.excinfo is not None else None
@@ -114,17 +126,12 @@ def _failed(
 
 
 def _unexplained(
-    rung: Rung, node: GpuNode, error: AssertionError, report: pytest.TestReport
+    rung: Rung, node: Node, error: AssertionError, report: pytest.TestReport
 ) -> Finding:
     """Return the finding of a bare ``assert``: no cause was worked out, only where it broke."""
     text = str(error).partition("\n")[0] or "assertion failed"
     evidence = Evidence(source=report.nodeid, text=text)
-    cause = f"{rung.layer}/unexplained"
-    try:
-        return node.finding(cause, evidence)
-    except GpuError:
-        # Not even the distribution is in the evidence; the node's name always is.
-        return Finding(cause=cause, evidence=(evidence,), values={"node": rung.node})
+    return filled(Finding.of(f"{rung.layer}/unexplained", evidence), node)
 
 
 def _line(error: BaseException) -> str:

@@ -13,9 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from pytest_gpu.cluster.live_door import LiveDoor
     from pytest_gpu.evidence import ClusterEvidence
-    from pytest_gpu.gpu_node import GpuNode
     from pytest_gpu.layers import Layer
     from pytest_gpu.run.ledger import Ledger
+    from pytest_gpu.run.node_face import GpuNode
     from pytest_gpu.settings.settings import Settings
 
 
@@ -108,7 +108,7 @@ class GpuSession:
 
     def node(self, name: str) -> GpuNode:
         """Return a node under test."""
-        from pytest_gpu.gpu_node import GpuNode  # noqa: PLC0415 - heavy
+        from pytest_gpu.run.node_face import GpuNode  # noqa: PLC0415 - heavy
 
         if name not in self._nodes:
             self._nodes[name] = GpuNode(name, self.cluster)

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML, SEALED
-from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process
+from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.survey.first_questions import CRICTL, K3S, first_questions
 from pytest_gpu.survey.logs import LOG_LIMIT, log_paths
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
@@ -80,20 +82,20 @@ def _is_asked(path: str, daemons: frozenset[int]) -> bool:
     return match is None or int(match[1]) in daemons
 
 
-def _daemons(node: GpuNode) -> tuple[Process, ...]:
-    running = sensible(lambda: node.processes) or ()
+def _daemons(node: Node) -> tuple[Process, ...]:
+    running = sensible(lambda: processes_of(node)) or ()
     return tuple(process for process in running if process.program in DAEMONS)
 
 
-def _commands(node: GpuNode) -> Iterator[tuple[str, ...]]:
+def _commands(node: Node) -> Iterator[tuple[str, ...]]:
     """Yield what must run on the node: versions, what the live CRI says, and the units' logs."""
     for process in _daemons(node):
         if process.program == "containerd" and (program := _path(process)):
             yield program, "--version"
-    unit = node.distribution.kubelet_unit.removesuffix(".service")
+    unit = distribution_of(node).kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"
-    yield _journal(node.distribution.containerd_unit)
-    if (kubelet := sensible(lambda: node.kubelet)) and not kubelet.running:
+    yield _journal(distribution_of(node).containerd_unit)
+    if (kubelet := sensible(lambda: kubelet_of(node))) and not kubelet.running:
         yield _journal(unit)
     yield from _crictl_info(node)
 
@@ -110,22 +112,22 @@ def _path(process: Process) -> str | None:
     return None
 
 
-def _crictl_info(node: GpuNode) -> Iterator[tuple[str, ...]]:
-    kubelet = sensible(lambda: node.kubelet)
+def _crictl_info(node: Node) -> Iterator[tuple[str, ...]]:
+    kubelet = sensible(lambda: kubelet_of(node))
     crictl = crictl_of(node)
     if kubelet and crictl and kubelet.runtime != "docker":
         yield *crictl, "--runtime-endpoint", f"unix://{kubelet.socket}", "info"
 
 
-def crictl_of(node: GpuNode) -> tuple[str, ...] | None:
+def crictl_of(node: Node) -> tuple[str, ...] | None:
     """Return the command line that starts the node's crictl, ``None`` if none was found."""
-    for path in dict.fromkeys((node.distribution.crictl[0], *CRICTL)):
+    for path in dict.fromkeys((distribution_of(node).crictl[0], *CRICTL)):
         if PurePosixPath(path).is_absolute() and _is_there(node, path):
             return (path,)
     return (K3S, "crictl") if _is_there(node, K3S) else None
 
 
-def _is_there(node: GpuNode, path: str) -> bool:
+def _is_there(node: Node, path: str) -> bool:
     return sensible(lambda: node.evidence.entry(node.evidence.resolve(path))) is not None
 
 

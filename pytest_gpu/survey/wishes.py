@@ -23,13 +23,17 @@ from pytest_gpu.evidence import (
     KubeObject,
     NodeEvidence,
 )
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.memory import Memory
 from pytest_gpu.stack.cdi import check_devices, check_specs
+from pytest_gpu.stack.cdi.specs import cdi_of
 from pytest_gpu.stack.docker import check_docker
 from pytest_gpu.stack.gpu import check_driver, check_hardware, check_health
+from pytest_gpu.stack.gpu.driver import driver_of
+from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.injection import cgroup_wanted, injected
 from pytest_gpu.stack.kubelet import check_access
-from pytest_gpu.stack.kubelet.containerd import others
+from pytest_gpu.stack.kubelet.containerd import containerd_of, others
 from pytest_gpu.stack.runtime import (
     check_cgroups,
     check_cri,
@@ -52,7 +56,7 @@ from pytest_gpu.stack.toolkit import (
 )
 
 _T = TypeVar("_T")
-Look = Callable[[GpuNode], object]
+Look = Callable[[Node], object]
 
 CHECKS: tuple[ModuleType, ...] = (
     check_access,
@@ -84,12 +88,12 @@ CHECKS: tuple[ModuleType, ...] = (
 """The modules whose questions a visit can answer; the others ask Kubernetes."""
 
 _FACTS: tuple[Look, ...] = (
-    lambda node: node.driver.module_files,
-    lambda node: node.driver.libcuda,
-    lambda node: node.driver.nodes,
-    lambda node: node.driver.majors,
-    lambda node: node.cdi,
-    lambda node: others(node.containerd, node.processes, node.evidence),
+    lambda node: driver_of(node).module_files,
+    lambda node: driver_of(node).libcuda,
+    lambda node: driver_of(node).nodes,
+    lambda node: driver_of(node).majors,
+    cdi_of,
+    lambda node: others(containerd_of(node), processes_of(node), node.evidence),
     injected.default_evidence,
 )
 
@@ -175,6 +179,11 @@ class WishingCluster:
         """When the evidence was taken."""
         return self._cluster.taken
 
+    @property
+    def memory(self) -> Memory:
+        """What was worked out from the cluster's objects, which are the same for every node."""
+        return self._cluster.memory
+
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return all objects of a resource."""
         return self._cluster.objects(resource)
@@ -184,10 +193,10 @@ class WishingCluster:
         return self._node if name == self._node.name else self._cluster.node(name)
 
 
-def wishes(cluster: ClusterEvidence, evidence: NodeEvidence) -> tuple[Wishes, GpuNode]:
+def wishes(cluster: ClusterEvidence, evidence: NodeEvidence) -> tuple[Wishes, Node]:
     """Return what all facts would look up and cannot, and the node as known so far."""
     noted = Wishes(evidence)
-    node = GpuNode(evidence.name, WishingCluster(cluster, noted))
+    node = Node(evidence.name, WishingCluster(cluster, noted))
     for look in looks():
         sensible(partial(look, node))
     return noted, node
@@ -219,10 +228,10 @@ def _checks() -> Iterator[Look]:
                 yield _drained(function)
 
 
-def _drained(function: Callable[[GpuNode], Any]) -> Look:
+def _drained(function: Callable[[Node], Any]) -> Look:
     """Return a look that also makes a generator look."""
 
-    def look(node: GpuNode) -> object:
+    def look(node: Node) -> object:
         found = function(node)
         return tuple(found) if inspect.isgenerator(found) else found
 

@@ -11,7 +11,7 @@ import yaml
 from pytest_gpu.cluster import gpu_pods
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.pods import check_suite_pod, plan, pod_fate, pod_object
 from tests.cluster.api.pod_api import CREATING, DONE, PodApi, ended, waits
 from tests.stack.kube.kube_machine import GPU, Machine, cause, daemonset, plugin_pod, runtime_class

@@ -242,7 +242,7 @@ def test_cluster_marks_gpu_nodes(node: Node) -> None:
 KILLED = """
 import subprocess, sys
 from pathlib import Path
-from tests.lab.daemons import new_network
+from tests.lab.nodes.daemons import new_network
 from tests.lab.workplace import open_workplace
 place = open_workplace(Path(sys.argv[1]))
 new_network(place)

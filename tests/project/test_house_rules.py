@@ -186,7 +186,7 @@ def private_pytest(tree: ast.Module, _: str) -> Iterator[str]:
 )
 def test_every_rule_sees_its_violation(check: Check, code: str) -> None:
     """A rule that finds nothing anywhere guards nothing."""
-    assert list(check(ast.parse(code), "pytest_gpu/node/x.py")) != []
+    assert list(check(ast.parse(code), "pytest_gpu/stack/cdi/x.py")) != []
 
 
 @pytest.mark.parametrize("path", ["pytest_gpu/cluster/x.py", "pytest_gpu/probe/x.py"])

@@ -9,12 +9,13 @@ import pytest
 from pytest_gpu.causes import as_json
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
-from pytest_gpu.gpu_node import GpuNode
 from pytest_gpu.parsing import MalformedError, TooDeepError, json_document, toml, yaml_document
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.docker import check_docker
 from pytest_gpu.stack.kube.nodes import find_gpu_nodes
 from tests.stack.containerd.test_fuzz import ChangedCluster, Judged, judge
 from tests.stack.runtime.runtime_machine import SOCKET, Machine
+from tests.support.told import full
 
 DIGITS = b"9" * 6000
 DEEP = 5000
@@ -105,7 +106,7 @@ def test_daemon_json_is_named(kind: str) -> None:
     machine = Machine(others=["/usr/bin/dockerd"])
     machine.files[path] = JSON[kind].decode()
     (finding,) = check_docker.docker_findings(machine.node())
-    assert path in str(as_json(finding))
+    assert path in str(as_json(full(finding)))
 
 
 @pytest.mark.parametrize("kind", [*JSON])

@@ -15,6 +15,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry, KubeObject, NodeEvidence
+from pytest_gpu.memory import Memory
 
 Command = tuple[Sequence[str] | str, int, str, str]
 """argv (or one string, split at blanks), exit code, stdout, stderr."""
@@ -162,6 +163,7 @@ class FakeCluster:
     ) -> None:
         self.title = title
         self.taken = taken
+        self.memory = Memory()
         self._nodes = dict(nodes or {})
         self._objects = dict(objects or {})
 

@@ -10,6 +10,7 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.layers import Layer
+from pytest_gpu.memory import Memory
 from pytest_gpu.report import verdicts
 from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.stack.kube.pods import WaitingPod
@@ -41,6 +42,7 @@ class Cluster:
     versions: Mapping[str, str] = field(default_factory=dict)
     title: str = "sample:made-up"
     taken: datetime = TAKEN
+    memory: Memory = field(default_factory=Memory)
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return the Node objects."""

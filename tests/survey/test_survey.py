@@ -20,8 +20,8 @@ from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.visit import drive
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence, Door, ElfSummary, NodeEvidence
-from pytest_gpu.gpu_node import GpuNode
 from pytest_gpu.layers import Layer
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.survey.survey import MAX_ROUNDS
 from pytest_gpu.survey.wishes import WishingCluster
 from tests.samples.sample_table import SAMPLES

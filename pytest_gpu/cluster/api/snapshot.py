@@ -17,6 +17,7 @@ from pytest_gpu.cluster.api.client import ApiError, KubeClient, Query
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
+from pytest_gpu.memory import Memory
 from pytest_gpu.stack.kube.device_plugin import is_plugin
 from pytest_gpu.stack.kube.objects import metadata, namespace_of, optional, spec_of, template_of
 from pytest_gpu.stack.kube.operator import policy_section
@@ -176,6 +177,7 @@ class _Objects:
     def __init__(self, objects: Mapping[str, Sequence[KubeObject]]) -> None:
         self.title = ""
         self.taken = datetime.now(UTC)
+        self.memory = Memory()
         self._objects = objects
 
     def node(self, name: str) -> NodeEvidence:

@@ -24,8 +24,10 @@ from pytest_gpu.cluster.crictl.tool import (
 )
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import CommandResult
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error, is_network_error
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.sandbox.config_files import (
     END,
     LOG,
@@ -86,7 +88,7 @@ class Wishes:
 class Bench:
     """All that one node's sandboxes need; ``number`` and ``name`` are those of the latest one."""
 
-    node: GpuNode
+    node: Node
     crictl: Crictl
     wishes: Wishes
     mark: Mark
@@ -101,7 +103,7 @@ class Bench:
         return self.crictl.shell
 
 
-def try_sandboxes(node: GpuNode, shell: Shell, wishes: Wishes) -> dict[str, Any]:
+def try_sandboxes(node: Node, shell: Shell, wishes: Wishes) -> dict[str, Any]:
     """Try both sandboxes on a node and return the outcome, as a recording holds it.
 
     Nothing stays on the node; what cannot be removed is listed under ``left``.
@@ -112,9 +114,9 @@ def try_sandboxes(node: GpuNode, shell: Shell, wishes: Wishes) -> dict[str, Any]
         return {"skipped": str(error)}
 
 
-def _try(node: GpuNode, shell: Shell, wishes: Wishes) -> dict[str, Any]:
-    if node.kubelet.runtime in ("docker", "cri-o"):
-        raise Unproven(f"the kubelet uses {node.kubelet.runtime}, not containerd")
+def _try(node: Node, shell: Shell, wishes: Wishes) -> dict[str, Any]:
+    if kubelet_of(node).runtime in ("docker", "cri-o"):
+        raise Unproven(f"the kubelet uses {kubelet_of(node).runtime}, not containerd")
     until = int(time.time() + wishes.seconds)
     mark = Mark(run=wishes.run, owner=wishes.owner, deadline=until)
     name = folder_name(mark, secrets.token_hex(4))
@@ -132,9 +134,9 @@ def _try(node: GpuNode, shell: Shell, wishes: Wishes) -> dict[str, Any]:
             remove_folders(shell, [crictl.argv[0].removesuffix("/crictl")])
 
 
-def _crictl(node: GpuNode, shell: Shell, wishes: Wishes, name: str) -> Crictl:
-    socket = node.kubelet.socket
-    found = find_crictl(shell, socket, node.distribution, node.evidence.commands)
+def _crictl(node: Node, shell: Shell, wishes: Wishes, name: str) -> Crictl:
+    socket = kubelet_of(node).socket
+    found = find_crictl(shell, socket, distribution_of(node), node.evidence.commands)
     if found is not None:
         return found
     if wishes.crictl is None:

@@ -20,6 +20,7 @@ from pytest_gpu.cluster.recording.samples import is_sample
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
+from pytest_gpu.memory import Memory
 
 MAX_LIKES = 3
 """Nodes that a node can be ``like``, one after the other."""
@@ -35,6 +36,7 @@ class RecordedCluster:
     def __init__(self, chain: Sequence[Part], title: str, private: Path | None = None) -> None:
         self.title = title
         self.taken = _taken(chain)
+        self.memory = Memory()
         self._chain = chain
         self._nodes: dict[str, RecordedNode] = {}
         self._objects: dict[str, tuple[KubeObject, ...]] = {}

@@ -19,6 +19,7 @@ from pytest_gpu.cluster.visits.streams import LocalStream
 from pytest_gpu.cluster.visits.visit import drive, greet
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import Door, KubeObject, NodeEvidence
+from pytest_gpu.memory import Memory
 
 TITLE = "local"
 
@@ -38,6 +39,7 @@ class MachineOnly:
     def __init__(self, node: SeenNode, taken: datetime) -> None:
         self.title = TITLE
         self.taken = taken
+        self.memory = Memory()
         self._node = node
 
     def objects(self, resource: str) -> Sequence[KubeObject]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.cdi import specs as cdi_specs
@@ -28,8 +28,10 @@ from pytest_gpu.stack.cdi.requests import (
     plugin_of,
     strategies,
 )
-from pytest_gpu.stack.cdi.specs import CdiSpec
+from pytest_gpu.stack.cdi.specs import CdiSpec, cdi_of
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
+from pytest_gpu.stack.gpu.nvml import nvml_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.pods.check_count import restart_plugin
 from pytest_gpu.stack.repair import config_fix
 
@@ -37,7 +39,7 @@ _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
 
 
-def not_taken(node: GpuNode) -> Finding | None:
+def not_taken(node: Node) -> Finding | None:
     """Find that nobody heeds the CDI devices that a plugin, NRI or DRA hands over.
 
     Raises:
@@ -51,12 +53,12 @@ def not_taken(node: GpuNode) -> Finding | None:
     return None
 
 
-def _off(node: GpuNode) -> tuple[Evidence, ...]:
+def _off(node: Node) -> tuple[Evidence, ...]:
     """Return what shows that containerd injects no CDI devices, nothing if it does."""
-    config, live = node.containerd.config, live_cdi(node)
+    config, live = containerd_of(node).config, live_cdi(node)
     told = Evidence(source=config.path, text="enable_cdi = true")
-    if node.containerd.version < (1, 7):
-        release = node.containerd.release
+    if containerd_of(node).version < (1, 7):
+        release = containerd_of(node).release
         return (Evidence(source=f"containerd {release}", text="knows no CDI: it came with 1.7"),)
     if not config.cdi_enabled:
         built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
@@ -70,9 +72,9 @@ def _off(node: GpuNode) -> tuple[Evidence, ...]:
     return ()
 
 
-def live_cdi(node: GpuNode) -> bool | None:
+def live_cdi(node: Node) -> bool | None:
     """Return whether the running containerd has CDI on, as ``crictl info`` says, if it does."""
-    live = node.containerd.live
+    live = containerd_of(node).live
     for result in reversed(node.evidence.commands):
         if live and not live.error and " ".join(result.argv) == live.command:
             try:
@@ -83,25 +85,25 @@ def live_cdi(node: GpuNode) -> bool | None:
     return None
 
 
-def _switched_off(node: GpuNode, registry: Registry, *seen: Evidence) -> Finding:
-    config = node.containerd.config
+def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
+    config = containerd_of(node).config
     told = [way.said for way in registry.ways]
     plugin = plugin_of(node)
-    return node.finding(
+    return Finding.of(
         "runtime/cdi-off-in-containerd",
         *told,
         *seen,
-        release=node.containerd.release,
+        release=containerd_of(node).release,
         config=config.path,
         change=_switch_on(node),
         restart_plugin=restart_plugin(plugin) if plugin else "kubectl get daemonsets -A",
     )
 
 
-def _switch_on(node: GpuNode) -> str:
+def _switch_on(node: Node) -> str:
     """Return what to change so that containerd injects CDI devices."""
-    config = node.containerd.config
-    if node.containerd.version < (1, 7):
+    config = containerd_of(node).config
+    if containerd_of(node).version < (1, 7):
         return (
             "containerd 1.6 cannot: upgrade it to 1.7 or newer, or let the plugin name devices to"
             " the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
@@ -112,7 +114,7 @@ def _switch_on(node: GpuNode) -> str:
     return fix["patch"] or f"Set enable_cdi = true in the CRI section of {fix['file']}."
 
 
-def _unheeded(node: GpuNode) -> Finding | None:
+def _unheeded(node: Node) -> Finding | None:
     """Find annotations under a prefix that nobody reads."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
@@ -123,8 +125,8 @@ def _unheeded(node: GpuNode) -> Finding | None:
         return None
     if heeding(node, prefix):
         return None
-    handlers = join(node.containerd.gpu_handlers) or "none"
-    return node.finding(
+    handlers = join(containerd_of(node).gpu_handlers) or "none"
+    return Finding.of(
         "runtime/cdi-annotations-unheeded",
         said,
         Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}"),
@@ -135,7 +137,7 @@ def _unheeded(node: GpuNode) -> Finding | None:
     )
 
 
-def device_missing(node: GpuNode) -> Finding | None:
+def device_missing(node: Node) -> Finding | None:
     """Find a device that is asked for and that no spec defines where it is looked for.
 
     Raises:
@@ -154,13 +156,13 @@ def device_missing(node: GpuNode) -> Finding | None:
     return None
 
 
-def _missing(node: GpuNode, registry: Registry, lost: list[str]) -> Finding:
+def _missing(node: Node, registry: Registry, lost: list[str]) -> Finding:
     kind = lost[0].partition("=")[0]
     there = [spec for spec in registry.specs.specs if spec.kind == kind]
     spec = there[-1] if there else None
     directory = registry.directories[-1] if registry.directories else CDI_DIRS[-1]
     path = spec.path if spec else f"{directory}/{_file_name(kind)}"
-    return node.finding(
+    return Finding.of(
         _cause(node, registry, lost, spec),
         registry.told(lost[0]),
         *_seen(node, registry, lost, spec),
@@ -170,7 +172,7 @@ def _missing(node: GpuNode, registry: Registry, lost: list[str]) -> Finding:
         reader=registry.reader,
         directories=join(registry.directories),
         path=path,
-        default_runtime=node.containerd.default_runtime,
+        default_runtime=containerd_of(node).default_runtime,
         remake=remake(node, path, kind),
         generate=generate(node, path, kind),
     )
@@ -180,17 +182,17 @@ def _file_name(kind: str) -> str:
     return "nvidia.yaml" if kind == "nvidia.com/gpu" else f"{kind.replace('/', '-')}.yaml"
 
 
-def _cause(node: GpuNode, registry: Registry, lost: list[str], spec: CdiSpec | None) -> str:
+def _cause(node: Node, registry: Registry, lost: list[str], spec: CdiSpec | None) -> str:
     if _elsewhere(node, registry, lost[0]):
         return "runtime/cdi-spec-outside-directories"
     if lost[0].startswith(f"{MANAGEMENT_KIND}=") and spec is None:
         return "runtime/cdi-management-spec-missing"
-    split = spec is not None and any(map(in_mig_mode, node.nvml.devices))
+    split = spec is not None and any(map(in_mig_mode, nvml_of(node).devices))
     return "runtime/cdi-mig-drift" if split else "runtime/cdi-device-missing"
 
 
 def _seen(
-    node: GpuNode, registry: Registry, lost: list[str], spec: CdiSpec | None
+    node: Node, registry: Registry, lost: list[str], spec: CdiSpec | None
 ) -> Iterator[Evidence]:
     """Yield what stands where the device should be defined."""
     yield Evidence(source="a container would say", text=f"unresolvable CDI devices {join(lost)}")
@@ -207,7 +209,7 @@ def _seen(
         yield Evidence(source=path, text=f"defines it, where {registry.reader} does not look")
 
 
-def _elsewhere(node: GpuNode, registry: Registry, name: str) -> list[str]:
+def _elsewhere(node: Node, registry: Registry, name: str) -> list[str]:
     """Return the specs that define a device in directories that are not looked into."""
     read = {node.evidence.resolve(each) for each in registry.directories}
     read -= {node.evidence.resolve(each) for each in registry.specs.links}
@@ -220,17 +222,17 @@ def _elsewhere(node: GpuNode, registry: Registry, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def names_absent_gpu(node: GpuNode) -> Finding | None:
+def names_absent_gpu(node: Node) -> Finding | None:
     """Find a device named after a GPU or MIG device that NVML does not list: nobody gets it now."""
-    nvml = known(lambda: node.nvml)
+    nvml = known(lambda: nvml_of(node))
     if nvml is None or not nvml.answers:
         return None
     listed = known(lambda: _uuids(node))
-    for name, spec in node.cdi.resolved.items() if listed else ():
+    for name, spec in cdi_of(node).resolved.items() if listed else ():
         own = name.partition("=")[2]
         dra = spec.kind.startswith(DRA_KIND.partition("/")[0])
         if spec.nvidias and not dra and _UUID.fullmatch(own) and own not in (listed or ()):
-            return node.finding(
+            return Finding.of(
                 "runtime/cdi-names-absent-gpu",
                 Evidence(source=spec.path, text=f"defines {name}"),
                 Evidence(source="NVML", text=f"lists {join(sorted(listed or ()))}"),
@@ -241,14 +243,14 @@ def names_absent_gpu(node: GpuNode) -> Finding | None:
     return None
 
 
-def _uuids(node: GpuNode) -> frozenset[str]:
+def _uuids(node: Node) -> frozenset[str]:
     """Return the names of all GPUs and MIG devices.
 
     Raises:
         NotInEvidence: one has none in what was recorded.
     """
     found = set()
-    for device in node.nvml.devices:
+    for device in nvml_of(node).devices:
         instances = mig_devices(device) if in_mig_mode(device) else ()
         for answers in (device.answers, *instances):
             if not isinstance(answers.get("uuid"), str):

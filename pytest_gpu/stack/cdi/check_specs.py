@@ -13,14 +13,15 @@ from functools import partial
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import Entry
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.handlers import handlers_used, spec_dirs
 from pytest_gpu.stack.cdi.regenerate import reader_version, remake
 from pytest_gpu.stack.cdi.requests import CONTAINERD, Way, ways
-from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs
+from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.cdi.truth import followed, untrue
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Registry:
         return (*self.devices, *rest)
 
 
-def registries(node: GpuNode) -> tuple[Registry, ...]:
+def registries(node: Node) -> tuple[Registry, ...]:
     """Return what each reader of specs sees that is asked for devices.
 
     Raises:
@@ -73,13 +74,13 @@ def registries(node: GpuNode) -> tuple[Registry, ...]:
     )
 
 
-def _specs(node: GpuNode, directories: tuple[str, ...]) -> CdiSpecs:
-    if directories == node.containerd.config.cdi_dirs:
-        return node.cdi
+def _specs(node: Node, directories: tuple[str, ...]) -> CdiSpecs:
+    if directories == containerd_of(node).config.cdi_dirs:
+        return cdi_of(node)
     return cdi_specs.read(node.evidence, directories)
 
 
-def spec_in_use_wrong(node: GpuNode) -> Finding | None:
+def spec_in_use_wrong(node: Node) -> Finding | None:
     """Find what is wrong with a spec from which containers get their GPUs.
 
     Raises:
@@ -98,10 +99,10 @@ def spec_in_use_wrong(node: GpuNode) -> Finding | None:
     return None
 
 
-def spec_at_rest_wrong(node: GpuNode) -> Finding | None:
+def spec_at_rest_wrong(node: Node) -> Finding | None:
     """Find what is wrong with a spec of NVIDIA's that nothing asks for now: a hint, no more."""
     judged = known(lambda: {id(e) for r in registries(node) for _, e in _needed(r)}) or set()
-    for spec in node.cdi.specs:
+    for spec in cdi_of(node).specs:
         if not spec.nvidias:
             continue
         if spec.error:
@@ -113,9 +114,9 @@ def spec_at_rest_wrong(node: GpuNode) -> Finding | None:
     return None
 
 
-def entries_named(node: GpuNode) -> Iterator[Entry | None]:
+def entries_named(node: Node) -> Iterator[Entry | None]:
     """Yield what there is of all that NVIDIA's specs name, so that a visit asks for it at once."""
-    directories = {node.containerd.config.cdi_dirs}
+    directories = {containerd_of(node).config.cdi_dirs}
     directories |= {spec_dirs(config) for _, config in handlers_used(node)}
     for each in directories:
         for spec in _specs(node, each).specs:
@@ -124,7 +125,7 @@ def entries_named(node: GpuNode) -> Iterator[Entry | None]:
                 yield from (followed(node, path) for path in (*edits.mounts, *edits.hooks))
 
 
-def _refused(node: GpuNode, registry: Registry) -> Finding | None:
+def _refused(node: Node, registry: Registry) -> Finding | None:
     """Find a spec that the library refuses, and with it a device that is asked for."""
     lost = [name for name in registry.devices if name not in registry.specs.resolved]
     if registry.devices and not lost:
@@ -136,8 +137,8 @@ def _refused(node: GpuNode, registry: Registry) -> Finding | None:
     return None
 
 
-def _invalid(node: GpuNode, spec: CdiSpec) -> Finding:
-    return node.finding(
+def _invalid(node: Node, spec: CdiSpec) -> Finding:
+    return Finding.of(
         "runtime/cdi-spec-invalid",
         Evidence(source=spec.path, line=spec.line, text=spec.error),
         path=spec.path,
@@ -146,12 +147,12 @@ def _invalid(node: GpuNode, spec: CdiSpec) -> Finding:
     )
 
 
-def _conflict(node: GpuNode, registry: Registry) -> Finding | None:
+def _conflict(node: Node, registry: Registry) -> Finding | None:
     """Find a device that two files of one directory define: then neither counts."""
     for name, (first, second) in registry.specs.conflicts.items():
         if name in registry.devices or name.partition("=")[0] in registry.kinds:
             text = f'conflicting device "{name}" (specs "{second}", "{first}")'
-            return node.finding(
+            return Finding.of(
                 "runtime/cdi-device-conflict",
                 Evidence(source=first, text=f"defines {name}"),
                 Evidence(source=second, text=f"defines it, too: {text}"),
@@ -175,7 +176,7 @@ def _needed(registry: Registry) -> Iterator[tuple[CdiSpec, CdiEdits]]:
         yield spec, spec.devices[name]
 
 
-def _prove_version(node: GpuNode, registry: Registry) -> None:
+def _prove_version(node: Node, registry: Registry) -> None:
     """Make sure that containerd knows the version of every spec that is needed.
 
     Raises:
@@ -184,11 +185,11 @@ def _prove_version(node: GpuNode, registry: Registry) -> None:
     if registry.reader != CONTAINERD:
         return  # the NVIDIA runtime and the specs come from one release
     used: Mapping[str, CdiSpec] = registry.specs.resolved
-    surely = reader_version(node.containerd.version)
+    surely = reader_version(containerd_of(node).version)
     for name in registry.needed:
         spec = used.get(name)
         if spec and tuple(map(int, spec.version.split("."))) > surely:
             raise Unproven(
-                f"whether containerd {node.containerd.release} knows CDI version {spec.version},"
-                f" which {spec.path} needs"
+                f"whether containerd {containerd_of(node).release} knows"
+                f" CDI version {spec.version}, which {spec.path} needs"
             )

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
-from pytest_gpu.stack.gpu.nvml import NvmlDevice
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
 
 
-def ids(node: GpuNode, plugin: DevicePlugin) -> tuple[str, ...]:
+def ids(node: Node, plugin: DevicePlugin) -> tuple[str, ...]:
     """Return the names under which a plugin asks for each GPU and MIG device.
 
     Raises:
@@ -24,10 +24,10 @@ def ids(node: GpuNode, plugin: DevicePlugin) -> tuple[str, ...]:
     told = setting(plugin, "DEVICE_ID_STRATEGY", "--device-id-strategy")
     strategy = setting(plugin, "MIG_STRATEGY", "--mig-strategy") or "none"
     chosen = plugin.env.get("NVIDIA_VISIBLE_DEVICES", "all")
-    if node.nvml.missing or chosen not in {"", "all", "void", "none"}:
+    if nvml_of(node).missing or chosen not in {"", "all", "void", "none"}:
         return ()
     names: list[str] = []
-    for device in node.nvml.asked():
+    for device in nvml_of(node).asked():
         names += _names(device, by_index=told == "index", mig=strategy != "none")
     return tuple(names)
 

@@ -5,7 +5,7 @@ Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
 
 from __future__ import annotations
 
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.merge import CDI_DIRS, Runtime
 from pytest_gpu.stack.injection.reached import gpu_runtimes_used
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
@@ -14,7 +14,7 @@ PREFIX = "cdi.k8s.io/"
 """What keys of annotations begin with in the CDI standard."""
 
 
-def heeding(node: GpuNode, prefix: str) -> list[tuple[Runtime, ToolkitConfig]]:
+def heeding(node: Node, prefix: str) -> list[tuple[Runtime, ToolkitConfig]]:
     """Return the NVIDIA handlers that look at annotations of a prefix."""
     return [
         (runtime, config)
@@ -40,7 +40,7 @@ def mode_of(runtime: Runtime, config: ToolkitConfig) -> str:
     return config.mode
 
 
-def handlers_used(node: GpuNode) -> list[tuple[Runtime, ToolkitConfig]]:
+def handlers_used(node: Node) -> list[tuple[Runtime, ToolkitConfig]]:
     """Return the NVIDIA handlers that pods use, with their own configuration."""
     return [
         (runtime, own_config(node.evidence, str(runtime.binary)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import posixpath
 
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
 from pytest_gpu.stack.gpu import libraries
+from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.objects import path_of
 from pytest_gpu.stack.pods.check_count import restart_plugin
-from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
+from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
 
 UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 REFRESH = "nvidia-cdi-refresh.service"
@@ -20,7 +21,7 @@ REFRESHED = "/var/run/cdi/nvidia.yaml"
 CTK = ("/usr/bin/nvidia-ctk", f"{INSTALL_DIR}/nvidia-ctk")
 
 
-def remake(node: GpuNode, path: str, kind: str) -> str:
+def remake(node: Node, path: str, kind: str) -> str:
     """Return the steps that make a spec again, an empty line between two of them."""
     vendor = kind.partition("/")[0]
     if vendor == PLUGIN_KIND.partition("/")[0] or "device-plugin" in posixpath.basename(path):
@@ -43,10 +44,10 @@ def remake(node: GpuNode, path: str, kind: str) -> str:
     return generate(node, path)
 
 
-def generate(node: GpuNode, path: str, kind: str = DEFAULT_KIND) -> str:
+def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> str:
     """Return the command that makes a spec by hand, for the root of this node's driver."""
     words = [f"--output={path}"]
-    root = known(lambda: node.driver.directory) or ""
+    root = known(lambda: driver_of(node).directory) or ""
     if root.startswith(libraries.OPERATOR_ROOT):
         words.append(f"--driver-root={libraries.OPERATOR_ROOT}")
     if kind == MANAGEMENT_KIND:
@@ -57,7 +58,7 @@ def generate(node: GpuNode, path: str, kind: str = DEFAULT_KIND) -> str:
     return f"$ sudo {_ctk(node)} cdi generate {' '.join(words)}"
 
 
-def _ctk(node: GpuNode) -> str:
+def _ctk(node: Node) -> str:
     """Return the command nvidia-ctk: by its path where the operator installed it."""
     for path in CTK:
         if known(lambda path=path: node.evidence.entry(path)):  # type: ignore[misc] # bound now
@@ -65,7 +66,7 @@ def _ctk(node: GpuNode) -> str:
     return "nvidia-ctk"
 
 
-def _refreshed(node: GpuNode) -> bool:
+def _refreshed(node: Node) -> bool:
     """Say whether the toolkit's own unit keeps the spec of this node up to date."""
     return any(
         known(lambda folder=folder: node.evidence.entry(f"{folder}/{REFRESH}"))  # type: ignore[misc] # bound now
@@ -73,9 +74,9 @@ def _refreshed(node: GpuNode) -> bool:
     )
 
 
-def _toolkit(node: GpuNode) -> str:
+def _toolkit(node: Node) -> str:
     """Return how the operator's toolkit, which makes the management spec, is started anew."""
-    daemonset = node.toolkit.daemonset
+    daemonset = toolkit_of(node).daemonset
     if daemonset is None:
         return "The GPU operator's toolkit makes this file when it starts; by hand:"
     namespace, _, name = path_of(daemonset).partition("/")

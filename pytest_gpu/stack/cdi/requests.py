@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi.device_names import ids
 from pytest_gpu.stack.cdi.handlers import PREFIX, handlers_used, heeding, mode_of, spec_dirs
@@ -22,6 +22,7 @@ from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.objects import annotations_of, path_of
 from pytest_gpu.stack.kube.operator import policy_section
 from pytest_gpu.stack.kube.pods import pods_on
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME
 
 PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
@@ -53,7 +54,7 @@ class Way:
     said: Evidence
 
 
-def ways(node: GpuNode) -> tuple[Way, ...]:
+def ways(node: Node) -> tuple[Way, ...]:
     """Return every way in which containers ask for CDI devices here.
 
     Raises:
@@ -62,7 +63,7 @@ def ways(node: GpuNode) -> tuple[Way, ...]:
     return (*_by_runtimes(node), *_by_plugin(node), *_by_nri(node), *_by_dra(node))
 
 
-def plugin_of(node: GpuNode) -> DevicePlugin | None:
+def plugin_of(node: Node) -> DevicePlugin | None:
     """Return the device plugin, ``None`` where there is no Kubernetes to ask.
 
     Raises:
@@ -74,7 +75,7 @@ def plugin_of(node: GpuNode) -> DevicePlugin | None:
     return device_plugin.find(node.cluster, node.name)
 
 
-def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
+def strategies(node: Node, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
     """Return by which means the plugin hands devices over, and where that is told."""
     told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
     source = plugin.name
@@ -90,7 +91,7 @@ def annotation_prefix(plugin: DevicePlugin) -> str:
     return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
 
 
-def _by_plugin(node: GpuNode) -> Iterator[Way]:
+def _by_plugin(node: Node) -> Iterator[Way]:
     """Yield the way of a plugin that names CDI devices to the kubelet or in annotations."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
@@ -99,7 +100,7 @@ def _by_plugin(node: GpuNode) -> Iterator[Way]:
     if not words & {"cdi-cri", "cdi-annotations"}:
         return
     reader, directories = _reader(node, plugin, words)
-    if reader == CONTAINERD and not node.containerd.config.cdi_enabled and words & BESIDE_CDI:
+    if reader == CONTAINERD and not containerd_of(node).config.cdi_enabled and words & BESIDE_CDI:
         return  # ignored: the devices come by the other means
     yield Way(
         reader=reader,
@@ -110,15 +111,13 @@ def _by_plugin(node: GpuNode) -> Iterator[Way]:
     )
 
 
-def _reader(
-    node: GpuNode, plugin: DevicePlugin, words: frozenset[str]
-) -> tuple[str, tuple[str, ...]]:
+def _reader(node: Node, plugin: DevicePlugin, words: frozenset[str]) -> tuple[str, tuple[str, ...]]:
     """Return who heeds what the plugin says, and where that one looks for specs.
 
     containerd takes devices from the CRI, and from annotations of the standard's own prefix; an
     NVIDIA handler from annotations only. If nobody does, containerd was meant.
     """
-    config = node.containerd.config
+    config = containerd_of(node).config
     heeds = "cdi-cri" in words or annotation_prefix(plugin) == PREFIX
     if not (config.cdi_enabled and heeds) and "cdi-annotations" in words:
         for runtime, own in heeding(node, annotation_prefix(plugin)):
@@ -126,7 +125,7 @@ def _reader(
     return CONTAINERD, config.cdi_dirs
 
 
-def _by_runtimes(node: GpuNode) -> Iterator[Way]:
+def _by_runtimes(node: Node) -> Iterator[Way]:
     """Yield the ways of NVIDIA handlers that work in cdi mode."""
     for runtime, config in handlers_used(node):
         kind = str(config.value(f"{RUNTIME}.modes.cdi.default-kind")) or DEFAULT_KIND
@@ -142,7 +141,7 @@ def _by_runtimes(node: GpuNode) -> Iterator[Way]:
         )
 
 
-def _named_by_plugin(node: GpuNode) -> tuple[str, ...]:
+def _named_by_plugin(node: Node) -> tuple[str, ...]:
     """Return the names that a plugin gives an NVIDIA handler in a variable or by mounts."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
@@ -151,7 +150,7 @@ def _named_by_plugin(node: GpuNode) -> tuple[str, ...]:
     return ids(node, plugin) if words & BESIDE_CDI else ()
 
 
-def _by_nri(node: GpuNode) -> Iterator[Way]:
+def _by_nri(node: Node) -> Iterator[Way]:
     """Yield what pods ask of the toolkit's NRI plugin; it has containerd inject."""
     if not policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
         return
@@ -162,19 +161,19 @@ def _by_nri(node: GpuNode) -> Iterator[Way]:
         if names:
             yield Way(
                 reader=CONTAINERD,
-                directories=node.containerd.config.cdi_dirs,
+                directories=containerd_of(node).config.cdi_dirs,
                 kinds=frozenset(name.partition("=")[0] for name in names),
                 devices=names,
                 said=Evidence(source=f"pod {path_of(pod)}", text=f"{NRI_PREFIX}…: {asked[0]}"),
             )
 
 
-def _by_dra(node: GpuNode) -> Iterator[Way]:
+def _by_dra(node: Node) -> Iterator[Way]:
     """Yield the way of DRA; its driver makes the specs when a claim is prepared."""
     if node.name in dra_nodes(node.cluster):
         yield Way(
             reader=CONTAINERD,
-            directories=node.containerd.config.cdi_dirs,
+            directories=containerd_of(node).config.cdi_dirs,
             kinds=frozenset({DRA_KIND}),
             devices=(),
             said=Evidence(source=f"resourceslices of node {node.name}", text="DRA offers GPUs"),

@@ -14,9 +14,11 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.cdi.document import BadSpec, line_of, load
 from pytest_gpu.stack.cdi.rules import check, version_of
 from pytest_gpu.stack.cdi.shape import shaped
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 
 VENDOR = "nvidia.com"
 SUFFIXES = (".json", ".yaml")
@@ -224,3 +226,9 @@ def _bind_mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for mount in mounts:
         if mount.get("type", "") in {"", "none", "bind"}:
             yield mount["hostPath"]
+
+
+@fact
+def cdi_of(node: Node) -> CdiSpecs:
+    """Return the CDI specs that the runtime can see."""
+    return read(node.evidence, containerd_of(node).config.cdi_dirs)

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.evidence import Entry
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi.regenerate import remake
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiNode, CdiSpec
+from pytest_gpu.stack.gpu.driver import driver_of
 
 _ABSENT = "no such file or directory"
 _TYPES = {"char": "c", "block": "b", "fifo": "p"}
@@ -26,7 +27,7 @@ _LIBRARY = re.compile(
 )
 
 
-def untrue(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+def untrue(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     """Find what a spec names that is not so on this node."""
     return (
         _gone(node, spec, edits)
@@ -36,7 +37,7 @@ def untrue(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     )
 
 
-def _gone(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+def _gone(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     nodes = {e.path: why for e in edits.nodes if not _is_told(e) and (why := _why(node, e.path))}
     mounts = [path for path in edits.mounts if followed(node, path) is None]
     if not nodes and not mounts:
@@ -46,8 +47,8 @@ def _gone(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     return _stale(node, spec, f"names {join([*nodes, *mounts])}: not there", *said[:1])
 
 
-def _stale(node: GpuNode, spec: CdiSpec, text: str, *said: str) -> Finding:
-    return node.finding(
+def _stale(node: Node, spec: CdiSpec, text: str, *said: str) -> Finding:
+    return Finding.of(
         "runtime/cdi-spec-stale",
         Evidence(source=spec.path, text=text),
         *(Evidence(source="a container would say", text=each) for each in said),
@@ -57,11 +58,11 @@ def _stale(node: GpuNode, spec: CdiSpec, text: str, *said: str) -> Finding:
     )
 
 
-def _versions(node: GpuNode, text: str) -> Iterator[Evidence]:
+def _versions(node: Node, text: str) -> Iterator[Evidence]:
     """Yield the driver that is loaded, where a spec was made for another one."""
-    loaded = known(lambda: node.driver.version)
+    loaded = known(lambda: driver_of(node).version)
     if loaded and any(version != loaded for version in _LIBRARY.findall(text)):
-        yield Evidence(source=node.driver.version_source, text=f"the loaded driver is {loaded}")
+        yield Evidence(source=driver_of(node).version_source, text=f"the loaded driver is {loaded}")
 
 
 def _is_told(each: CdiNode) -> bool:
@@ -69,7 +70,7 @@ def _is_told(each: CdiNode) -> bool:
     return bool(each.type) and (each.numbers is not None or each.type == "p")
 
 
-def _why(node: GpuNode, path: str) -> str | None:
+def _why(node: Node, path: str) -> str | None:
     """Return why the library cannot take a device node from the host, in its words."""
     entry = node.evidence.entry(path)
     if entry is None:
@@ -77,7 +78,7 @@ def _why(node: GpuNode, path: str) -> str | None:
     return None if entry.kind in _TYPES else "not a device node"
 
 
-def followed(node: GpuNode, path: str) -> Entry | None:
+def followed(node: Node, path: str) -> Entry | None:
     """Return what a path leads to: a mount follows links."""
     entry = node.evidence.entry(path)
     if entry is None or entry.kind != "symlink":
@@ -85,7 +86,7 @@ def followed(node: GpuNode, path: str) -> Entry | None:
     return node.evidence.entry(node.evidence.resolve(path))
 
 
-def _other_numbers(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+def _other_numbers(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     """Find a device node whose type or numbers are others than the spec's."""
     for each in edits.nodes:
         if not each.type and each.numbers is None:
@@ -105,8 +106,8 @@ def _other_numbers(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | N
     return None
 
 
-def _renumbered(node: GpuNode, spec: CdiSpec, each: CdiNode, text: str) -> Finding:
-    return node.finding(
+def _renumbered(node: Node, spec: CdiSpec, each: CdiNode, text: str) -> Finding:
+    return Finding.of(
         "runtime/cdi-node-numbers",
         Evidence(source=spec.path, text=text),
         path=spec.path,
@@ -119,18 +120,18 @@ def _pair(numbers: tuple[int, int]) -> str:
     return f"{numbers[0]}:{numbers[1]}"
 
 
-def _other_driver(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+def _other_driver(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     """Find a library that is there, and is not of the driver that is loaded."""
     found = {path: match[1] for path in edits.mounts if (match := _LIBRARY.search(path))}
     if not found:
         return None
-    loaded = known(lambda: node.driver.version)
+    loaded = known(lambda: driver_of(node).version)
     wrong = {path: version for path, version in found.items() if loaded and version != loaded}
     for path, version in wrong.items():
-        return node.finding(
+        return Finding.of(
             "runtime/cdi-library-of-other-driver",
             Evidence(source=spec.path, text=f"mounts {path}"),
-            Evidence(source=node.driver.version_source, text=f"the loaded driver is {loaded}"),
+            Evidence(source=driver_of(node).version_source, text=f"the loaded driver is {loaded}"),
             path=spec.path,
             library=path,
             version=version,
@@ -140,7 +141,7 @@ def _other_driver(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | No
     return None
 
 
-def _no_hook(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
+def _no_hook(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
     """Find a hook whose program is not there or cannot be run."""
     for path in dict.fromkeys(edits.hooks):
         entry = followed(node, path)
@@ -150,7 +151,7 @@ def _no_hook(node: GpuNode, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
             why = f"cannot be run ({_shown(entry)})"
         else:
             continue
-        return node.finding(
+        return Finding.of(
             "runtime/cdi-hook-missing",
             Evidence(source=spec.path, text=f"runs the hook {path}"),
             Evidence(source=path, text=why),

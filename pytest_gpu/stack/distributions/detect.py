@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject, NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.distributions import kubelet_process
 from pytest_gpu.stack.distributions import products as known
 from pytest_gpu.stack.distributions.products import Distribution
-from pytest_gpu.stack.host.processes import Process
-from pytest_gpu.stack.kube.objects import annotations_of, labels_of, node_info
+from pytest_gpu.stack.host.processes import Process, processes_of
+from pytest_gpu.stack.kube.objects import annotations_of, labels_of, node_info, object_of
 
 __all__ = ["Distribution", "detect"]
 
@@ -160,3 +161,14 @@ def _words_of(processes: Sequence[Process], program: str) -> Iterator[tuple[str,
         words = process.words
         if words[0].rpartition("/")[2] == program:
             yield words
+
+
+@fact
+def distribution_of(node: Node) -> Distribution:
+    """Return which Kubernetes distribution this node runs, with its commands and paths."""
+    try:
+        seen = processes_of(node)
+    except NotInEvidence:
+        # A node without a door still has a name for its distribution: the version suffix.
+        seen = ()
+    return detect(object_of(node), seen, node.evidence)

@@ -7,25 +7,27 @@ from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.containerd.search import handlers_of
 from pytest_gpu.stack.docker.daemon import Docker, read
-from pytest_gpu.stack.host.processes import SEARCH_PATH
-from pytest_gpu.stack.kube.objects import node_info
+from pytest_gpu.stack.host.processes import SEARCH_PATH, processes_of
+from pytest_gpu.stack.kube.objects import node_info, object_of
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.repair.json_diff import patched
 from pytest_gpu.stack.runtime.other_program import installed
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
 
 
-def docker_evidence(node: GpuNode) -> Iterator[Evidence]:
+def docker_evidence(node: Node) -> Iterator[Evidence]:
     """Yield what shows that the kubelet uses Docker."""
-    argv = node.kubelet.argv
+    argv = kubelet_of(node).argv
     if "docker" in argv or any("docker" in part for part in argv):
         yield Evidence(source="kubelet command line", text=" ".join(_decisive(argv)))
-    version = node_info(node.object).get("containerRuntimeVersion", "")
+    version = node_info(object_of(node)).get("containerRuntimeVersion", "")
     yield Evidence(source=f"Node {node.name}", text=f"containerRuntimeVersion: {version}")
-    written = node.toolkit.config_path
+    written = toolkit_of(node).config_path
     if any(name.startswith("nvidia") for name in handlers_of(node.evidence, written)):
         yield Evidence(source=written, text="the toolkit put the nvidia handler here")
 
@@ -40,18 +42,18 @@ def _decisive(argv: tuple[str, ...]) -> list[str]:
     return kept
 
 
-def docker_findings(node: GpuNode) -> Iterator[Finding]:
+def docker_findings(node: Node) -> Iterator[Finding]:
     """Yield what is wrong with a Docker daemon beside the kubelet's containerd.
 
     Latent, all of it: Kubernetes does not use this daemon. For the same reason a configuration of
     it that nobody could read says nothing here: it leaves nothing open of what Kubernetes runs.
     """
-    docker = known(partial(read, node.processes, node.evidence))
-    if docker is None or node.kubelet.runtime == "docker":
+    docker = known(partial(read, processes_of(node), node.evidence))
+    if docker is None or kubelet_of(node).runtime == "docker":
         return  # Where the kubelet uses it, Docker is no bystander, and a cause of its own.
     if docker.problem:
         said = Evidence(source=docker.config, text=docker.problem)
-        yield node.finding("docker/config-invalid", said, config=docker.config)
+        yield Finding.of("docker/config-invalid", said, config=docker.config)
         return
     yield from _undefined_default(node, docker)
     if docker.nvidia:
@@ -60,10 +62,10 @@ def docker_findings(node: GpuNode) -> Iterator[Finding]:
         yield _without_nvidia(node, docker)
 
 
-def _without_nvidia(node: GpuNode, docker: Docker) -> Finding:
+def _without_nvidia(node: Node, docker: Docker) -> Finding:
     names = ", ".join(sorted(docker.runtimes)) or "none"
     text = f"runtimes: {names}" if docker.exists else "is not there"
-    return node.finding(
+    return Finding.of(
         "docker/runtime-not-configured",
         Evidence(source=docker.config, text=text),
         *_refusals(node),
@@ -72,7 +74,7 @@ def _without_nvidia(node: GpuNode, docker: Docker) -> Finding:
     )
 
 
-def _by_hand(node: GpuNode, docker: Docker) -> str:
+def _by_hand(node: Node, docker: Docker) -> str:
     """Return the steps that add an installed runtime to the file, none where nothing is."""
     binary = installed(node)
     if binary is None:
@@ -85,7 +87,7 @@ def _by_hand(node: GpuNode, docker: Docker) -> str:
     return f"Or by hand:\n\n{patched(path, text, {**said, 'runtimes': runtimes})}"
 
 
-def _undefined_default(node: GpuNode, docker: Docker) -> Iterator[Finding]:
+def _undefined_default(node: Node, docker: Docker) -> Iterator[Finding]:
     """Yield a default runtime that dockerd refuses to start with.
 
     A name of containerd's, such as io.containerd.runc.v2, need not be defined (moby,
@@ -96,7 +98,7 @@ def _undefined_default(node: GpuNode, docker: Docker) -> Iterator[Finding]:
         return
     text = f"specified default runtime '{default}' does not exist"
     said = Evidence(source=docker.config, text=text)
-    yield node.finding(
+    yield Finding.of(
         "docker/default-runtime-undefined", said, config=docker.config, default=default
     )
 
@@ -105,14 +107,14 @@ def _is_shim(name: str) -> bool:
     return name.startswith("/") or name.count(".") >= 2
 
 
-def _missing_programs(node: GpuNode, docker: Docker) -> Iterator[Finding]:
+def _missing_programs(node: Node, docker: Docker) -> Iterator[Finding]:
     """Yield NVIDIA runtimes whose program is proven absent."""
     for name in docker.nvidia:
         program = docker.runtimes[name]
         if program and not any(_may_exist(node, path) for path in _places(program)):
             said = Evidence(source=docker.config, text=f"runtimes.{name}.path: {program}")
             gone = Evidence(source=program, text="is not there")
-            yield node.finding(
+            yield Finding.of(
                 "docker/runtime-missing", said, gone, config=docker.config, program=program
             )
 
@@ -126,14 +128,14 @@ def _places(program: str) -> Iterator[str]:
         yield f"{folder}/{program}"
 
 
-def _may_exist(node: GpuNode, path: str) -> bool:
+def _may_exist(node: Node, path: str) -> bool:
     try:
         return node.evidence.entry(node.evidence.resolve(path)) is not None
     except NotInEvidence:
         return True
 
 
-def _refusals(node: GpuNode) -> Iterator[Evidence]:
+def _refusals(node: Node) -> Iterator[Evidence]:
     for result in node.evidence.commands:
         if result.argv[:2] == ("docker", "run"):
             for line in result.stderr.splitlines():

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join, unproven
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as nvml_codes
 from pytest_gpu.stack.gpu.check_hardware import HOLDERS, reserved_for_machines
 from pytest_gpu.stack.gpu.device_nodes import NVIDIA_MAJOR
-from pytest_gpu.stack.gpu.driver import VERSION_FILE, Driver, numbers
+from pytest_gpu.stack.gpu.driver import VERSION_FILE, Driver, driver_of, numbers
+from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
 from pytest_gpu.stack.gpu.libraries import CUDA, NVML
+from pytest_gpu.stack.gpu.nvml import nvml_of
+from pytest_gpu.stack.gpu.pci import pci_of
 
 OLDEST = (470,)
 """The oldest driver branch that NVIDIA's container toolkit and device plugin are made for."""
@@ -31,85 +34,85 @@ _SIGNATURE = (
 )
 
 
-def module_not_loaded(node: GpuNode) -> Finding | None:
+def module_not_loaded(node: Node) -> Finding | None:
     """Say why the kernel module is not loaded."""
-    if platform_gpu(node) or node.driver.loaded:
+    if platform_gpu(node) or driver_of(node).loaded:
         return None
     if reserved_for_machines(node):
         unproven("the node's label gives its GPUs to virtual machines: no driver is due here")
     return unsupported_gpu(node) or _refused_signature(node) or _module_file(node)
 
 
-def platform_gpu(node: GpuNode) -> bool:
+def platform_gpu(node: Node) -> bool:
     """Whether the GPU is the platform's own (WSL, Tegra), without NVIDIA's PCI driver."""
-    gpus = known(lambda: node.pci)
+    gpus = known(lambda: pci_of(node))
     return gpus is not None and gpus.platform is not None
 
 
-def needs_no_nvml(node: GpuNode) -> bool:
+def needs_no_nvml(node: Node) -> bool:
     """Whether this is a Tegra whose driver (L4T) came without NVML: nothing is missing there."""
-    gpus = known(lambda: node.pci)
-    return gpus is not None and gpus.platform == "Tegra" and node.nvml.missing
+    gpus = known(lambda: pci_of(node))
+    return gpus is not None and gpus.platform == "Tegra" and nvml_of(node).missing
 
 
-def unsupported_gpu(node: GpuNode) -> Finding | None:
+def unsupported_gpu(node: Node) -> Finding | None:
     """Say that the installed module refuses this GPU, in the module's own words."""
-    log = known(lambda: node.kernel_log)
+    log = known(lambda: kernel_log_of(node))
     if log and (said := log.find_wrapped(_REFUSED, _FLAVOUR)):
-        return node.finding("driver/wrong-module-flavour", said)
+        return Finding.of("driver/wrong-module-flavour", said)
     if log and (said := log.find_wrapped(_REFUSED, _BRANCH)):
-        return node.finding("driver/branch-does-not-support-gpu", said)
+        return Finding.of("driver/branch-does-not-support-gpu", said)
     return None
 
 
-def _refused_signature(node: GpuNode) -> Finding | None:
-    log = known(lambda: node.kernel_log)
-    files = known(lambda: node.driver.module_files)
+def _refused_signature(node: Node) -> Finding | None:
+    log = known(lambda: kernel_log_of(node))
+    files = known(lambda: driver_of(node).module_files)
     said = log.find(_SIGNATURE) if log else None
-    if said is None or (files is not None and node.driver.kernel not in files):
+    if said is None or (files is not None and driver_of(node).kernel not in files):
         return None
-    return node.finding("driver/module-signature-refused", said, *_not_loaded())
+    return Finding.of("driver/module-signature-refused", said, *_not_loaded())
 
 
-def _module_file(node: GpuNode) -> Finding:
+def _module_file(node: Node) -> Finding:
     """Decide by the module's files; where nobody looked for them, by the libraries."""
-    files = known(lambda: node.driver.module_files)
-    kernel = known(lambda: node.driver.kernel) or "unknown"
-    installed = known(lambda: node.driver.libnvml) or known(lambda: node.driver.libcuda)
+    files = known(lambda: driver_of(node).module_files)
+    kernel = known(lambda: driver_of(node).kernel) or "unknown"
+    installed = known(lambda: driver_of(node).libnvml) or known(lambda: driver_of(node).libcuda)
     evidence = [*_not_loaded(), *_gpus_without_driver(node)]
     if files and kernel in files:
         there = Evidence(source=files[kernel], text="present")
-        return node.finding("driver/module-not-loaded", *evidence, there, kernel=kernel)
+        return Finding.of("driver/module-not-loaded", *evidence, there, kernel=kernel)
     if files or (files is not None and installed):
         found = join([*(files or {})]) or "no kernel"
         others = Evidence(source="/lib/modules", text=f"nvidia.ko for {found}; {kernel} runs")
-        return node.finding("driver/no-module-for-this-kernel", *evidence, others, kernel=kernel)
+        return Finding.of("driver/no-module-for-this-kernel", *evidence, others, kernel=kernel)
     cause = "driver/module-not-loaded" if installed else "driver/not-installed"
-    return node.finding(cause, *evidence, kernel=kernel)
+    return Finding.of(cause, *evidence, kernel=kernel)
 
 
 def _not_loaded() -> Iterator[Evidence]:
     yield Evidence(source=VERSION_FILE, text="absent: the kernel module nvidia is not loaded")
 
 
-def _gpus_without_driver(node: GpuNode) -> Iterator[Evidence]:
-    found = known(lambda: node.pci)
+def _gpus_without_driver(node: Node) -> Iterator[Evidence]:
+    found = known(lambda: pci_of(node))
     for gpu in found.gpus if found else ():
         yield Evidence(source=gpu.path, text=f"NVIDIA GPU, kernel driver: {gpu.driver or 'none'}")
 
 
-def loaded(node: GpuNode) -> Driver:
+def loaded(node: Node) -> Driver:
     """Return the driver for questions that only a loaded one can answer.
 
     Raises:
         Unproven: it is not loaded.
     """
-    if not node.driver.loaded:
+    if not driver_of(node).loaded:
         raise Unproven("the kernel module nvidia is not loaded")
-    return node.driver
+    return driver_of(node)
 
 
-def too_old(node: GpuNode) -> Finding | None:
+def too_old(node: Node) -> Finding | None:
     """Say that the driver is older than branch 470."""
     if platform_gpu(node):
         return None  # L4T and Windows number their drivers in their own way
@@ -119,31 +122,31 @@ def too_old(node: GpuNode) -> Finding | None:
     if numbers(driver.version) >= OLDEST:
         return None
     said = Evidence(source=driver.version_source, line=1, text=driver.version_line)
-    return node.finding("driver/too-old", said, version=driver.version)
+    return Finding.of("driver/too-old", said, version=driver.version)
 
 
-def library_missing(node: GpuNode) -> Finding | None:
+def library_missing(node: Node) -> Finding | None:
     """Say which of NVML's and CUDA's libraries the host lacks."""
     if not _has_nvml(node):
-        return node.finding("driver/nvml-library-missing", _absent(NVML))
-    if node.driver.libcuda is None:
-        return node.finding("driver/libcuda-missing", _absent(CUDA))
+        return Finding.of("driver/nvml-library-missing", _absent(NVML))
+    if driver_of(node).libcuda is None:
+        return Finding.of("driver/libcuda-missing", _absent(CUDA))
     return None
 
 
-def _has_nvml(node: GpuNode) -> bool:
+def _has_nvml(node: Node) -> bool:
     """NVML's own word counts where its file was not looked for everywhere."""
     try:
-        return node.driver.libnvml is not None or needs_no_nvml(node)
+        return driver_of(node).libnvml is not None or needs_no_nvml(node)
     except NotInEvidence:
-        return not node.nvml.missing
+        return not nvml_of(node).missing
 
 
 def _absent(library: str) -> Evidence:
     return Evidence(source=library, text="in none of the loader's directories on the host")
 
 
-def mismatch(node: GpuNode) -> Finding | None:
+def mismatch(node: Node) -> Finding | None:
     """Say that a library is of another version than the loaded module."""
     if platform_gpu(node):
         return None
@@ -151,17 +154,17 @@ def mismatch(node: GpuNode) -> Finding | None:
     evidence = [*_nvml_says_mismatch(node), *_other_versions(driver)]
     if evidence:
         module = Evidence(source=driver.version_source, line=1, text=driver.version_line)
-        return node.finding(
+        return Finding.of(
             "driver/library-module-mismatch", module, *evidence, version=driver.version
         )
     library = known(lambda: driver.libnvml)
     if library is None or library.version is None:
-        node.nvml.asked()  # its file does not tell its version: that it starts proves the match
+        nvml_of(node).asked()  # its file does not tell its version: that it starts proves the match
     return None
 
 
-def _nvml_says_mismatch(node: GpuNode) -> Iterator[Evidence]:
-    nvml = known(lambda: node.nvml)
+def _nvml_says_mismatch(node: Node) -> Iterator[Evidence]:
+    nvml = known(lambda: nvml_of(node))
     if nvml and nvml.error and nvml.error.code == nvml_codes.LIB_RM_VERSION_MISMATCH:
         yield Evidence(source="nvmlInit", text=str(nvml.error))
 
@@ -172,48 +175,48 @@ def _other_versions(driver: Driver) -> Iterator[Evidence]:
             yield Evidence(source=library.file, text=f"version {library.version}")
 
 
-def device_nodes(node: GpuNode) -> Finding | None:
+def device_nodes(node: Node) -> Finding | None:
     """Say which device nodes are missing, or have numbers of an earlier load of the module."""
     if platform_gpu(node):
         return None
     return _missing_nodes(node) or _missing_uvm(node) or _stale_nodes(node)
 
 
-def _missing_nodes(node: GpuNode) -> Finding | None:
+def _missing_nodes(node: Node) -> Finding | None:
     nodes = loaded(node).nodes
     wanted = ["nvidiactl"] if "nvidiactl" not in nodes.entries else []
     minors = {device.minor for device in _devices(node) if device.minor is not None}
     wanted += [f"nvidia{minor}" for minor in sorted(minors - nodes.gpus)]
-    found = known(lambda: node.pci)
+    found = known(lambda: pci_of(node))
     ours = [gpu for gpu in found.gpus if gpu.driver not in HOLDERS] if found else []
     short = len(ours) - len(nodes.gpus)
     evidence = [Evidence(source=f"{nodes.directory}/{name}", text="absent") for name in wanted]
     if short > 0:
         text = f"{len(nodes.gpus)} nodes nvidiaN for {len(ours)} GPUs on the bus"
         evidence.append(Evidence(source=nodes.directory, text=text))
-    return node.finding("driver/device-nodes-missing", *evidence) if evidence else None
+    return Finding.of("driver/device-nodes-missing", *evidence) if evidence else None
 
 
-def _devices(node: GpuNode) -> tuple[nvml_codes.NvmlDevice, ...]:
-    nvml = known(lambda: node.nvml)
+def _devices(node: Node) -> tuple[nvml_codes.NvmlDevice, ...]:
+    nvml = known(lambda: nvml_of(node))
     return nvml.devices if nvml and nvml.answers else ()
 
 
-def _missing_uvm(node: GpuNode) -> Finding | None:
-    nodes = node.driver.nodes
-    if "nvidia-uvm" in nodes.entries and "nvidia-uvm" in node.driver.majors:
+def _missing_uvm(node: Node) -> Finding | None:
+    nodes = driver_of(node).nodes
+    if "nvidia-uvm" in nodes.entries and "nvidia-uvm" in driver_of(node).majors:
         return None
     evidence = []
     if "nvidia-uvm" not in nodes.entries:
         evidence.append(Evidence(source=f"{nodes.directory}/nvidia-uvm", text="absent"))
-    if "nvidia-uvm" not in (known(lambda: node.driver.majors) or ("nvidia-uvm",)):
+    if "nvidia-uvm" not in (known(lambda: driver_of(node).majors) or ("nvidia-uvm",)):
         text = "no nvidia-uvm: the module nvidia_uvm is not loaded"
         evidence.append(Evidence(source="/proc/devices", text=text))
-    return node.finding("driver/uvm-node-missing", *evidence)
+    return Finding.of("driver/uvm-node-missing", *evidence)
 
 
-def _stale_nodes(node: GpuNode) -> Finding | None:
-    nodes, uvm = node.driver.nodes, node.driver.majors["nvidia-uvm"]
+def _stale_nodes(node: Node) -> Finding | None:
+    nodes, uvm = driver_of(node).nodes, driver_of(node).majors["nvidia-uvm"]
     wanted = {f"nvidia{minor}": NVIDIA_MAJOR for minor in nodes.gpus}
     wanted |= {"nvidiactl": NVIDIA_MAJOR, "nvidia-uvm": uvm}
     for name, major in wanted.items():
@@ -224,5 +227,5 @@ def _stale_nodes(node: GpuNode) -> Finding | None:
         if device[0] != major:
             seen = Evidence(source=path, text=f"major {device[0]}")
             due = Evidence(source="/proc/devices", text=f"the driver's major is {major}")
-            return node.finding("driver/device-node-stale", seen, due, path=path)
+            return Finding.of("driver/device-node-stale", seen, due, path=path)
     return None

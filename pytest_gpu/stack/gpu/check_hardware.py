@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from pytest_gpu.causes import Evidence, Finding, join, unproven
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as nvml_codes
-from pytest_gpu.stack.gpu.nvml import NvmlDevice
-from pytest_gpu.stack.gpu.pci import BUS, PciGpu
-from pytest_gpu.stack.kube.objects import labels_of, status_of
+from pytest_gpu.stack.gpu.driver import driver_of
+from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
+from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
+from pytest_gpu.stack.gpu.pci import BUS, PciGpu, pci_of
+from pytest_gpu.stack.kube.objects import labels_of, object_of, status_of
 
 # Drivers that can hold a GPU instead of NVIDIA's, as sysfs names them, with the cause.
 HOLDERS = {
@@ -34,20 +36,20 @@ COUNT_LABELS = (
 )
 
 
-def missing(node: GpuNode) -> Finding | None:
+def missing(node: Node) -> Finding | None:
     """Say that the node has no GPU at all, although it is under test as a GPU node."""
-    found = node.pci
+    found = pci_of(node)
     if found.gpus or found.platform:
         return None
     said = [f"{found.functions} functions, none is an NVIDIA GPU (vendor 0x10de, class 0x03)"]
     said += [f"{address} is of NVIDIA but no GPU" for address in found.others]
     evidence = [Evidence(source=BUS, text=text) for text in said]
     if windows := _windows(node):
-        return node.finding("hardware/wsl-without-adapter", *windows, *evidence, *_signs(node))
-    return node.finding("hardware/gpu-missing", *evidence, *_signs(node))
+        return Finding.of("hardware/wsl-without-adapter", *windows, *evidence, *_signs(node))
+    return Finding.of("hardware/gpu-missing", *evidence, *_signs(node))
 
 
-def _windows(node: GpuNode) -> list[Evidence]:
+def _windows(node: Node) -> list[Evidence]:
     """Return what shows a kernel of WSL, whose GPU would be behind /dev/dxg, on no PCI bus."""
     version = (known(lambda: node.evidence.read("/proc/version")) or b"").decode(errors="replace")
     if "microsoft" not in version.lower():
@@ -56,7 +58,7 @@ def _windows(node: GpuNode) -> list[Evidence]:
     return [*found, Evidence(source="/dev/dxg", text="is not there: Windows shares no GPU")]
 
 
-def _signs(node: GpuNode) -> Iterator[Evidence]:
+def _signs(node: Node) -> Iterator[Evidence]:
     """Yield the labels and the capacity that announce a GPU; a person may have set them."""
     labels, capacity = _labels(node), _capacity(node)
     for key in (*COUNT_LABELS, "nvidia.com/gpu.present"):
@@ -67,34 +69,34 @@ def _signs(node: GpuNode) -> Iterator[Evidence]:
             yield Evidence(source=f"node {node.name}", text=f"capacity {key}={value}")
 
 
-def fallen_off_the_bus(node: GpuNode) -> Finding | None:
+def fallen_off_the_bus(node: Node) -> Finding | None:
     """Say which GPUs no longer answer: all-ones configuration space, XID 79, or NVML's word.
 
     An XID 79 is over when the GPU answers on the bus and in NVML again.
     """
     seen = {**_dead(node), **_xid79(node), **_lost(node)}
     if seen:
-        return node.finding("hardware/fallen-off-the-bus", *seen.values(), gpus=join([*seen]))
-    if known(lambda: node.kernel_log) is None:
-        silent = [gpu.address for gpu in node.pci.gpus if gpu.dead is None]
+        return Finding.of("hardware/fallen-off-the-bus", *seen.values(), gpus=join([*seen]))
+    if known(lambda: kernel_log_of(node)) is None:
+        silent = [gpu.address for gpu in pci_of(node).gpus if gpu.dead is None]
         silent = [address for address in silent if not _answers(node, address)]
         if silent:
             unproven(f"neither the kernel log nor the configuration space of {join(silent)}")
     return None
 
 
-def _dead(node: GpuNode) -> dict[str, Evidence]:
+def _dead(node: Node) -> dict[str, Evidence]:
     return {
         gpu.address: Evidence(source=f"{gpu.path}/config", text="every byte is 0xff")
-        for gpu in node.pci.gpus
+        for gpu in pci_of(node).gpus
         if gpu.dead
     }
 
 
-def _xid79(node: GpuNode) -> dict[str, Evidence]:
-    log = known(lambda: node.kernel_log)
+def _xid79(node: Node) -> dict[str, Evidence]:
+    log = known(lambda: kernel_log_of(node))
     xids = log.standing((79,)) if log else ()
-    awake = {gpu.address for gpu in node.pci.gpus if gpu.dead is False}
+    awake = {gpu.address for gpu in pci_of(node).gpus if gpu.dead is False}
     return {
         f"{xid.slot}.0": log.at(xid.index)
         for xid in xids
@@ -102,7 +104,7 @@ def _xid79(node: GpuNode) -> dict[str, Evidence]:
     }
 
 
-def _lost(node: GpuNode) -> dict[str, Evidence]:
+def _lost(node: Node) -> dict[str, Evidence]:
     found = {}
     for device in _devices(node):
         for question, error in device.errors():
@@ -114,7 +116,7 @@ def _lost(node: GpuNode) -> dict[str, Evidence]:
     return found
 
 
-def _answers(node: GpuNode, address: str) -> bool:
+def _answers(node: Node, address: str) -> bool:
     """Whether NVML answers all that can be asked of the GPU at this address."""
     return any(
         device.address == address
@@ -123,25 +125,23 @@ def _answers(node: GpuNode, address: str) -> bool:
     )
 
 
-def _devices(node: GpuNode) -> tuple[NvmlDevice, ...]:
-    found = known(lambda: node.nvml)
+def _devices(node: Node) -> tuple[NvmlDevice, ...]:
+    found = known(lambda: nvml_of(node))
     return found.devices if found and found.answers else ()
 
 
-def lost(node: GpuNode) -> Finding | None:
+def lost(node: Node) -> Finding | None:
     """Say that the bus has fewer GPUs than the node's own labels count.
 
     Capacity does not count: time-slicing and MPS multiply it, MIG replaces it, and where it
     differs from the hardware the device plugin is at fault.
     """
-    gpus = node.pci.gpus
+    gpus = pci_of(node).gpus
     for label, text in _counts(_labels(node)):
         if gpus and text.isdigit() and int(text) > len(gpus):
             said = Evidence(source=f"node {node.name}", text=f"label {label}={text}")
             seen = Evidence(source=BUS, text=f"{len(gpus)}: {join([g.address for g in gpus])}")
-            return node.finding(
-                "hardware/gpu-lost", said, seen, expected=text, found=str(len(gpus))
-            )
+            return Finding.of("hardware/gpu-lost", said, seen, expected=text, found=str(len(gpus)))
     return None
 
 
@@ -155,60 +155,60 @@ def _counts(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield label, labels[label]
 
 
-def held(node: GpuNode) -> Finding | None:
+def held(node: Node) -> Finding | None:
     """Say which GPUs another kernel driver holds, so that NVIDIA's cannot.
 
     Nouveau is a matter of this layer (what the bus shows), although its cause says ``driver``:
     what has to be put right is the set of drivers, not the board.
     """
-    taken = [gpu for gpu in node.pci.gpus if _holder(node, gpu) in HOLDERS]
+    taken = [gpu for gpu in pci_of(node).gpus if _holder(node, gpu) in HOLDERS]
     if not taken or reserved_for_machines(node):
         return None
     return _held(node, taken) if not _is_split(node, taken) else None
 
 
-def split(node: GpuNode) -> Finding | None:
+def split(node: Node) -> Finding | None:
     """Say, as a note, that some GPUs are given to virtual machines and the others are not."""
-    taken = [gpu for gpu in node.pci.gpus if _holder(node, gpu) in HOLDERS]
+    taken = [gpu for gpu in pci_of(node).gpus if _holder(node, gpu) in HOLDERS]
     return _held(node, taken) if taken and _is_split(node, taken) else None
 
 
-def reserved_for_machines(node: GpuNode) -> bool:
+def reserved_for_machines(node: Node) -> bool:
     """Whether the operator's label gives this node's GPUs to virtual machines."""
     return _labels(node).get(WORKLOAD_LABEL, "").startswith("vm-")
 
 
-def _held(node: GpuNode, taken: list[PciGpu]) -> Finding:
+def _held(node: Node, taken: list[PciGpu]) -> Finding:
     holder = taken[0].driver or ""
     evidence = [Evidence(source=f"{gpu.path}/driver", text=f"-> {gpu.driver}") for gpu in taken]
     gpus = join([gpu.address for gpu in taken])
-    return node.finding(HOLDERS[holder], *evidence, gpus=gpus, gpu=taken[0].address, holder=holder)
+    return Finding.of(HOLDERS[holder], *evidence, gpus=gpus, gpu=taken[0].address, holder=holder)
 
 
-def _is_split(node: GpuNode, taken: list[PciGpu]) -> bool:
+def _is_split(node: Node, taken: list[PciGpu]) -> bool:
     """Whether an admin split the node: the rest works, and these are held for machines."""
-    rest = [gpu for gpu in node.pci.gpus if gpu not in taken]
+    rest = [gpu for gpu in pci_of(node).gpus if gpu not in taken]
     for_machines = all(
         HOLDERS[gpu.driver or ""] == "hardware/held-for-passthrough" for gpu in taken
     )
     return for_machines and any(gpu.driver == "nvidia" for gpu in rest)
 
 
-def _holder(node: GpuNode, gpu: PciGpu) -> str:
+def _holder(node: Node, gpu: PciGpu) -> str:
     """The driver that holds a GPU; where nobody looked, no other driver may be loaded at all."""
     if gpu.driver is not None:
         return gpu.driver
-    if node.driver.modules & _HOLDER_MODULES:
+    if driver_of(node).modules & _HOLDER_MODULES:
         raise NotInEvidence(node.name, f"{gpu.path}/driver")
     return ""
 
 
-def narrow_links(node: GpuNode) -> Finding | None:
+def narrow_links(node: Node) -> Finding | None:
     """Say which GPUs use fewer PCIe lanes than they and their slot have.
 
     Speed is never judged: it falls when a GPU idles.
     """
-    narrow = [gpu for gpu in node.pci.gpus if _is_narrow(gpu)]
+    narrow = [gpu for gpu in pci_of(node).gpus if _is_narrow(gpu)]
     if not narrow:
         return None
     evidence = [
@@ -216,7 +216,7 @@ def narrow_links(node: GpuNode) -> Finding | None:
         for gpu in narrow
     ]
     gpus = join([gpu.address for gpu in narrow])
-    return node.finding("hardware/pcie-width-reduced", *evidence, gpus=gpus)
+    return Finding.of("hardware/pcie-width-reduced", *evidence, gpus=gpus)
 
 
 def _is_narrow(gpu: PciGpu) -> bool:
@@ -225,16 +225,16 @@ def _is_narrow(gpu: PciGpu) -> bool:
     return gpu.width < min(gpu.max_width, gpu.slot_width or gpu.max_width)
 
 
-def iommu_faults(node: GpuNode) -> Finding | None:
+def iommu_faults(node: Node) -> Finding | None:
     """Say that the IOMMU refused memory accesses of a GPU since the driver was loaded."""
     pattern = r"\bnvidia [0-9a-f:.]+: AMD-Vi: Event logged \[IO_PAGE_FAULT"
-    line = node.kernel_log.find(pattern, "IO_PAGE_FAULT")
-    return node.finding("hardware/iommu-faults", line) if line else None
+    line = kernel_log_of(node).find(pattern, "IO_PAGE_FAULT")
+    return Finding.of("hardware/iommu-faults", line) if line else None
 
 
-def _labels(node: GpuNode) -> Mapping[str, str]:
-    return labels_of(node.object)
+def _labels(node: Node) -> Mapping[str, str]:
+    return labels_of(object_of(node))
 
 
-def _capacity(node: GpuNode) -> Mapping[str, str]:
-    return status_of(node.object).get("capacity") or {}
+def _capacity(node: Node) -> Mapping[str, str]:
+    return status_of(object_of(node)).get("capacity") or {}

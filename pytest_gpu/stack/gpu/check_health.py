@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as codes
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml, unsupported_gpu
 from pytest_gpu.stack.gpu.check_hardware import HOLDERS
-from pytest_gpu.stack.gpu.kernel_log import KernelLog, Xid
-from pytest_gpu.stack.gpu.nvml import NvmlDevice, NvmlError
+from pytest_gpu.stack.gpu.driver import driver_of
+from pytest_gpu.stack.gpu.kernel_log import KernelLog, Xid, kernel_log_of
+from pytest_gpu.stack.gpu.nvml import NvmlDevice, NvmlError, nvml_of
+from pytest_gpu.stack.gpu.pci import pci_of
 
 DOUBLE_BIT = 48
 CONTAINED = 94
@@ -48,9 +50,9 @@ FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
 _NOT_INITIALISED = r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT"
 
 
-def grave_xids(node: GpuNode) -> Finding | None:
+def grave_xids(node: Node) -> Finding | None:
     """Say which GPU reported an error that needs a reset, and has not recovered since."""
-    log = node.kernel_log
+    log = kernel_log_of(node)
     for cause, numbers in GRAVE.items():
         xids = [xid for xid in log.standing(numbers) if not _was_contained(log, xid)]
         if xids:
@@ -66,31 +68,31 @@ def _was_contained(log: KernelLog, xid: Xid) -> bool:
     return xid.number == DOUBLE_BIT and any(other.slot == xid.slot for other in contained)
 
 
-def _of_xids(node: GpuNode, cause: str, xids: list[Xid] | tuple[Xid, ...]) -> Finding:
-    latest = {(xid.slot, xid.number): node.kernel_log.at(xid.index) for xid in xids}
+def _of_xids(node: Node, cause: str, xids: list[Xid] | tuple[Xid, ...]) -> Finding:
+    latest = {(xid.slot, xid.number): kernel_log_of(node).at(xid.index) for xid in xids}
     gpus = join(sorted({f"{xid.slot}.0" for xid in xids}))
-    return node.finding(cause, *latest.values(), gpus=gpus)
+    return Finding.of(cause, *latest.values(), gpus=gpus)
 
 
-def _devices(node: GpuNode) -> tuple[NvmlDevice, ...]:
+def _devices(node: Node) -> tuple[NvmlDevice, ...]:
     """Return the GPUs as NVML enumerates them.
 
     Raises:
         Unproven: NVML, which this node should have, did not answer.
     """
-    return () if needs_no_nvml(node) else node.nvml.asked()
+    return () if needs_no_nvml(node) else nvml_of(node).asked()
 
 
-def nvml_silent(node: GpuNode) -> Finding | None:
+def nvml_silent(node: Node) -> Finding | None:
     """Say why NVML, or a GPU in it, does not answer."""
-    nvml = node.nvml
+    nvml = nvml_of(node)
     if needs_no_nvml(node):
         return None
     if nvml.missing:
         absent = Evidence(source="libnvidia-ml.so.1", text="no such library on the host")
-        return node.finding("driver/nvml-library-missing", absent)
+        return Finding.of("driver/nvml-library-missing", absent)
     if nvml.hung:
-        return node.finding(
+        return Finding.of(
             "driver/nvml-hangs", Evidence(source="NVML", text="no answer within the deadline")
         )
     if nvml.error:
@@ -99,8 +101,8 @@ def nvml_silent(node: GpuNode) -> Finding | None:
     return _first(_grave_answers(node))
 
 
-def _grave_answers(node: GpuNode) -> Iterator[Finding]:
-    for device in node.nvml.devices:
+def _grave_answers(node: Node) -> Iterator[Finding]:
+    for device in nvml_of(node).devices:
         for question, error in device.errors():
             # No handle at all is grave whatever the code.
             cause = GRAVE_CODES.get(error.code)
@@ -109,48 +111,48 @@ def _grave_answers(node: GpuNode) -> Iterator[Finding]:
                 yield _of_error(node, cause or "driver/nvml-refuses", where, error)
 
 
-def _of_error(node: GpuNode, cause: str, where: str, error: NvmlError) -> Finding:
-    return node.finding(
+def _of_error(node: Node, cause: str, where: str, error: NvmlError) -> Finding:
+    return Finding.of(
         cause,
         Evidence(source=where, text=str(error)),
         message=str(error),
         gpus=where.rpartition(" of ")[2],
-        version=known(lambda: node.driver.version) or "unknown",
+        version=known(lambda: driver_of(node).version) or "unknown",
     )
 
 
-def not_initialised(node: GpuNode) -> Finding | None:
+def not_initialised(node: Node) -> Finding | None:
     """Say which GPUs of the bus NVML does not know."""
     devices = _devices(node)
-    gpus = [gpu for gpu in node.pci.gpus if gpu.driver not in HOLDERS]
+    gpus = [gpu for gpu in pci_of(node).gpus if gpu.driver not in HOLDERS]
     if len(devices) >= len(gpus):
         return None
     addresses = {device.address for device in devices}
     absent = [gpu.address for gpu in gpus if gpu.address not in addresses]
     seen = Evidence(source="NVML", text=f"{len(devices)} of {len(gpus)} GPUs; not {join(absent)}")
-    log = known(lambda: node.kernel_log)
+    log = known(lambda: kernel_log_of(node))
     said = log.find(_NOT_INITIALISED) if log else None
     if refused := unsupported_gpu(node):
         return refused
     evidence = [seen, said] if said else [seen]
-    return node.finding("driver/gpu-not-initialised", *evidence, gpus=join(absent))
+    return Finding.of("driver/gpu-not-initialised", *evidence, gpus=join(absent))
 
 
-def remap_failed(node: GpuNode) -> Finding | None:
+def remap_failed(node: Node) -> Finding | None:
     """Say which GPU has no spare memory rows left."""
     flagged = {
         device.address or str(device): Evidence(source=f"NVML, {device}", text="remapping failed")
         for device in _devices(node)
         if _remapped(device, "failed")
     }
-    log = known(lambda: node.kernel_log)
+    log = known(lambda: kernel_log_of(node))
     logged = {f"{x.slot}.0": log.at(x.index) for x in log.standing((REMAP_FAILED,))} if log else {}
     if not (seen := {**flagged, **logged}):
         return None
-    return node.finding("hardware/row-remap-failed", *seen.values(), gpus=join([*seen]))
+    return Finding.of("hardware/row-remap-failed", *seen.values(), gpus=join([*seen]))
 
 
-def remap_pending(node: GpuNode) -> Finding | None:
+def remap_pending(node: Node) -> Finding | None:
     """Say, as a note, which GPU remaps memory rows at its next reset; it works until then."""
     seen = {
         device.address or str(device): Evidence(source=f"NVML, {device}", text="remapping pending")
@@ -160,15 +162,15 @@ def remap_pending(node: GpuNode) -> Finding | None:
     seen |= _logged_pending(node)
     if not seen:
         return None
-    return node.finding("hardware/row-remap-pending", *seen.values(), gpus=join([*seen]))
+    return Finding.of("hardware/row-remap-pending", *seen.values(), gpus=join([*seen]))
 
 
-def _logged_pending(node: GpuNode) -> dict[str, Evidence]:
+def _logged_pending(node: Node) -> dict[str, Evidence]:
     """XIDs 63 and 94 count only where NVML does not know about remapping (MIG, for one)."""
-    log = known(lambda: node.kernel_log)
+    log = known(lambda: kernel_log_of(node))
     if log is None:
         return {}
-    knows = {d.address for d in node.nvml.devices if _remapped(d, "pending") is not None}
+    knows = {d.address for d in nvml_of(node).devices if _remapped(d, "pending") is not None}
     xids = log.standing(REMAP_PENDING)
     return {f"{x.slot}.0": log.at(x.index) for x in xids if f"{x.slot}.0" not in knows}
 
@@ -179,7 +181,7 @@ def _remapped(device: NvmlDevice, flag: str) -> bool | None:
     return None if isinstance(rows, NvmlError) else bool(rows[flag])
 
 
-def memory_unreadable(node: GpuNode) -> Finding | None:
+def memory_unreadable(node: Node) -> Finding | None:
     """Say which GPU does not tell its memory; ``Not Supported`` is normal with unified memory."""
     for device in _devices(node):
         memory = device.numbers("memory", "total")
@@ -194,34 +196,34 @@ def memory_unreadable(node: GpuNode) -> Finding | None:
     return None
 
 
-def fabric_not_ready(node: GpuNode) -> Finding | None:
+def fabric_not_ready(node: Node) -> Finding | None:
     """Say which GPUs wait for the NVLink fabric: CUDA cannot start there (error 802)."""
     waiting = {str(d): text for d in _devices(node) if (text := _fabric_trouble(node, d))}
     if not waiting:
         return None
     evidence = [Evidence(source=f"NVML, fabric of {gpu}", text=t) for gpu, t in waiting.items()]
-    return node.finding("driver/fabric-not-ready", *evidence, gpus=join([*waiting]))
+    return Finding.of("driver/fabric-not-ready", *evidence, gpus=join([*waiting]))
 
 
-def _fabric_trouble(node: GpuNode, device: NvmlDevice) -> str | None:
+def _fabric_trouble(node: Node, device: NvmlDevice) -> str | None:
     fabric = device.numbers("fabric", "state")
     if isinstance(fabric, NvmlError):
         return None
     state, status = fabric["state"], fabric.get("status") or 0
     if state == FABRIC_IN_PROGRESS:
         return "in progress"
-    if state == FABRIC_NOT_STARTED and node.pci.switches:
+    if state == FABRIC_NOT_STARTED and pci_of(node).switches:
         return "not started, and the node has NVSwitches"
     return f"completed with error {status}" if state == FABRIC_COMPLETED and status else None
 
 
-def mig_pending(node: GpuNode) -> Finding | None:
+def mig_pending(node: Node) -> Finding | None:
     """Say, as a note, which GPU changes its MIG mode at its next reset."""
     seen = {str(d): text for d in _devices(node) if (text := _mig_change(d))}
     if not seen:
         return None
     evidence = [Evidence(source=f"NVML, MIG mode of {gpu}", text=t) for gpu, t in seen.items()]
-    return node.finding("driver/mig-change-pending", *evidence, gpus=join([*seen]))
+    return Finding.of("driver/mig-change-pending", *evidence, gpus=join([*seen]))
 
 
 def _mig_change(device: NvmlDevice) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import device_nodes, kernel_modules, libraries
 
@@ -123,3 +124,9 @@ def read(evidence: NodeEvidence) -> Driver:
 def numbers(version: str) -> tuple[int, ...]:
     """Return a version such as ``460.106.00`` as numbers, to compare."""
     return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+@fact
+def driver_of(node: Node) -> Driver:
+    """Return the NVIDIA kernel driver and its user-space libraries."""
+    return read(node.evidence)

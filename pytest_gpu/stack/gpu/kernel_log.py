@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import CommandResult, NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.gpu.pci import normal
 
 # "NVRM: Xid (PCI:0000:a1:00): 79, ..."; on a MIG instance "(PCI:0000:a1:00 GPU-I:05)".
@@ -144,3 +145,9 @@ def _recoveries(lines: tuple[str, ...], xids: tuple[Xid, ...]) -> Mapping[str, i
     over = [(normal(match["slot"]), index) for index, match in found if match]
     over += [(x.slot, x.index) for x in xids if x.number == RECOVERY_ACTION and _NONE in x.text]
     return dict(sorted(over, key=lambda item: item[1]))
+
+
+@fact
+def kernel_log_of(node: Node) -> KernelLog:
+    """Return the kernel's messages of the NVIDIA driver."""
+    return read(node.evidence)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.gpu.pci import normal
 
 NOT_SUPPORTED = 3
@@ -177,3 +178,9 @@ def _error(raw: Any) -> NvmlError | None:
     if isinstance(raw, Mapping) and raw.get("error") is not None:
         return NvmlError(code=int(raw["error"]), message=str(raw.get("message", "")))
     return None
+
+
+@fact
+def nvml_of(node: Node) -> Nvml:
+    """Return what NVML answered on the node."""
+    return read(node.evidence)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 
 BUS = "/sys/bus/pci/devices"
@@ -137,3 +138,9 @@ def _lanes(evidence: NodeEvidence, path: str) -> int | None:
 def _platform(evidence: NodeEvidence) -> str | None:
     nodes = evidence.names("/dev") or ()
     return next((PLATFORMS[name] for name in nodes if name in PLATFORMS), None)
+
+
+@fact
+def pci_of(node: Node) -> PciGpus:
+    """Return the NVIDIA functions on the PCI bus, or the platform's own GPU."""
+    return read(node.evidence)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 
 TICKS = 100
 """USER_HZ, the unit of start times in /proc/PID/stat: 100 on every Linux port NVIDIA supports."""
@@ -199,3 +200,9 @@ def _text(evidence: NodeEvidence, path: str) -> str:
         return (evidence.read(path) or b"").decode(errors="replace")
     except NotInEvidence:
         return ""
+
+
+@fact
+def processes_of(node: Node) -> tuple[Process, ...]:
+    """Return the processes that run on the node, by PID."""
+    return running(node.evidence)

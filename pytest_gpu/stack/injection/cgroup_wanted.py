@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.injection import cgroups
+from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 
 OPTION = "SystemdCgroup"
 
@@ -22,11 +25,11 @@ class Wanted:
     by_kubelet: bool
 
 
-def wanted_driver(node: GpuNode) -> Wanted | None:
+def wanted_driver(node: Node) -> Wanted | None:
     """Return what handlers must say, ``None`` where nothing tells the kubelet's driver."""
-    containerd, kubelet = node.containerd, node.kubelet
+    containerd, kubelet = containerd_of(node), kubelet_of(node)
     modern = containerd.version[0] >= 2
-    asks = modern and cgroups.asks_runtime(node.object, kubelet, node.evidence)
+    asks = modern and cgroups.asks_runtime(object_of(node), kubelet, node.evidence)
     if not asks and (driver := cgroups.kubelet_driver(kubelet, node.evidence)):
         said = cgroups.kubelet_says(kubelet, node.evidence)
         return Wanted(systemd=driver == "systemd", said=said, by_kubelet=True)
@@ -36,22 +39,22 @@ def wanted_driver(node: GpuNode) -> Wanted | None:
     return Wanted(systemd=told.systemd_cgroup, said=says(node, told), by_kubelet=False)
 
 
-def systemd_for_new(node: GpuNode) -> bool:
+def systemd_for_new(node: Node) -> bool:
     """Return the SystemdCgroup of a handler that is to be defined; true where nothing tells."""
     wanted = known(lambda: wanted_driver(node))
     return wanted is None or wanted.systemd
 
 
-def says(node: GpuNode, runtime: Runtime) -> Evidence:
+def says(node: Node, runtime: Runtime) -> Evidence:
     """Return what a handler says of its driver; without options it inherits nothing."""
     text = f"{runtime.name}: {OPTION} = {str(runtime.systemd_cgroup).lower()}"
     line = _option_line(node, runtime.name)
     return line or Evidence(source=runtime.source.source, line=runtime.source.line, text=text)
 
 
-def _option_line(node: GpuNode, handler: str) -> Evidence | None:
+def _option_line(node: Node, handler: str) -> Evidence | None:
     """Return the line of the files that sets a handler's option, the one that counts."""
-    for file in reversed(node.containerd.config.files):
+    for file in reversed(containerd_of(node).config.files):
         inside = False
         for number, line in enumerate(file.text.splitlines(), 1):
             bare = line.replace('"', "").replace("'", "").strip()

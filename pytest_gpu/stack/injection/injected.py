@@ -7,20 +7,21 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.operator import policy_section
 from pytest_gpu.stack.kube.runtimeclass import class_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 
 
-def injects(node: GpuNode, handler: str) -> bool:
+def injects(node: Node, handler: str) -> bool:
     """Say whether containers under a handler (``""``: the default one) get GPUs now.
 
     A handler that only the running containerd still has works until the next restart. One that
     does not lead to runc (Kata, gVisor) brings its GPUs in ways of its own.
     """
-    containerd = node.containerd
+    containerd = containerd_of(node)
     name = handler or containerd.default_runtime
     runtime = containerd.config.runtimes.get(name)
     if runtime is None:
@@ -30,12 +31,12 @@ def injects(node: GpuNode, handler: str) -> bool:
     return containerd.injects(name)
 
 
-def needs_no_handler(node: GpuNode) -> str | None:
+def needs_no_handler(node: Node) -> str | None:
     """Return by which other way GPUs come into containers here, ``None`` if by handlers alone."""
     return beside_the_files(node) or _named_devices(node)
 
 
-def prove_no_other_way(node: GpuNode) -> None:
+def prove_no_other_way(node: Node) -> None:
     """Make sure that nothing unread could tell of another way than handlers.
 
     Raises:
@@ -45,7 +46,7 @@ def prove_no_other_way(node: GpuNode) -> None:
         node.cluster.objects(resource)
 
 
-def beside_the_files(node: GpuNode) -> str | None:
+def beside_the_files(node: Node) -> str | None:
     """Return a way that containerd's files and CDI specs at rest need not show."""
     if node.name in dra_nodes(node.cluster):
         return "DRA hands CDI devices to containerd"
@@ -56,14 +57,18 @@ def beside_the_files(node: GpuNode) -> str | None:
     return None
 
 
-def _named_devices(node: GpuNode) -> str | None:
+def _named_devices(node: Node) -> str | None:
     plugin = device_plugin.find(node.cluster, node.name)
     cdi = policy_section(node.cluster, "cdi")
     strategy = device_plugin.setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
     if not strategy and cdi.get("enabled"):
         strategy = "cdi-cri"
     by_cdi = "cdi-cri" in strategy or "cdi-annotations" in strategy
-    return "the plugin names CDI devices" if by_cdi and node.containerd.config.cdi_enabled else None
+    return (
+        "the plugin names CDI devices"
+        if by_cdi and containerd_of(node).config.cdi_enabled
+        else None
+    )
 
 
 def class_evidence(where: str, pod_spec: Mapping[str, Any]) -> Evidence:
@@ -71,9 +76,9 @@ def class_evidence(where: str, pod_spec: Mapping[str, Any]) -> Evidence:
     return Evidence(source=where, text=f"runtimeClassName: {class_of(pod_spec) or '(none)'}")
 
 
-def default_evidence(node: GpuNode) -> tuple[Evidence, ...]:
+def default_evidence(node: Node) -> tuple[Evidence, ...]:
     """Return what the default handler is now, where it stands, and what was meant to be it."""
-    containerd = node.containerd
+    containerd = containerd_of(node)
     name = containerd.default_runtime
     runtime = containerd.config.runtimes.get(name)
     binary = (runtime.binary if runtime else None) or "runc"
@@ -84,7 +89,7 @@ def default_evidence(node: GpuNode) -> tuple[Evidence, ...]:
     return (Evidence(source=where, text=text), *_not_live(node, name))
 
 
-def _not_live(node: GpuNode, default: str) -> tuple[Evidence, ...]:
+def _not_live(node: Node, default: str) -> tuple[Evidence, ...]:
     """Return the line of RKE2's or k3s' own file that asks for another default than runs."""
     found = []
     for product in ("rke2", "k3s"):

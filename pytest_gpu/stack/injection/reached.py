@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.injection.injected import needs_no_handler
@@ -11,12 +11,13 @@ from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.objects import spec_of
 from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kube.pods import pods_on, uses_gpu
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 
 PLAIN = "nvidia"
 """The handler, and the RuntimeClass, that everything of NVIDIA's uses where nobody says more."""
 
 
-def gpu_runtimes(node: GpuNode) -> list[Runtime]:
+def gpu_runtimes(node: Node) -> list[Runtime]:
     """Return the GPU handlers that pods of this node get, else all where GPUs come by handlers.
 
     With the values they run with now: those that are loaded, if the running containerd told them.
@@ -24,54 +25,54 @@ def gpu_runtimes(node: GpuNode) -> list[Runtime]:
     return gpu_runtimes_used(node) or ([] if another_way(node) else _gpu_runtimes(node))
 
 
-def gpu_runtimes_used(node: GpuNode) -> list[Runtime]:
+def gpu_runtimes_used(node: Node) -> list[Runtime]:
     """Return the GPU handlers that are the default, or that pods of this node name.
 
     The plain ``nvidia`` counts, too, where GPUs come by handlers; every other one only if it is
     named: distributions define handlers and classes for modes that nobody asked for.
     """
-    used = {node.containerd.default_runtime, *named_handlers(node)}
+    used = {containerd_of(node).default_runtime, *named_handlers(node)}
     if not another_way(node):
         by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
         used |= {PLAIN, by_class.get(PLAIN, PLAIN)}
     return [runtime for runtime in _gpu_runtimes(node) if runtime.name in used]
 
 
-def _gpu_runtimes(node: GpuNode) -> list[Runtime]:
-    now = (node.containerd.now(name) for name in node.containerd.gpu_handlers)
+def _gpu_runtimes(node: Node) -> list[Runtime]:
+    now = (containerd_of(node).now(name) for name in containerd_of(node).gpu_handlers)
     return [runtime for runtime in now if runtime and runtime.binary]
 
 
-def another_way(node: GpuNode) -> bool:
+def another_way(node: Node) -> bool:
     """Say whether GPUs are known to come into containers here without any handler."""
     return known(lambda: needs_no_handler(node)) is not None
 
 
-def named_handlers(node: GpuNode) -> frozenset[str]:
+def named_handlers(node: Node) -> frozenset[str]:
     """Return the handlers that pods on this node, and DaemonSets for it, name by a RuntimeClass."""
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
     specs = specs_on(node.cluster, node.name)
     return frozenset(runtimeclass.handler_of(each, by_class) or "" for each in specs) - {""}
 
 
-def serves_cri(node: GpuNode) -> bool:
+def serves_cri(node: Node) -> bool:
     """Say whether the files on disk let containerd serve the CRI."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     return not (
         config.problems or config.cri_disabled or config.default_runtime not in config.runtimes
     )
 
 
-def handed_out_now(node: GpuNode) -> bool:
+def handed_out_now(node: Node) -> bool:
     """Say whether containers get a GPU handler now: on disk, loaded as far as known, CRI on."""
-    containerd = node.containerd
+    containerd = containerd_of(node)
     live = containerd.live
     if not serves_cri(node) or not containerd.gpu_handlers:
         return False
     return live is None or any(name in live.handlers for name in containerd.gpu_handlers)
 
 
-def by_default(node: GpuNode) -> list[KubeObject]:
+def by_default(node: Node) -> list[KubeObject]:
     """Return the node's GPU pods that name no RuntimeClass."""
     return [
         pod
@@ -80,12 +81,12 @@ def by_default(node: GpuNode) -> list[KubeObject]:
     ]
 
 
-def pod_runtimes(node: GpuNode) -> list[Runtime]:
+def pod_runtimes(node: Node) -> list[Runtime]:
     """Return every handler that pods here get: the default one, those they name, those of GPUs.
 
     A RuntimeClass that none of them names makes no handler count: it may be meant for other nodes.
     """
-    containerd = node.containerd
+    containerd = containerd_of(node)
     gpus = (runtime.name for runtime in gpu_runtimes(node))
     names = (containerd.default_runtime, *sorted(named_handlers(node)), *gpus)
     found = (containerd.config.runtimes.get(name) for name in dict.fromkeys(names))

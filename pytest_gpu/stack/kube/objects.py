@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import Node, fact
 
 
 def node_object(cluster: ClusterEvidence, name: str) -> KubeObject:
@@ -117,3 +118,23 @@ def condition_of(thing: KubeObject, kind: str) -> Mapping[str, Any] | None:
             found: Mapping[str, Any] = condition
             return found
     return None
+
+
+@fact
+def object_of(node: Node) -> KubeObject:
+    """Return the Node object.
+
+    Raises:
+        NotInEvidence: the cluster has no such node.
+    """
+    return node_object(node.cluster, node.name)
+
+
+@fact
+def judged_alone(node: Node) -> bool:
+    """Say whether this is a machine by itself (``local``): its Node object has but a name.
+
+    What Kubernetes would hand to its containers is then not asked, which is no pass of it: the
+    verdict says up to which layer the machine conforms.
+    """
+    return node.evidence.door.kind == "local" and not object_of(node).get("status")

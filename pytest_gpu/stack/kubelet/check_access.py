@@ -9,10 +9,14 @@ from datetime import UTC, datetime
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import CommandResult
-from pytest_gpu.gpu_node import GpuNode
-from pytest_gpu.stack.host.processes import Process
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.nodes import readiness
+from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 
 NEEDED = ("pods", "runtimeclasses")
 """The resources without which no verdict on a node can be reached."""
@@ -30,7 +34,7 @@ _CUT_OFF = re.compile(r"containerd\.sock.*(broken pipe|connection refused|connec
 _BOUND = re.compile(r"\s*(Requires|BindsTo|PartOf)\s*=.*(containerd|docker)")
 
 
-def api_silent(node: GpuNode) -> None:
+def api_silent(node: Node) -> None:
     """Check that Kubernetes shows the node and what every later layer asks for.
 
     Raises:
@@ -38,17 +42,17 @@ def api_silent(node: GpuNode) -> None:
     """
     if _alone(node):
         return
-    readiness(node.object)
+    readiness(object_of(node))
     for resource in NEEDED:
         node.cluster.objects(resource)
 
 
-def _alone(node: GpuNode) -> bool:
+def _alone(node: Node) -> bool:
     """Say whether the user asked for this machine alone, without Kubernetes."""
-    return node.evidence.door.kind == "local" and not readiness(node.object).status
+    return node.evidence.door.kind == "local" and not readiness(object_of(node)).status
 
 
-def no_door(node: GpuNode) -> Finding | None:
+def no_door(node: Node) -> Finding | None:
     """Find a NotReady node that let nobody in.
 
     Raises:
@@ -57,7 +61,7 @@ def no_door(node: GpuNode) -> Finding | None:
     door = node.evidence.door
     if door.kind != "none":
         return None
-    state = readiness(node.object)
+    state = readiness(object_of(node))
     if denied := _FORBIDDEN.search(door.reason):
         why = "a policy of the cluster refuses it"
         if denied["verb"]:
@@ -65,7 +69,7 @@ def no_door(node: GpuNode) -> Finding | None:
         raise Unproven(f"the node was not visited: {why} ({door.reason})")
     if state.ready or not door.reason or "gpu-node-shell" in door.reason:
         raise Unproven(f"the node was not visited: {door.reason or 'nobody tried'}")
-    return node.finding(
+    return Finding.of(
         "access/no-door",
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
         Evidence(source="the suite's way into the node", text=door.reason),
@@ -74,7 +78,7 @@ def no_door(node: GpuNode) -> Finding | None:
     )
 
 
-def kubelet_stopped(node: GpuNode) -> Finding | None:
+def kubelet_stopped(node: Node) -> Finding | None:
     """Find a kubelet that is silent although the node's runtime serves.
 
     If the runtime does not serve either, the runtime is what has to be looked at first.
@@ -83,9 +87,9 @@ def kubelet_stopped(node: GpuNode) -> Finding | None:
         NotInEvidence: it is not known which processes run.
         Unproven: no kubelet was recognised, and yet somebody reports the node Ready.
     """
-    if _alone(node) or node.kubelet.running:
+    if _alone(node) or kubelet_of(node).running:
         return None
-    state = readiness(node.object)
+    state = readiness(object_of(node))
     if state.ready:
         raise Unproven("no process of the node was recognised as its kubelet; yet it is Ready")
     runtime = _serving(node)
@@ -93,7 +97,7 @@ def kubelet_stopped(node: GpuNode) -> Finding | None:
         return None
     together = tuple(_with_containerd(node, runtime))
     cause = "access/kubelet-stopped-with-containerd" if together else "access/kubelet-stopped"
-    return node.finding(
+    return Finding.of(
         cause,
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
         Evidence(source="/proc", text="no kubelet runs"),
@@ -103,17 +107,17 @@ def kubelet_stopped(node: GpuNode) -> Finding | None:
     )
 
 
-def _serving(node: GpuNode) -> Process | None:
+def _serving(node: Node) -> Process | None:
     """Return the process behind the CRI socket, ``None`` if the CRI is not served."""
-    if node.kubelet.runtime == "docker":
-        return next((p for p in node.processes if p.is_program("dockerd")), None)
-    containerd = node.containerd
+    if kubelet_of(node).runtime == "docker":
+        return next((p for p in processes_of(node) if p.is_program("dockerd")), None)
+    containerd = containerd_of(node)
     if containerd.live is not None and containerd.live.error:
         return None
     return containerd.process
 
 
-def _status(node: GpuNode) -> Iterator[CommandResult]:
+def _status(node: Node) -> Iterator[CommandResult]:
     """Yield what systemd and its journal say about the kubelet's unit."""
     for result in node.evidence.commands:
         asks = result.argv[:1] in {("systemctl",), ("journalctl",)}
@@ -121,7 +125,7 @@ def _status(node: GpuNode) -> Iterator[CommandResult]:
             yield result
 
 
-def _status_lines(node: GpuNode) -> Iterator[Evidence]:
+def _status_lines(node: Node) -> Iterator[Evidence]:
     for result in _status(node):
         source = " ".join(result.argv)
         for number, line in enumerate(result.stdout.splitlines(), 1):
@@ -129,7 +133,7 @@ def _status_lines(node: GpuNode) -> Iterator[Evidence]:
                 yield Evidence(source=source, line=number, text=line.strip())
 
 
-def _with_containerd(node: GpuNode, runtime: Process) -> Iterator[Evidence]:
+def _with_containerd(node: Node, runtime: Process) -> Iterator[Evidence]:
     """Yield what shows that the kubelet was stopped because containerd was restarted."""
     stopped = _stopped_at(node)
     if stopped and runtime.started and abs(runtime.started - stopped.timestamp()) <= TOGETHER:
@@ -139,14 +143,14 @@ def _with_containerd(node: GpuNode, runtime: Process) -> Iterator[Evidence]:
     yield from _cut_off(node)
 
 
-def _stopped_at(node: GpuNode) -> datetime | None:
+def _stopped_at(node: Node) -> datetime | None:
     for result in _status(node):
         if match := _SINCE.search(result.stdout):
             return datetime.fromisoformat(match["time"]).replace(tzinfo=UTC)
     return None
 
 
-def _cut_off(node: GpuNode) -> Iterator[Evidence]:
+def _cut_off(node: Node) -> Iterator[Evidence]:
     """Yield the log line of the lost containerd connection right before systemd's stop."""
     for result in _status(node):
         last: Evidence | None = None
@@ -164,7 +168,7 @@ def _ends(line: str) -> str:
     return text if len(text) <= 200 else f"{text[:80]} … {text[-110:]}"
 
 
-def bound_unit(node: GpuNode) -> Finding | None:
+def bound_unit(node: Node) -> Finding | None:
     """Find a kubelet unit that systemd stops with containerd: it lives until the next restart."""
     for path in _unit_files(node):
         try:
@@ -174,10 +178,10 @@ def bound_unit(node: GpuNode) -> Finding | None:
         for number, line in enumerate(text.splitlines(), 1):
             if _BOUND.match(line):
                 said = Evidence(source=path, line=number, text=line.strip())
-                return node.finding("access/kubelet-bound-to-containerd", said, file=path)
+                return Finding.of("access/kubelet-bound-to-containerd", said, file=path)
     return None
 
 
-def _unit_files(node: GpuNode) -> Iterator[str]:
+def _unit_files(node: Node) -> Iterator[str]:
     """Yield the files that systemd makes the kubelet's unit of."""
-    yield from service(node.evidence, node.distribution.kubelet_unit).files
+    yield from service(node.evidence, distribution_of(node).kubelet_unit).files

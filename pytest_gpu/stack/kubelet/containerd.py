@@ -13,12 +13,13 @@ from functools import partial
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime, merge
 from pytest_gpu.stack.containerd.release import parse_version, printed_version
-from pytest_gpu.stack.distributions.detect import Distribution
-from pytest_gpu.stack.host.processes import Process
-from pytest_gpu.stack.kube.objects import node_info
-from pytest_gpu.stack.kubelet.kubelet import Kubelet
+from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
+from pytest_gpu.stack.host.processes import Process, processes_of
+from pytest_gpu.stack.kube.objects import node_info, object_of
+from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.kubelet.listeners import (
     DEFAULT_CONFIG,
     config_path,
@@ -250,3 +251,15 @@ def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) 
     if reported is None:
         raise NotInEvidence(evidence.name, "the version of containerd")
     return reported
+
+
+@fact
+def containerd_of(node: Node) -> Containerd:
+    """Return the containerd that this kubelet uses, with its configuration as it merges it."""
+    return serving(
+        kubelet_of(node),
+        processes_of(node),
+        node.evidence,
+        object_of(node),
+        distribution_of(node),
+    )

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.templates import is_rendered
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 
 BOOT_EXACT = 1.0
 """Seconds by which a start may be off: ``btime`` in /proc/stat has no fractions (proc(5))."""
@@ -22,7 +23,7 @@ GRACE = 5.0
 """Seconds between writing a rendered file and starting containerd with it."""
 
 
-def changed_at(node: GpuNode, path: str) -> float | None:
+def changed_at(node: Node, path: str) -> float | None:
     """Return a file's modification time, seconds since the epoch, ``None`` where unknown."""
     try:
         entry = node.evidence.entry(node.evidence.resolve(path))
@@ -31,36 +32,36 @@ def changed_at(node: GpuNode, path: str) -> float | None:
     return entry.mtime if entry else None
 
 
-def started_at(node: GpuNode) -> float | None:
+def started_at(node: Node) -> float | None:
     """Return when the kubelet's containerd started, seconds since the epoch, or ``None``."""
-    process = node.containerd.process
+    process = containerd_of(node).process
     return process.started if process else None
 
 
-def is_older(node: GpuNode, path: str) -> bool:
+def is_older(node: Node, path: str) -> bool:
     """Say whether a file surely stood as it is before containerd started."""
     changed, started = changed_at(node, path), started_at(node)
     return changed is not None and started is not None and changed <= started - BOOT_EXACT
 
 
-def read_as_they_are(node: GpuNode) -> bool:
+def read_as_they_are(node: Node) -> bool:
     """Say whether every file of the merge set is older than the containerd that runs.
 
     A distribution that renders the file does so right before it starts containerd with it.
     """
-    files = [file.path for file in node.containerd.config.files]
+    files = [file.path for file in containerd_of(node).config.files]
     return bool(files) and all(is_older(node, path) or _just_rendered(node, path) for path in files)
 
 
-def _just_rendered(node: GpuNode, path: str) -> bool:
+def _just_rendered(node: Node, path: str) -> bool:
     changed, started = changed_at(node, path), started_at(node)
-    rendered = is_rendered(path) and path == node.containerd.config_path
+    rendered = is_rendered(path) and path == containerd_of(node).config_path
     return rendered and changed is not None and started is not None and changed <= started + GRACE
 
 
-def file_against_start(node: GpuNode, path: str) -> Iterator[Evidence]:
+def file_against_start(node: Node, path: str) -> Iterator[Evidence]:
     """Yield the line that compares a file's time with containerd's start, where both are known."""
-    process, changed = node.containerd.process, changed_at(node, path)
+    process, changed = containerd_of(node).process, changed_at(node, path)
     if process is None or process.started is None or changed is None:
         return
     text = f"started {clock(process.started)}; {path} changed {clock(changed)}"

@@ -13,13 +13,14 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject, NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.parsing import MalformedError, yaml_document
 from pytest_gpu.stack.distributions import kubelet_process
-from pytest_gpu.stack.distributions.detect import Distribution
-from pytest_gpu.stack.host.processes import Process, flag
+from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
+from pytest_gpu.stack.host.processes import Process, flag, processes_of
 from pytest_gpu.stack.kube.nodes import readiness
-from pytest_gpu.stack.kube.objects import node_info
+from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet import kubelet_flags
 from pytest_gpu.stack.kubelet.listeners import is_served, told_socket
 
@@ -228,3 +229,9 @@ def _runtime(
         return "cri-o"
     name = str(node_info(node).get("containerRuntimeVersion", "")).partition("://")[0]
     return name if name in {"containerd", "docker", "cri-o"} else "unknown"
+
+
+@fact
+def kubelet_of(node: Node) -> Kubelet:
+    """Return the kubelet: whether it runs, and which runtime it uses."""
+    return read(object_of(node), processes_of(node), node.evidence, distribution_of(node))

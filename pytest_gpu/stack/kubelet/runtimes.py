@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.release import printed_version
 from pytest_gpu.stack.docker.daemon import DAEMON_JSON
-from pytest_gpu.stack.host.processes import Process
-from pytest_gpu.stack.kubelet.kubelet import Kubelet
+from pytest_gpu.stack.host.processes import Process, processes_of
+from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.kubelet.listeners import (
     DEFAULT_SOCKET,
     config_path,
@@ -130,3 +131,9 @@ def _config(program: str, process: Process) -> str:
         return ""
     usual = {"dockerd": DAEMON_JSON, "crio": "/etc/crio/crio.conf"}
     return process.flag("--config-file", "--config", "-c") or usual.get(program, "")
+
+
+@fact
+def runtimes_of(node: Node) -> tuple[Runtime, ...]:
+    """Return every container runtime on the node, and whom it serves."""
+    return read(kubelet_of(node), processes_of(node), node.evidence)

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
-from pytest_gpu.stack.gpu.nvml import NvmlDevice
+from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
+from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.kube import device_plugin as plugins
 from pytest_gpu.stack.kube import sharing
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
-from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.kube.objects import object_of, path_of
 from pytest_gpu.stack.kube.sharing import Sharing
 from pytest_gpu.stack.pods.check_plugin import of
 
@@ -21,15 +22,15 @@ _PROFILE = re.compile(r"(?:\d+c\.)?\d+g\.\d+gb(?:\+\w+)*")
 _SHOWN_GPUS = 4
 
 
-def not_registered(node: GpuNode) -> Finding | None:
+def not_registered(node: Node) -> Finding | None:
     """Find a node that advertises no GPU: never registered, or registered with none."""
     plugin = of(node)
-    capacity = advertised(node.object)
+    capacity = advertised(object_of(node))
     if any(capacity.values()) or plugins.dra_gpus(node.cluster, node.name):
         return None
     cause = "device-plugin/advertises-zero" if capacity else "device-plugin/not-registered"
     shown = ", ".join(f"{key}: {amount}" for key, amount in capacity.items())
-    return node.finding(
+    return Finding.of(
         cause,
         Evidence(
             source=f"node {node.name}", text=f"capacity: {shown or 'has no key nvidia.com/gpu'}"
@@ -51,10 +52,10 @@ def restart_plugin(plugin: DevicePlugin) -> str:
     return "kubectl get daemonsets -A   # restart the one that advertises the GPUs"
 
 
-def unhealthy(node: GpuNode) -> Finding | None:
+def unhealthy(node: Node) -> Finding | None:
     """Find GPUs that the kubelet counts but hands out no more: the plugin calls them unhealthy."""
-    capacity = advertised(node.object)
-    allocatable = advertised(node.object, "allocatable")
+    capacity = advertised(object_of(node))
+    allocatable = advertised(object_of(node), "allocatable")
     lost = {key: n - allocatable.get(key, 0) for key, n in capacity.items()}
     lines = [
         f"{key}: capacity {capacity[key]}, allocatable {allocatable.get(key, 0)}"
@@ -63,7 +64,7 @@ def unhealthy(node: GpuNode) -> Finding | None:
     ]
     if not lines:
         return None
-    return node.finding(
+    return Finding.of(
         "device-plugin/unhealthy-devices",
         *(Evidence(source=f"node {node.name}", text=line) for line in lines),
         count=str(sum(count for count in lost.values() if count > 0)),
@@ -71,7 +72,7 @@ def unhealthy(node: GpuNode) -> Finding | None:
     )
 
 
-def miscounts(node: GpuNode) -> Finding | None:
+def miscounts(node: Node) -> Finding | None:
     """Find that a node's capacity is not what its GPUs and the plugin's configuration give.
 
     Raises:
@@ -83,11 +84,11 @@ def miscounts(node: GpuNode) -> Finding | None:
         return _slices_differ(node, in_slices)
     if plugin.kind == "other":
         raise Unproven(f"{plugin.name} counts GPUs by rules of its own, which are not judged")
-    told = sharing.read(node.cluster, node.object, plugin)
+    told = sharing.read(node.cluster, object_of(node), plugin)
     if told.missing:
         return _no_config(node, plugin, told)
     wanted = told.apply(counts(node, plugin, told))
-    shown = {key: n for key, n in advertised(node.object).items() if n or key in wanted}
+    shown = {key: n for key, n in advertised(object_of(node)).items() if n or key in wanted}
     if shown == dict(wanted):
         return None
     if plugin.kind == "none":
@@ -96,11 +97,11 @@ def miscounts(node: GpuNode) -> Finding | None:
     return _mismatch(node, plugin, told, wanted, shown)
 
 
-def _slices_differ(node: GpuNode, in_slices: int) -> Finding | None:
+def _slices_differ(node: Node, in_slices: int) -> Finding | None:
     gpus = len(_visible_gpus(node, {}))
     if in_slices in {gpus, 0}:
         return None
-    return node.finding(
+    return Finding.of(
         "device-plugin/count-mismatch",
         Evidence(source=f"resourceslices of node {node.name}", text=f"{in_slices} GPUs"),
         *_gpu_lines(node),
@@ -110,8 +111,8 @@ def _slices_differ(node: GpuNode, in_slices: int) -> Finding | None:
     )
 
 
-def _no_config(node: GpuNode, plugin: DevicePlugin, told: Sharing) -> Finding:
-    return node.finding(
+def _no_config(node: Node, plugin: DevicePlugin, told: Sharing) -> Finding:
+    return Finding.of(
         "device-plugin/config-missing",
         Evidence(source=plugin.name, text=f"asks for {told.missing}"),
         Evidence(source="kubectl get configmaps -A", text="there is no such configuration"),
@@ -120,7 +121,7 @@ def _no_config(node: GpuNode, plugin: DevicePlugin, told: Sharing) -> Finding:
     )
 
 
-def counts(node: GpuNode, plugin: DevicePlugin, told: Sharing) -> Mapping[str, int]:
+def counts(node: Node, plugin: DevicePlugin, told: Sharing) -> Mapping[str, int]:
     """Return the unshared devices by the resource name under which the plugin offers them."""
     found: dict[str, int] = {}
     for profiles in _visible_gpus(node, plugin.env):
@@ -139,14 +140,14 @@ def _resources(profiles: tuple[str, ...] | None, strategy: str) -> Iterator[str]
         yield "nvidia.com/gpu" if strategy == "single" else f"nvidia.com/mig-{shown}"
 
 
-def _visible_gpus(node: GpuNode, env: Mapping[str, str]) -> list[tuple[str, ...] | None]:
+def _visible_gpus(node: Node, env: Mapping[str, str]) -> list[tuple[str, ...] | None]:
     """Return the MIG profiles of each GPU that the plugin can see (None: the whole GPU)."""
     if needs_no_nvml(node):
         return [None]  # the one GPU of a Tegra
     try:
-        gpus = [_profiles(device) for device in node.nvml.asked()]
+        gpus = [_profiles(device) for device in nvml_of(node).asked()]
     except NotInEvidence:
-        gpus = [None for _ in node.pci.gpus]
+        gpus = [None for _ in pci_of(node).gpus]
     chosen = env.get("NVIDIA_VISIBLE_DEVICES", "all")
     if chosen in {"", "all", "void", "none"}:
         return gpus
@@ -162,12 +163,12 @@ def _profiles(device: NvmlDevice) -> tuple[str, ...] | None:
     return tuple(match[0] for text in texts if (match := _PROFILE.search(text)))
 
 
-def _gpu_lines(node: GpuNode) -> Iterator[Evidence]:
+def _gpu_lines(node: Node) -> Iterator[Evidence]:
     try:
-        devices = node.nvml.asked()
+        devices = nvml_of(node).asked()
     except NotInEvidence:
-        found = ", ".join(gpu.address for gpu in node.pci.gpus)
-        yield Evidence(source="PCI bus", text=f"{len(node.pci.gpus)} GPUs: {found}")
+        found = ", ".join(gpu.address for gpu in pci_of(node).gpus)
+        yield Evidence(source="PCI bus", text=f"{len(pci_of(node).gpus)} GPUs: {found}")
         return
     names = [str(device) for device in devices[:_SHOWN_GPUS]]
     more = f" and {len(devices) - _SHOWN_GPUS} more" if len(devices) > _SHOWN_GPUS else ""
@@ -175,13 +176,13 @@ def _gpu_lines(node: GpuNode) -> Iterator[Evidence]:
 
 
 def _mismatch(
-    node: GpuNode,
+    node: Node,
     plugin: DevicePlugin,
     told: Sharing,
     wanted: Mapping[str, int],
     shown: Mapping[str, int],
 ) -> Finding:
-    return node.finding(
+    return Finding.of(
         "device-plugin/count-mismatch",
         Evidence(source=f"node {node.name}", text=f"capacity: {_list(shown)}"),
         *_gpu_lines(node),

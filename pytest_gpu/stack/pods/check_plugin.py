@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.injected import (
     class_evidence,
     default_evidence,
@@ -21,11 +21,19 @@ from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised, setting
 from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.nodes import show_taint, taints, tolerates
-from pytest_gpu.stack.kube.objects import containers_of, labels_of, path_of, spec_of, template_of
+from pytest_gpu.stack.kube.objects import (
+    containers_of,
+    labels_of,
+    object_of,
+    path_of,
+    spec_of,
+    template_of,
+)
 from pytest_gpu.stack.kube.operator import change_values, helm_release
 from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, has_started, kubectl_state, messages
 from pytest_gpu.stack.kube.pods import asks_for_cdi
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
 
 _LOG = re.compile(
@@ -37,37 +45,37 @@ _READY_FILE = re.compile(r"toolkit-ready|waiting for nvidia container stack")
 _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
 
 
-def of(node: GpuNode) -> DevicePlugin:
+def of(node: Node) -> DevicePlugin:
     """Return the device plugin of a node."""
     return plugins.find(node.cluster, node.name)
 
 
-def offered(node: GpuNode) -> bool:
+def offered(node: Node) -> bool:
     """Say whether anybody offers the node's GPUs to pods now: a plugin or NVIDIA's DRA driver."""
-    amounts = advertised(node.object, "allocatable")
+    amounts = advertised(object_of(node), "allocatable")
     return bool(plugins.dra_gpus(node.cluster, node.name)) or any(amounts.values())
 
 
-def not_deployed(node: GpuNode) -> Finding | None:
+def not_deployed(node: Node) -> Finding | None:
     """Find a GPU node that nobody ever meant to advertise."""
     plugin = of(node)
     if plugin.kind != "none" or offered(node):
         return None
     if plugins.dra_gpus(node.cluster, node.name) is not None:
         return None
-    return node.finding(
+    return Finding.of(
         "device-plugin/not-deployed",
         Evidence(source="kubectl get daemonsets -A", text="none is an NVIDIA device plugin"),
         Evidence(source=f"node {node.name}", text=f"allocatable: {_amounts(node)}"),
     )
 
 
-def _amounts(node: GpuNode) -> str:
-    amounts = advertised(node.object, "allocatable")
+def _amounts(node: Node) -> str:
+    amounts = advertised(object_of(node), "allocatable")
     return ", ".join(f"{key}: {n}" for key, n in amounts.items()) or "no nvidia.com/gpu"
 
 
-def class_broken(node: GpuNode) -> Finding | None:
+def class_broken(node: Node) -> Finding | None:
     """Find a RuntimeClass that keeps a plugin from starting which does not run now.
 
     One that still runs from before is not affected: then the pods that start next are.
@@ -91,7 +99,7 @@ def _state(plugin: DevicePlugin) -> tuple[Evidence, ...]:
     return (Evidence(source=plugin.name, text=f"is {kubectl_state(plugin.pod)}"),)
 
 
-def without_gpu(node: GpuNode) -> Finding | None:
+def without_gpu(node: Node) -> Finding | None:
     """Find a plugin that started under a handler that injects no GPU, and so advertises none."""
     plugin = of(node)
     if plugin.pod is None or plugin.kind != "nvidia" or not has_started(plugin.pod):
@@ -101,11 +109,11 @@ def without_gpu(node: GpuNode) -> Finding | None:
     if _injected(node, plugin.spec) or _other_way(node):
         return None
     prove_no_other_way(node)
-    return node.finding(
+    return Finding.of(
         "runtimeclass/plugin-without-runtimeclass",
         class_evidence(plugin.name, plugin.spec),
         *default_evidence(node),
-        Evidence(source=node.containerd.config_path, text=f"GPU handlers: {_handlers(node)}"),
+        Evidence(source=containerd_of(node).config_path, text=f"GPU handlers: {_handlers(node)}"),
         *_log(node),
         Evidence(source=f"node {node.name}", text=f"allocatable: {_amounts(node)}"),
         plugin=plugin.name,
@@ -113,7 +121,7 @@ def without_gpu(node: GpuNode) -> Finding | None:
     )
 
 
-def _injected(node: GpuNode, pod_spec: Mapping[str, Any]) -> bool:
+def _injected(node: Node, pod_spec: Mapping[str, Any]) -> bool:
     name = runtimeclass.class_of(pod_spec)
     if not name:
         return injects(node, "")
@@ -121,7 +129,7 @@ def _injected(node: GpuNode, pod_spec: Mapping[str, Any]) -> bool:
     return handler is None or injects(node, handler)
 
 
-def _other_way(node: GpuNode) -> bool:
+def _other_way(node: Node) -> bool:
     """Say whether the plugin itself can see GPUs without a handler: NRI, or a cloud's own way.
 
     Its naming CDI devices for others does not show it the driver; a mounted driver root does.
@@ -139,11 +147,11 @@ def _mounts_driver_root(plugin: DevicePlugin) -> bool:
     return any(mount.get("mountPath") == root for mount in mounts)
 
 
-def _handlers(node: GpuNode) -> str:
-    return ", ".join(node.containerd.gpu_handlers) or "none"
+def _handlers(node: Node) -> str:
+    return ", ".join(containerd_of(node).gpu_handlers) or "none"
 
 
-def class_values(node: GpuNode, plugin: DevicePlugin) -> Mapping[str, str]:
+def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, str]:
     """Return the values of the fix: the class to name, and the command that makes pods name it."""
     by_class = runtimeclass.handlers(node.cluster)
     name = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
@@ -152,11 +160,11 @@ def class_values(node: GpuNode, plugin: DevicePlugin) -> Mapping[str, str]:
         command = release.upgrade(f"runtimeClassName={name or 'nvidia'}")
     else:
         command = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
-    handler = next(iter(node.containerd.gpu_handlers), "nvidia")
+    handler = next(iter(containerd_of(node).gpu_handlers), "nvidia")
     return {"runtime_class": name or "nvidia", "handler": handler, "set_class": command}
 
 
-def _log(node: GpuNode) -> tuple[Evidence, ...]:
+def _log(node: Node) -> tuple[Evidence, ...]:
     """Return the plugin's own lines about it, where its log was recorded."""
     found = []
     for result in node.evidence.commands:
@@ -168,14 +176,14 @@ def _log(node: GpuNode) -> tuple[Evidence, ...]:
     return tuple(found)
 
 
-def not_scheduled(node: GpuNode) -> Finding | None:
+def not_scheduled(node: Node) -> Finding | None:
     """Find what keeps the plugin's DaemonSet from putting a pod on this node."""
     plugin = of(node)
     if plugin.pods or not plugin.daemonsets or offered(node):
         return None
     daemonset = plugin.daemonsets[0]
     reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
-    return node.finding(
+    return Finding.of(
         "device-plugin/not-scheduled",
         Evidence(source=f"daemonset {path_of(daemonset)}", text="has no pod on this node"),
         *reasons,
@@ -184,28 +192,28 @@ def not_scheduled(node: GpuNode) -> Finding | None:
     )
 
 
-def _hard_taints(node: GpuNode) -> Iterator[Mapping[str, str]]:
+def _hard_taints(node: Node) -> Iterator[Mapping[str, str]]:
     """Yield the taints that keep pods away, but those that every DaemonSet tolerates."""
-    for taint in taints(node.object):
+    for taint in taints(object_of(node)):
         own = str(taint.get("key", "")).startswith("node.kubernetes.io/")
         if taint.get("effect") in {"NoSchedule", "NoExecute"} and not own:
             yield taint
 
 
-def _repelled(node: GpuNode, template: Mapping[str, Any]) -> Iterator[Evidence]:
+def _repelled(node: Node, template: Mapping[str, Any]) -> Iterator[Evidence]:
     """Yield the taints and selectors of this node that do not let the pod in."""
     where = f"node {node.name}"
     for taint in _hard_taints(node):
         if not tolerates(template.get("tolerations") or (), taint):
             yield Evidence(source=where, text=f"untolerated taint {show_taint(taint)}")
-    labels = labels_of(node.object)
-    for key, value in unmet(template, node.object).items():
+    labels = labels_of(object_of(node))
+    for key, value in unmet(template, object_of(node)).items():
         has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
         text = f"the DaemonSet selects {key}={value}; the node has {has}"
         yield Evidence(source=where, text=text)
 
 
-def _toleration(node: GpuNode, template: Mapping[str, Any]) -> str:
+def _toleration(node: Node, template: Mapping[str, Any]) -> str:
     """Return the tolerations that are missing, as YAML."""
     given = template.get("tolerations") or ()
     missing = [taint for taint in _hard_taints(node) if not tolerates(given, taint)]
@@ -213,7 +221,7 @@ def _toleration(node: GpuNode, template: Mapping[str, Any]) -> str:
     return "\n".join(entries) or "(no taint is in the way)"
 
 
-def not_running(node: GpuNode) -> Finding | None:
+def not_running(node: Node) -> Finding | None:
     """Find why the plugin's pod on this node does not run."""
     plugin = of(node)
     if plugin.pod is None or plugin.running:
@@ -221,11 +229,11 @@ def not_running(node: GpuNode) -> Finding | None:
     texts = list(_texts(node, plugin))
     for said in texts:
         if known := gpu_error(said.text):
-            handler = runtimeclass.class_of(plugin.spec) or node.containerd.default_runtime
-            return node.finding(known.cause, said, **{"handler": handler, **known.values})
+            handler = runtimeclass.class_of(plugin.spec) or containerd_of(node).default_runtime
+            return Finding.of(known.cause, said, **{"handler": handler, **known.values})
     state = kubectl_state(plugin.pod)
     cause = _why(plugin, state, texts)
-    return node.finding(
+    return Finding.of(
         cause,
         Evidence(source=plugin.name, text=f"is {state}"),
         *texts[:3],
@@ -258,7 +266,7 @@ def _waits_for_toolkit(plugin: DevicePlugin) -> bool:
     return any(s.get("name") in waits and "running" in (s.get("state") or {}) for s in statuses)
 
 
-def _texts(node: GpuNode, plugin: DevicePlugin) -> Iterator[Evidence]:
+def _texts(node: Node, plugin: DevicePlugin) -> Iterator[Evidence]:
     """Yield what is said now about the plugin's pod: its status first, then fresh events."""
     pod = plugin.pod
     if pod is None:

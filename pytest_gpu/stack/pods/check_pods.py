@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.injected import (
     class_evidence,
     default_evidence,
@@ -20,24 +20,25 @@ from pytest_gpu.stack.injection.start_errors import gpu_error, is_network_error
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.nodes import readiness
-from pytest_gpu.stack.kube.objects import metadata, path_of, spec_of
+from pytest_gpu.stack.kube.objects import metadata, object_of, path_of, spec_of
 from pytest_gpu.stack.kube.pod_state import is_running, kubectl_state, messages
 from pytest_gpu.stack.kube.pods import asks_for_cdi, gpu_requests, pods_on, uses_gpu
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.pods.check_plugin import class_values, of
 from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, User, broken_class, plugin_users, some
 
 _NO_CNI = re.compile(r"NetworkPluginNotReady|cni plugin not initialized|cni config uninitialized")
 
 
-def not_ready(node: GpuNode) -> Finding | None:
+def not_ready(node: Node) -> Finding | None:
     """Find a node that is not Ready although every layer below is in order."""
-    state = readiness(node.object)
+    state = readiness(object_of(node))
     if state.ready:
         return None
     if not state.status:
         raise Unproven("the Node object has no Ready condition")
     cni = _NO_CNI.search(state.message)
-    return node.finding(
+    return Finding.of(
         "kubernetes/cni-not-ready" if cni else "kubernetes/node-not-ready-unclaimed",
         Evidence(
             source=f"node {node.name}",
@@ -47,24 +48,24 @@ def not_ready(node: GpuNode) -> Finding | None:
     )
 
 
-def gpu_pods(node: GpuNode) -> tuple[KubeObject, ...]:
+def gpu_pods(node: Node) -> tuple[KubeObject, ...]:
     """Return the pods on the node that are of use only with a GPU, but those that leave."""
     found = pods_on(node.cluster, node.name)
     return tuple(p for p in found if uses_gpu(p) and not metadata(p).get("deletionTimestamp"))
 
 
-def broken_classes(node: GpuNode) -> Finding | None:
+def broken_classes(node: Node) -> Finding | None:
     """Find a RuntimeClass that the node's GPU pods name and that leads nowhere now."""
     return broken_class(node, _class_users(node))
 
 
-def _class_users(node: GpuNode) -> Iterator[User]:
+def _class_users(node: Node) -> Iterator[User]:
     for pod in gpu_pods(node):
         yield f"pod {path_of(pod)}", spec_of(pod)
     yield from plugin_users(of(node))
 
 
-def without_gpu(node: GpuNode) -> Finding | None:
+def without_gpu(node: Node) -> Finding | None:
     """Find GPU pods whose handler (their RuntimeClass's, else the default) injects no GPU.
 
     An operand that runs has shown in its own way that it sees GPUs; one that does not is judged
@@ -83,19 +84,19 @@ def without_gpu(node: GpuNode) -> Finding | None:
         for pod in lost[:SHOWN]
         if not is_running(pod)
     ]
-    handlers = join(node.containerd.gpu_handlers) or "none"
-    return node.finding(
+    handlers = join(containerd_of(node).gpu_handlers) or "none"
+    return Finding.of(
         "runtimeclass/workload-without-runtimeclass",
         *shown,
         *states,
         *default_evidence(node),
-        Evidence(source=node.containerd.config_path, text=f"GPU handlers: {handlers}"),
+        Evidence(source=containerd_of(node).config_path, text=f"GPU handlers: {handlers}"),
         pods=some([path_of(pod) for pod in lost]),
         **class_values(node, of(node)),
     )
 
 
-def _is_without(node: GpuNode, pod: KubeObject) -> bool:
+def _is_without(node: Node, pod: KubeObject) -> bool:
     """Say whether a pod needs injection and its handler gives none."""
     asks = gpu_requests(spec_of(pod))
     if asks_for_cdi(pod) or (not asks and is_running(pod)):
@@ -107,7 +108,7 @@ def _is_without(node: GpuNode, pod: KubeObject) -> bool:
     return needs_no_handler(node) is None
 
 
-def failing_to_start(node: GpuNode) -> Finding | None:
+def failing_to_start(node: Node) -> Finding | None:
     """Find a GPU pod whose start fails now because of the GPU stack or the pod network.
 
     Raises:
@@ -127,18 +128,18 @@ def failing_to_start(node: GpuNode) -> Finding | None:
     return None
 
 
-def _explained(node: GpuNode, pod: KubeObject, said: Evidence) -> Finding | None:
+def _explained(node: Node, pod: KubeObject, said: Evidence) -> Finding | None:
     state = Evidence(source=f"pod {path_of(pod)}", text=f"is {kubectl_state(pod)}")
     if is_network_error(said.text):
-        return node.finding("kubernetes/pod-network-fails", said, state)
+        return Finding.of("kubernetes/pod-network-fails", said, state)
     known = gpu_error(said.text)
     if known is None:
         return None
-    name = runtimeclass.class_of(spec_of(pod)) or node.containerd.default_runtime
-    return node.finding(known.cause, said, state, **{"handler": name, **known.values})
+    name = runtimeclass.class_of(spec_of(pod)) or containerd_of(node).default_runtime
+    return Finding.of(known.cause, said, state, **{"handler": name, **known.values})
 
 
-def _texts(node: GpuNode, pod: KubeObject) -> Iterator[Evidence]:
+def _texts(node: Node, pod: KubeObject) -> Iterator[Evidence]:
     """Yield what is said now of a pod that does not start: its status, then fresh warnings."""
     for where, text in messages(pod):
         yield Evidence(source=f"pod {path_of(pod)}, {where}", text=" ".join(text.split()))

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, join
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.injected import class_evidence
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.objects import path_of, spec_of, template_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.pods.check_suite_pod import create_class
 
 User = tuple[str, Mapping[str, Any]]
@@ -26,7 +27,7 @@ def some(items: Sequence[str]) -> str:
     return join(items[:SHOWN]) + more
 
 
-def broken_class(node: GpuNode, users: Iterable[User]) -> Finding | None:
+def broken_class(node: Node, users: Iterable[User]) -> Finding | None:
     """Find a RuntimeClass that is missing or leads to a handler the node's runtime has not."""
     naming = [user for user in users if runtimeclass.class_of(user[1])]
     if not naming:
@@ -36,13 +37,13 @@ def broken_class(node: GpuNode, users: Iterable[User]) -> Finding | None:
         theirs = [user for user in naming if runtimeclass.class_of(user[1]) == name]
         if name not in by_class:
             return _missing(node, name, theirs)
-        if not node.containerd.knows(by_class[name]):
+        if not containerd_of(node).knows(by_class[name]):
             return _handler_unknown(node, name, by_class[name], theirs)
     return None
 
 
-def _missing(node: GpuNode, name: str, users: Sequence[User]) -> Finding:
-    return node.finding(
+def _missing(node: Node, name: str, users: Sequence[User]) -> Finding:
+    return Finding.of(
         "runtimeclass/missing",
         *(class_evidence(where, spec) for where, spec in users[:SHOWN]),
         Evidence(source="kubectl get runtimeclasses", text=_there_are(node)),
@@ -52,19 +53,19 @@ def _missing(node: GpuNode, name: str, users: Sequence[User]) -> Finding:
     )
 
 
-def _there_are(node: GpuNode) -> str:
+def _there_are(node: Node) -> str:
     found = runtimeclass.handlers(node.cluster)
     listed = [f"{name} (handler {handler})" for name, handler in sorted(found.items())]
     return f"there are: {', '.join(listed) or 'none'}"
 
 
-def _handler_unknown(node: GpuNode, name: str, handler: str, users: Sequence[User]) -> Finding:
-    containerd = node.containerd
+def _handler_unknown(node: Node, name: str, handler: str, users: Sequence[User]) -> Finding:
+    containerd = containerd_of(node)
     live = containerd.live
     asked = live is not None and not live.error
     known = sorted(live.handlers if live and asked else containerd.config.runtimes)
     right = next(iter(containerd.gpu_handlers), "nvidia")
-    return node.finding(
+    return Finding.of(
         "runtimeclass/handler-unknown",
         Evidence(source=f"runtimeclass {name}", text=f"handler: {handler}"),
         Evidence(
@@ -89,7 +90,7 @@ def plugin_users(plugin: DevicePlugin) -> Iterator[User]:
         yield f"daemonset {path_of(each)}", template_of(each)
 
 
-def rejections(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, ...]:
+def rejections(node: Node, plugin: DevicePlugin) -> tuple[Evidence, ...]:
     """Return what the DaemonSet controller says now about pods it cannot create."""
     return tuple(
         Evidence(source=f"event of daemonset {path_of(each)}", text=event_text(event))

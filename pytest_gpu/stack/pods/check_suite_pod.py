@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_network_error
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import condition_of, path_of, spec_of, status_of
 from pytest_gpu.stack.kube.pod_state import kubectl_state, messages
 from pytest_gpu.stack.kube.pods import gpu_requests, pods_on
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
@@ -23,7 +24,7 @@ _COMPILER = re.compile(r"cuModuleLoadData: .*\((221|222|223)\)")
 _CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
 
 
-def passed_under(node: GpuNode) -> str | None:
+def passed_under(node: Node) -> str | None:
     """Return the handler (``""``: the default) under which our pod got its GPU, else ``None``."""
     try:
         suite = read(node.evidence)
@@ -36,7 +37,7 @@ def passed_under(node: GpuNode) -> str | None:
     return runtimeclass.handler_of(spec_of(suite.pod), by_class)
 
 
-def not_started(node: GpuNode) -> Finding | None:
+def not_started(node: Node) -> Finding | None:
     """Find why a pod that asks for one GPU is not admitted or does not start.
 
     Raises:
@@ -56,9 +57,9 @@ def not_started(node: GpuNode) -> Finding | None:
     return _start_failed(node, suite)
 
 
-def _rejected(node: GpuNode, suite: SuitePod) -> Finding:
+def _rejected(node: Node, suite: SuitePod) -> Finding:
     if match := _NO_CLASS.search(suite.rejected):
-        return node.finding(
+        return Finding.of(
             "runtimeclass/missing",
             Evidence(source="kube-apiserver", text=suite.rejected),
             runtime_class=match["name"],
@@ -68,10 +69,10 @@ def _rejected(node: GpuNode, suite: SuitePod) -> Finding:
     raise Unproven(f"the suite's pod was rejected, which is no GPU fault: {suite.rejected}")
 
 
-def create_class(node: GpuNode, name: str) -> str:
+def create_class(node: Node, name: str) -> str:
     """Return the manifest of a RuntimeClass whose handler injects GPUs on this node."""
     try:
-        handler = next(iter(node.containerd.gpu_handlers), "nvidia")
+        handler = next(iter(containerd_of(node).gpu_handlers), "nvidia")
     except NotInEvidence:
         handler = "nvidia"
     return (
@@ -84,27 +85,27 @@ def create_class(node: GpuNode, name: str) -> str:
     )
 
 
-def _not_admitted(node: GpuNode, suite: SuitePod, reason: str) -> Finding | None:
+def _not_admitted(node: Node, suite: SuitePod, reason: str) -> Finding | None:
     """Judge a pod that the kubelet refused (status.reason)."""
     message = str(status_of(suite.pod).get("message") or "")
     busy = _CAPACITY.search(message)
     if reason.startswith("OutOfnvidia.com/") and busy and int(busy["capacity"]):
         raise Unproven(f"all GPUs are in use by {holders(node)}: {message}")
     if reason.startswith("OutOfnvidia.com/") or "nvidia.com/" in message:
-        return node.finding(
+        return Finding.of(
             "device-plugin/admission-fails",
             Evidence(source=f"pod {path_of(suite.pod)}", text=f"{reason}: {message}"),
         )
     raise Unproven(f"the kubelet refused the suite's pod: {reason}: {message}")
 
 
-def _unschedulable(node: GpuNode, suite: SuitePod, message: str) -> str:
+def _unschedulable(node: Node, suite: SuitePod, message: str) -> str:
     if any(f"Insufficient {key}" in message for key in gpu_requests(spec_of(suite.pod))):
         return f"all GPUs are in use by {holders(node)}: {message}"
     return f"the suite's pod could not be scheduled: {message}"
 
 
-def holders(node: GpuNode) -> str:
+def holders(node: Node) -> str:
     """Return the pods that hold the node's GPUs, with what they hold."""
     held = [
         f"{path_of(pod)} ({', '.join(f'{key}: {n}' for key, n in requests.items())})"
@@ -114,17 +115,17 @@ def holders(node: GpuNode) -> str:
     return ", ".join(held) or "pods that the evidence does not show"
 
 
-def _start_failed(node: GpuNode, suite: SuitePod) -> Finding:
+def _start_failed(node: Node, suite: SuitePod) -> Finding:
     state = kubectl_state(suite.pod)
     texts = list(_texts(suite))
     for source, text in texts:
         if _NO_IMAGE.search(f"{state} {text}"):
             raise Unproven(f"the image of the suite's pod could not be pulled: {text}")
         if is_network_error(text):
-            return node.finding("kubernetes/pod-network-fails", Evidence(source=source, text=text))
+            return Finding.of("kubernetes/pod-network-fails", Evidence(source=source, text=text))
         if known := gpu_error(text):
             values = {"handler": handler_name(node, suite), **known.values}
-            return node.finding(known.cause, Evidence(source=source, text=text), **values)
+            return Finding.of(known.cause, Evidence(source=source, text=text), **values)
     last = texts[0][1] if texts else "nothing says why"
     raise Unproven(f"the suite's pod did not start; it was last {state}: {last}")
 
@@ -139,14 +140,14 @@ def _texts(suite: SuitePod) -> Iterator[tuple[str, str]]:
             yield f"event of pod {name}", event_text(event)
 
 
-def handler_name(node: GpuNode, suite: SuitePod) -> str:
+def handler_name(node: Node, suite: SuitePod) -> str:
     """Return the handler the pod runs under, by name."""
     by_class = runtimeclass.handlers(node.cluster)
     handler = runtimeclass.handler_of(spec_of(suite.pod), by_class)
-    return handler or node.containerd.default_runtime
+    return handler or containerd_of(node).default_runtime
 
 
-def wrong_number(node: GpuNode) -> Finding | None:
+def wrong_number(node: Node) -> Finding | None:
     """Find a container that got no GPU, or more than it asked for."""
     suite = read(node.evidence)
     seen = suite.saw("gpu")
@@ -155,7 +156,7 @@ def wrong_number(node: GpuNode) -> Finding | None:
     if 1 <= got <= asked:
         return None
     cause = "runtimeclass-pod/sees-more-gpus" if got else "runtimeclass-pod/pod-without-gpu"
-    return node.finding(
+    return Finding.of(
         cause,
         _saw("gpu", suite, seen),
         Evidence(source=f"pod {path_of(suite.pod)}", text=f"asks for {asked}, sees {got}"),
@@ -171,13 +172,13 @@ def _saw(name: str, suite: SuitePod, seen: Seen) -> Evidence:
     return Evidence(source=f"pod {path_of(suite.pod)}, container {name}", text=text)
 
 
-def unrequested(node: GpuNode) -> Finding | None:
+def unrequested(node: Node) -> Finding | None:
     """Find a container that sees GPUs although it asked for none."""
     suite = read(node.evidence)
     seen = suite.saw("none")
     if not seen.gpus:
         return None
-    return node.finding(
+    return Finding.of(
         "runtimeclass-pod/sees-unrequested-gpus",
         _saw("none", suite, seen),
         handler=handler_name(node, suite),
@@ -185,7 +186,7 @@ def unrequested(node: GpuNode) -> Finding | None:
     )
 
 
-def miscomputes(node: GpuNode) -> Finding | None:
+def miscomputes(node: Node) -> Finding | None:
     """Find that CUDA does not start in the pod, or computes wrongly.
 
     Raises:
@@ -199,19 +200,19 @@ def miscomputes(node: GpuNode) -> Finding | None:
     compute = str(seen.cuda.get("compute") or "")
     if seen.cuda.get("hung") or seen.cuda.get("died"):
         said = Evidence(source=where, text=compute)
-        return node.finding("runtimeclass-pod/cuda-gives-no-answer", said, why=compute)
+        return Finding.of("runtimeclass-pod/cuda-gives-no-answer", said, why=compute)
     code = seen.cuda.get("init")
     if code != 0:
         said = Evidence(source=where, text=f"cuInit returned {code}: {_cuda_error(code)}")
-        return node.finding(
+        return Finding.of(
             "runtimeclass-pod/cuda-does-not-start", said, _saw("gpu", suite, seen), code=str(code)
         )
     if _COMPILER.search(compute):
         said = Evidence(source=where, text=compute)
-        return node.finding("runtimeclass-pod/ptx-is-not-compiled", said, why=compute)
+        return Finding.of("runtimeclass-pod/ptx-is-not-compiled", said, why=compute)
     if not seen.cuda.get("count") or compute != "ok":
         said = Evidence(source=where, text=f"CUDA: {dict(seen.cuda)}")
-        return node.finding("runtimeclass-pod/computes-wrongly", said)
+        return Finding.of("runtimeclass-pod/computes-wrongly", said)
     return None
 
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.injection.injected import injects, needs_no_handler
 from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.pods.pod_object import PodPlan, advertised
 
 USUAL = "nvidia"
 """The RuntimeClass that NVIDIA's operator, RKE2 and k3s make, and that users write."""
 
 
-def plan(node: GpuNode, run: str, image: str, config_map: str, priority_class: str) -> PodPlan:
+def plan(node: Node, run: str, image: str, config_map: str, priority_class: str) -> PodPlan:
     """Return what the suite's pod on a node is to be.
 
     Raises:
         Unproven: the node gives no GPU away by a resource of the device plugin.
     """
-    resource = advertised(node.object)
+    resource = advertised(object_of(node))
     if resource is None:
         raise Unproven("the node gives away no resource nvidia.com/gpu or of its kind")
     return PodPlan(
@@ -40,7 +42,7 @@ def pod_name(run: str, node: str) -> str:
     return f"gpu-{run}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
 
 
-def runtime_class(node: GpuNode) -> str | None:
+def runtime_class(node: Node) -> str | None:
     """Return the RuntimeClass that GPU pods must name here, ``None`` if they need none.
 
     Where a handler injects and no class leads to it, pods cannot be right: then the name that
@@ -52,13 +54,13 @@ def runtime_class(node: GpuNode) -> str | None:
         if another_way or injects(node, ""):
             return None
         fitting = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
-        handlers = node.containerd.gpu_handlers
+        handlers = containerd_of(node).gpu_handlers
     except NotInEvidence:
         return USUAL if USUAL in by_class else None
     return fitting or (USUAL if USUAL in by_class or handlers else None)
 
 
-def _classes(node: GpuNode) -> dict[str, str]:
+def _classes(node: Node) -> dict[str, str]:
     try:
         return dict(runtimeclass.handlers(node.cluster))
     except NotInEvidence:

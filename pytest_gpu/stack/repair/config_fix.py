@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd import templates
 from pytest_gpu.stack.containerd.config_file import (
     CRI_IMAGES,
@@ -21,8 +21,9 @@ from pytest_gpu.stack.containerd.config_file import (
     cri_plugin,
 )
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.kubelet.containerd import handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
 from pytest_gpu.stack.repair.config_places import (
     SEALED,
     Place,
@@ -47,7 +48,7 @@ Changes = Mapping[Keys, Any]
 Good = Callable[[EffectiveConfig], bool]
 
 
-def set_option(node: GpuNode, handler: str, name: str, value: object) -> Mapping[str, str]:
+def set_option(node: Node, handler: str, name: str, value: object) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that set ``BinaryName`` of a handler, or ``SystemdCgroup``.
 
     The latter is set for all handlers of its file that run runc and are wrong: one cgroup driver
@@ -68,9 +69,9 @@ def set_option(node: GpuNode, handler: str, name: str, value: object) -> Mapping
     return _first(node, files, changes, good)
 
 
-def _others(node: GpuNode, files: Sequence[ConfigFile], value: object) -> list[str]:
+def _others(node: Node, files: Sequence[ConfigFile], value: object) -> list[str]:
     """Return the handlers of a file that run runc with the other cgroup driver."""
-    runtimes = node.containerd.config.runtimes.values()
+    runtimes = containerd_of(node).config.runtimes.values()
     return [
         each.name
         for each in runtimes
@@ -80,7 +81,7 @@ def _others(node: GpuNode, files: Sequence[ConfigFile], value: object) -> list[s
     ]
 
 
-def set_type(node: GpuNode, handler: str, runtime_type: str) -> Mapping[str, str]:
+def set_type(node: Node, handler: str, runtime_type: str) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that give a handler its type."""
     changes: Changes = {("containerd", "runtimes", handler, "runtime_type"): runtime_type}
     return _first(
@@ -91,10 +92,10 @@ def set_type(node: GpuNode, handler: str, runtime_type: str) -> Mapping[str, str
     )
 
 
-def set_default(node: GpuNode, handler: str) -> Mapping[str, str]:
+def set_default(node: Node, handler: str) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that make a defined handler the default."""
     keys = ("containerd", "default_runtime_name")
-    files = [file for file in node.containerd.config.files if below_cri(file, keys) is not None]
+    files = [file for file in containerd_of(node).config.files if below_cri(file, keys) is not None]
     return _first(
         node,
         [*files[-1:], *last_section(node)],
@@ -103,16 +104,16 @@ def set_default(node: GpuNode, handler: str) -> Mapping[str, str]:
     )
 
 
-def enable_cdi(node: GpuNode) -> Mapping[str, str]:
+def enable_cdi(node: Node) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that let containerd inject CDI devices."""
     keys = ("enable_cdi",)
-    files = [file for file in node.containerd.config.files if below_cri(file, keys) is not None]
+    files = [file for file in containerd_of(node).config.files if below_cri(file, keys) is not None]
     where = [*files[-1:], *last_section(node)]
     return _first(node, where, {keys: True}, lambda config: config.cdi_enabled)
 
 
 def add_handler(
-    node: GpuNode, handler: str, table: Mapping[str, Any], *, default: bool = False
+    node: Node, handler: str, table: Mapping[str, Any], *, default: bool = False
 ) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that define a GPU handler, and make it the default if wanted.
 
@@ -120,14 +121,14 @@ def add_handler(
     from it, so that there the file is right that has this section now; with a first handler of its
     own runc is no longer built in.
     """
-    before = node.containerd.config
+    before = containerd_of(node).config
 
     def good(config: EffectiveConfig) -> bool:
         kept = before.runtimes.keys() <= config.runtimes.keys()
         named = not default or config.default_runtime == handler
         return kept and named and handler_injects(config, handler) and not config.problems
 
-    modern = node.containerd.version[0] >= 2
+    modern = containerd_of(node).version[0] >= 2
     where = [*(drop_ins(node) if modern else ()), *places(node, last_section(node))]
     alone: dict[Keys, Any] = {("containerd", "runtimes", handler): table}
     if default:
@@ -136,21 +137,21 @@ def add_handler(
     return fix if fix["patch"] else _tried(node, where, {**_runc(node), **alone}, good)
 
 
-def outlast(node: GpuNode, handler: str, table: Mapping[str, Any]) -> str:
+def outlast(node: Node, handler: str, table: Mapping[str, Any]) -> str:
     """Return the patch that lets a handler outlast the next start of who renders the file."""
-    modern = node.containerd.version[0] >= 2
+    modern = containerd_of(node).version[0] >= 2
     where = [*(drop_ins(node) if modern else ()), *template(node)]
     changes: Changes = {("containerd", "runtimes", handler): table}
     fix = _tried(node, where, changes, lambda config: handler_injects(config, handler))
     return fix["patch"]
 
 
-def add_runc(node: GpuNode) -> Mapping[str, str]:
+def add_runc(node: Node) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that define runc, where no handler is defined at all."""
     return _first(node, last_section(node), _runc(node), lambda config: "runc" in config.runtimes)
 
 
-def _runc(node: GpuNode) -> Changes:
+def _runc(node: Node) -> Changes:
     """Return runc as one of the files defines it, else as the kubelet needs it."""
     keys = ("containerd", "runtimes", "runc")
     defined = [below_cri(file, keys) for file in holding(node, "runc")]
@@ -158,10 +159,10 @@ def _runc(node: GpuNode) -> Changes:
     return {keys: next(iter(defined), handler_table(None, systemd_cgroup=systemd))}
 
 
-def enable_cri(node: GpuNode) -> Mapping[str, str]:
+def enable_cri(node: Node) -> Mapping[str, str]:
     """Return ``patch`` and ``file`` that take the CRI out of every ``disabled_plugins``."""
     patches, texts = [], {}
-    for file in node.containerd.config.files:
+    for file in containerd_of(node).config.files:
         named = file.table.get("disabled_plugins") or []
         kept = [name for name in named if name not in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}]
         after = edited(file.text, {("disabled_plugins",): kept})
@@ -169,31 +170,29 @@ def enable_cri(node: GpuNode) -> Mapping[str, str]:
             texts[file.path] = after
             patches.append(patch(node.evidence.resolve(file.path), file.text, after))
     good = bool(texts) and not effective(node, texts).cri_disabled
-    where = next(iter(texts), source_of(node, node.containerd.config_path))
+    where = next(iter(texts), source_of(node, containerd_of(node).config_path))
     return {"patch": "\n\n".join(patches) if good else "", "file": where}
 
 
 def _first(
-    node: GpuNode, files: Sequence[ConfigFile], changes: Changes, good: Good
+    node: Node, files: Sequence[ConfigFile], changes: Changes, good: Good
 ) -> Mapping[str, str]:
     return _tried(node, places(node, files), changes, good)
 
 
-def _tried(
-    node: GpuNode, where: Sequence[Place], changes: Changes, good: Good
-) -> Mapping[str, str]:
+def _tried(node: Node, where: Sequence[Place], changes: Changes, good: Good) -> Mapping[str, str]:
     """Return the first patch that brings what is wanted; without one, where to do it by hand."""
-    for place in where if node.distribution.name not in SEALED else ():
+    for place in where if distribution_of(node).name not in SEALED else ():
         after = _changed(place, changes)
         if after is None or (place.merged and not _brings(node, place.path, after, good)):
             continue
         path = node.evidence.resolve(place.path)
         return {"patch": patch(path, place.text, after), "file": path}
-    usual = source_of(node, node.containerd.config_path)
+    usual = source_of(node, containerd_of(node).config_path)
     return {"patch": "", "file": where[0].path if where else usual}
 
 
-def _brings(node: GpuNode, path: str, text: str, good: Good) -> bool:
+def _brings(node: Node, path: str, text: str, good: Good) -> bool:
     try:
         return good(effective(node, {path: text}))
     except (NotInEvidence, KeyError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd import templates
 from pytest_gpu.stack.containerd.config_file import (
@@ -24,6 +24,8 @@ from pytest_gpu.stack.containerd.config_file import (
     subtable,
 )
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
+from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.toml_diff import Keys
 from pytest_gpu.stack.runtime import next_start
 
@@ -46,25 +48,25 @@ class Place:
     merged: bool = True
 
 
-def is_rendered(node: GpuNode, path: str) -> bool:
+def is_rendered(node: Node, path: str) -> bool:
     """Say whether a file is made anew at every start: by a distribution, or from its settings."""
     resolve = node.evidence.resolve
-    root = node.containerd.config_path
-    made = node.distribution.name in SEALED or templates.is_rendered(root)
+    root = containerd_of(node).config_path
+    made = distribution_of(node).name in SEALED or templates.is_rendered(root)
     return made and resolve(path) == resolve(root)
 
 
-def source_of(node: GpuNode, path: str) -> str:
+def source_of(node: Node, path: str) -> str:
     """Return what an admin edits in order to change a file: its template, if it has one."""
-    if node.distribution.name in SEALED:
-        return f"the settings that {node.distribution.name} makes {path} of"
+    if distribution_of(node).name in SEALED:
+        return f"the settings that {distribution_of(node).name} makes {path} of"
     made = known(lambda: next_start.of(node))
     return made.wanted if made and is_rendered(node, path) else path
 
 
-def effective(node: GpuNode, texts: Mapping[str, str]) -> EffectiveConfig:
+def effective(node: Node, texts: Mapping[str, str]) -> EffectiveConfig:
     """Return what containerd would make of its files if some said something else."""
-    evidence, containerd = node.evidence, node.containerd
+    evidence, containerd = node.evidence, containerd_of(node)
     changed = {evidence.resolve(path): text.encode() for path, text in texts.items()}
 
     def read(path: str) -> bytes | None:
@@ -80,37 +82,39 @@ def effective(node: GpuNode, texts: Mapping[str, str]) -> EffectiveConfig:
     return merge(read, names, containerd.config_path, containerd.version)
 
 
-def places(node: GpuNode, files: Sequence[ConfigFile]) -> list[Place]:
+def places(node: Node, files: Sequence[ConfigFile]) -> list[Place]:
     """Return where to write instead of, or into, files: never into a rendered one."""
     found: list[Place] = []
     for file in files:
         if is_rendered(node, file.path):
-            found += [*(drop_ins(node) if node.containerd.version[0] >= 2 else ())]
+            found += [*(drop_ins(node) if containerd_of(node).version[0] >= 2 else ())]
             found += template(node)
         else:
             found.append(Place(path=file.path, text=file.text, version=_section(node, file)))
     return found
 
 
-def _section(node: GpuNode, file: ConfigFile) -> int:
+def _section(node: Node, file: ConfigFile) -> int:
     """Return the version by whose name a file's CRI section counts: 1.x knows only the merged."""
     plugins = subtable(file.table, "plugins")
     for version in (3, 2, 1):
         if cri_plugin(version) in plugins and cri_plugin(version) in _counting(node):
             return version
-    return file.version if node.containerd.version[0] >= 2 else node.containerd.config.version
+    return (
+        file.version if containerd_of(node).version[0] >= 2 else containerd_of(node).config.version
+    )
 
 
-def _counting(node: GpuNode) -> set[str]:
-    config = node.containerd.config
-    if node.containerd.version[0] < 2:
+def _counting(node: Node) -> set[str]:
+    config = containerd_of(node).config
+    if containerd_of(node).version[0] < 2:
         return {cri_plugin(config.version)}
     return {CRI_V1, CRI_V2, CRI_V3}
 
 
-def drop_ins(node: GpuNode) -> Iterator[Place]:
+def drop_ins(node: Node) -> Iterator[Place]:
     """Yield the toolkit's usual drop-in in every folder that the imports look into."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     for pattern in config.imports:
         folder, name = posixpath.split(pattern)
         if "*" in name and "*" not in folder and fnmatchcase(DROP_IN, name):
@@ -120,7 +124,7 @@ def drop_ins(node: GpuNode) -> Iterator[Place]:
             yield Place(path=path, text=file.text if file else None, version=version)
 
 
-def template(node: GpuNode) -> Iterator[Place]:
+def template(node: Node) -> Iterator[Place]:
     """Yield the template of the rendered file, also where RKE2 or k3s do without one so far."""
     made = known(lambda: next_start.of(node))
     if made is None:
@@ -131,17 +135,17 @@ def template(node: GpuNode) -> Iterator[Place]:
         yield Place(path=path, text=text, version=made.version, merged=False)
 
 
-def holding(node: GpuNode, handler: str) -> list[ConfigFile]:
+def holding(node: Node, handler: str) -> list[ConfigFile]:
     """Return the files that define a handler, that which is read last first."""
-    files = node.containerd.config.files
+    files = containerd_of(node).config.files
     return [
         f for f in reversed(files) if below_cri(f, ("containerd", "runtimes", handler)) is not None
     ]
 
 
-def last_section(node: GpuNode) -> list[ConfigFile]:
+def last_section(node: Node) -> list[ConfigFile]:
     """Return the file read last that has a CRI section, else the root file."""
-    files = node.containerd.config.files
+    files = containerd_of(node).config.files
     found = [file for file in files if below_cri(file, ()) is not None]
     return [*(found or files)[-1:]]
 

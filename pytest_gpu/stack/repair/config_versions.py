@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import CRI_V1, ConfigFile, cri_plugin, subtable
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import effective, is_rendered
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.repair.toml_diff import edited
@@ -22,9 +23,9 @@ _SAME_BELOW = {"runtimes", "default_runtime_name"}
 _CONVERTED = ((2, 3), (3, 2))
 
 
-def one_version(node: GpuNode) -> str:
+def one_version(node: Node) -> str:
     """Return the patches that bring all files to one version, none where sections would change."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     others = {file.version for file in config.files} - {config.version}
     for version in (config.version, *sorted(others)):
         files = [file for file in config.files if file.version != version]
@@ -34,7 +35,7 @@ def one_version(node: GpuNode) -> str:
     return ""
 
 
-def readable(node: GpuNode) -> str:
+def readable(node: Node) -> str:
     """Return the patches after which containerd starts, none where nobody can tell them."""
     for texts in (_without_gone(node), _without_bad_names(node), _older(node)):
         if fix := _tried(node, texts):
@@ -57,21 +58,23 @@ def to_version(file: ConfigFile, version: int) -> str | None:
     return edited(renamed, {("version",): version})
 
 
-def _without_gone(node: GpuNode) -> Mapping[str, str | None]:
+def _without_gone(node: Node) -> Mapping[str, str | None]:
     """Return the files that import what is not there, without these imports."""
-    gone = {each.source for each in node.containerd.config.problems if "no such file" in each.text}
+    gone = {
+        each.source for each in containerd_of(node).config.problems if "no such file" in each.text
+    }
     return _without(node, "imports", gone)
 
 
-def _without_bad_names(node: GpuNode) -> Mapping[str, str | None]:
+def _without_bad_names(node: Node) -> Mapping[str, str | None]:
     """Return the files that disable the CRI by its first name, which later versions refuse."""
     return _without(node, "disabled_plugins", {CRI_V1})
 
 
-def _without(node: GpuNode, key: str, unwanted: set[str]) -> Mapping[str, str | None]:
+def _without(node: Node, key: str, unwanted: set[str]) -> Mapping[str, str | None]:
     """Return the files whose list holds something unwanted, without it."""
     found: dict[str, str | None] = {}
-    for file in node.containerd.config.files:
+    for file in containerd_of(node).config.files:
         listed = file.table.get(key) or []
         kept = [each for each in listed if each not in unwanted]
         if kept != listed:
@@ -79,28 +82,28 @@ def _without(node: GpuNode, key: str, unwanted: set[str]) -> Mapping[str, str | 
     return found
 
 
-def _older(node: GpuNode) -> Mapping[str, str | None]:
+def _older(node: Node) -> Mapping[str, str | None]:
     """Return the files of a version that is too new for this containerd, as version 2."""
     return {path: to_version(file, 2) for path, file in _too_new(node)}
 
 
-def _too_new(node: GpuNode) -> Iterator[tuple[str, ConfigFile]]:
-    for file in node.containerd.config.files:
-        if file.version > 2 and node.containerd.version < (2,):
+def _too_new(node: Node) -> Iterator[tuple[str, ConfigFile]]:
+    for file in containerd_of(node).config.files:
+        if file.version > 2 and containerd_of(node).version < (2,):
             yield file.path, file
 
 
-def _tried(node: GpuNode, texts: Mapping[str, str | None]) -> str:
+def _tried(node: Node, texts: Mapping[str, str | None]) -> str:
     """Return patches of the files if containerd makes of them no less than before, and starts."""
     known = {path: text for path, text in texts.items() if text is not None}
     if not known or len(known) < len(texts) or any(is_rendered(node, path) for path in known):
         return ""
-    before = {file.path: file.text for file in node.containerd.config.files}
+    before = {file.path: file.text for file in containerd_of(node).config.files}
     try:
         after = effective(node, known)
     except NotInEvidence:
         return ""
-    if after.problems or not _no_less(node.containerd.config, after):
+    if after.problems or not _no_less(containerd_of(node).config, after):
         return ""
     resolve = node.evidence.resolve
     return "\n\n".join(patch(resolve(path), before[path], text) for path, text in known.items())

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.injection import cgroups
 from pytest_gpu.stack.injection.cgroup_wanted import OPTION, Wanted, says, wanted_driver
 from pytest_gpu.stack.injection.reached import gpu_runtimes, pod_runtimes
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.runtime.overwritten import bootstrap_copy
 
 
-def cgroup_driver_differs(node: GpuNode) -> Finding | None:
+def cgroup_driver_differs(node: Node) -> Finding | None:
     """Find a handler whose cgroup driver differs from the one that the kubelet uses.
 
     Raises:
@@ -33,18 +35,18 @@ def cgroup_driver_differs(node: GpuNode) -> Finding | None:
     return _handler_differs(node, differing, wanted)
 
 
-def _runc_runtimes(node: GpuNode) -> Sequence[Runtime]:
+def _runc_runtimes(node: Node) -> Sequence[Runtime]:
     """Return the handlers that pods can get; where no GPU handler is, nothing is judged."""
     if not gpu_runtimes(node):
         return ()
     return [runtime for runtime in pod_runtimes(node) if cgroups.is_runc(runtime)]
 
 
-def _handler_differs(node: GpuNode, differing: Sequence[Runtime], wanted: Wanted) -> Finding:
+def _handler_differs(node: Node, differing: Sequence[Runtime], wanted: Wanted) -> Finding:
     first = differing[0]
-    plain = first.name not in node.containerd.gpu_handlers
+    plain = first.name not in containerd_of(node).gpu_handlers
     cause = "runtime/runc-cgroup-driver-differs" if plain else "runtime/cgroup-driver-differs"
-    return node.finding(
+    return Finding.of(
         cause,
         *(says(node, runtime) for runtime in differing),
         wanted.said,
@@ -55,12 +57,12 @@ def _handler_differs(node: GpuNode, differing: Sequence[Runtime], wanted: Wanted
     )
 
 
-def _copied(node: GpuNode) -> Iterator[Evidence]:
+def _copied(node: Node) -> Iterator[Evidence]:
     """Yield that an image's incomplete file was copied over the configuration, and what it lacks.
 
     Source: the file of Canonical's EKS images names the handler alone (ubuntu-cloud-docs 389).
     """
-    config = node.containerd.config_path
+    config = containerd_of(node).config_path
     if original := bootstrap_copy(node):
         text = (node.evidence.read(original) or b"").decode(errors="replace")
         lacks = ", ".join(key for key in (OPTION, "sandbox_image", "cni") if not _sets(text, key))
@@ -73,9 +75,9 @@ def _sets(text: str, key: str) -> bool:
     return bool(re.search(rf"^\s*(\[.*\.)?{key}\s*[\]=]", text, re.MULTILINE))
 
 
-def _kubelet_differs(node: GpuNode, handlers: Sequence[Runtime], wanted: Wanted) -> Finding:
+def _kubelet_differs(node: Node, handlers: Sequence[Runtime], wanted: Wanted) -> Finding:
     """Tell of a kubelet that is alone: all handlers agree with each other."""
-    return node.finding(
+    return Finding.of(
         "runtime/kubelet-cgroup-driver-differs",
         wanted.said,
         *(says(node, runtime) for runtime in handlers),
@@ -83,7 +85,7 @@ def _kubelet_differs(node: GpuNode, handlers: Sequence[Runtime], wanted: Wanted)
     )
 
 
-def systemd_cgroup_without_systemd(node: GpuNode) -> Finding | None:
+def systemd_cgroup_without_systemd(node: Node) -> Finding | None:
     """Find a handler that leaves cgroups to a systemd that does not run the node.
 
     Raises:
@@ -91,9 +93,9 @@ def systemd_cgroup_without_systemd(node: GpuNode) -> Finding | None:
     """
     for runtime in _runc_runtimes(node):
         if runtime.systemd_cgroup and (
-            shown := cgroups.lacks_systemd(node.evidence, node.processes)
+            shown := cgroups.lacks_systemd(node.evidence, processes_of(node))
         ):
-            return node.finding(
+            return Finding.of(
                 "runtime/systemd-cgroup-without-systemd",
                 says(node, runtime),
                 shown,

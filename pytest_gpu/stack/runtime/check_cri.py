@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import (
     CRI_IMAGES,
@@ -23,13 +23,17 @@ from pytest_gpu.stack.containerd.config_file import (
 )
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.containerd.release import printed_version
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.docker.check_docker import docker_evidence
+from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.kube.nodes import readiness
+from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet import beside
-from pytest_gpu.stack.kubelet.containerd import CRI_O, handler_injects, others
+from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of, handler_injects, others
 from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.repair import config_fix, config_versions
 from pytest_gpu.stack.repair.toml_diff import new_file, with_handler
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
@@ -39,27 +43,27 @@ _ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
 _CRI_LOG = re.compile(r"failed to load plugin.*cri|no corresponding runtime configured")
 
 
-def uses_no_containerd(node: GpuNode) -> Finding | None:
+def uses_no_containerd(node: Node) -> Finding | None:
     """Find a kubelet that still talks to Docker while GPUs are set up for containerd.
 
     Raises:
         Unproven: it uses a runtime whose configuration this version does not judge.
     """
-    kubelet = node.kubelet
+    kubelet = kubelet_of(node)
     if kubelet.runtime == "docker":
-        return node.finding("runtime/kubelet-uses-docker", *docker_evidence(node))
+        return Finding.of("runtime/kubelet-uses-docker", *docker_evidence(node))
     if kubelet.runtime == "cri-o":
         raise Unproven(CRI_O)
     return None
 
 
-def not_running(node: GpuNode) -> Finding | None:
+def not_running(node: Node) -> Finding | None:
     """Find that nothing listens on the kubelet's CRI socket."""
-    containerd = node.containerd
+    containerd = containerd_of(node)
     if containerd.process is not None:
         return None
     seen = tuple(beside.beside(node)) or (Evidence(source="/proc", text="no containerd runs"),)
-    return node.finding(
+    return Finding.of(
         "runtime/containerd-not-running",
         Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}"),
         *_told(node),
@@ -69,28 +73,28 @@ def not_running(node: GpuNode) -> Finding | None:
     )
 
 
-def _told(node: GpuNode) -> Iterator[Evidence]:
+def _told(node: Node) -> Iterator[Evidence]:
     """Yield where a kubelet that does not run was told its socket: the lines that say so."""
-    if node.kubelet.running:
+    if kubelet_of(node).running:
         return
-    for path in (*service(node.evidence, node.distribution.kubelet_unit).files, KUBELET_CONFIG):
+    for path in (*service(node.evidence, distribution_of(node).kubelet_unit).files, KUBELET_CONFIG):
         text = (known(partial(node.evidence.read, path)) or b"").decode(errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
             if _ENDPOINT.search(line) and not line.lstrip().startswith("#"):
                 yield Evidence(source=path, line=number, text=line.strip())
 
 
-def others_unreadable(node: GpuNode) -> Iterator[Finding]:
+def others_unreadable(node: Node) -> Iterator[Finding]:
     """Yield every other containerd that cannot read its files: it does not come back.
 
     Latent: it runs, and the kubelet does not use it. Mostly the toolkit wrote its configuration in
     the version that another containerd of the node reads (nvidia-container-toolkit #982). Files of
     it that nobody could read say nothing here: they leave nothing open of the kubelet's containerd.
     """
-    for other in others(node.containerd, node.processes, node.evidence, skip_unread=True):
+    for other in others(containerd_of(node), processes_of(node), node.evidence, skip_unread=True):
         process = other.process
         if process and other.config.problems and printed_version(process, node.evidence):
-            yield node.finding(
+            yield Finding.of(
                 "runtime/other-containerd-unreadable",
                 *(each for each in beside.beside(node) if f"/{process.pid}/" in each.source),
                 *other.config.problems,
@@ -100,40 +104,40 @@ def others_unreadable(node: GpuNode) -> Iterator[Finding]:
             )
 
 
-def unreadable(node: GpuNode) -> Finding | None:
+def unreadable(node: Node) -> Finding | None:
     """Find configuration files that keep containerd from starting."""
-    problems = node.containerd.config.problems
+    problems = containerd_of(node).config.problems
     if not problems:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/config-invalid",
         *problems,
-        config=node.containerd.config_path,
-        release=node.containerd.release,
+        config=containerd_of(node).config_path,
+        release=containerd_of(node).release,
         patch=config_versions.readable(node),
     )
 
 
-def versions_mixed(node: GpuNode) -> Finding | None:
+def versions_mixed(node: Node) -> Finding | None:
     """Find root file and drop-ins of different versions: sections of the older are not read."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     # A file that says neither a version nor anything of plugins takes no part.
     files = [file for file in config.files if {"version", "plugins"} & file.table.keys()]
     if len({file.version for file in files}) < 2:
         return None
     lines = [evidence_of_version(each) for each in files]
-    return node.finding(
+    return Finding.of(
         "runtime/config-versions-mixed",
         *lines,
-        release=node.containerd.release,
+        release=containerd_of(node).release,
         config=config.path,
         patch=config_versions.one_version(node),
     )
 
 
-def cri_disabled(node: GpuNode) -> Finding | None:
+def cri_disabled(node: Node) -> Finding | None:
     """Find the CRI switched off by ``disabled_plugins``."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     if not config.cri_disabled:
         return None
     lines = [
@@ -141,20 +145,20 @@ def cri_disabled(node: GpuNode) -> Finding | None:
         for place in config.values
         if place[0] == "disabled_plugins" and place[-1] in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}
     ]
-    return node.finding(
+    return Finding.of(
         "runtime/cri-disabled", *lines, config=config.path, **config_fix.enable_cri(node)
     )
 
 
-def default_undefined(node: GpuNode) -> Finding | None:
+def default_undefined(node: Node) -> Finding | None:
     """Find a default runtime that the merged configuration does not define."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     if config.default_runtime in config.runtimes:
         return None
     culprit = _replacing_file(config)
     if culprit and config.default_runtime == "runc":
         return _left_no_runc(node, culprit)
-    return node.finding(
+    return Finding.of(
         "runtime/default-runtime-undefined",
         config.origin("default_runtime_name"),
         Evidence(
@@ -168,9 +172,9 @@ def default_undefined(node: GpuNode) -> Finding | None:
     )
 
 
-def _other_default(node: GpuNode) -> Mapping[str, str]:
+def _other_default(node: Node) -> Mapping[str, str]:
     """Return the fix that makes a defined handler the default: one spelled alike, runc, or any."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     alike = [name for name in config.runtimes if name.lower() == config.default_runtime.lower()]
     for name in (*alike, "runc", *config.runtimes):
         if name in config.runtimes:
@@ -188,10 +192,10 @@ def _replacing_file(config: EffectiveConfig) -> ConfigFile | None:
     return next((file for file in reversed(config.files) if file.path in sources), None)
 
 
-def _left_no_runc(node: GpuNode, culprit: ConfigFile) -> Finding:
-    config = node.containerd.config
+def _left_no_runc(node: Node, culprit: ConfigFile) -> Finding:
+    config = containerd_of(node).config
     handler = next(name for name in config.runtimes if handler_injects(config, name))
-    return node.finding(
+    return Finding.of(
         "runtime/drop-in-left-no-runc",
         handler_line(culprit, handler),
         Evidence(
@@ -202,29 +206,29 @@ def _left_no_runc(node: GpuNode, culprit: ConfigFile) -> Finding:
         *cri_log(node),
         drop_in=culprit.path,
         steps=_runc_steps(node, culprit),
-        release=node.containerd.release,
+        release=containerd_of(node).release,
         rule=_merge_rule(node),
     )
 
 
-def _merge_rule(node: GpuNode) -> str:
-    if node.containerd.version[0] >= 2:
+def _merge_rule(node: Node) -> str:
+    if containerd_of(node).version[0] >= 2:
         return "merges the sections of all files"
     return "replaces the whole CRI section by the one of the file imported last"
 
 
-def _runc_steps(node: GpuNode, culprit: ConfigFile) -> str:
+def _runc_steps(node: Node, culprit: ConfigFile) -> str:
     """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces."""
-    config, systemd = node.containerd.config, systemd_for_new(node)
+    config, systemd = containerd_of(node).config, systemd_for_new(node)
     steps = []
     base = _runc_file(config, culprit)
     if base and base not in {file.path for file in config.files}:
         text = _RUNC_TEXT.format(systemd=str(systemd).lower())
         steps += ["Put the runc runtime in place:", new_file(base, text)]
-    if node.containerd.version[0] < 2:
+    if containerd_of(node).version[0] < 2:
         steps += [
             f"Let {culprit.path} contain runc, too, since containerd"
-            f" {node.containerd.release} {_merge_rule(node)}:",
+            f" {containerd_of(node).release} {_merge_rule(node)}:",
             with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd),
         ]
     return "\n\n".join(steps)
@@ -251,7 +255,7 @@ version = 2
 """
 
 
-def silent(node: GpuNode) -> Finding | None:
+def silent(node: Node) -> Finding | None:
     """Find a running containerd that does not answer the CRI.
 
     Where nobody could ask it (a host without crictl), its kubelet has: a node whose runtime does
@@ -260,18 +264,18 @@ def silent(node: GpuNode) -> Finding | None:
     Raises:
         Unproven: nobody asked it.
     """
-    live = node.containerd.live
+    live = containerd_of(node).live
     if live is None:
-        if readiness(node.object).ready:
+        if readiness(object_of(node)).ready:
             return None
         raise Unproven("nobody asked the running containerd (crictl info)")
     if not live.error:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/cri-not-served",
         Evidence(source=live.command, text=_last_line(live.error)),
         *cri_log(node),
-        socket=node.containerd.socket,
+        socket=containerd_of(node).socket,
     )
 
 
@@ -279,9 +283,9 @@ def _last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else "(no output)"
 
 
-def cri_log(node: GpuNode) -> tuple[Evidence, ...]:
+def cri_log(node: Node) -> tuple[Evidence, ...]:
     """Return what containerd's own log says of its CRI plugin, the last such line."""
-    unit = node.distribution.containerd_unit
+    unit = distribution_of(node).containerd_unit
     for result in reversed(node.evidence.commands):
         if result.argv[0] == "journalctl" and any(unit in part for part in result.argv):
             for number, line in reversed(list(enumerate(result.stdout.splitlines(), 1))):

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.templates import is_rendered
 from pytest_gpu.stack.injection.reached import another_way, named_handlers
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import file_against_start, read_as_they_are
 from pytest_gpu.stack.kubelet.live_handlers import LiveHandlers
 from pytest_gpu.stack.runtime import next_start
@@ -22,13 +23,13 @@ from pytest_gpu.stack.runtime.live_values import Difference, differences
 from pytest_gpu.stack.runtime.overwritten import who_rewrote
 
 
-def not_restarted(node: GpuNode) -> Finding | None:
+def not_restarted(node: Node) -> Finding | None:
     """Find a GPU handler, or what one needs, on disk that the running containerd has not loaded.
 
     Raises:
         Unproven: the running containerd was not asked.
     """
-    containerd = node.containerd
+    containerd = containerd_of(node)
     live = containerd.live
     if live is None and containerd.gpu_handlers and not read_as_they_are(node):
         raise Unproven("nobody asked the running containerd for its handlers (crictl info)")
@@ -39,9 +40,9 @@ def not_restarted(node: GpuNode) -> Finding | None:
     return _handler_not_loaded(node, live) or _change_not_loaded(node, live)
 
 
-def _handler_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
+def _handler_not_loaded(node: Node, live: LiveHandlers) -> Finding | None:
     """Find that no GPU handler is loaded, or not the one that pods here ask for."""
-    containerd = node.containerd
+    containerd = containerd_of(node)
     missing = [name for name in containerd.gpu_handlers if name not in live.handlers]
     named = [name for name in missing if name in named_handlers(node)]
     if not named and (len(missing) < len(containerd.gpu_handlers) or another_way(node)):
@@ -52,7 +53,7 @@ def _handler_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
     source = containerd.config.runtimes[handler].source
     if finding := edited_in_vain(node, containerd.config.runtimes[handler]):
         return finding
-    return node.finding(
+    return Finding.of(
         "runtime/not-restarted",
         source,
         _loaded(live),
@@ -65,11 +66,11 @@ def _loaded(live: LiveHandlers) -> Evidence:
     return Evidence(source=live.command, text=f"loaded: {', '.join(sorted(live.handlers))}")
 
 
-def _change_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
+def _change_not_loaded(node: Node, live: LiveHandlers) -> Finding | None:
     broken = [each for each in differences(node) if each.broken_now]
     if not broken:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/change-not-loaded",
         *_lines(live, broken),
         *file_against_start(node, broken[0].source.source),
@@ -84,17 +85,17 @@ def _lines(live: LiveHandlers, found: list[Difference]) -> Iterator[Evidence]:
         yield Evidence(source=live.command, text=each.text)
 
 
-def change_at_restart(node: GpuNode) -> Finding | None:
+def change_at_restart(node: Node) -> Finding | None:
     """Find values on disk that work otherwise than those that run: the next restart takes them.
 
     A file that is rendered at every start says nothing about the values after it.
     """
-    live = node.containerd.live
+    live = containerd_of(node).live
     found = [each for each in differences(node) if not each.broken_now]
     found = [each for each in found if not is_rendered(each.source.source)]
     if not found or live is None:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/change-at-restart",
         *_lines(live, found),
         *file_against_start(node, found[0].source.source),
@@ -104,18 +105,18 @@ def change_at_restart(node: GpuNode) -> Finding | None:
     )
 
 
-def lost_at_restart(node: GpuNode) -> Finding | None:
+def lost_at_restart(node: Node) -> Finding | None:
     """Find a handler that only the running containerd still has: its files lost it.
 
     A file that is rendered at every start counts as it will be then.
     """
-    containerd = node.containerd
+    containerd = containerd_of(node)
     if containerd.gpu_handlers or not still_live(node) or containerd.live is None:
         return None
     coming = next_start.predict(node)
     if coming and containerd.loaded_gpu_handlers & coming.handlers:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/lost-at-restart",
         _loaded(containerd.live),
         Evidence(

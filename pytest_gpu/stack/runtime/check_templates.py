@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.templates import Rendering, Template, is_rendered
 from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import changed_at, clock, started_at
 from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
 from pytest_gpu.stack.repair import config_fix
@@ -28,7 +29,7 @@ from pytest_gpu.stack.runtime.template_damage import damaged, default_not_found
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)
 
 
-def fault_at_next_start(node: GpuNode) -> Finding | None:
+def fault_at_next_start(node: Node) -> Finding | None:
     """Find what the next start of a distribution that renders its configuration will break.
 
     Raises:
@@ -40,7 +41,7 @@ def fault_at_next_start(node: GpuNode) -> Finding | None:
     return damaged(node, made) or default_not_found(node, made) or _loses(node, made)
 
 
-def _loses(node: GpuNode, made: Rendering) -> Finding | None:
+def _loses(node: Node, made: Rendering) -> Finding | None:
     """Find a GPU handler that is in the rendered file, and that the next start leaves out."""
     in_use, written = _in_use(node, made), _default_written(node, made)
     coming = next_start.predict(node) if in_use or written else None
@@ -49,14 +50,14 @@ def _loses(node: GpuNode, made: Rendering) -> Finding | None:
     for runtime in in_use:
         if not _comes_again(node, coming, runtime):
             return _why_lost(node, coming, runtime)
-    if written and coming.default != node.containerd.config.default_runtime:
-        default = node.containerd.config.default_runtime
+    if written and coming.default != containerd_of(node).config.default_runtime:
+        default = containerd_of(node).config.default_runtime
         what = f'default_runtime_name = "{default}"'
         return next_start.finding(node, made, "runtime/rendered-file-edited", *written, what=what)
     return None
 
 
-def edited_in_vain(node: GpuNode, runtime: Runtime) -> Finding | None:
+def edited_in_vain(node: Node, runtime: Runtime) -> Finding | None:
     """Find that a handler that is not loaded yet will not be there after the next start either.
 
     Raises:
@@ -70,9 +71,9 @@ def edited_in_vain(node: GpuNode, runtime: Runtime) -> Finding | None:
     return _why_lost(node, coming, runtime)
 
 
-def _in_use(node: GpuNode, made: Rendering) -> list[Runtime]:
+def _in_use(node: Node, made: Rendering) -> list[Runtime]:
     """Return the GPU handlers of the rendered file itself that work now and that pods can get."""
-    containerd = node.containerd
+    containerd = containerd_of(node)
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
     reached = {"nvidia", containerd.config.default_runtime, *by_class.values()}
     found = [containerd.config.runtimes[name] for name in containerd.gpu_handlers]
@@ -80,7 +81,7 @@ def _in_use(node: GpuNode, made: Rendering) -> list[Runtime]:
     return [each for each in own if each.name in reached and containerd.knows(each.name)]
 
 
-def _comes_again(node: GpuNode, coming: NextStart, runtime: Runtime) -> bool:
+def _comes_again(node: Node, coming: NextStart, runtime: Runtime) -> bool:
     if runtime.name in coming.handlers:
         return True
     may_be_found = runtime.name in next_start.DETECTED and runtime.binary
@@ -88,7 +89,7 @@ def _comes_again(node: GpuNode, coming: NextStart, runtime: Runtime) -> bool:
     return bool(may_be_found and lists and next_start.also_on_path(node, str(runtime.binary)))
 
 
-def _why_lost(node: GpuNode, coming: NextStart, runtime: Runtime) -> Finding:
+def _why_lost(node: Node, coming: NextStart, runtime: Runtime) -> Finding:
     made = coming.rendering
     if finding := misplaced(node, made):
         return finding
@@ -105,7 +106,7 @@ def _why_lost(node: GpuNode, coming: NextStart, runtime: Runtime) -> Finding:
     return edited(node, made, runtime)
 
 
-def edited(node: GpuNode, made: Rendering, runtime: Runtime) -> Finding:
+def edited(node: Node, made: Rendering, runtime: Runtime) -> Finding:
     """Return the finding of a handler that somebody wrote into the rendered file itself."""
     return next_start.finding(
         node,
@@ -119,8 +120,8 @@ def edited(node: GpuNode, made: Rendering, runtime: Runtime) -> Finding:
     )
 
 
-def _table(node: GpuNode, runtime: Runtime) -> Mapping[str, Any]:
-    files = node.containerd.config.files
+def _table(node: Node, runtime: Runtime) -> Mapping[str, Any]:
+    files = containerd_of(node).config.files
     file = next((each for each in files if each.path == runtime.source.source), None)
     return handler_in(file, runtime.name) if file else {}
 
@@ -134,7 +135,7 @@ def _not_from(made: Rendering, handler: str) -> Iterator[Evidence]:
         yield Evidence(source="nvidia-container-runtime", text=next_start.NOT_FOUND)
 
 
-def written_after_start(node: GpuNode, path: str) -> Iterator[Evidence]:
+def written_after_start(node: Node, path: str) -> Iterator[Evidence]:
     """Yield the line that a file was changed after containerd had started, if it was."""
     changed, started = changed_at(node, path), started_at(node)
     if changed and started and changed > started:
@@ -142,12 +143,12 @@ def written_after_start(node: GpuNode, path: str) -> Iterator[Evidence]:
         yield Evidence(source=path, text=text)
 
 
-def _default_written(node: GpuNode, made: Rendering) -> tuple[Evidence, ...]:
+def _default_written(node: Node, made: Rendering) -> tuple[Evidence, ...]:
     """Return the lines of a default of NVIDIA's that was put into the file after the start.
 
     A default that stood there before may come from a flag of the service, which nobody sees.
     """
-    config = node.containerd.config
+    config = containerd_of(node).config
     runtime = config.runtimes.get(config.default_runtime)
     written = tuple(written_after_start(node, made.path))
     line = config.origin("default_runtime_name")
@@ -155,7 +156,7 @@ def _default_written(node: GpuNode, made: Rendering) -> tuple[Evidence, ...]:
     return (line, *written) if own and written else ()
 
 
-def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
+def misplaced(node: Node, made: Rendering) -> Finding | None:
     """Find an NVIDIA handler in a template that is not read, or under a section that is not."""
     for ignored in made.ignored:
         if line := nvidia_line(ignored, _NAMES):
@@ -187,7 +188,7 @@ def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
     )
 
 
-def _moved(node: GpuNode, ignored: Template) -> str:
+def _moved(node: Node, ignored: Template) -> str:
     """Return the patch that puts the handlers of a template that is not read where they count."""
     for name in next_start.by_hand(ignored.table or {}, _NAMES):
         table = handler_in(ignored.as_file, name)
@@ -196,7 +197,7 @@ def _moved(node: GpuNode, ignored: Template) -> str:
     return ""
 
 
-def _renamed(node: GpuNode, template: Template, section: str) -> str:
+def _renamed(node: Node, template: Template, section: str) -> str:
     """Return the patch that puts a template's handlers under the section that counts."""
     old = next((each for each in (CRI_V3, CRI_V2) if each != section), CRI_V2)
     beside = set(subtable(subtable(template.table or {}, "plugins"), old)) - {"containerd"}

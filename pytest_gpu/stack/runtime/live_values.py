@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.live_config import LiveConfig, LiveRuntime
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.kube.objects import optional, spec_of, template_of
-from pytest_gpu.stack.kubelet.containerd import handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
 from pytest_gpu.stack.runtime.check_handler import names_gpu_class
 
@@ -36,17 +37,17 @@ class Difference:
         return f"{self.what}: runs with {self.running}, on disk {self.on_disk}"
 
 
-def differences(node: GpuNode) -> tuple[Difference, ...]:
+def differences(node: Node) -> tuple[Difference, ...]:
     """Return where the running containerd and its files differ in what GPU containers get."""
-    live = node.containerd.live
+    live = containerd_of(node).live
     if live is None or live.config is None:
         return ()
     return tuple(_differences(node, live.config))
 
 
-def _differences(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
-    config = node.containerd.config
-    for name in node.containerd.gpu_handlers:
+def _differences(node: Node, live: LiveConfig) -> Iterator[Difference]:
+    config = containerd_of(node).config
+    for name in containerd_of(node).gpu_handlers:
         if name in live.runtimes:
             yield from _of_handler(node, config.runtimes[name], live.runtimes[name])
     yield from _of_default(node, live)
@@ -54,7 +55,7 @@ def _differences(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
     yield from _of_sandboxes(node, live)
 
 
-def _of_handler(node: GpuNode, disk: Runtime, live: LiveRuntime) -> Iterator[Difference]:
+def _of_handler(node: Node, disk: Runtime, live: LiveRuntime) -> Iterator[Difference]:
     def different(*keys: str, running: str, on_disk: str, broken: bool) -> Difference:
         return Difference(
             what=f"{disk.name}: {keys[-1]}",
@@ -87,13 +88,13 @@ def _of_handler(node: GpuNode, disk: Runtime, live: LiveRuntime) -> Iterator[Dif
         )
 
 
-def _line(node: GpuNode, runtime: Runtime, *keys: str) -> Evidence:
+def _line(node: Node, runtime: Runtime, *keys: str) -> Evidence:
     """Return the line of a handler's value, else the handler's own: a default has no line."""
-    origin = node.containerd.config.origin("runtimes", runtime.name, *keys)
+    origin = containerd_of(node).config.origin("runtimes", runtime.name, *keys)
     return origin if origin.line is not None else runtime.source
 
 
-def _gone(node: GpuNode, binary: str) -> bool:
+def _gone(node: Node, binary: str) -> bool:
     """Say whether a program is proven to be missing."""
     try:
         return binary.startswith("/") and node.evidence.entry(binary) is None
@@ -101,18 +102,18 @@ def _gone(node: GpuNode, binary: str) -> bool:
         return False
 
 
-def _kubelet_wants(node: GpuNode) -> bool | None:
+def _kubelet_wants(node: Node) -> bool | None:
     """Return the SystemdCgroup that the kubelet needs; from 2.x on it takes containerd's."""
-    driver = node.kubelet.cgroup_driver
-    return driver == "systemd" if driver and node.containerd.version[0] < 2 else None
+    driver = kubelet_of(node).cgroup_driver
+    return driver == "systemd" if driver and containerd_of(node).version[0] < 2 else None
 
 
-def _of_default(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
-    config = node.containerd.config
+def _of_default(node: Node, live: LiveConfig) -> Iterator[Difference]:
+    config = containerd_of(node).config
     wanted = config.default_runtime
     if not live.default or live.default == wanted or wanted not in config.runtimes:
         return
-    gains = handler_injects(config, wanted) and not node.containerd.injects("")
+    gains = handler_injects(config, wanted) and not containerd_of(node).injects("")
     yield Difference(
         what="default_runtime_name",
         running=live.default,
@@ -122,30 +123,30 @@ def _of_default(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
     )
 
 
-def _by_class(node: GpuNode) -> bool:
+def _by_class(node: Node) -> bool:
     """Say whether GPU pods of this cluster name a class, so that no default need inject."""
     specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
     specs += [spec_of(each) for each in optional(node.cluster, "pods")]
     return names_gpu_class(node, specs)
 
 
-def _of_cdi(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
-    config = node.containerd.config
+def _of_cdi(node: Node, live: LiveConfig) -> Iterator[Difference]:
+    config = containerd_of(node).config
     if live.cdi_enabled is not None and live.cdi_enabled != config.cdi_enabled:
         yield Difference(
             what="enable_cdi",
             running=_toml(live.cdi_enabled),
             on_disk=_toml(config.cdi_enabled),
             source=config.origin("enable_cdi"),
-            broken_now=config.cdi_enabled and not node.containerd.gpu_handlers,
+            broken_now=config.cdi_enabled and not containerd_of(node).gpu_handlers,
         )
     elif live.cdi_enabled:
         yield from _of_texts(node, ("cdi_spec_dirs",), live.cdi_dirs, config.cdi_dirs)
 
 
-def _of_sandboxes(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
+def _of_sandboxes(node: Node, live: LiveConfig) -> Iterator[Difference]:
     """Yield what every sandbox needs, with GPUs or without: it works now, or nothing would."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     yield from _of_texts(node, ("cni", "bin_dir"), live.cni_bin_dirs, config.cni.bin_dirs)
     conf_dir = (live.cni_conf_dir,) if live.cni_conf_dir else None
     yield from _of_texts(node, ("cni", "conf_dir"), conf_dir, (config.cni.conf_dir,))
@@ -156,14 +157,14 @@ def _of_sandboxes(node: GpuNode, live: LiveConfig) -> Iterator[Difference]:
 
 
 def _of_texts(
-    node: GpuNode, keys: tuple[str, ...], running: Sequence[str] | None, on_disk: Sequence[str]
+    node: Node, keys: tuple[str, ...], running: Sequence[str] | None, on_disk: Sequence[str]
 ) -> Iterator[Difference]:
     if running and {*running} != {*on_disk}:
         yield Difference(
             what=" ".join(keys),
             running=", ".join(running),
             on_disk=", ".join(on_disk),
-            source=node.containerd.config.origin(*keys),
+            source=containerd_of(node).config.origin(*keys),
         )
 
 

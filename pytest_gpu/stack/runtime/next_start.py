@@ -17,16 +17,18 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.containerd.templates import Rendering, Template, rendering
-from pytest_gpu.stack.host.processes import SEARCH_PATH, flag
+from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.host.processes import SEARCH_PATH, flag, processes_of
 from pytest_gpu.stack.host.systemd_unit import service
-from pytest_gpu.stack.kube.objects import node_info
+from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet import product_settings
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
 from pytest_gpu.stack.toolkit.chain import search_path
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
@@ -58,17 +60,17 @@ class NextStart:
     default: str | None
 
 
-def of(node: GpuNode) -> Rendering | None:
+def of(node: Node) -> Rendering | None:
     """Return how this node's containerd configuration is rendered, ``None`` if it is not.
 
     Raises:
         NotInEvidence: nobody looked for its templates.
     """
-    containerd = node.containerd
+    containerd = containerd_of(node)
     return rendering(node.evidence, containerd.config_path, containerd.version)
 
 
-def predict(node: GpuNode) -> NextStart | None:
+def predict(node: Node) -> NextStart | None:
     """Return what the next start will read, ``None`` where no file is rendered or it stays open.
 
     Raises:
@@ -93,7 +95,7 @@ def predict(node: GpuNode) -> NextStart | None:
     )
 
 
-def lists_found_ones(node: GpuNode, made: Rendering) -> bool:
+def lists_found_ones(node: Node, made: Rendering) -> bool:
     """Say whether the next start adds the runtimes that it finds on the node."""
     template = made.template
     if made.style != "k3s":
@@ -101,21 +103,21 @@ def lists_found_ones(node: GpuNode, made: Rendering) -> bool:
     return template is None or template.base or template.detects or merges(node)
 
 
-def merges(node: GpuNode) -> bool:
+def merges(node: Node) -> bool:
     """Say whether this release merges a template over its own one, rather than take it alone."""
-    version = parse_version(str(node_info(node.object).get("kubeletVersion", "")))
+    version = parse_version(str(node_info(object_of(node)).get("kubeletVersion", "")))
     if version is None:
         return True
     _, minor, patch = version
     return minor > max(_MERGED_SINCE) or patch >= _MERGED_SINCE.get(minor, patch + 1)
 
 
-def counting(node: GpuNode, made: Rendering, template: Template | None) -> tuple[str, ...]:
+def counting(node: Node, made: Rendering, template: Template | None) -> tuple[str, ...]:
     """Return the names of CRI sections that count in what the next start renders."""
     told = template.table.get("version") if template and template.table else None
     own = template is None or template.base or merges(node)
     version = made.version if own and made.style == "k3s" else int(told or 1)
-    if node.containerd.version[0] < 2:
+    if containerd_of(node).version[0] < 2:
         return (CRI_V1,) if version == 1 else (CRI_V2,)
     return (CRI_V3,) if version >= 3 else (CRI_V3, CRI_V2, CRI_V1)[: 2 if version == 2 else 3]
 
@@ -139,13 +141,13 @@ def _default(table: Mapping[str, Any], plugins: Sequence[str]) -> str | None:
     return None
 
 
-def _of_drop_ins(node: GpuNode, made: Rendering) -> list[Runtime]:
-    containerd = node.containerd
+def _of_drop_ins(node: Node, made: Rendering) -> list[Runtime]:
+    containerd = containerd_of(node)
     runtimes = (containerd.config.runtimes[name] for name in containerd.gpu_handlers)
     return [runtime for runtime in runtimes if runtime.source.source != made.path]
 
 
-def found_runtimes(node: GpuNode) -> Mapping[str, str]:
+def found_runtimes(node: Node) -> Mapping[str, str]:
     """Return the NVIDIA runtimes that k3s or RKE2 would find now, by handler.
 
     Raises:
@@ -162,24 +164,24 @@ def found_runtimes(node: GpuNode) -> Mapping[str, str]:
     return found
 
 
-def _service_path(node: GpuNode) -> Sequence[str]:
+def _service_path(node: Node) -> Sequence[str]:
     """Return the service's PATH as containerd has it, without the folders of the distribution.
 
     k3s and RKE2 put their own folders before it. Where it is not in evidence: the usual one.
     """
-    path = search_path(node.evidence, node.containerd.process)
-    home = node.distribution.home
+    path = search_path(node.evidence, containerd_of(node).process)
+    home = distribution_of(node).home
     if not path.known:
         return SEARCH_PATH
     return [each for each in path.folders if not (home and each.startswith(home))]
 
 
-def _looked_for(node: GpuNode) -> frozenset[str]:
+def _looked_for(node: Node) -> frozenset[str]:
     """Return the handlers that matter: the plain one, and those that the files have now."""
-    return frozenset({"nvidia", *node.containerd.gpu_handlers})
+    return frozenset({"nvidia", *containerd_of(node).gpu_handlers})
 
 
-def also_on_path(node: GpuNode, binary: str) -> bool:
+def also_on_path(node: Node, binary: str) -> bool:
     """Say whether the service's own PATH leads to a program outside the usual folders.
 
     Source: docs.rke2.io, "GPU Operators": PATH is set in the service's environment file.
@@ -187,7 +189,7 @@ def also_on_path(node: GpuNode, binary: str) -> bool:
     Raises:
         NotInEvidence: nobody read an environment file of the service.
     """
-    unit = node.distribution.containerd_unit
+    unit = distribution_of(node).containerd_unit
     files = (f"/etc/default/{unit}", f"/etc/sysconfig/{unit}", f"/etc/systemd/system/{unit}.env")
     told = b"\n".join(node.evidence.read(path) or b"" for path in files).decode(errors="replace")
     folders = re.findall(r"(?m)^\s*PATH=[\"']?([^\"'\n]+)", told)
@@ -202,18 +204,18 @@ class Default:
     source: str = ""
 
 
-def configured_default(node: GpuNode) -> Default:
+def configured_default(node: Node) -> Default:
     """Return ``default-runtime`` of RKE2's or k3s' flags, else of its settings.
 
     Raises:
         NotInEvidence: nobody read a file of the settings, or it is none.
     """
-    if node.distribution.name not in PRODUCTS:
+    if distribution_of(node).name not in PRODUCTS:
         return Default()
     words = _command_line(node)
     if told := flag(words, "--default-runtime"):
-        return Default(name=told, source=f"the command line of {node.distribution.name}")
-    settings = product_settings.read(words, node.evidence, node.distribution)
+        return Default(name=told, source=f"the command line of {distribution_of(node).name}")
+    settings = product_settings.read(words, node.evidence, distribution_of(node))
     if settings.unread:
         raise NotInEvidence(node.name, f"a readable {settings.unread[0]}")
     value = settings.values.get("default-runtime")
@@ -221,22 +223,20 @@ def configured_default(node: GpuNode) -> Default:
     return Default(name=str(value), source=source) if value else Default()
 
 
-def _command_line(node: GpuNode) -> tuple[str, ...]:
+def _command_line(node: Node) -> tuple[str, ...]:
     """Return the words that RKE2 or k3s was started with, else those that its unit has."""
-    product = node.distribution.name
+    product = distribution_of(node).name
     names = {product, f"{product}-server", f"{product}-agent"}
-    for process in node.processes:
+    for process in processes_of(node):
         if posixpath.basename(process.words[0]) in names and not process.foreign:
             return process.words
-    unit = known(partial(service, node.evidence, node.distribution.containerd_unit))
+    unit = known(partial(service, node.evidence, distribution_of(node).containerd_unit))
     return unit.argv if unit else ()
 
 
-def finding(
-    node: GpuNode, made: Rendering, cause: str, *evidence: Evidence, **values: str
-) -> Finding:
+def finding(node: Node, made: Rendering, cause: str, *evidence: Evidence, **values: str) -> Finding:
     """Return a finding about how a configuration is rendered, with its paths filled in."""
     template = made.template.path if made.template else made.wanted
     paths = {"config": made.path, "template": template, "wanted": made.wanted}
     always = {**paths, "version": str(made.version), "patch": ""}
-    return node.finding(cause, *evidence, **{**always, **values})
+    return Finding.of(cause, *evidence, **{**always, **values})

@@ -7,11 +7,12 @@ from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.injection.injected import beside_the_files
 from pytest_gpu.stack.injection.reached import named_handlers
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import read_as_they_are
 from pytest_gpu.stack.kubelet.live_handlers import is_nvidia, prove_known
 from pytest_gpu.stack.repair import config_fix
@@ -23,13 +24,13 @@ BINARIES = (
 )
 
 
-def prove_none(node: GpuNode) -> None:
+def prove_none(node: Node) -> None:
     """Make sure that no handler with NVIDIA's name is an NVIDIA one after all.
 
     Raises:
         Unproven: it starts an unknown program, or one that only a newer file tells.
     """
-    containerd = node.containerd
+    containerd = containerd_of(node)
     live = containerd.live.handlers if containerd.live else frozenset[str]()
     for name in sorted({*containerd.config.runtimes, *live}):
         prove_known(name, containerd.program(name) or "")
@@ -39,9 +40,9 @@ def prove_none(node: GpuNode) -> None:
         raise Unproven(f"what the loaded handler {untold[0]} starts: its files may be newer")
 
 
-def named_starts_another(node: GpuNode) -> Finding | None:
+def named_starts_another(node: Node) -> Finding | None:
     """Find that the handler of GPU pods here is none of the NVIDIA handlers beside it."""
-    containerd = node.containerd
+    containerd = containerd_of(node)
     others = named_handlers(node) - {*containerd.gpu_handlers}
     finding = starts_another(node, sorted(others))
     if finding is None or containerd.config.cdi_enabled or beside_the_files(node):
@@ -49,9 +50,9 @@ def named_starts_another(node: GpuNode) -> Finding | None:
     return finding
 
 
-def starts_another(node: GpuNode, names: Iterable[str]) -> Finding | None:
+def starts_another(node: Node, names: Iterable[str]) -> Finding | None:
     """Find a handler with NVIDIA's name that starts runc, or the toolkit's hook."""
-    containerd = node.containerd
+    containerd = containerd_of(node)
     for name in names:
         runtime = containerd.config.runtimes.get(name)
         program = containerd.program(name)
@@ -63,10 +64,10 @@ def starts_another(node: GpuNode, names: Iterable[str]) -> Finding | None:
     return None
 
 
-def _another(node: GpuNode, runtime: Runtime, program: str) -> Finding:
+def _another(node: Node, runtime: Runtime, program: str) -> Finding:
     right = installed(node)
     fix = config_fix.set_option(node, runtime.name, "BinaryName", right) if right else {}
-    return node.finding(
+    return Finding.of(
         "runtime/handler-starts-another-program",
         runtime.source,
         Evidence(source=f"runtimes.{runtime.name}", text=f"starts {program}, no NVIDIA runtime"),
@@ -79,7 +80,7 @@ def _another(node: GpuNode, runtime: Runtime, program: str) -> Finding:
     )
 
 
-def binaries(node: GpuNode) -> Iterator[Evidence]:
+def binaries(node: Node) -> Iterator[Evidence]:
     """Yield the NVIDIA runtime that nobody starts, else where none is."""
     if (path := installed(node)) is not None:
         yield Evidence(source=path, text="is installed; no handler starts it")
@@ -89,6 +90,6 @@ def binaries(node: GpuNode) -> Iterator[Evidence]:
             yield Evidence(source=path, text="is not installed")
 
 
-def installed(node: GpuNode) -> str | None:
+def installed(node: Node) -> str | None:
     """Return an NVIDIA runtime that is on the node, where it usually is."""
     return next((path for path in BINARIES if known(partial(node.evidence.entry, path))), None)

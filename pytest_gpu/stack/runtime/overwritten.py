@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.host.processes import boot_time
 from pytest_gpu.stack.kube.objects import spec_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import changed_at, clock, file_against_start
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.toolkit_pods import (
     PodState,
     stale_validators,
@@ -44,7 +46,7 @@ _OWNER = re.compile(
 )
 
 
-def overwritten(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
+def overwritten(node: Node, more: Mapping[str, str]) -> Finding | None:
     """Find that somebody wrote the file again after the handler had been there.
 
     The toolkit's pod is Ready only once it has written; a handler that is not there was lost.
@@ -52,12 +54,12 @@ def overwritten(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
     """
     if finding := _by_bootstrap(node, more):
         return finding
-    pod, config = toolkit_pod(node), node.containerd.config_path
-    written = node.evidence.resolve(node.toolkit.config_path)
+    pod, config = toolkit_pod(node), containerd_of(node).config_path
+    written = node.evidence.resolve(toolkit_of(node).config_path)
     if pod is None or not pod.ready or written != node.evidence.resolve(config):
         return None
     at_boot = _after_boot(node, pod)
-    return node.finding(
+    return Finding.of(
         "runtime/config-rewritten-at-boot" if at_boot else "runtime/config-overwritten",
         now_there(node),
         *who_rewrote(node),
@@ -65,25 +67,25 @@ def overwritten(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
         *toolkit_pod_evidence(node),
         *stale_validators(node),
         config=config,
-        selector=_selector(node.toolkit.daemonset),
+        selector=_selector(toolkit_of(node).daemonset),
         namespace=pod.namespace,
         **more,
     )
 
 
-def now_there(node: GpuNode) -> Evidence:
+def now_there(node: Node) -> Evidence:
     """Return what the merged configuration defines."""
-    config = node.containerd.config
+    config = containerd_of(node).config
     text = f"merged runtimes: {', '.join(config.runtimes) or 'none'}"
     return Evidence(source=config.path, text=text)
 
 
-def _by_bootstrap(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
+def _by_bootstrap(node: Node, more: Mapping[str, str]) -> Finding | None:
     """Find that the file is the one that the image's bootstrap script copies, byte by byte."""
-    original, config = bootstrap_copy(node), node.containerd.config_path
+    original, config = bootstrap_copy(node), containerd_of(node).config_path
     if original is None:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/bootstrap-overwrote-config",
         now_there(node),
         Evidence(source=original, text=f"is, byte by byte, what {config} is now"),
@@ -95,37 +97,37 @@ def _by_bootstrap(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
     )
 
 
-def bootstrap_copy(node: GpuNode) -> str | None:
+def bootstrap_copy(node: Node) -> str | None:
     """Return the file of the image that containerd's configuration is a copy of, if it is one."""
     for path in BOOTSTRAP:
         try:
             original = node.evidence.read(path)
         except NotInEvidence:
             continue
-        if original and original == node.evidence.read(node.containerd.config_path):
+        if original and original == node.evidence.read(containerd_of(node).config_path):
             return path
     return None
 
 
-def _after_boot(node: GpuNode, pod: PodState) -> tuple[Evidence, ...]:
+def _after_boot(node: Node, pod: PodState) -> tuple[Evidence, ...]:
     """Return the line that shows a rewriting at boot, after the toolkit's pod had written."""
-    changed = changed_at(node, node.containerd.config_path)
+    changed = changed_at(node, containerd_of(node).config_path)
     boot = boot_time((node.evidence.read("/proc/stat") or b"").decode(errors="replace"))
     if changed is None or boot is None or not boot <= changed <= boot + AFTER_BOOT:
         return ()
     if pod.started is None or pod.started > changed:
         return ()
-    path = node.containerd.config_path
+    path = containerd_of(node).config_path
     text = f"the node booted {clock(boot)}; {path} was written {changed - boot:.0f} s later"
     return (Evidence(source="/proc/stat", text=text),)
 
 
-def who_rewrote(node: GpuNode) -> Iterator[Evidence]:
+def who_rewrote(node: Node) -> Iterator[Evidence]:
     """Yield what tells when and by whom containerd's file was last written."""
-    config = node.containerd.config_path
+    config = containerd_of(node).config_path
     yield from file_against_start(node, config)
     yield from toolkit_start(node)
-    root = next((file for file in node.containerd.config.files if file.path == config), None)
+    root = next((file for file in containerd_of(node).config.files if file.path == config), None)
     for number, line in enumerate(root.text.splitlines()[:20] if root else (), 1):
         if line.lstrip().startswith("#") and _OWNER.search(line):
             yield Evidence(source=config, line=number, text=line.strip())

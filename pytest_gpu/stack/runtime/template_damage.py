@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, evidence_at
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import MalformedError, toml
 from pytest_gpu.stack.containerd.config_file import CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.containerd.templates import Rendering, Template
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.runtime import next_start
 
 _HEADER = re.compile(r"^\s*(\[[^\[\]].*\])\s*(#.*)?$")
 
 
-def damaged(node: GpuNode, made: Rendering) -> Finding | None:
+def damaged(node: Node, made: Rendering) -> Finding | None:
     """Find a template whose result no containerd can read."""
     template = made.template
     if template is None:
@@ -31,7 +32,7 @@ def damaged(node: GpuNode, made: Rendering) -> Finding | None:
     return next_start.finding(node, made, "runtime/template-damaged", seen)
 
 
-def _twice(node: GpuNode, made: Rendering, template: Template) -> Evidence | None:
+def _twice(node: Node, made: Rendering, template: Template) -> Evidence | None:
     """Return the line of a table that the built-in template, which is included, has as well.
 
     Source: k3s issue 13678: such a file is no valid TOML, and containerd does not start.
@@ -50,13 +51,13 @@ def _twice(node: GpuNode, made: Rendering, template: Template) -> Evidence | Non
     return None
 
 
-def _went_well(node: GpuNode, template: Template, keys: tuple[str, ...]) -> bool:
+def _went_well(node: Node, template: Template, keys: tuple[str, ...]) -> bool:
     """Say whether the rendered file holds what a table of the template says: both were merged.
 
     Which release does so first was told from dates; what was rendered is surer.
     """
-    files = node.containerd.config.files
-    root = next((each for each in files if each.path == node.containerd.config_path), None)
+    files = containerd_of(node).config.files
+    root = next((each for each in files if each.path == containerd_of(node).config_path), None)
     mine: Mapping[str, Any] = template.table or {}
     theirs: Mapping[str, Any] = root.table if root else {}
     for key in keys:
@@ -86,14 +87,14 @@ def _keys(header: str) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def default_not_found(node: GpuNode, made: Rendering) -> Finding | None:
+def default_not_found(node: Node, made: Rendering) -> Finding | None:
     """Find a default runtime that k3s or RKE2 will not find, and then refuse to start."""
     if made.style != "k3s":
         return None
     default = next_start.configured_default(node)
     if default.name != "nvidia" or "nvidia" in next_start.found_runtimes(node):
         return None
-    runtime = node.containerd.config.runtimes.get(default.name)
+    runtime = containerd_of(node).config.runtimes.get(default.name)
     if runtime and runtime.binary and next_start.also_on_path(node, runtime.binary):
         return None
     return next_start.finding(
@@ -105,7 +106,7 @@ def default_not_found(node: GpuNode, made: Rendering) -> Finding | None:
     )
 
 
-def _told(node: GpuNode, default: next_start.Default) -> Evidence:
+def _told(node: Node, default: next_start.Default) -> Evidence:
     """Return the line that asks for a default runtime, in a file or on the command line."""
     if not default.source.startswith("/"):
         return Evidence(source=default.source, text=f"--default-runtime={default.name}")

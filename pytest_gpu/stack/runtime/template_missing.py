@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.repair import config_fix
@@ -17,7 +17,7 @@ from pytest_gpu.stack.runtime.check_templates import (
 )
 
 
-def missing_by_template(node: GpuNode) -> Finding | None:
+def missing_by_template(node: Node) -> Finding | None:
     """Find why a rendered configuration has no GPU handler now, in its template.
 
     Raises:
@@ -38,13 +38,13 @@ def missing_by_template(node: GpuNode) -> Finding | None:
     return None
 
 
-def _without_nvidia(node: GpuNode, made: Rendering, template: Template) -> Finding:
+def _without_nvidia(node: Node, made: Rendering, template: Template) -> Finding:
     return next_start.finding(
         node, made, "runtime/template-without-nvidia", alone(template), patch=_handler(node)
     )
 
 
-def _handler(node: GpuNode) -> str:
+def _handler(node: Node) -> str:
     """Return the patch that defines the handler in the template, if its runtime is installed."""
     binary = next_start.found_runtimes(node).get("nvidia")
     if binary is None:
@@ -53,12 +53,12 @@ def _handler(node: GpuNode) -> str:
     return config_fix.outlast(node, "nvidia", table)
 
 
-def _not_rendered(node: GpuNode, made: Rendering, line: Evidence) -> Finding:
+def _not_rendered(node: Node, made: Rendering, line: Evidence) -> Finding:
     lacks = Evidence(source=made.path, text="was rendered before that: it has no such handler")
     return next_start.finding(node, made, "runtime/template-not-rendered", line, lacks)
 
 
-def installed_after_start(node: GpuNode) -> Finding | None:
+def installed_after_start(node: Node) -> Finding | None:
     """Find an NVIDIA runtime that k3s or RKE2 will find at its next start, and did not at the last.
 
     Raises:

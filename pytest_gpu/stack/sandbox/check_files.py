@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, evidence_at
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.start_errors import (
     is_cgroup_error,
     is_nameless_error,
@@ -25,7 +25,7 @@ NODE = 2
 """NamespaceMode NODE of the CRI: the sandbox shares the host's network."""
 
 
-def lint(files: SandboxFiles, node: GpuNode) -> Finding | None:
+def lint(files: SandboxFiles, node: Node) -> Finding | None:
     """Find what in an admin's own files keeps every sandbox from starting, GPU or not.
 
     Of several faults the one is named that crictl ran into, if it was tried with these files.
@@ -46,8 +46,8 @@ def lint(files: SandboxFiles, node: GpuNode) -> Finding | None:
     return _finding(node, files, pod, met if met in faults else faults[0])
 
 
-def _invalid(node: GpuNode, files: SandboxFiles, why: str) -> Finding:
-    return node.finding(
+def _invalid(node: Node, files: SandboxFiles, why: str) -> Finding:
+    return Finding.of(
         "sandbox/pod-config-is-no-json",
         Evidence(source=files.pod_source, text=why),
         file=files.pod_source,
@@ -75,7 +75,7 @@ def _network(linux: Mapping[str, Any]) -> object:
     return NODE if mode == "NODE" else mode
 
 
-def _met(node: GpuNode, files: SandboxFiles) -> str | None:
+def _met(node: Node, files: SandboxFiles) -> str | None:
     """Return the fault that the control sandbox ran into, if these very files were tried."""
     try:
         sandboxes = tried(node)
@@ -95,7 +95,7 @@ def named_by(text: str) -> str | None:
     return "sandbox/cgroup-parent-is-no-slice" if is_cgroup_error(text) else None
 
 
-def control(node: GpuNode) -> Finding | None:
+def control(node: Node) -> Finding | None:
     """Find an admin's file to blame for a control sandbox that does not start.
 
     Raises:
@@ -122,8 +122,8 @@ def _parsed(files: SandboxFiles) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _finding(node: GpuNode, files: SandboxFiles, pod: Mapping[str, Any], cause: str) -> Finding:
-    return node.finding(
+def _finding(node: Node, files: SandboxFiles, pod: Mapping[str, Any], cause: str) -> Finding:
+    return Finding.of(
         cause,
         _line(files, cause),
         *_error(node, cause),
@@ -144,7 +144,7 @@ def _line(files: SandboxFiles, cause: str) -> Evidence:
     return evidence_at(files.pod_source, files.pod_text, f'"{key}"')
 
 
-def _error(node: GpuNode, cause: str) -> tuple[Evidence, ...]:
+def _error(node: Node, cause: str) -> tuple[Evidence, ...]:
     try:
         sandboxes = tried(node)
         run = sandboxes.run("control") if sandboxes else None

@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
-from pytest_gpu.stack.gpu.pci import PLATFORMS
+from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.pods.check_suite_pod import passed_under
 from pytest_gpu.stack.sandbox import sandboxes as sandbox_sandboxes
 from pytest_gpu.stack.sandbox.refusal import REFUSED, refusals
@@ -22,7 +24,7 @@ _GPU = re.compile(r"/dev/nvidia\d+")
 _LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
 
 
-def tried(node: GpuNode) -> Sandboxes | None:
+def tried(node: Node) -> Sandboxes | None:
     """Return what crictl showed, ``None`` where it could not run and a pod showed the same.
 
     A pod that got its GPU through a handler proves more than a sandbox under that handler: hosts
@@ -39,7 +41,7 @@ def tried(node: GpuNode) -> Sandboxes | None:
         return None
 
 
-def other_socket(node: GpuNode) -> Finding | None:
+def other_socket(node: Node) -> Finding | None:
     """Find crictl talking to a runtime that is not the kubelet's."""
     sandboxes = tried(node)
     if sandboxes is None:
@@ -47,19 +49,19 @@ def other_socket(node: GpuNode) -> Finding | None:
     if not sandboxes.endpoint:
         raise Unproven("it is not known which socket crictl talked to")
     evidence = node.evidence
-    if evidence.resolve(sandboxes.endpoint) == evidence.resolve(node.kubelet.socket):
+    if evidence.resolve(sandboxes.endpoint) == evidence.resolve(kubelet_of(node).socket):
         return None
-    return node.finding(
+    return Finding.of(
         "sandbox/crictl-other-socket",
         Evidence(source=sandboxes.crictl, text=f"--runtime-endpoint unix://{sandboxes.endpoint}"),
-        Evidence(source="kubelet", text=f"container runtime endpoint {node.kubelet.socket}"),
+        Evidence(source="kubelet", text=f"container runtime endpoint {kubelet_of(node).socket}"),
         crictl=sandboxes.crictl,
         endpoint=sandboxes.endpoint,
-        socket=node.kubelet.socket,
+        socket=kubelet_of(node).socket,
     )
 
 
-def gpu_run(node: GpuNode) -> Finding | None:
+def gpu_run(node: Node) -> Finding | None:
     """Find why the sandbox with the GPU does not start although the control one does.
 
     Raises:
@@ -78,23 +80,28 @@ def gpu_run(node: GpuNode) -> Finding | None:
     return _why_it_fails(node, run)
 
 
-def _why_it_fails(node: GpuNode, run: SandboxRun) -> Finding:
+def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     shown = Evidence(source=run.command, text=run.error)
     control = Evidence(source="crictl run", text="the control sandbox (default handler) starts")
     if error := gpu_error(run.text):
         values = {"handler": run.handler or "default", **error.values}
         refused = refusals(node) if error.cause == REFUSED else ()
-        return node.finding(error.cause, shown, control, *refused, **values)
+        return Finding.of(error.cause, shown, control, *refused, **values)
     cause = "sandbox/gpu-sandbox-fails"
     if is_cgroup_error(run.text):
         cause = "sandbox/handler-cgroup-driver"
-    handler = run.handler or node.containerd.default_runtime
-    return node.finding(
-        cause, shown, control, handler=handler, config=node.containerd.config_path, why=run.error
+    handler = run.handler or containerd_of(node).default_runtime
+    return Finding.of(
+        cause,
+        shown,
+        control,
+        handler=handler,
+        config=containerd_of(node).config_path,
+        why=run.error,
     )
 
 
-def missing_devices(node: GpuNode) -> Finding | None:
+def missing_devices(node: Node) -> Finding | None:
     """Find device nodes that a started GPU sandbox did not get."""
     run = _started(node)
     if run is None:
@@ -110,15 +117,15 @@ def missing_devices(node: GpuNode) -> Finding | None:
     return _lacks(node, run, cause, missing)
 
 
-def _gpu_nodes(node: GpuNode, got: Collection[str]) -> Sequence[str]:
+def _gpu_nodes(node: Node, got: Collection[str]) -> Sequence[str]:
     """Return the device nodes of which a container with a GPU sees one."""
-    found = known(lambda: node.pci)
+    found = known(lambda: pci_of(node))
     if found and found.platform:
         return [f"/dev/{name}" for name, kind in PLATFORMS.items() if kind == found.platform]
     return [path for path in got if _GPU.fullmatch(path)]
 
 
-def _wanted_devices(node: GpuNode) -> Sequence[str]:
+def _wanted_devices(node: Node) -> Sequence[str]:
     """Return the control devices of the node: CUDA needs those that the driver made."""
     try:
         names = node.evidence.names("/dev") or ()
@@ -127,7 +134,7 @@ def _wanted_devices(node: GpuNode) -> Sequence[str]:
     return [f"/dev/{name}" for name in ("nvidiactl", "nvidia-uvm") if name in names]
 
 
-def missing_libraries(node: GpuNode) -> Finding | None:
+def missing_libraries(node: Node) -> Finding | None:
     """Find driver libraries that a started GPU sandbox did not get."""
     run = _started(node)
     if run is None:
@@ -154,7 +161,7 @@ def injected(run: SandboxRun) -> Sequence[str]:
     return run.output
 
 
-def _started(node: GpuNode) -> SandboxRun | None:
+def _started(node: Node) -> SandboxRun | None:
     sandboxes = tried(node)
     if sandboxes is None:
         return None
@@ -164,13 +171,13 @@ def _started(node: GpuNode) -> SandboxRun | None:
     return run
 
 
-def _lacks(node: GpuNode, run: SandboxRun, cause: str, missing: Sequence[str]) -> Finding:
+def _lacks(node: Node, run: SandboxRun, cause: str, missing: Sequence[str]) -> Finding:
     got = ", ".join(path for path in injected(run) if path) or "nothing"
-    return node.finding(
+    return Finding.of(
         cause,
         Evidence(source=run.command, text=f"injected: {got}"),
         Evidence(source=run.command, text=f"not injected: {', '.join(missing)}"),
-        handler=run.handler or node.containerd.default_runtime,
+        handler=run.handler or containerd_of(node).default_runtime,
         missing=", ".join(missing),
-        config=node.containerd.config_path,
+        config=containerd_of(node).config_path,
     )

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.cdi.specs import cdi_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -55,29 +58,29 @@ class Request:
     cdi_devices: tuple[str, ...] = ()
 
 
-def gpu_request(node: GpuNode) -> Request:
+def gpu_request(node: Node) -> Request:
     """Return how a sandbox gets GPUs on this node.
 
     Raises:
         Unproven: by no way that a sandbox can ask for.
     """
-    if handlers := node.containerd.gpu_handlers:
+    if handlers := containerd_of(node).gpu_handlers:
         return Request(handler=handlers[0])
-    if node.containerd.config.cdi_enabled and (devices := node.cdi.gpu_devices):
+    if containerd_of(node).config.cdi_enabled and (devices := cdi_of(node).gpu_devices):
         every = "nvidia.com/gpu=all"
         return Request(cdi_devices=(every if every in devices else min(devices),))
     raise Unproven("containerd has no handler that injects GPUs, and no CDI device is known here")
 
 
-def systemd_cgroups(node: GpuNode) -> bool:
+def systemd_cgroups(node: Node) -> bool:
     """Say whether runc gets its cgroups from systemd here: containerd's own word comes first."""
     try:
-        runtime = node.containerd.config.runtimes.get(node.containerd.default_runtime)
+        runtime = containerd_of(node).config.runtimes.get(containerd_of(node).default_runtime)
     except NotInEvidence:
         runtime = None
     if runtime is not None:
         return runtime.systemd_cgroup
-    return node.kubelet.cgroup_driver == "systemd"
+    return kubelet_of(node).cgroup_driver == "systemd"
 
 
 def pod_text(files: SandboxFiles, name: str, mark: Mark, folder: str, *, systemd: bool) -> str:

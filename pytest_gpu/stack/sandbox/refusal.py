@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
 
 REFUSED = "sandbox/device-access-refused"
 ENFORCE = "/sys/fs/selinux/enforce"
 """``1`` where SELinux enforces its policy (selinuxfs, Documentation/admin-guide/LSM/SELinux)."""
 
 
-def refusals(node: GpuNode) -> Iterator[Evidence]:
+def refusals(node: Node) -> Iterator[Evidence]:
     """Yield what is known of a refusal; nothing where nobody looked."""
     if (known(lambda: node.evidence.read(ENFORCE)) or b"").strip() == b"1":
         yield Evidence(source=ENFORCE, text="1: SELinux is enforcing")
-    log = known(lambda: node.kernel_log)
+    log = known(lambda: kernel_log_of(node))
     if log and (denied := log.find(r"avc:\s+denied.*nvidia", "avc")):
         yield denied
     entry = known(lambda: node.evidence.entry("/dev/nvidiactl"))

@@ -6,9 +6,10 @@ import posixpath
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import libraries
+from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.injection.reached import gpu_runtimes
 from pytest_gpu.stack.kubelet.live_handlers import is_bottlerockets
 from pytest_gpu.stack.toolkit import config_patch
@@ -32,7 +33,7 @@ _CONTAINERS = libraries.OPERATOR_ROOT
 _OF_LIBRARIES = ("usr", "lib", "lib64")
 
 
-def own_config_wrong(node: GpuNode) -> Finding | None:
+def own_config_wrong(node: Node) -> Finding | None:
     """Find what is wrong in the NVIDIA runtime's own config.toml.
 
     Raises:
@@ -47,7 +48,7 @@ def own_config_wrong(node: GpuNode) -> Finding | None:
     return None
 
 
-def own_configs(node: GpuNode) -> list[ToolkitConfig]:
+def own_configs(node: Node) -> list[ToolkitConfig]:
     """Return the own configurations of the NVIDIA runtimes that pods can get.
 
     Bottlerocket's has none that it reads itself.
@@ -61,12 +62,12 @@ def own_configs(node: GpuNode) -> list[ToolkitConfig]:
     return list(found.values())
 
 
-def _unreadable(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _unreadable(node: Node, config: ToolkitConfig) -> Finding | None:
     if config.error:
         seen = Evidence(source=config.path, text=f"is no valid TOML: {config.error}")
-        return node.finding("runtime/toolkit-config-invalid", seen, path=config.path)
+        return Finding.of("runtime/toolkit-config-invalid", seen, path=config.path)
     for name in config.mistyped():
-        return node.finding(
+        return Finding.of(
             "runtime/toolkit-config-mistyped",
             config.evidence(name),
             path=config.path,
@@ -80,10 +81,10 @@ def _unreadable(node: GpuNode, config: ToolkitConfig) -> Finding | None:
 _KINDS = {bool: "true or false", str: "a string", list: "a list of strings", dict: "a table"}
 
 
-def _wrong_mode(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _wrong_mode(node: Node, config: ToolkitConfig) -> Finding | None:
     known = {*MODES, JIT_CDI} if (config.version or JIT_CDI_SINCE) >= JIT_CDI_SINCE else {*MODES}
     if config.mode not in known:
-        return node.finding(
+        return Finding.of(
             "runtime/toolkit-mode-unknown",
             config.evidence(_MODE),
             path=config.path,
@@ -91,32 +92,32 @@ def _wrong_mode(node: GpuNode, config: ToolkitConfig) -> Finding | None:
             mode=config.mode,
             modes=", ".join(sorted(known)),
         )
-    if config.mode != "csv" or not node.pci.gpus:
+    if config.mode != "csv" or not pci_of(node).gpus:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-mode-csv",
         config.evidence(_MODE),
-        Evidence(source=node.pci.gpus[0].path, text="is a GPU on the PCI bus, no Tegra"),
+        Evidence(source=pci_of(node).gpus[0].path, text="is a GPU on the PCI bus, no Tegra"),
         path=config.path,
         patch=config_patch.set_own(node, config, _MODE, "auto"),
     )
 
 
-def _wrong_path(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _wrong_path(node: Node, config: ToolkitConfig) -> Finding | None:
     """Find a root or an ldconfig that is not there; CDI specs bring paths of their own."""
     if config.mode in {"cdi", "csv"}:
         return None
     return _wrong_root(node, config) or (_wrong_ldconfig(node, config) if config.by_hook else None)
 
 
-def _wrong_root(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _wrong_root(node: Node, config: ToolkitConfig) -> Finding | None:
     root = config.value(_ROOT)
     if root in {"", "/"}:
         return _driver_elsewhere(node, config) if config.by_hook else None
     if any(_is_there(node, posixpath.join(root, name)) for name in _OF_LIBRARIES):
         return None
     there = _is_there(node, root)
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-root-without-driver" if there else "runtime/toolkit-root-missing",
         config.evidence(_ROOT),
         Evidence(source=root, text=f"has no {_OF_LIBRARIES[0]} in it" if there else "is not there"),
@@ -127,7 +128,7 @@ def _wrong_root(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     )
 
 
-def _driver_elsewhere(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _driver_elsewhere(node: Node, config: ToolkitConfig) -> Finding | None:
     """Find the host told as the driver's root, while a container alone has the driver.
 
     Source: libnvidia-container looks for the driver's libraries below its root alone; the GPU
@@ -142,7 +143,7 @@ def _driver_elsewhere(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     on_host = (each for each in libraries.DIRECTORIES if not each.startswith(_CONTAINERS))
     if any(_is_there(node, f"{folder}/{libraries.NVML}") for folder in on_host):
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-root-without-driver",
         config.evidence(_ROOT),
         Evidence(source=library.path, text="is the driver's only one: it runs in a container"),
@@ -153,7 +154,7 @@ def _driver_elsewhere(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     )
 
 
-def _wrong_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _wrong_ldconfig(node: Node, config: ToolkitConfig) -> Finding | None:
     """Find an ldconfig that the hook cannot run; ``@`` means: the host's, not the container's."""
     told = str(config.value(_LDCONFIG))
     if not told.startswith("@"):
@@ -166,7 +167,7 @@ def _wrong_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     if not there and _is_there(node, other) and _takes_either(config, path, other):
         return None
     right = f"@{other}" if _is_there(node, other) else "@/sbin/ldconfig"
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-ldconfig-missing",
         config.evidence(_LDCONFIG),
         Evidence(source=path, text=f"is a script around {other}" if there else "is not there"),
@@ -177,7 +178,7 @@ def _wrong_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None:
     )
 
 
-def _is_wrapper(node: GpuNode, config: ToolkitConfig, other: str) -> bool:
+def _is_wrapper(node: Node, config: ToolkitConfig, other: str) -> bool:
     """Say whether an old toolkit is told to run Ubuntu's script, which no container can run."""
     old = config.version is not None and config.version < NORMALIZED_SINCE
     return old and other.endswith(".real") and _is_there(node, other)
@@ -189,12 +190,12 @@ def _takes_either(config: ToolkitConfig, path: str, other: str) -> bool:
     return config.version >= NORMALIZED_SINCE
 
 
-def _containers_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None:
+def _containers_ldconfig(node: Node, config: ToolkitConfig) -> Finding | None:
     allowed = config.value("features").get("allow-ldconfig-from-container")
     if allowed or (config.version or (0,)) < HOST_LDCONFIG_SINCE:
         return None
     told = str(config.value(_LDCONFIG))
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-ldconfig-of-container",
         config.evidence(_LDCONFIG),
         path=config.path,
@@ -203,5 +204,5 @@ def _containers_ldconfig(node: GpuNode, config: ToolkitConfig) -> Finding | None
     )
 
 
-def _is_there(node: GpuNode, path: str) -> bool:
+def _is_there(node: Node, path: str) -> bool:
     return node.evidence.entry(node.evidence.resolve(path)) is not None

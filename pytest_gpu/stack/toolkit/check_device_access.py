@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
+from pytest_gpu.stack.kube.objects import judged_alone
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.check_config import own_configs
 from pytest_gpu.stack.toolkit.own_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
@@ -25,14 +27,14 @@ _CAUSES = {
 }
 
 
-def refuses_devices(node: GpuNode) -> Finding | None:
+def refuses_devices(node: Node) -> Finding | None:
     """Find a runtime that takes none of the ways in which the device plugin names GPUs.
 
     Raises:
         NotInEvidence: the pods or the runtime's configuration were not read.
         Unproven: the plugin's own configuration file may decide.
     """
-    if node.judged_alone:
+    if judged_alone(node):
         return None
     configs = [each for each in own_configs(node) if each.mode != "csv"]
     plugin = device_plugin.find(node.cluster, node.name) if configs else None
@@ -51,12 +53,12 @@ def _accepts(config: ToolkitConfig, way: str) -> bool:
 
 
 def _refusal(
-    node: GpuNode, config: ToolkitConfig, plugin: DevicePlugin, ways: Sequence[str]
+    node: Node, config: ToolkitConfig, plugin: DevicePlugin, ways: Sequence[str]
 ) -> Finding:
     if setting(plugin, "CONFIG_FILE", "--config-file") and not _told(plugin):
         raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
     switch = _ACCEPTED_BY.get(ways[0], ENVVAR)
-    return node.finding(
+    return Finding.of(
         _CAUSES.get(ways[0], _CAUSES["envvar"]),
         config.evidence(switch),
         Evidence(source=plugin.name, text=f"DEVICE_LIST_STRATEGY: {','.join(ways)}"),
@@ -74,7 +76,7 @@ def _told(plugin: DevicePlugin) -> str:
     return setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
 
 
-def no_cgroups(node: GpuNode) -> Finding | None:
+def no_cgroups(node: Node) -> Finding | None:
     """Find a runtime told to leave device cgroups alone, which only rootless containers can bear.
 
     Raises:
@@ -84,7 +86,7 @@ def no_cgroups(node: GpuNode) -> Finding | None:
     name = f"{CLI}.no-cgroups"
     for config in own_configs(node):
         if config.value(name) and config.by_hook and not _bears_it(node):
-            return node.finding(
+            return Finding.of(
                 "runtime/toolkit-no-cgroups",
                 config.evidence(name),
                 path=config.path,
@@ -93,14 +95,14 @@ def no_cgroups(node: GpuNode) -> Finding | None:
     return None
 
 
-def _bears_it(node: GpuNode) -> bool:
+def _bears_it(node: Node) -> bool:
     """Say whether containers do without: rootless ones, and those that get the device nodes.
 
     In a container nobody may set device cgroups unless its host lets him, which only the host
     could tell. Sources: systemd's CONTAINER_INTERFACE (``container=`` in the environment of PID
     1, kept in /run/systemd/container) and the NVIDIA guides for LXC.
     """
-    if node.containerd.socket.startswith("/run/user/"):
+    if containerd_of(node).socket.startswith("/run/user/"):
         return True
     kind = _container(node)
     if not kind:
@@ -110,7 +112,7 @@ def _bears_it(node: GpuNode) -> bool:
     raise Unproven(f"the node is a container ({kind}): no-cgroups = true may be needed in it")
 
 
-def _container(node: GpuNode) -> str:
+def _container(node: Node) -> str:
     """Return the kind of container that the node is, ``""`` for none; WSL says so of itself."""
     told = known(lambda: node.evidence.read("/run/systemd/container")) or b""
     environment = known(lambda: node.evidence.read("/proc/1/environ")) or b""
@@ -119,7 +121,7 @@ def _container(node: GpuNode) -> str:
     return "" if kind == "wsl" else kind
 
 
-def passes_device_nodes(node: GpuNode) -> bool:
+def passes_device_nodes(node: Node) -> bool:
     """Say whether the plugin has the kubelet allow the device nodes, whatever the runtime does.
 
     Raises:

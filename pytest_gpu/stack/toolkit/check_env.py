@@ -10,11 +10,14 @@ import posixpath
 from dataclasses import replace
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.reached import handed_out_now
-from pytest_gpu.stack.kube.objects import labels_of, path_of
+from pytest_gpu.stack.kube.objects import judged_alone, labels_of, path_of
 from pytest_gpu.stack.kube.operator import change_values, operator_release
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import is_rendered
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import SELF_CONFIGURING, toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
 
@@ -22,13 +25,13 @@ _SOCKETS = ("RUNTIME_SOCKET", "CONTAINERD_SOCKET")
 _HEEDS_SOCKET = "v25.3.4"
 
 
-def misled(node: GpuNode) -> Finding | None:
+def misled(node: Node) -> Finding | None:
     """Find what the toolkit is told wrongly on a node that works all the same.
 
     Raises:
         NotInEvidence: the DaemonSets were not read.
     """
-    if node.judged_alone:
+    if judged_alone(node):
         return None
     node.cluster.objects("daemonsets")
     if not handed_out_now(node):
@@ -37,34 +40,34 @@ def misled(node: GpuNode) -> Finding | None:
     return other_runtime(node) or socket or writes_rendered(node)
 
 
-def other_runtime(node: GpuNode) -> Finding | None:
+def other_runtime(node: Node) -> Finding | None:
     """Find a toolkit that is told to configure Docker or CRI-O."""
-    toolkit = node.toolkit
+    toolkit = toolkit_of(node)
     if toolkit.daemonset is None or toolkit.runtime == "containerd":
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-configures-other-runtime",
         Evidence(source=_where(node), text=f"RUNTIME={toolkit.runtime}"),
-        Evidence(source="kubelet", text=f"uses containerd on {node.containerd.socket}"),
+        Evidence(source="kubelet", text=f"uses containerd on {containerd_of(node).socket}"),
         *toolkit_pod_evidence(node),
         runtime=toolkit.runtime,
-        config=node.containerd.config_path,
+        config=containerd_of(node).config_path,
         upgrade=change_values(node.cluster, "operator.defaultRuntime", "containerd"),
     )
 
 
-def _where(node: GpuNode) -> str:
-    return f"DaemonSet {path_of(node.toolkit.daemonset or {})}"
+def _where(node: Node) -> str:
+    return f"DaemonSet {path_of(toolkit_of(node).daemonset or {})}"
 
 
-def socket_ignored(node: GpuNode) -> Finding | None:
+def socket_ignored(node: Node) -> Finding | None:
     """Find an operator that was told this containerd's socket and rendered another."""
-    toolkit, evidence = node.toolkit, node.evidence
+    toolkit, evidence = toolkit_of(node), node.evidence
     asked = next((toolkit.asked[name] for name in _SOCKETS if name in toolkit.asked), None)
     rendered = next((toolkit.rendered[n] for n in _SOCKETS if n in toolkit.rendered), None)
     if asked is None or rendered is None or not _is_ours(node, asked) or _is_ours(node, rendered):
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/operator-ignores-socket",
         Evidence(source="ClusterPolicy, toolkit.env", text=f"CONTAINERD_SOCKET={asked}"),
         Evidence(source=_where(node), text=f"mounts {posixpath.dirname(rendered)}"),
@@ -76,51 +79,51 @@ def socket_ignored(node: GpuNode) -> Finding | None:
     )
 
 
-def _is_ours(node: GpuNode, socket: str) -> bool:
+def _is_ours(node: Node, socket: str) -> bool:
     resolve = node.evidence.resolve
-    return resolve(socket) == resolve(node.containerd.socket)
+    return resolve(socket) == resolve(containerd_of(node).socket)
 
 
-def _operator(node: GpuNode) -> str:
-    chart = labels_of(node.toolkit.daemonset or {}).get("helm.sh/chart", "")
+def _operator(node: Node) -> str:
+    chart = labels_of(toolkit_of(node).daemonset or {}).get("helm.sh/chart", "")
     return chart.removeprefix("gpu-operator-") or "of this cluster"
 
 
-def _upgrade(node: GpuNode) -> str:
+def _upgrade(node: Node) -> str:
     release = operator_release(node.cluster)
     if release is None:
         return f"kubectl get deployment -A -l app=gpu-operator   # install {_HEEDS_SOCKET} or newer"
     return replace(release, version=_HEEDS_SOCKET).upgrade()
 
 
-def signals_another(node: GpuNode) -> Finding | None:
+def signals_another(node: Node) -> Finding | None:
     """Find a toolkit that signals another socket than this containerd's."""
-    toolkit = node.toolkit
+    toolkit = toolkit_of(node)
     if toolkit.daemonset is None or toolkit.runtime != "containerd" or not toolkit.signals:
         return None
     if _is_ours(node, toolkit.socket):
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-signals-other-containerd",
         Evidence(source=_where(node), text=f"CONTAINERD_SOCKET={toolkit.socket}"),
-        Evidence(source="kubelet", text=f"its containerd listens on {node.containerd.socket}"),
+        Evidence(source="kubelet", text=f"its containerd listens on {containerd_of(node).socket}"),
         *toolkit_pod_evidence(node),
         signalled=toolkit.socket,
         **toolkit_values(node),
     )
 
 
-def writes_rendered(node: GpuNode) -> Finding | None:
+def writes_rendered(node: Node) -> Finding | None:
     """Find a toolkit that edits a file which the distribution renders without it at every start.
 
     RKE2 and k3s render theirs, too, and add the handlers themselves.
     """
-    toolkit, template = node.toolkit, node.distribution.source
-    if toolkit.daemonset is None or node.distribution.name in SELF_CONFIGURING:
+    toolkit, template = toolkit_of(node), distribution_of(node).source
+    if toolkit.daemonset is None or distribution_of(node).name in SELF_CONFIGURING:
         return None
     if template is None or not is_rendered(node, toolkit.config_path):
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-writes-rendered-file",
         Evidence(source=_where(node), text=f"CONTAINERD_CONFIG={toolkit.config_path}"),
         Evidence(source=toolkit.config_path, text=f"is rendered from {template} at every start"),
@@ -130,14 +133,14 @@ def writes_rendered(node: GpuNode) -> Finding | None:
     )
 
 
-def never_signalled(node: GpuNode, loaded: Finding) -> Finding:
+def never_signalled(node: Node, loaded: Finding) -> Finding:
     """Return why the handler is not loaded where the toolkit wrote it and signalled another.
 
     Args:
         node: a node whose containerd has not loaded what is on disk.
         loaded: that, as it was found; it stays where the toolkit is not to blame.
     """
-    resolve, toolkit = node.evidence.resolve, node.toolkit
+    resolve, toolkit = node.evidence.resolve, toolkit_of(node)
     files = {resolve(toolkit.config_path), resolve(toolkit.drop_in)}
     if resolve(loaded.evidence[0].source) not in files:
         return loaded

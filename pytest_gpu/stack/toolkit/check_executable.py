@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.host.mounts import mount_of
 from pytest_gpu.stack.host.program import Program, host_glibc
-from pytest_gpu.stack.kube.objects import node_info
+from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.toolkit.check_programs import each_program
 
 _MACHINES = {"amd64": "x86-64", "arm64": "aarch64"}
@@ -18,7 +18,7 @@ _RUNS_TOO = {"x86-64": "x86", "aarch64": "arm"}
 """Kernels of 64 bit run programs of 32, too."""
 
 
-def not_executable(node: GpuNode) -> Finding | None:
+def not_executable(node: Node) -> Finding | None:
     """Find a program of a handler that is no file, or that nobody may execute.
 
     Raises:
@@ -27,7 +27,7 @@ def not_executable(node: GpuNode) -> Finding | None:
     return each_program(node, _forbidden)
 
 
-def _forbidden(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _forbidden(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     entry = program.entry
     if entry is None:
         return None
@@ -36,7 +36,7 @@ def _forbidden(node: GpuNode, runtime: Runtime, program: Program) -> Finding | N
     if entry.kind == "file" and (entry.mode or 0) & 0o111:
         return None
     why = f"is a {entry.kind}" if entry.kind != "file" else f"has the mode {entry.mode or 0:04o}"
-    return node.finding(
+    return Finding.of(
         "runtime/binary-not-executable",
         runtime.source,
         Evidence(source=program.file, text=why),
@@ -46,7 +46,7 @@ def _forbidden(node: GpuNode, runtime: Runtime, program: Program) -> Finding | N
     )
 
 
-def on_noexec_mount(node: GpuNode) -> Finding | None:
+def on_noexec_mount(node: Node) -> Finding | None:
     """Find a program of a handler on a mount from which nothing may be executed.
 
     Raises:
@@ -55,13 +55,13 @@ def on_noexec_mount(node: GpuNode) -> Finding | None:
     return each_program(node, _noexec)
 
 
-def _noexec(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _noexec(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     if program.entry is None:
         return None
     mount = mount_of(node.evidence, program.file)
     if "noexec" not in mount.options:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/binary-on-noexec-mount",
         runtime.source,
         mount.evidence,
@@ -71,16 +71,16 @@ def _noexec(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None
     )
 
 
-def damaged(node: GpuNode) -> Finding | None:
+def damaged(node: Node) -> Finding | None:
     """Find a program of a handler that is empty, cut off, or no program at all."""
     return each_program(node, _damaged)
 
 
-def _damaged(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _damaged(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     why = _damage(program)
     if not why:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/binary-damaged",
         runtime.source,
         Evidence(source=program.file, text=why),
@@ -99,7 +99,7 @@ def _damage(program: Program) -> str:
     return program.summary.error if program.summary else ""
 
 
-def wrong_architecture(node: GpuNode) -> Finding | None:
+def wrong_architecture(node: Node) -> Finding | None:
     """Find a program of a handler that was built for another processor than this node's.
 
     Raises:
@@ -108,14 +108,14 @@ def wrong_architecture(node: GpuNode) -> Finding | None:
     return each_program(node, _foreign)
 
 
-def _foreign(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _foreign(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     summary = program.summary
     if summary is None or summary.error or program.is_script:
         return None
     wanted = machine_of(node)
     if summary.machine in {wanted, _RUNS_TOO.get(wanted)}:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/binary-wrong-architecture",
         runtime.source,
         Evidence(source=program.file, text=f"is a program for {summary.machine}"),
@@ -127,13 +127,13 @@ def _foreign(node: GpuNode, runtime: Runtime, program: Program) -> Finding | Non
     )
 
 
-def machine_of(node: GpuNode) -> str:
+def machine_of(node: Node) -> str:
     """Return the node's processor as ELF summaries call it.
 
     Raises:
         Unproven: nothing says so.
     """
-    told = str(node_info(node.object).get("architecture", ""))
+    told = str(node_info(object_of(node)).get("architecture", ""))
     if told in _MACHINES:
         return _MACHINES[told]
     if glibc := host_glibc(node.evidence):

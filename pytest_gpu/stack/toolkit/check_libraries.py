@@ -11,7 +11,7 @@ from functools import partial
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import ElfSummary
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.looks import first_finding
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.host.program import Program
@@ -21,7 +21,7 @@ from pytest_gpu.stack.toolkit.check_programs import each_program
 _LIBC = "libc.so.6"
 
 
-def interpreter_missing(node: GpuNode) -> Finding | None:
+def interpreter_missing(node: Node) -> Finding | None:
     """Find a program whose interpreter, the dynamic loader or a shell, is not on this host.
 
     Raises:
@@ -36,12 +36,12 @@ def _starts(program: Program) -> ElfSummary | None:
     return summary if summary and not summary.error else None
 
 
-def _without_interpreter(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _without_interpreter(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     summary = _starts(program)
     wanted = summary.interpreter if summary else None
     if not wanted or node.evidence.entry(node.evidence.resolve(wanted)) is not None:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/interpreter-missing",
         Evidence(source=program.file, text=f"is started by {wanted}"),
         Evidence(source=wanted, text="is not there"),
@@ -51,7 +51,7 @@ def _without_interpreter(node: GpuNode, runtime: Runtime, program: Program) -> F
     )
 
 
-def library_missing(node: GpuNode) -> Finding | None:
+def library_missing(node: Node) -> Finding | None:
     """Find a library that a program of a handler needs and its loader would not find.
 
     Raises:
@@ -60,18 +60,18 @@ def library_missing(node: GpuNode) -> Finding | None:
     return each_program(node, _without_library)
 
 
-def _without_library(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _without_library(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     return first_finding(
         partial(_library, node, runtime, program, asking, name) for asking, name in _needed(program)
     )
 
 
 def _library(
-    node: GpuNode, runtime: Runtime, program: Program, asking: str, name: str
+    node: Node, runtime: Runtime, program: Program, asking: str, name: str
 ) -> Finding | None:
     if program.library(name) is not None:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/library-missing",
         Evidence(source=asking, text=f"needs {name}"),
         Evidence(source=name, text="is in none of the loader's directories"),
@@ -104,7 +104,7 @@ def _own_libraries(program: Program) -> Iterator[ElfSummary]:
             yield summary
 
 
-def glibc_too_old(node: GpuNode) -> Finding | None:
+def glibc_too_old(node: Node) -> Finding | None:
     """Find toolkit programs that need symbol versions the host's glibc does not define.
 
     Raises:
@@ -113,19 +113,19 @@ def glibc_too_old(node: GpuNode) -> Finding | None:
     return each_program(node, _too_new)
 
 
-def _too_new(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _too_new(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     summary = _starts(program)
     looks = [] if summary is None else [partial(_against_glibc, node, program, summary)]
     return first_finding([*looks, partial(_own_too_new, node, program)])
 
 
-def _own_too_new(node: GpuNode, program: Program) -> Finding | None:
+def _own_too_new(node: Node, program: Program) -> Finding | None:
     return first_finding(
         partial(_against_glibc, node, program, summary) for summary in _own_libraries(program)
     )
 
 
-def _against_glibc(node: GpuNode, program: Program, summary: ElfSummary) -> Finding | None:
+def _against_glibc(node: Node, program: Program, summary: ElfSummary) -> Finding | None:
     needs = _wanted(summary.versions)
     glibc = program.glibc() if needs else None
     if needs and not (glibc and glibc.defines):
@@ -147,11 +147,9 @@ def _wanted(versions: Mapping[str, Sequence[str]]) -> Sequence[str]:
     return found
 
 
-def _too_old(
-    node: GpuNode, summary: ElfSummary, glibc: ElfSummary, wanted: Sequence[str]
-) -> Finding:
+def _too_old(node: Node, summary: ElfSummary, glibc: ElfSummary, wanted: Sequence[str]) -> Finding:
     newest = max(glibc.defines, key=_number)
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-glibc-too-new",
         Evidence(source=summary.path, text=f"needs {', '.join(wanted)} of libc.so.6"),
         Evidence(source=glibc.path, text=f"defines versions up to {newest}"),

@@ -11,21 +11,22 @@ from collections.abc import Mapping
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import Table
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.host.processes import DELETED
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default, gpu_runtimes, handed_out_now, serves_cri
-from pytest_gpu.stack.kube.objects import path_of
-from pytest_gpu.stack.kubelet.containerd import handler_injects
+from pytest_gpu.stack.kube.objects import judged_alone, path_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
 from pytest_gpu.stack.repair.toml_diff import with_handler
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import other_name, starts_from, toolkit_values
 from pytest_gpu.stack.toolkit.output import Order
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
 
 
-def next_start(node: GpuNode) -> Finding | None:
+def next_start(node: Node) -> Finding | None:
     """Find what the toolkit's next start breaks, ``None`` where nothing works that it could break.
 
     The CRI works on a node that has no handler yet, too: there it is the toolkit's first start.
@@ -36,11 +37,11 @@ def next_start(node: GpuNode) -> Finding | None:
         Unproven: the toolkit's release is not known.
     """
     order = _order(node)
-    process = node.containerd.process
+    process = containerd_of(node).process
     replaced = process is not None and str(process.exe).endswith(DELETED)
     if order is None or replaced or not serves_cri(node):
         return None
-    begun = start(node, node.toolkit, order)
+    begun = start(node, toolkit_of(node), order)
     if begun is None:
         return None
     if not begun.keeps_cri:
@@ -51,12 +52,12 @@ def next_start(node: GpuNode) -> Finding | None:
     return _lost(node, after, files) or _changed(node, after, files)
 
 
-def _order(node: GpuNode) -> Order | None:
+def _order(node: Node) -> Order | None:
     """Return what a toolkit that runs on this node is told, ``None`` where none does."""
-    if node.judged_alone:
+    if judged_alone(node):
         return None
     node.cluster.objects("daemonsets")
-    toolkit = node.toolkit
+    toolkit = toolkit_of(node)
     if toolkit.daemonset is None:
         return None
     order = order_of(node, toolkit)
@@ -65,7 +66,7 @@ def _order(node: GpuNode) -> Order | None:
     return order
 
 
-def _no_cri(node: GpuNode, begun: Start) -> Finding:
+def _no_cri(node: Node, begun: Start) -> Finding:
     """Tell of a default runtime that is gone then: containerd would not load its CRI plugin."""
     after, files = begun.after, begun.files
     undefined = f'the default "{after.default_runtime}" is none of them'
@@ -74,7 +75,7 @@ def _no_cri(node: GpuNode, begun: Start) -> Finding:
     return _finding(node, cause, files, _then(files, f"{_runtimes(after)}; {why}"), *after.problems)
 
 
-def _lost(node: GpuNode, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
+def _lost(node: Node, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
     """Find handlers that pods get now and that are gone then."""
     gone = [each for each in gpu_runtimes(node) if not handler_injects(after, each.name)]
     if not gone:
@@ -84,15 +85,19 @@ def _lost(node: GpuNode, after: EffectiveConfig, files: Mapping[str, Table]) -> 
     return _finding(node, cause, files, gone[0].source, seen, handler=gone[0].name)
 
 
-def _changed(node: GpuNode, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
+def _changed(node: Node, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
     """Find another cgroup driver of a handler, or another default that pods rely on."""
     for runtime in gpu_runtimes(node):
         if runtime.systemd_cgroup and not after.runtimes[runtime.name].systemd_cgroup:
             seen = _then(files, f"{runtime.name} without SystemdCgroup = true")
             cause = "runtime/next-toolkit-start-loses-systemd-cgroup"
             return _finding(node, cause, files, runtime.source, seen, handler=runtime.name)
-    default, pods = node.containerd.config.default_runtime, by_default(node)
-    if not pods or not node.containerd.injects("") or handler_injects(after, after.default_runtime):
+    default, pods = containerd_of(node).config.default_runtime, by_default(node)
+    if (
+        not pods
+        or not containerd_of(node).injects("")
+        or handler_injects(after, after.default_runtime)
+    ):
         return None
     seen = _then(files, f"default_runtime_name is {after.default_runtime}, not {default}")
     cause = "runtime/next-toolkit-start-changes-default"
@@ -113,21 +118,21 @@ def _runtimes(config: EffectiveConfig) -> str:
 
 
 def _finding(
-    node: GpuNode, cause: str, files: Mapping[str, Table], *seen: Evidence, **values: str
+    node: Node, cause: str, files: Mapping[str, Table], *seen: Evidence, **values: str
 ) -> Finding:
-    return node.finding(
+    return Finding.of(
         cause,
         *seen,
-        Evidence(source="toolkit's image", text=node.toolkit.image),
+        Evidence(source="toolkit's image", text=toolkit_of(node).image),
         written=join(list(files)),
         steps=_steps(node),
-        release=node.containerd.release,
+        release=containerd_of(node).release,
         **toolkit_values(node),
         **values,
     )
 
 
-def _steps(node: GpuNode) -> str:
+def _steps(node: Node) -> str:
     """Return what to change so that the toolkit finds what it has to keep."""
     told, root = toolkit_values(node), starts_from(node)
     if root is None or "RUNTIME_CONFIG_SOURCE" in told["values"] or other_name(node):

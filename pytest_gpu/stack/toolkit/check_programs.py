@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.looks import first_finding
 from pytest_gpu.stack.containerd.config_file import RUNC_TYPE, ConfigFile
@@ -15,21 +15,23 @@ from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.host.processes import SEARCH_PATH
 from pytest_gpu.stack.host.program import Program
 from pytest_gpu.stack.injection.reached import gpu_runtimes
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.runtime.other_program import installed
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, search_path
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
 
 LOW_LEVEL = f"{RUNTIME}.runtimes"
 COMMON = ("runc", "crun")
 
 
-def handler_without_type(node: GpuNode) -> Finding | None:
+def handler_without_type(node: Node) -> Finding | None:
     """Find a handler that names no runtime_type, so that no shim can be started for it."""
     for runtime in gpu_runtimes(node):
         if not runtime.runtime_type:
-            return node.finding(
+            return Finding.of(
                 "runtime/handler-without-type",
                 runtime.source,
                 handler=runtime.name,
@@ -38,7 +40,7 @@ def handler_without_type(node: GpuNode) -> Finding | None:
     return None
 
 
-def binary_missing(node: GpuNode) -> Finding | None:
+def binary_missing(node: Node) -> Finding | None:
     """Find a handler whose BinaryName is not installed, or is a link to nothing.
 
     Raises:
@@ -50,22 +52,22 @@ def binary_missing(node: GpuNode) -> Finding | None:
     return None
 
 
-def _path(node: GpuNode) -> SearchPath:
-    return search_path(node.evidence, node.containerd.process)
+def _path(node: Node) -> SearchPath:
+    return search_path(node.evidence, containerd_of(node).process)
 
 
-def _installed(node: GpuNode, runtime: Runtime) -> Program | None:
+def _installed(node: Node, runtime: Runtime) -> Program | None:
     """Return the program that a handler names, ``None`` if it is not there."""
     return locate(node.evidence, [str(runtime.binary)], _path(node))
 
 
-def _missing(node: GpuNode, runtime: Runtime) -> Finding:
+def _missing(node: Node, runtime: Runtime) -> Finding:
     """Tell a default runtime that an uninstallation left behind from any other handler."""
     binary = str(runtime.binary)
     gone = _gone(node, binary)
-    if runtime.name == node.containerd.default_runtime and node.toolkit.daemonset is None:
+    if runtime.name == containerd_of(node).default_runtime and toolkit_of(node).daemonset is None:
         return _uninstalled(node, runtime, gone)
-    return node.finding(
+    return Finding.of(
         "runtime/binary-missing",
         runtime.source,
         Evidence(source=binary, text=gone),
@@ -75,7 +77,7 @@ def _missing(node: GpuNode, runtime: Runtime) -> Finding:
     )
 
 
-def _gone(node: GpuNode, binary: str) -> str:
+def _gone(node: Node, binary: str) -> str:
     """Return how a program is missing: containerd's PATH has it looked for unless it is a path."""
     if not binary.startswith("/"):
         return f"is in none of {', '.join(_path(node).folders)}"
@@ -83,7 +85,7 @@ def _gone(node: GpuNode, binary: str) -> str:
     return "is not there" if target == binary else f"is a link to {target}, which is not there"
 
 
-def _other_binary(node: GpuNode, runtime: Runtime) -> str:
+def _other_binary(node: Node, runtime: Runtime) -> str:
     """Return the steps that let a handler start a runtime that is installed, if one is."""
     found = installed(node)
     if found is None:
@@ -93,11 +95,11 @@ def _other_binary(node: GpuNode, runtime: Runtime) -> str:
     return f"{said}:\n\n{fix['patch']}" if fix["patch"] else f"{said}, by hand."
 
 
-def _uninstalled(node: GpuNode, runtime: Runtime, gone: str) -> Finding:
-    config = node.containerd.config
+def _uninstalled(node: Node, runtime: Runtime, gone: str) -> Finding:
+    config = containerd_of(node).config
     key = "default_runtime_name"
     saying = [file for file in config.files if key in file.text] or config.files
-    return node.finding(
+    return Finding.of(
         "runtime/default-runtime-uninstalled",
         _line_of(saying[-1], key),
         runtime.source,
@@ -117,7 +119,7 @@ def _line_of(file: ConfigFile, key: str) -> Evidence:
     return found
 
 
-def chains(node: GpuNode) -> Iterator[tuple[Runtime, Chain]]:
+def chains(node: Node) -> Iterator[tuple[Runtime, Chain]]:
     """Yield what each GPU handler starts, of those whose own program is there.
 
     Raises:
@@ -129,7 +131,7 @@ def chains(node: GpuNode) -> Iterator[tuple[Runtime, Chain]]:
 
 
 def each_program(
-    node: GpuNode, look: Callable[[GpuNode, Runtime, Program], Finding | None]
+    node: Node, look: Callable[[Node, Runtime, Program], Finding | None]
 ) -> Finding | None:
     """Return the first finding that a look has at a program of a handler.
 
@@ -140,15 +142,15 @@ def each_program(
     return first_finding(partial(look, node, runtime, program) for runtime, program in programs)
 
 
-def half_installed(node: GpuNode) -> Finding | None:
+def half_installed(node: Node) -> Finding | None:
     """Find a toolkit of which a program is missing that the handler's own program starts."""
     return each_program(node, _not_there)
 
 
-def _not_there(node: GpuNode, runtime: Runtime, program: Program) -> Finding | None:
+def _not_there(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     if program.entry is not None:
         return None
-    return node.finding(
+    return Finding.of(
         "runtime/toolkit-half-installed",
         Evidence(source=str(runtime.binary), text=f"the handler {runtime.name} starts it"),
         Evidence(source=program.path, text="is not there, and is started next"),
@@ -158,7 +160,7 @@ def _not_there(node: GpuNode, runtime: Runtime, program: Program) -> Finding | N
     )
 
 
-def no_low_level_runtime(node: GpuNode) -> Finding | None:
+def no_low_level_runtime(node: Node) -> Finding | None:
     """Find an NVIDIA runtime that finds none of the runtimes it hands over to.
 
     Raises:
@@ -171,17 +173,17 @@ def no_low_level_runtime(node: GpuNode) -> Finding | None:
     return None
 
 
-def _wider(node: GpuNode) -> SearchPath:
+def _wider(node: Node) -> SearchPath:
     """Return where the NVIDIA runtime looks for the one it hands over to."""
     path = _path(node)
     return replace(path, folders=(*path.folders, *SEARCH_PATH))
 
 
-def _none_of(node: GpuNode, runtime: Runtime, found: Chain) -> Finding:
+def _none_of(node: Node, runtime: Runtime, found: Chain) -> Finding:
     config = own_config(node.evidence, found.programs[0].path)
     names = ", ".join(found.runtimes) or "(an empty list)"
     looked = ", ".join(dict.fromkeys(_wider(node).folders))
-    return node.finding(
+    return Finding.of(
         "runtime/no-low-level-runtime",
         runtime.source,
         config.evidence(LOW_LEVEL),
@@ -194,10 +196,10 @@ def _none_of(node: GpuNode, runtime: Runtime, found: Chain) -> Finding:
     )
 
 
-def _name_one(node: GpuNode, config: ToolkitConfig) -> str:
+def _name_one(node: Node, config: ToolkitConfig) -> str:
     """Return the patch that names the runtime which containerd itself starts, if one is there."""
-    runtimes = node.containerd.config.runtimes
-    plain = [each for each in runtimes if each not in node.containerd.gpu_handlers]
+    runtimes = containerd_of(node).config.runtimes
+    plain = [each for each in runtimes if each not in containerd_of(node).gpu_handlers]
     told = [binary for each in plain if (binary := runtimes[each].binary)]
     program = known(lambda: locate(node.evidence, [*told, *COMMON], _wider(node)))
     if program is None:

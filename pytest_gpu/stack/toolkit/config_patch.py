@@ -8,28 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.libraries import OPERATOR_ROOT
 from pytest_gpu.stack.repair.toml_diff import changed
 from pytest_gpu.stack.toolkit.own_config import DEFAULTS, ToolkitConfig
 
 
-def set_own(node: GpuNode, config: ToolkitConfig, name: str, value: Any) -> str:
+def set_own(node: Node, config: ToolkitConfig, name: str, value: Any) -> str:
     """Return the patch that sets one value; ``name`` is a key of ``DEFAULTS``."""
     path = node.evidence.resolve(config.path)
     return changed(path, config.text, {tuple(name.split(".")): value})
 
 
-def root_of_the_host(node: GpuNode, config: ToolkitConfig, name: str) -> str:
+def root_of_the_host(node: Node, config: ToolkitConfig, name: str) -> str:
     """Return the patch that makes / the driver's root, none where a container has the driver."""
-    driver = known(lambda: node.driver.directory)
+    driver = known(lambda: driver_of(node).directory)
     if driver is None or driver.startswith(OPERATOR_ROOT):
         return ""
     return set_own(node, config, name, "/")
 
 
-def of_its_type(node: GpuNode, config: ToolkitConfig, name: str) -> str:
+def of_its_type(node: Node, config: ToolkitConfig, name: str) -> str:
     """Return the patch that writes a value as the type it must be of, where that is plain."""
     value: Any = config.table
     for key in name.split("."):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.kube.objects import containers_of, env_of, optional, spec_of, template_of
 from pytest_gpu.stack.kube.placement import fitting
@@ -182,3 +183,9 @@ def _on_host(value: str, mounts: Mapping[str, str]) -> str:
             rest = value[len(inside.rstrip("/")) :].lstrip("/")
             return posixpath.join(mounts[inside], rest) if rest else mounts[inside]
     return value
+
+
+@fact
+def toolkit_of(node: Node) -> Toolkit:
+    """Return what the NVIDIA container toolkit was told to do to this node."""
+    return read(node.cluster, node.name)

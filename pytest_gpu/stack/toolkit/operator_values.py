@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import ConfigFile
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default, serves_cri
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.operator import operator_release
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import holding, is_rendered
 from pytest_gpu.stack.repair.toml_diff import with_handler
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
 
@@ -28,12 +31,12 @@ ALIASES = {
 """Names that the installer prefers: left in place they would outdo what is told."""
 
 
-def toolkit_values(node: GpuNode) -> Mapping[str, str]:
+def toolkit_values(node: Node) -> Mapping[str, str]:
     """Return config, socket, the whole ``env`` list as YAML, and the command that applies it.
 
     And ``runc``: what to define before the toolkit is told so, ``""`` where nothing is missing.
     """
-    containerd = node.containerd
+    containerd = containerd_of(node)
     return {
         "config": containerd.config_path,
         "socket": containerd.socket,
@@ -43,21 +46,21 @@ def toolkit_values(node: GpuNode) -> Mapping[str, str]:
     }
 
 
-def wanted_env(node: GpuNode) -> Mapping[str, str]:
+def wanted_env(node: Node) -> Mapping[str, str]:
     """Return the toolkit's environment for the containerd that this kubelet uses.
 
     RKE2 and k3s add the handlers to their rendered file themselves: there the toolkit needs the
     socket and must leave the file alone (docs.rke2.io, "Deploy NVIDIA operator").
     """
-    containerd = node.containerd
-    if node.distribution.name in SELF_CONFIGURING:
+    containerd = containerd_of(node)
+    if distribution_of(node).name in SELF_CONFIGURING:
         return {"CONTAINERD_SOCKET": containerd.socket}
     wanted = {
         "CONTAINERD_CONFIG": _edited(node),
         "CONTAINERD_SOCKET": containerd.socket,
-        "CONTAINERD_RUNTIME_CLASS": other_name(node) or node.toolkit.handler,
+        "CONTAINERD_RUNTIME_CLASS": other_name(node) or toolkit_of(node).handler,
     }
-    if "RUNTIME" in node.toolkit.asked:
+    if "RUNTIME" in toolkit_of(node).asked:
         wanted["RUNTIME"] = "containerd"
     if _by_default(node):
         wanted["CONTAINERD_SET_AS_DEFAULT"] = "true"
@@ -68,73 +71,75 @@ def wanted_env(node: GpuNode) -> Mapping[str, str]:
     return wanted
 
 
-def _edited(node: GpuNode) -> str:
+def _edited(node: Node) -> str:
     """Return the file the toolkit is to edit: MicroK8s renders containerd's from one in TOML."""
-    template = node.distribution.source or ""
-    return template if template.endswith(".toml") else node.containerd.config_path
+    template = distribution_of(node).source or ""
+    return template if template.endswith(".toml") else containerd_of(node).config_path
 
 
-def _start(node: GpuNode) -> str | None:
+def _start(node: Node) -> str | None:
     """Return what the toolkit is to start from, ``None`` where its own choice is right.
 
     It would ask the containerd on the host's PATH, which may be another one.
     """
-    path = node.containerd.config_path
-    if (node.toolkit.version or (0,)) < CHOICE_SINCE:
+    path = containerd_of(node).config_path
+    if (toolkit_of(node).version or (0,)) < CHOICE_SINCE:
         return None
     if _edited(node) != path:
         return f"file={path}"
     found = known(lambda: on_path(node))
-    return "file" if found is not None and found.process != node.containerd.process else None
+    return "file" if found is not None and found.process != containerd_of(node).process else None
 
 
-def _drop_in(node: GpuNode) -> str | None:
+def _drop_in(node: Node) -> str | None:
     """Return a drop-in path that the effective imports match, for toolkits that write one."""
-    folders = [i.rpartition("/")[0] for i in node.containerd.config.imports if i.endswith("*.toml")]
-    if not folders or not node.toolkit.writes_drop_in:
+    folders = [
+        i.rpartition("/")[0] for i in containerd_of(node).config.imports if i.endswith("*.toml")
+    ]
+    if not folders or not toolkit_of(node).writes_drop_in:
         return None
     return f"{folders[0]}/99-nvidia.toml"
 
 
-def other_name(node: GpuNode) -> str | None:
+def other_name(node: Node) -> str | None:
     """Return the handler that RuntimeClasses lead to, where none leads to the toolkit's own."""
     led = set((known(lambda: runtimeclass.handlers(node.cluster)) or {}).values())
-    if not led or node.toolkit.handler in led:
+    if not led or toolkit_of(node).handler in led:
         return None
-    return next((name for name in node.containerd.gpu_handlers if name in led), None)
+    return next((name for name in containerd_of(node).gpu_handlers if name in led), None)
 
 
-def _by_default(node: GpuNode) -> bool:
+def _by_default(node: Node) -> bool:
     """Say whether GPU pods rely on a default that the toolkit is told not to set."""
-    relied = node.containerd.injects("") and not node.toolkit.sets_default
+    relied = containerd_of(node).injects("") and not toolkit_of(node).sets_default
     return relied and bool(known(lambda: by_default(node)))
 
 
-def _entries(node: GpuNode) -> Mapping[str, str]:
+def _entries(node: Node) -> Mapping[str, str]:
     """Return the whole environment: Helm replaces lists, so what was set before stands in it too.
 
     A path for a file that the toolkit shall leave alone must not stay behind.
     """
-    wanted, asked = wanted_env(node), node.toolkit.asked
+    wanted, asked = wanted_env(node), toolkit_of(node).asked
     left = {name for name in asked if ALIASES.get(name, name) in {*FILES, *wanted}}
     return {**{name: asked[name] for name in asked if name not in left}, **wanted}
 
 
-def _values(node: GpuNode) -> str:
+def _values(node: Node) -> str:
     lines = ["toolkit:", "  env:"]
     for name, value in _entries(node).items():
         lines += [f"  - name: {name}", f'    value: "{value}"']
     return "\n".join(lines)
 
 
-def starts_from(node: GpuNode) -> ConfigFile | None:
+def starts_from(node: Node) -> ConfigFile | None:
     """Return containerd's own file, ``None`` where nobody can define runc in it to last."""
-    config, path = node.containerd.config, node.containerd.config_path
+    config, path = containerd_of(node).config, containerd_of(node).config_path
     root = next((file for file in config.files if file.path == path), None)
     return root if root and root.version > 1 and not is_rendered(node, root.path) else None
 
 
-def _define_runc(node: GpuNode) -> str:
+def _define_runc(node: Node) -> str:
     """Return what keeps the CRI when the toolkit starts with the values that are proposed.
 
     A drop-in of the toolkit holds runc only where it stands in what the toolkit starts from.
@@ -149,17 +154,17 @@ def _define_runc(node: GpuNode) -> str:
     return f"First define runc in {root.path}: the toolkit keeps what it finds.\n\n{runc}"
 
 
-def _begun(node: GpuNode) -> Start | None:
+def _begun(node: Node) -> Start | None:
     """Return what the toolkit's start with the proposed values comes to."""
     entries = _entries(node)
-    stay = {k: v for k, v in node.toolkit.rendered.items() if ALIASES.get(k, k) not in FILES}
+    stay = {k: v for k, v in toolkit_of(node).rendered.items() if ALIASES.get(k, k) not in FILES}
     told = {name: value for name, value in stay.items() if ALIASES.get(name) not in entries}
-    proposed = replace(node.toolkit, asked=entries, rendered={**told, **entries})
+    proposed = replace(toolkit_of(node), asked=entries, rendered={**told, **entries})
     order = order_of(node, proposed)
     return start(node, proposed, order) if order else None
 
 
-def _apply(node: GpuNode) -> str:
+def _apply(node: Node) -> str:
     release = operator_release(node.cluster)
     if release is None:
         return "kubectl edit clusterpolicy   # put the env list under spec.toolkit"

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import CRI_V3, Table, cri_plugin, parse
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime, merge
 from pytest_gpu.stack.containerd.release import parse_version
-from pytest_gpu.stack.host.processes import DELETED, SEARCH_PATH, Process
+from pytest_gpu.stack.host.processes import DELETED, SEARCH_PATH, Process, processes_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG
-from pytest_gpu.stack.toolkit.instructions import Toolkit
+from pytest_gpu.stack.toolkit.instructions import Toolkit, toolkit_of
 
 COMMAND_SINCE = (1, 17, 0)
 """From this release on the toolkit starts from ``containerd config dump``, if there is such."""
@@ -27,7 +28,7 @@ CHOICE_SINCE = (1, 18, 0)
 """From this release on RUNTIME_CONFIG_SOURCE says which of the two comes first."""
 
 
-def table_of(node: GpuNode, path: str) -> Table | None:
+def table_of(node: Node, path: str) -> Table | None:
     """Return what a file holds, ``None`` where there is none.
 
     Raises:
@@ -38,7 +39,7 @@ def table_of(node: GpuNode, path: str) -> Table | None:
     return None if content is None else parse(path, content).table
 
 
-def source(node: GpuNode, toolkit: Toolkit, version: tuple[int, ...]) -> Table | None:
+def source(node: Node, toolkit: Toolkit, version: tuple[int, ...]) -> Table | None:
     """Return what a toolkit of a release starts from, ``None`` for the file that it edits.
 
     Raises:
@@ -63,13 +64,13 @@ class OnPath:
     process: Process | None
 
 
-def on_path(node: GpuNode) -> OnPath | None:
+def on_path(node: Node) -> OnPath | None:
     """Return the containerd whose program the toolkit finds on the host, ``None`` if none.
 
     Raises:
         NotInEvidence: nobody looked whether there is one, or of which release it is.
     """
-    told = node.toolkit.first("RUNTIME_EXECUTABLE_PATH")
+    told = toolkit_of(node).first("RUNTIME_EXECUTABLE_PATH")
     places = [told] if told else [posixpath.join(folder, "containerd") for folder in SEARCH_PATH]
     running = _running(node)
     unknown = ""
@@ -88,23 +89,23 @@ def on_path(node: GpuNode) -> OnPath | None:
     return None
 
 
-def _running(node: GpuNode) -> Mapping[str, Process]:
+def _running(node: Node) -> Mapping[str, Process]:
     """Return the containerds that run, by where their programs lie, or lay before an upgrade."""
-    found = [each for each in node.processes if each.is_program("containerd") and each.exe]
+    found = [each for each in processes_of(node) if each.is_program("containerd") and each.exe]
     return {node.evidence.resolve(str(p.exe).removesuffix(DELETED)): p for p in found}
 
 
-def _version(node: GpuNode, program: str, process: Process | None) -> tuple[int, ...]:
+def _version(node: Node, program: str, process: Process | None) -> tuple[int, ...]:
     """Return the release of a program: what it printed, else that of its process."""
     asked = [r for r in node.evidence.commands if r.argv == (program, "--version")]
     if version := next((found for r in asked if (found := parse_version(r.stdout))), None):
         return version
-    if process is not None and process == node.containerd.process:
-        return node.containerd.version
+    if process is not None and process == containerd_of(node).process:
+        return containerd_of(node).version
     raise NotInEvidence(node.name, f"of which release {program} is")
 
 
-def dump(node: GpuNode, version: tuple[int, ...]) -> Table | None:
+def dump(node: Node, version: tuple[int, ...]) -> Table | None:
     """Return what ``containerd config dump`` says of runtimes, ``None`` where it prints an error.
 
     It reads its default file, whatever the daemon was started with. Of a CRI that is switched off

@@ -6,9 +6,10 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import BadToml, Table
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import effective
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, Toolkit
 from pytest_gpu.stack.toolkit.output import Order, dumps, next_files
@@ -34,12 +35,12 @@ class Start:
         return not (self.default_undefined or self.after.problems or self.after.cri_disabled)
 
 
-def order_of(node: GpuNode, toolkit: Toolkit) -> Order | None:
+def order_of(node: Node, toolkit: Toolkit) -> Order | None:
     """Return what a toolkit that is told so does on this node, ``None`` where it is not known."""
     return toolkit.order(version_of(node.evidence, f"{INSTALL_DIR}/nvidia-container-runtime"))
 
 
-def start(node: GpuNode, toolkit: Toolkit, order: Order) -> Start | None:
+def start(node: Node, toolkit: Toolkit, order: Order) -> Start | None:
     """Return what a start comes to, ``None`` where containerd reads nothing that it writes.
 
     Raises:
@@ -56,8 +57,8 @@ def start(node: GpuNode, toolkit: Toolkit, order: Order) -> Start | None:
     return Start(files=files, after=after)
 
 
-def _touches(node: GpuNode, order: Order) -> bool:
-    evidence, containerd = node.evidence, node.containerd
+def _touches(node: Node, order: Order) -> bool:
+    evidence, containerd = node.evidence, containerd_of(node)
     read = {evidence.resolve(file.path) for file in containerd.config.files}
     if evidence.resolve(order.config) in {*read, evidence.resolve(containerd.config_path)}:
         return True

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.kube.objects import (
     containers_of,
     labels_of,
@@ -36,19 +36,19 @@ class PodState:
     started: float | None = None
 
 
-def toolkit_pod(node: GpuNode) -> PodState | None:
+def toolkit_pod(node: Node) -> PodState | None:
     """Return the container toolkit's pod on this node."""
     return next(_pods(node, "container-toolkit"), None)
 
 
-def toolkit_pod_evidence(node: GpuNode) -> Iterator[Evidence]:
+def toolkit_pod_evidence(node: Node) -> Iterator[Evidence]:
     """Yield what the toolkit's pod says of itself where it is not well."""
     pod = toolkit_pod(node)
     if pod and not pod.ready:
         yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=f"is {pod.state}")
 
 
-def toolkit_start(node: GpuNode) -> Iterator[Evidence]:
+def toolkit_start(node: Node) -> Iterator[Evidence]:
     """Yield when the toolkit's pod wrote containerd's configuration: it does so at its start."""
     pod = toolkit_pod(node)
     if pod and pod.ready and pod.started is not None:
@@ -56,7 +56,7 @@ def toolkit_start(node: GpuNode) -> Iterator[Evidence]:
         yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=text)
 
 
-def stale_validators(node: GpuNode) -> Iterator[Evidence]:
+def stale_validators(node: Node) -> Iterator[Evidence]:
     """Yield the operator's validators that still look well.
 
     Their work is done once, in init containers; what they show is the day they started.
@@ -67,7 +67,7 @@ def stale_validators(node: GpuNode) -> Iterator[Evidence]:
             yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=text)
 
 
-def _pods(node: GpuNode, *words: str) -> Iterator[PodState]:
+def _pods(node: Node, *words: str) -> Iterator[PodState]:
     """Yield the node's pods that have one of the words in their app label or an image."""
     for pod in optional(node.cluster, "pods"):
         spec = spec_of(pod)

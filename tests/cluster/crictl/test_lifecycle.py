@@ -15,8 +15,8 @@ from pytest_gpu.cluster.crictl import leftovers, lifecycle, tool
 from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
-from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs
+from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox import config_files
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
@@ -214,7 +214,8 @@ def test_cdi_devices_where_no_handler_injects() -> None:
         devices=dict.fromkeys(("nvidia.com/gpu=0", "nvidia.com/gpu=all"), CdiEdits()),
     )
     node = machine.node()
-    vars(node)["cdi"] = CdiSpecs(directories=(), specs=(spec,), unknown=())
+    specs = CdiSpecs(directories=(), specs=(spec,), unknown=())
+    node.memory.recall(cdi_of, lambda: specs)
     shell = CrictlNode()
     outcome = try_sandboxes(node, shell, wishes())
     assert outcome["runs"][1]["cdi_devices"] == ["nvidia.com/gpu=all"]

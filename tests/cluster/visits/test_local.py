@@ -15,7 +15,7 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.cluster.visits.local import Machine, node_object, open_local, this_machine
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.distributions.detect import detect
 from pytest_gpu.stack.host.processes import Process
 from tests.probe.fake_machine import build, with_nvml

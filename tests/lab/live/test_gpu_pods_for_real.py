@@ -13,7 +13,7 @@ from pytest_gpu.cluster.api.run_marks import new_run
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.pods import check_suite_pod
 from tests.lab.cluster import PODS, LabCluster
 from tests.lab.nodes.daemons import wait_for

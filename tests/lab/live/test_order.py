@@ -33,7 +33,7 @@ HOLD = """
 import time
 from pathlib import Path
 import pytest
-from pytest_gpu.items import rung_of
+from pytest_gpu.run.items import rung_of
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item):

@@ -17,7 +17,7 @@ from pytest_gpu.cluster.crictl import lifecycle
 from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.cluster.visits.node_shell import ProbeShell
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox.check_files import control
 from pytest_gpu.stack.sandbox.config_files import Request
@@ -189,11 +189,11 @@ KILLED = """
 import sys
 from pathlib import Path
 from pytest_gpu.cluster import crictl_sandbox
-from pytest_gpu.cluster.crictl_sandbox import Wishes, try_sandboxes
-from pytest_gpu.cluster.owner import this_process
-from pytest_gpu.node.crictl import shipped_files
-from tests.lab.api import open_api
-from tests.lab.visited import shell, visited
+from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
+from pytest_gpu.cluster.recording.owner import this_process
+from pytest_gpu.stack.sandbox.sandboxes import shipped_files
+from tests.lab.control_plane.api import open_api
+from tests.lab.rounds.visited import shell, visited
 kubeconfig, name, init = sys.argv[1:]
 node = visited(open_api(Path(kubeconfig)), name, int(init))
 wishes = Wishes(files=shipped_files(), image="python:3-slim", run="killed", owner=this_process())

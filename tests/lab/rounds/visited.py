@@ -14,7 +14,8 @@ from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.streams import ChildStream
 from pytest_gpu.cluster.visits.visit import drive, greet
 from pytest_gpu.evidence import Door, KubeObject
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.memory import Memory
+from pytest_gpu.run.node_face import GpuNode
 from tests.lab.control_plane.api import Api
 from tests.lab.nodes.node_files import PATHS
 
@@ -34,6 +35,7 @@ class Listed:
         """Read all lists."""
         self.title = "lab"
         self.taken = datetime.now(UTC)
+        self.memory = Memory()
         self.nodes: dict[str, SeenNode] = {}
         self._objects = {name: api.get(path)["items"] for name, path in LISTS.items()}
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pytest_gpu.gpu_node import GpuNode
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
+from pytest_gpu.stack.kubelet.containerd import Containerd
 from tests.stack.kube.kube_machine import Machine, Object, daemonset, plugin_pod, pod
 from tests.support.fake_evidence import FakeNode
 
@@ -90,13 +90,10 @@ class CdiMachine(Machine):
     gone: tuple[str, ...] = ()
     version: tuple[int, ...] = (2, 1, 9)
 
-    def node(self) -> GpuNode:
-        """Return the node as it is now."""
-        node = super().node()
-        found = vars(node)["containerd"]
+    def _containerd(self) -> Containerd:
+        found = super()._containerd()
         config = replace(found.config, cdi_dirs=self.dirs)
-        vars(node)["containerd"] = replace(found, config=config, version=self.version)
-        return node
+        return replace(found, config=config, version=self.version)
 
     def _evidence(self) -> FakeNode:
         nodes = {f"/dev/nvidia{at}": (195, at) for at in (0, 1)}

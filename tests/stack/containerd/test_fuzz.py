@@ -19,7 +19,8 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recordin
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.run.placeholders import filled
 from tests.lab.stack.containerd.configurations import groups
 
 SAMPLE = "healthy-kubeadm"
@@ -114,12 +115,12 @@ def judge(node: GpuNode) -> Judged:
             requirement(node)
             judged.passed += 1
         except GpuFailure as failure:
-            judged.failed.append(str(as_json(failure.finding)))
+            judged.failed.append(str(as_json(filled(failure.finding, node))))
         except (Unproven, pytest.skip.Exception) as open_question:
             judged.unproven.append(str(open_question))
         finally:
             LATENT.reset(token)
-            judged.noted += [str(as_json(finding)) for finding in noted]
+            judged.noted += [str(as_json(filled(finding, node))) for finding in noted]
     return judged
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_gpu.causes import Finding, catalogue, fix_of
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.distributions.detect import detect
 from pytest_gpu.stack.distributions.products import Distribution
 from pytest_gpu.stack.host.processes import Process
@@ -217,15 +218,16 @@ def test_a_fix_begins_with_what_an_admin_can_do_there(
 ) -> None:
     """On hosts without a shell, or whose files are made by somebody else, before any command."""
     gpu_node = GpuNode("a", FakeCluster(objects={"nodes": [reported]}))
-    finding = gpu_node.finding("runtime/not-restarted", handler="nvidia")
-    first, *steps = fix_of(finding)
+    finding = Finding.of("runtime/not-restarted", handler="nvidia")
+    first, *steps = fix_of(filled(finding, gpu_node))
     assert restart in steps
     assert [word for word in words if word not in first] == []
-    elsewhere = gpu_node.finding("runtimeclass/missing", create="kubectl create -f x")
-    assert first not in fix_of(elsewhere)
+    elsewhere = Finding.of("runtimeclass/missing", create="kubectl create -f x")
+    assert first not in fix_of(filled(elsewhere, gpu_node))
 
 
 def test_a_plain_node_needs_no_such_words() -> None:
     """The files of a kubeadm node are the admin's own, and sudo works."""
     gpu_node = GpuNode("a", FakeCluster(objects={"nodes": [node()]}))
-    assert fix_of(gpu_node.finding("runtime/not-restarted", handler="nvidia"))[0] == "Restart it:"
+    finding = Finding.of("runtime/not-restarted", handler="nvidia")
+    assert fix_of(filled(finding, gpu_node))[0] == "Restart it:"

@@ -7,8 +7,9 @@ from types import EllipsisType
 from typing import Any
 
 from pytest_gpu.causes import Finding, as_json, message
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from tests.support.fake_evidence import Command, FakeCluster, FakeNode, node_object
+from tests.support.told import full
 
 Files = Mapping[str, bytes | str]
 BUS = "/sys/bus/pci/devices"
@@ -110,8 +111,8 @@ def cause(finding: Finding | None) -> str | None:
     """Return a finding's cause; all of its texts must be there, with every value filled in."""
     if finding is None:
         return None
-    assert message(finding)
-    assert as_json(finding)
+    assert message(full(finding))
+    assert as_json(full(finding))
     assert finding.evidence
     return finding.cause
 

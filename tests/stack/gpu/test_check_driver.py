@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.gpu import check_driver
 from tests.stack.gpu.gpu_machine import (
     BUS,

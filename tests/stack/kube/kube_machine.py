@@ -10,13 +10,14 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, as_json, message
 from pytest_gpu.evidence import Door
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime
-from pytest_gpu.stack.host.processes import Process
-from pytest_gpu.stack.kubelet.containerd import Containerd
-from pytest_gpu.stack.kubelet.kubelet import Kubelet
+from pytest_gpu.stack.host.processes import Process, processes_of
+from pytest_gpu.stack.kubelet.containerd import Containerd, containerd_of
+from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.kubelet.live_handlers import LiveHandlers
 from tests.support.fake_evidence import NOON, Command, FakeCluster, FakeNode, node_object
+from tests.support.told import full
 
 CONFIG = "/etc/containerd/config.toml"
 SOCKET = "/run/containerd/containerd.sock"
@@ -194,9 +195,9 @@ class Machine:
         """Return the node as it is now."""
         cluster = FakeCluster(nodes={"gpu-1": self._evidence()}, objects=self._objects())
         node = GpuNode("gpu-1", cluster)
-        vars(node).update(
-            containerd=self._containerd(), kubelet=self._kubelet(), processes=self.processes
-        )
+        node.memory.recall(containerd_of, self._containerd)
+        node.memory.recall(kubelet_of, self._kubelet)
+        node.memory.recall(processes_of, lambda: self.processes)
         return node
 
     def _evidence(self) -> FakeNode:
@@ -276,10 +277,10 @@ class Machine:
 
 def cause(finding: Finding | None) -> str | None:
     """Return a finding's cause, after every text of it was filled in; ``None`` if all is well."""
-    return str(as_json(finding)["cause"]) if finding else None
+    return str(as_json(full(finding))["cause"]) if finding else None
 
 
 def told(finding: Finding | None) -> str:
     """Return all that a finding says: title, evidence, fix."""
     assert finding is not None
-    return message(finding)
+    return message(full(finding))

@@ -13,7 +13,7 @@ from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.visit import drive
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import Door
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.host.processes import Process, root_mount, running
 from pytest_gpu.stack.kubelet.containerd import others
 from pytest_gpu.stack.kubelet.listeners import config_path, listener, socket_of, told_socket

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from pytest_gpu.causes import Finding, fix_of
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.run.placeholders import filled
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.distributions.products import TALOS
 from pytest_gpu.stack.runtime import (
     check_cgroups,
@@ -163,7 +165,7 @@ def mend(machine: Machine, finding: Finding, root: Path) -> list[str]:
         file = root / path[1:]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(text.encode())
-    fix = fix_of(finding)
+    fix = fix_of(filled(finding, machine.node()))
     apply(fix, root)
     for file in sorted(root.rglob("*.toml")):
         machine.files[f"/{file.relative_to(root)}"] = file.read_text()
@@ -229,9 +231,10 @@ def test_without_a_place_that_lasts_words_name_the_template() -> None:
     machine = k3s(text.replace("SystemdCgroup = false", "SystemdCgroup = true", 1), "1.7.24")
     finding = check_cgroups.cgroup_driver_differs(machine.node())
     assert finding
-    assert diffs(fix_of(finding)) == []
-    assert f"{K3S}/config" in fix_of(finding)[0]
-    assert ".tmpl" in fix_of(finding)[0]
+    fix = fix_of(filled(finding, machine.node()))
+    assert diffs(fix) == []
+    assert f"{K3S}/config" in fix[0]
+    assert ".tmpl" in fix[0]
 
 
 def test_a_template_is_made_on_what_the_distribution_renders(tmp_path: Path) -> None:
@@ -315,10 +318,11 @@ def test_nothing_is_patched_on_a_node_that_is_made_of_settings() -> None:
     """Talos has no shell: words name the settings."""
     machine = Machine(files={CONFIG: f"version = 2\n{RUNC}{table('nvidia', binary=NVIDIA)}"})
     node = machine.node()
-    node.__dict__["distribution"] = TALOS
+    node.memory.recall(distribution_of, lambda: TALOS)
     finding = check_cgroups.cgroup_driver_differs(node)
     assert finding
-    assert diffs(fix_of(finding)) == []
-    first, second, *_ = fix_of(finding)
+    fix = fix_of(filled(finding, node))
+    assert diffs(fix) == []
+    first, second, *_ = fix
     assert "talosctl patch machineconfig" in first
     assert "the settings that talos makes" in second

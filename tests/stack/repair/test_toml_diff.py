@@ -215,10 +215,10 @@ def test_comments_at_odd_places_survive(layout: str, change: str, data: st.DataO
 
 HEALTHY_NODE = """
 import inspect, sys
-from pytest_gpu.cluster.recorded import open_recording
-from pytest_gpu.cluster.samples import sample_path
+from pytest_gpu.cluster.recording.recorded import open_recording
+from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.conformance import test_runtime
-from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 
 with open_recording(sample_path("healthy-kubeadm"), "sample") as cluster:
     for name, test in inspect.getmembers(test_runtime, inspect.isfunction):

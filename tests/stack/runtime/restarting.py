@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from pytest_gpu.cluster.recording.recorded import open_recording
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.containerd.templates import Rendering
 from pytest_gpu.stack.host.processes import TICKS, boot_time

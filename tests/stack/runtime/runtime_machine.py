@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_gpu.evidence import ElfSummary
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from tests.stack.containerd.test_merge import CONFIG, handler
 from tests.support.fake_evidence import Command, FakeCluster, FakeNode, node_object
 

@@ -16,6 +16,7 @@ from pytest_gpu.stack.runtime.check_cgroups import (
 )
 from tests.stack.containerd.test_merge import CONFIG, handler
 from tests.stack.runtime.runtime_machine import KUBELET, KUBELET_CONFIG, NVIDIA, SOCKET, Machine
+from tests.support.told import full
 
 FLAGS = KUBELET
 
@@ -34,7 +35,7 @@ def found(node: Machine) -> Finding | None:
 def cause(node: Machine) -> str | None:
     """Return the cause, having filled in all texts."""
     finding = found(node)
-    return finding.cause if finding and as_json(finding) else None
+    return finding.cause if finding and as_json(full(finding)) else None
 
 
 def said(node: Machine) -> Sequence[str]:
@@ -51,7 +52,7 @@ def test_a_handler_without_the_option_says_false() -> None:
     assert said(node)[-1] == "/var/lib/kubelet/config.yaml:1: cgroupDriver: systemd"
     finding = found(node)
     assert finding
-    assert "+" in str(as_json(finding)["fix"])
+    assert "+" in str(as_json(full(finding))["fix"])
     assert cause(machine(runc=True, nvidia=True)) is None
 
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_gpu.causes import Finding, as_json
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.cdi import check_specs
 from pytest_gpu.stack.docker import check_docker
 from pytest_gpu.stack.host.processes import SEARCH_PATH
@@ -34,6 +34,7 @@ from tests.stack.runtime.runtime_machine import (
     installed,
     program,
 )
+from tests.support.told import full
 
 OTHER = "/var/lib/k8s-containerd/k8s-containerd/etc/containerd/config.toml"
 OTHER_SOCKET = "/var/lib/k8s-containerd/k8s-containerd/run/containerd/containerd.sock"
@@ -48,14 +49,14 @@ def cause(finding: Finding | None) -> str | None:
     if finding is None:
         return None
     assert finding.evidence
-    assert as_json(finding)["fix"]
+    assert as_json(full(finding))["fix"]
     return finding.cause
 
 
 def text_of(finding: Finding | None) -> str:
     """Return all that a finding says."""
     assert finding is not None
-    return str(as_json(finding))
+    return str(as_json(full(finding)))
 
 
 def toolkit_daemonset(**env: str) -> dict[str, list[dict[str, Any]]]:
@@ -144,7 +145,7 @@ def test_drop_in_that_left_no_runc_is_mended_in_two_files_on_1x() -> None:
     machine = Machine(files={CONFIG: IMPORTING, DROP_IN: "# mine\n" + ONLY_NVIDIA})
     finding = check_cri.default_undefined(machine.node())
     assert cause(finding) == "runtime/drop-in-left-no-runc"
-    text = "\n".join(as_json(finding)["fix"]) if finding else ""
+    text = "\n".join(as_json(full(finding))["fix"]) if finding else ""
     assert "+++ /etc/containerd/conf.d/00-k8s-runc.toml" in text
     assert f"+++ {DROP_IN}" in text
     assert '+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]' in text

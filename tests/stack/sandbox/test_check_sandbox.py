@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.repair.json_diff import edited
 from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox.check_files import control, corrected, lint

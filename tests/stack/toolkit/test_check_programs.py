@@ -11,7 +11,7 @@ import pytest
 from pytest_gpu.causes import Finding, as_json
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
-from pytest_gpu.gpu_node import GpuNode
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.looks import first_of
 from pytest_gpu.stack.host import loader
 from pytest_gpu.stack.host.mounts import parse
@@ -34,8 +34,9 @@ from tests.stack.runtime.runtime_machine import (
     program,
 )
 from tests.support.fake_evidence import node_object
+from tests.support.told import full
 
-INSTALLED: tuple[Callable[[GpuNode], Finding | None], ...] = (
+INSTALLED: tuple[Callable[[Node], Finding | None], ...] = (
     check_programs.handler_without_type,
     check_programs.binary_missing,
     check_programs.half_installed,
@@ -64,7 +65,7 @@ SCRIPT: dict[str, Any] = {
 def found(machine: Machine) -> tuple[str | None, str]:
     """Return the cause that the suite names, and all that the finding says."""
     finding = first_of(machine.node(), *INSTALLED)
-    return (finding.cause, str(as_json(finding))) if finding else (None, "")
+    return (finding.cause, str(as_json(full(finding)))) if finding else (None, "")
 
 
 def wrapped() -> Machine:

@@ -1,0 +1,54 @@
+"""The values that every cause of the catalogue may use, added when a finding is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_gpu.causes import Finding
+from pytest_gpu.errors import Unproven
+from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.distributions.products import UNKNOWN, Distribution
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+
+
+def filled(finding: Finding, node: Node) -> Finding:
+    """Return a finding with the values that every cause may use; its own come first."""
+    return replace(finding, values={**common_values(node), **finding.values})
+
+
+@fact
+def common_values(node: Node) -> Mapping[str, str]:
+    """Return the placeholders that every cause may use on a node.
+
+    A failure stays one where nothing tells the distribution: its commands are then the usual ones.
+    """
+    try:
+        where = distribution_of(node)
+    except Unproven:
+        where = UNKNOWN
+    return values_for(node.name, where, _socket(node) or where.socket)
+
+
+def _socket(node: Node) -> str | None:
+    """Return the kubelet's CRI socket, ``None`` where it is not known."""
+    try:
+        return kubelet_of(node).socket
+    except Unproven:
+        return None
+
+
+def values_for(name: str, where: Distribution, socket: str) -> Mapping[str, str]:
+    """Return node, distribution, and its commands and paths, by placeholder."""
+    return {
+        "node": name,
+        "distribution": where.name,
+        "family": where.family,
+        "how": where.how.replace("NODE", name),
+        "restart": where.restart.replace("NODE", name),
+        "kubelet_unit": where.kubelet_unit,
+        "restart_kubelet": where.restart_kubelet.replace("NODE", name),
+        "containerd_unit": where.containerd_unit,
+        "crictl": f"sudo {' '.join(where.crictl)} --runtime-endpoint unix://{socket}",
+    }
