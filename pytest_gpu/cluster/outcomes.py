@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_gpu.cluster.admins_files import admins_files
 from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.cluster.live_door import LiveDoor
@@ -24,7 +25,6 @@ from pytest_gpu.errors import GpuError, NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.settings.settings import Settings
-from pytest_gpu.settings.user_files import admins_files
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.sandbox import sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import shipped_files

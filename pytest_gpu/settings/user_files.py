@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_gpu.settings.settings import Settings
-    from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles
+    pass
 
 REPORT_SUFFIXES = (".json",)
 
@@ -50,14 +48,3 @@ def json_file(path: Path) -> Path:
         message = f"{path} is not a JSON object, as crictl reads it"
         raise ValueError(message)  # noqa: TRY004 - the user's text is wrong, not a type of ours
     return path
-
-
-def admins_files(files: SandboxFiles, settings: Settings) -> SandboxFiles:
-    """Return the files for crictl with those in place that the configuration names."""
-    if pod := settings.sandbox_pod_config:
-        text = pod.read_text(encoding="utf-8")
-        files = replace(files, origin="admin", pod_source=str(pod), pod_text=text)
-    if container := settings.sandbox_container_config:
-        text = container.read_text(encoding="utf-8")
-        files = replace(files, origin="admin", container_source=str(container), container_text=text)
-    return files

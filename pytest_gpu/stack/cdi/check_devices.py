@@ -31,8 +31,8 @@ from pytest_gpu.stack.cdi.requests import (
 from pytest_gpu.stack.cdi.specs import CdiSpec, cdi_of
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.gpu.nvml import nvml_of
+from pytest_gpu.stack.kube.device_plugin import restart_plugin
 from pytest_gpu.stack.kubelet.containerd import containerd_of
-from pytest_gpu.stack.pods.check_count import restart_plugin
 from pytest_gpu.stack.repair import config_fix
 
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")

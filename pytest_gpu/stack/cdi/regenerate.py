@@ -10,8 +10,8 @@ from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIN
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.kube import device_plugin
+from pytest_gpu.stack.kube.device_plugin import restart_plugin
 from pytest_gpu.stack.kube.objects import path_of
-from pytest_gpu.stack.pods.check_count import restart_plugin
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
 
 UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")

@@ -18,7 +18,7 @@ from pytest_gpu.stack.containerd.config_file import (
     parse,
     subtable,
 )
-from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
+from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 
 PLACES = (
     "/etc/containerd/config.toml",

@@ -16,7 +16,7 @@ from pytest_gpu.stack.host.processes import SEARCH_PATH, processes_of
 from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.repair.json_diff import patched
-from pytest_gpu.stack.runtime.other_program import installed
+from pytest_gpu.stack.toolkit.installed import installed
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 
 

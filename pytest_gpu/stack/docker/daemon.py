@@ -12,8 +12,8 @@ from typing import Any
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.parsing import MalformedError, json_document
 from pytest_gpu.stack.host.processes import Process
+from pytest_gpu.stack.kubelet.runtimes import DAEMON_JSON
 
-DAEMON_JSON = "/etc/docker/daemon.json"
 _STOCK = "runc"
 
 

@@ -17,6 +17,7 @@ from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime, merge
 from pytest_gpu.stack.containerd.release import parse_version, printed_version
 from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
+from pytest_gpu.stack.host.nvidia_programs import is_nvidia, prove_known
 from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
@@ -27,13 +28,7 @@ from pytest_gpu.stack.kubelet.listeners import (
     reads_the_nodes_files,
     socket_of,
 )
-from pytest_gpu.stack.kubelet.live_handlers import (
-    LiveHandlers,
-    is_nvidia,
-    live_handlers,
-    prove_known,
-    reported_handlers,
-)
+from pytest_gpu.stack.kubelet.live_handlers import LiveHandlers, live_handlers, reported_handlers
 
 CRI_O = "the kubelet uses CRI-O, whose configuration is not judged yet"
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import CommandResult, KubeObject
 from pytest_gpu.stack.containerd import live_config
 from pytest_gpu.stack.containerd.live_config import LiveConfig
@@ -18,11 +16,6 @@ _NO_ANSWER = re.compile(
     r"validate (service|CRI)|unknown service|Unimplemented|DeadlineExceeded|deadline exceeded"
     r"|connection refused|connection reset|no such file or directory|(un)?reachable|EOF"
 )
-
-_NVIDIA = re.compile(
-    r"nvidia-container-runtime(\.(cdi|legacy|experimental)|-experimental)?(\.real)?"
-)
-_WITHOUT_GPUS = frozenset({"", "runc", "crun", "docker-runc", "nvidia-container-runtime-hook"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,34 +36,6 @@ class LiveHandlers:
         """Return the ``BinaryName`` of a loaded handler (``""``: runc), ``None`` if not told."""
         runtime = self.config.runtimes.get(handler) if self.config else None
         return runtime.binary if runtime else None
-
-
-def is_nvidia(binary: str) -> bool:
-    """Say whether a ``BinaryName`` is one of the NVIDIA runtimes.
-
-    Sources: nvidia-container-toolkit ``cmd/`` and ``nvidia-ctk-installer`` (the runtimes per mode,
-    and ``NAME.real`` behind a wrapper; the hook beside them is no runtime); for nvidia-oci
-    Bottlerocket ``packages/containerd/containerd-config-toml_k8s_nvidia_containerd_sock``.
-    """
-    return is_bottlerockets(binary) or bool(_NVIDIA.fullmatch(PurePosixPath(binary).name))
-
-
-def is_bottlerockets(binary: str) -> bool:
-    """Say whether it is older Bottlerocket's own: runc with NVIDIA's hook put before it."""
-    return PurePosixPath(binary).name == "nvidia-oci"
-
-
-def prove_known(handler: str, binary: str) -> None:
-    """Make sure of what a handler with NVIDIA's name starts: an NVIDIA runtime, or surely none.
-
-    Raises:
-        Unproven: the program may bring GPUs in, or not.
-    """
-    known = is_nvidia(binary) or PurePosixPath(binary).name in _WITHOUT_GPUS
-    if handler.startswith("nvidia") and not known:
-        raise Unproven(
-            f"the handler {handler} starts {binary}, a program that this version does not know"
-        )
 
 
 def live_handlers(

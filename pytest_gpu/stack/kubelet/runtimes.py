@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.release import printed_version
-from pytest_gpu.stack.docker.daemon import DAEMON_JSON
 from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.kubelet.listeners import (
@@ -137,3 +136,6 @@ def _config(program: str, process: Process) -> str:
 def runtimes_of(node: Node) -> tuple[Runtime, ...]:
     """Return every container runtime on the node, and whom it serves."""
     return read(kubelet_of(node), processes_of(node), node.evidence)
+
+
+DAEMON_JSON = "/etc/docker/daemon.json"

@@ -13,8 +13,8 @@ from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.kube import device_plugin as plugins
 from pytest_gpu.stack.kube import sharing
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
-from pytest_gpu.stack.kube.objects import object_of, path_of
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised, restart_plugin
+from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.sharing import Sharing
 from pytest_gpu.stack.pods.check_plugin import of
 
@@ -39,17 +39,6 @@ def not_registered(node: Node) -> Finding | None:
         plugin=plugin.name,
         restart_plugin=restart_plugin(plugin),
     )
-
-
-def restart_plugin(plugin: DevicePlugin) -> str:
-    """Return the command that starts the plugin's pods anew."""
-    if plugin.daemonsets:
-        namespace, _, name = path_of(plugin.daemonsets[0]).partition("/")
-        return f"kubectl rollout restart daemonset/{name} -n {namespace}"
-    if plugin.pod is not None:
-        namespace, _, name = path_of(plugin.pod).partition("/")
-        return f"kubectl delete pod {name} -n {namespace}"
-    return "kubectl get daemonsets -A   # restart the one that advertises the GPUs"
 
 
 def unhealthy(node: Node) -> Finding | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.injected import class_evidence
 from pytest_gpu.stack.kube import runtimeclass
@@ -13,7 +14,6 @@ from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.objects import path_of, spec_of, template_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
-from pytest_gpu.stack.pods.check_suite_pod import create_class
 
 User = tuple[str, Mapping[str, Any]]
 """Who uses a RuntimeClass: what to call it, such as ``pod default/train``, and its pod spec."""
@@ -97,4 +97,20 @@ def rejections(node: Node, plugin: DevicePlugin) -> tuple[Evidence, ...]:
         for each in plugin.daemonsets
         for event in fresh_events(node.cluster, each)[:1]
         if event.get("reason") == "FailedCreate"
+    )
+
+
+def create_class(node: Node, name: str) -> str:
+    """Return the manifest of a RuntimeClass whose handler injects GPUs on this node."""
+    try:
+        handler = next(iter(containerd_of(node).gpu_handlers), "nvidia")
+    except NotInEvidence:
+        handler = "nvidia"
+    return (
+        "kubectl apply -f - <<'EOF'\n"
+        "apiVersion: node.k8s.io/v1\n"
+        "kind: RuntimeClass\n"
+        f"metadata:\n  name: {name}\n"
+        f"handler: {handler}\n"
+        "EOF"
     )

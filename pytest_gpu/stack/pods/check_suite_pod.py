@@ -15,6 +15,7 @@ from pytest_gpu.stack.kube.objects import condition_of, path_of, spec_of, status
 from pytest_gpu.stack.kube.pod_state import kubectl_state, messages
 from pytest_gpu.stack.kube.pods import gpu_requests, pods_on
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.pods.check_runtimeclasses import create_class
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
@@ -67,22 +68,6 @@ def _rejected(node: Node, suite: SuitePod) -> Finding:
             create=create_class(node, match["name"]),
         )
     raise Unproven(f"the suite's pod was rejected, which is no GPU fault: {suite.rejected}")
-
-
-def create_class(node: Node, name: str) -> str:
-    """Return the manifest of a RuntimeClass whose handler injects GPUs on this node."""
-    try:
-        handler = next(iter(containerd_of(node).gpu_handlers), "nvidia")
-    except NotInEvidence:
-        handler = "nvidia"
-    return (
-        "kubectl apply -f - <<'EOF'\n"
-        "apiVersion: node.k8s.io/v1\n"
-        "kind: RuntimeClass\n"
-        f"metadata:\n  name: {name}\n"
-        f"handler: {handler}\n"
-        "EOF"
-    )
 
 
 def _not_admitted(node: Node, suite: SuitePod, reason: str) -> Finding | None:

@@ -26,8 +26,8 @@ from pytest_gpu.stack.containerd.config_file import (
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair.toml_diff import Keys
-from pytest_gpu.stack.runtime import next_start
 
 DROP_IN = "99-nvidia.toml"
 SEALED = ("bottlerocket", "talos")
@@ -60,7 +60,7 @@ def source_of(node: Node, path: str) -> str:
     """Return what an admin edits in order to change a file: its template, if it has one."""
     if distribution_of(node).name in SEALED:
         return f"the settings that {distribution_of(node).name} makes {path} of"
-    made = known(lambda: next_start.of(node))
+    made = known(lambda: rendering_of(node))
     return made.wanted if made and is_rendered(node, path) else path
 
 
@@ -126,7 +126,7 @@ def drop_ins(node: Node) -> Iterator[Place]:
 
 def template(node: Node) -> Iterator[Place]:
     """Yield the template of the rendered file, also where RKE2 or k3s do without one so far."""
-    made = known(lambda: next_start.of(node))
+    made = known(lambda: rendering_of(node))
     if made is None:
         return
     used = made.template

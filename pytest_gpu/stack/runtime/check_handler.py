@@ -33,17 +33,11 @@ from pytest_gpu.stack.kubelet.runtimes import runtimes_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.repair.config_places import handler_in
 from pytest_gpu.stack.repair.toml_diff import handler_table
-from pytest_gpu.stack.runtime.other_program import (
-    BINARIES,
-    binaries,
-    installed,
-    named_starts_another,
-    prove_none,
-    starts_another,
-)
+from pytest_gpu.stack.runtime.other_program import named_starts_another, prove_none, starts_another
 from pytest_gpu.stack.runtime.overwritten import now_there, overwritten
 from pytest_gpu.stack.runtime.template_missing import installed_after_start, missing_by_template
 from pytest_gpu.stack.toolkit.check_env import other_runtime, socket_ignored, writes_rendered
+from pytest_gpu.stack.toolkit.installed import BINARIES, binaries, installed
 from pytest_gpu.stack.toolkit.instructions import DEFAULT_DROP_IN, toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import stale_validators, toolkit_pod_evidence

@@ -15,10 +15,11 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.templates import Rendering, Template, is_rendered
+from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import changed_at, clock, started_at
-from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
+from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.repair.config_places import handler_in
 from pytest_gpu.stack.repair.patch import patch
@@ -35,7 +36,7 @@ def fault_at_next_start(node: Node) -> Finding | None:
     Raises:
         NotInEvidence: a template, or what it depends on, was not looked at.
     """
-    made = next_start.of(node)
+    made = rendering_of(node)
     if made is None:
         return None
     return damaged(node, made) or default_not_found(node, made) or _loses(node, made)

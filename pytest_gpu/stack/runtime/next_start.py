@@ -22,14 +22,15 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.release import parse_version
-from pytest_gpu.stack.containerd.templates import Rendering, Template, rendering
+from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.host.processes import SEARCH_PATH, flag, processes_of
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet import product_settings
 from pytest_gpu.stack.kubelet.containerd import containerd_of
-from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
+from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.toolkit.chain import search_path
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
 
@@ -60,23 +61,13 @@ class NextStart:
     default: str | None
 
 
-def of(node: Node) -> Rendering | None:
-    """Return how this node's containerd configuration is rendered, ``None`` if it is not.
-
-    Raises:
-        NotInEvidence: nobody looked for its templates.
-    """
-    containerd = containerd_of(node)
-    return rendering(node.evidence, containerd.config_path, containerd.version)
-
-
 def predict(node: Node) -> NextStart | None:
     """Return what the next start will read, ``None`` where no file is rendered or it stays open.
 
     Raises:
         NotInEvidence: a template or a place of the runtime was not looked at.
     """
-    made = of(node)
+    made = rendering_of(node)
     if made is None:
         return None
     template = made.template

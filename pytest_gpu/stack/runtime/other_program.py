@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.host.nvidia_programs import is_nvidia, prove_known
 from pytest_gpu.stack.injection.injected import beside_the_files
 from pytest_gpu.stack.injection.reached import named_handlers
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import read_as_they_are
-from pytest_gpu.stack.kubelet.live_handlers import is_nvidia, prove_known
 from pytest_gpu.stack.repair import config_fix
-from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
-
-BINARIES = (
-    f"{INSTALL_DIR}/nvidia-container-runtime",
-    "/usr/bin/nvidia-container-runtime",
-)
+from pytest_gpu.stack.toolkit.installed import BINARIES, binaries, installed
 
 
 def prove_none(node: Node) -> None:
@@ -78,18 +71,3 @@ def _another(node: Node, runtime: Runtime, program: str) -> Finding:
         file=fix.get("file", runtime.source.source),
         patch=fix.get("patch", ""),
     )
-
-
-def binaries(node: Node) -> Iterator[Evidence]:
-    """Yield the NVIDIA runtime that nobody starts, else where none is."""
-    if (path := installed(node)) is not None:
-        yield Evidence(source=path, text="is installed; no handler starts it")
-        return
-    for path in BINARIES:
-        if node.evidence.entry(path) is None:
-            yield Evidence(source=path, text="is not installed")
-
-
-def installed(node: Node) -> str | None:
-    """Return an NVIDIA runtime that is on the node, where it usually is."""
-    return next((path for path in BINARIES if known(partial(node.evidence.entry, path))), None)

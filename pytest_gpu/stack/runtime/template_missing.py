@@ -6,6 +6,7 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
+from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.repair.toml_diff import handler_table
 from pytest_gpu.stack.runtime import next_start
@@ -23,7 +24,7 @@ def missing_by_template(node: Node) -> Finding | None:
     Raises:
         NotInEvidence: a template was not looked at.
     """
-    made = next_start.of(node)
+    made = rendering_of(node)
     if made is None:
         return None
     if finding := misplaced(node, made):
@@ -64,7 +65,7 @@ def installed_after_start(node: Node) -> Finding | None:
     Raises:
         NotInEvidence: nobody looked for templates or runtime.
     """
-    made = next_start.of(node)
+    made = rendering_of(node)
     if made is None or not next_start.lists_found_ones(node, made):
         return None
     path = next_start.found_runtimes(node).get("nvidia")

@@ -16,9 +16,9 @@ from functools import partial
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.known import known
+from pytest_gpu.stack.host.nvidia_programs import is_bottlerockets
 from pytest_gpu.stack.host.processes import SEARCH_PATH, Process
 from pytest_gpu.stack.host.program import Program
-from pytest_gpu.stack.kubelet.live_handlers import is_bottlerockets
 from pytest_gpu.stack.toolkit.own_config import ToolkitConfig, own_config
 
 LIBRARY = "libnvidia-container.so.1"

@@ -10,8 +10,8 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.gpu.pci import pci_of
+from pytest_gpu.stack.host.nvidia_programs import is_bottlerockets
 from pytest_gpu.stack.injection.reached import gpu_runtimes
-from pytest_gpu.stack.kubelet.live_handlers import is_bottlerockets
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.own_config import (
     CLI,

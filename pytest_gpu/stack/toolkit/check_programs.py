@@ -17,9 +17,9 @@ from pytest_gpu.stack.host.program import Program
 from pytest_gpu.stack.injection.reached import gpu_runtimes
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
-from pytest_gpu.stack.runtime.other_program import installed
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, search_path
+from pytest_gpu.stack.toolkit.installed import installed
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
 

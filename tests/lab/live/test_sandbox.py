@@ -188,7 +188,6 @@ def test_a_node_without_crictl_gets_one_for_a_while(node: Node, seen: Seen, tmp_
 KILLED = """
 import sys
 from pathlib import Path
-from pytest_gpu.cluster import crictl_sandbox
 from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.stack.sandbox.sandboxes import shipped_files

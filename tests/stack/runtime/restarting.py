@@ -19,8 +19,8 @@ from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.containerd.templates import Rendering
 from pytest_gpu.stack.host.processes import TICKS, boot_time
 from pytest_gpu.stack.kubelet.containerd import Containerd
+from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair.config_fix import BASE
-from pytest_gpu.stack.runtime import next_start
 from tests.samples.mending import apply, diffs, target
 from tests.samples.sample_copy import SampleCopy
 
@@ -52,7 +52,7 @@ def mended(source: Path, renewed: Sequence[str], fix: Sequence[str], folder: Pat
 
 def _rendering(copy: SampleCopy) -> Rendering | None:
     with open_recording(copy.folder, "copy") as cluster:
-        return next_start.of(GpuNode(copy.node.name, cluster))
+        return rendering_of(GpuNode(copy.node.name, cluster))
 
 
 def _render(copy: SampleCopy, before: Rendering | None) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.stack.containerd.live_config import LiveRuntime, parse
+from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.injection.reached import gpu_runtimes
-from pytest_gpu.stack.kubelet.live_handlers import is_nvidia
 from pytest_gpu.stack.runtime import check_cri, check_handler, check_restart
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.containerd.test_merge import handler as table
