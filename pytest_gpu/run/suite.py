@@ -10,7 +10,7 @@ SUITE = "conformance"
 
 def suite_path() -> Path:
     """Return the shipped suite: inside the package in a wheel, next to it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     shipped = package / SUITE
     return shipped if shipped.is_dir() else package.parent / SUITE
 
