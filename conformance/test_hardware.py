@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.causes import fail, latent, unproven
+from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.gpu import check_hardware
@@ -36,8 +36,7 @@ def test_no_other_driver_holds_a_gpu(gpu_node: Node) -> None:
         fail(finding)
     if finding := check_hardware.split(gpu_node):
         latent(finding)
-    if check_hardware.reserved_for_machines(gpu_node):
-        unproven("the node's label gives its GPUs to virtual machines")
+    check_hardware.given_to_machines(gpu_node)
 
 
 def test_every_gpu_has_all_its_pcie_lanes(gpu_node: Node) -> None:

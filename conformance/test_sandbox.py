@@ -24,7 +24,7 @@ def test_files_ask_for_what_a_sandbox_needs(
     gpu_node: Node, sandbox_files: SandboxFiles | None
 ) -> None:
     """An admin's files for crictl ask for the host's network and for a cgroup that runc takes."""
-    if sandbox_files and (finding := lint(sandbox_files, gpu_node)):
+    if sandbox_files and (finding := lint(gpu_node, sandbox_files)):
         fail(finding)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Key = tuple[str, object]
@@ -23,7 +23,8 @@ class Questions:
 
     ``read``, ``tail`` and ``glob`` map paths (patterns) to the bytes of a file that are sent; what
     a pattern stands for is read, too. ``run`` maps argument lists to seconds. ``nvml`` are the
-    paths where NVML's library may lie; ``None``: NVML is not asked.
+    paths where NVML's library may lie; ``None``: NVML is not asked. ``errors`` are our own, by the
+    check that had them while it was worked out what to ask.
     """
 
     list: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Questions:
     elf: tuple[str, ...] = ()
     run: Mapping[tuple[str, ...], float]
     nvml: tuple[str, ...] | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
 
     def keys(self) -> frozenset[Key]:
         """Return every question without its limits."""

@@ -6,21 +6,22 @@ A pure function; who carries the questions to the node and back does not matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML, SEALED
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
-from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.survey.first_questions import CRICTL, K3S, first_questions
 from pytest_gpu.survey.logs import LOG_LIMIT, log_paths
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
-from pytest_gpu.survey.wishes import Wishes, sensible, wishes
+from pytest_gpu.survey.wishes import Wished, Wishes, wishes
 
 MAX_ROUNDS = 4
 """Rounds of questions: a kubelet's flags, a configuration, its imports, what those name."""
@@ -51,15 +52,16 @@ def wants(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> Que
 
 
 def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> Questions:
-    noted, node = wishes(cluster, evidence)
-    daemons = frozenset(process.pid for process in _daemons(node))
+    wished = wishes(cluster, evidence)
+    noted, running = wished.noted, _daemons(wished)
+    daemons = frozenset(process.pid for process in running)
     folders = [path for path in noted.directories if _is_asked(path, daemons)]
     texts = [f"{d}/*.{kind}" for d in folders if not _NO_TEXTS.match(d) for kind in _TEXTS]
 
     def fresh(kind: str, *whats: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(w for w in whats if (kind, w) not in asked.keys))
 
-    commands = dict.fromkeys(_commands(node), COMMAND_TIME)
+    commands = dict.fromkeys(_commands(wished, running), COMMAND_TIME)
     return Questions(
         list=fresh("list", *folders),
         stat=fresh("stat", *(path for path in noted.entries if _is_asked(path, daemons))),
@@ -68,6 +70,7 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
         tail=dict.fromkeys(fresh("tail", *log_paths(cluster, evidence.name)), LOG_LIMIT),
         elf=fresh("elf", *noted.elves),
         run={argv: time for argv, time in commands.items() if ("run", argv) not in asked.keys},
+        errors=wished.errors,
     )
 
 
@@ -82,22 +85,25 @@ def _is_asked(path: str, daemons: frozenset[int]) -> bool:
     return match is None or int(match[1]) in daemons
 
 
-def _daemons(node: Node) -> tuple[Process, ...]:
-    running = sensible(lambda: processes_of(node)) or ()
+def _daemons(wished: Wished) -> tuple[Process, ...]:
+    running = wished.attempt("processes", lambda: processes_of(wished.node)) or ()
     return tuple(process for process in running if process.program in DAEMONS)
 
 
-def _commands(node: Node) -> Iterator[tuple[str, ...]]:
+def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str, ...]]:
     """Yield what must run on the node: versions, what the live CRI says, and the units' logs."""
-    for process in _daemons(node):
+    node = wished.node
+    for process in running:
         if process.program == "containerd" and (program := _path(process)):
             yield program, "--version"
     unit = distribution_of(node).kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"
     yield _journal(distribution_of(node).containerd_unit)
-    if (kubelet := sensible(lambda: kubelet_of(node))) and not kubelet.running:
+    kubelet = wished.attempt("kubelet", lambda: kubelet_of(node))
+    if kubelet and not kubelet.running:
         yield _journal(unit)
-    yield from _crictl_info(node)
+    if kubelet:
+        yield from _crictl_info(node, kubelet)
 
 
 def _journal(unit: str) -> tuple[str, ...]:
@@ -112,10 +118,9 @@ def _path(process: Process) -> str | None:
     return None
 
 
-def _crictl_info(node: Node) -> Iterator[tuple[str, ...]]:
-    kubelet = sensible(lambda: kubelet_of(node))
+def _crictl_info(node: Node, kubelet: Kubelet) -> Iterator[tuple[str, ...]]:
     crictl = crictl_of(node)
-    if kubelet and crictl and kubelet.runtime != "docker":
+    if crictl and kubelet.runtime != "docker":
         yield *crictl, "--runtime-endpoint", f"unix://{kubelet.socket}", "info"
 
 
@@ -128,10 +133,10 @@ def crictl_of(node: Node) -> tuple[str, ...] | None:
 
 
 def _is_there(node: Node, path: str) -> bool:
-    return sensible(lambda: node.evidence.entry(node.evidence.resolve(path))) is not None
+    return known(lambda: node.evidence.entry(node.evidence.resolve(path))) is not None
 
 
 def _with_nvml(further: Questions, evidence: NodeEvidence) -> Questions:
     paths = (f"{directory}/{NVML}" for directory in (*DIRECTORIES, *SEALED))
-    there = tuple(path for path in paths if sensible(partial(evidence.entry, path)))
+    there = tuple(path for path in paths if known(partial(evidence.entry, path)))
     return replace(further, nvml=there)

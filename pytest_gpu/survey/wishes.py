@@ -1,19 +1,20 @@
-"""What the facts would look up and cannot yet: they themselves say what is still to be asked.
+"""What the checks would look up and cannot yet: they themselves say what is still to be asked.
 
-A fact is worked out on what is known so far; what nobody looked at counts as absent for the
-moment, and is noted. So a survey never falls behind the checks it is made for.
+A check runs on what is known so far; what nobody looked at counts as absent for the moment, and is
+noted. So a survey never falls behind the checks it is made for.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 from typing import Any, TypeVar
 
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.checks import asked_by_visits
+from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.evidence import (
     ClusterEvidence,
     CommandResult,
@@ -25,77 +26,12 @@ from pytest_gpu.evidence import (
 )
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.memory import Memory
-from pytest_gpu.stack.cdi import check_devices, check_specs
-from pytest_gpu.stack.cdi.specs import cdi_of
-from pytest_gpu.stack.docker import check_docker
-from pytest_gpu.stack.gpu import check_driver, check_hardware, check_health
-from pytest_gpu.stack.gpu.driver import driver_of
-from pytest_gpu.stack.host.processes import processes_of
-from pytest_gpu.stack.injection import cgroup_wanted, injected
-from pytest_gpu.stack.kubelet import check_access
-from pytest_gpu.stack.kubelet.containerd import containerd_of, others
-from pytest_gpu.stack.runtime import (
-    check_cgroups,
-    check_cri,
-    check_handler,
-    check_restart,
-    check_templates,
-    other_program,
-    overwritten,
-    template_missing,
-)
-from pytest_gpu.stack.sandbox import check_sandbox
-from pytest_gpu.stack.toolkit import (
-    check_config,
-    check_device_access,
-    check_env,
-    check_executable,
-    check_libraries,
-    check_next_start,
-    check_programs,
-)
+from pytest_gpu.parsing import MalformedError
 
 _T = TypeVar("_T")
-Look = Callable[[Node], object]
 
-CHECKS: tuple[ModuleType, ...] = (
-    check_access,
-    check_specs,
-    check_devices,
-    check_cgroups,
-    cgroup_wanted,
-    check_cri,
-    check_docker,
-    check_driver,
-    check_health,
-    check_handler,
-    check_hardware,
-    injected,
-    check_next_start,
-    other_program,
-    overwritten,
-    check_restart,
-    check_programs,
-    check_libraries,
-    check_executable,
-    check_sandbox,
-    template_missing,
-    check_templates,
-    check_config,
-    check_device_access,
-    check_env,
-)
-"""The modules whose questions a visit can answer; the others ask Kubernetes."""
-
-_FACTS: tuple[Look, ...] = (
-    lambda node: driver_of(node).module_files,
-    lambda node: driver_of(node).libcuda,
-    lambda node: driver_of(node).nodes,
-    lambda node: driver_of(node).majors,
-    cdi_of,
-    lambda node: others(containerd_of(node), processes_of(node), node.evidence),
-    injected.default_evidence,
-)
+EXPECTED = (GpuError, MalformedError)
+"""What a check may raise on evidence that is incomplete or damaged."""
 
 
 class Wishes:
@@ -193,46 +129,40 @@ class WishingCluster:
         return self._node if name == self._node.name else self._cluster.node(name)
 
 
-def wishes(cluster: ClusterEvidence, evidence: NodeEvidence) -> tuple[Wishes, Node]:
-    """Return what all facts would look up and cannot, and the node as known so far."""
-    noted = Wishes(evidence)
-    node = Node(evidence.name, WishingCluster(cluster, noted))
-    for look in looks():
-        sensible(partial(look, node))
-    return noted, node
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wished:
+    """The node as known so far, what it lacks, and our own errors by the check that had them."""
 
+    node: Node
+    noted: Wishes
+    errors: dict[str, str]
 
-def sensible(look: Callable[[], _T]) -> _T | None:
-    """Return what a look-up returns, ``None`` where too little is known for it to make sense.
+    def attempt(self, name: str, look: Callable[[], _T]) -> _T | None:
+        """Return what a look-up returns, ``None`` where too little is known for it.
 
-    Told for the moment that things are absent, or given a damaged file, a fact may raise anything.
-    What stands in the way of the facts themselves, their tests meet too, and say so.
-    """
-    try:
-        return look()
-    except Exception:
+        An error of ours costs this one look-up: it is noted under ``name``, and the visit goes on.
+        """
+        with suppress(*EXPECTED):
+            try:
+                return look()
+            except EXPECTED:
+                raise
+            except Exception as error:
+                self.errors[name] = f"{type(error).__name__}: {error}"
         return None
 
 
-@cache
-def looks() -> tuple[Look, ...]:
-    """Return every fact and every check that asks one node and nothing else."""
-    return (*_FACTS, *_checks())
+def wishes(cluster: ClusterEvidence, evidence: NodeEvidence) -> Wished:
+    """Return what all checks would look up and cannot, and the node as known so far."""
+    noted = Wishes(evidence)
+    node = Node(evidence.name, WishingCluster(cluster, noted))
+    wished = Wished(node=node, noted=noted, errors={})
+    for name, each in asked_by_visits().items():
+        wished.attempt(name, partial(_worked_out, each, node))
+    return wished
 
 
-def _checks() -> Iterator[Look]:
-    for module in CHECKS:
-        for name, function in inspect.getmembers(module, inspect.isfunction):
-            own = function.__module__ == module.__name__ and not name.startswith("_")
-            if own and list(inspect.signature(function).parameters) == ["node"]:
-                yield _drained(function)
-
-
-def _drained(function: Callable[[Node], Any]) -> Look:
-    """Return a look that also makes a generator look."""
-
-    def look(node: Node) -> object:
-        found = function(node)
-        return tuple(found) if inspect.isgenerator(found) else found
-
-    return look
+def _worked_out(each: Callable[[Node], object], node: Node) -> object:
+    """Return what a check finds; one that yields its findings is asked for all of them."""
+    found = each(node)
+    return tuple(found) if isinstance(found, Iterator) else found

@@ -84,12 +84,21 @@ def drive(stream: Stream, node: SeenNode, cluster: ClusterEvidence) -> None:
     try:
         while (questions := wants(node, asked, cluster)) is not None:
             asked = asked.also(questions)
+            _note_errors(node, questions)
             _round(stream, node, questions, asked.rounds)
         stream.send(b'{"end": true}\n')
     except GpuError as error:
         node.notes.append(f"round {asked.rounds} of the visit was cut short: {error}")
     finally:
         node.settle()
+
+
+def _note_errors(node: SeenNode, questions: Questions) -> None:
+    """Note our own errors: the check that had one may have asked for less than it needs."""
+    for name, error in questions.errors.items():
+        note = f"our own error in {name}: {error}"
+        if note not in node.notes:
+            node.notes.append(note)
 
 
 def _round(stream: Stream, node: SeenNode, questions: Questions, number: int) -> None:

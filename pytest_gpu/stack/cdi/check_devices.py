@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -39,6 +40,7 @@ _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
 
 
+@check("cdi/not-taken")
 def not_taken(node: Node) -> Finding | None:
     """Find that nobody heeds the CDI devices that a plugin, NRI or DRA hands over.
 
@@ -137,6 +139,7 @@ def _unheeded(node: Node) -> Finding | None:
     )
 
 
+@check("cdi/device-missing")
 def device_missing(node: Node) -> Finding | None:
     """Find a device that is asked for and that no spec defines where it is looked for.
 
@@ -222,6 +225,7 @@ def _elsewhere(node: Node, registry: Registry, name: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@check("cdi/names-absent-gpu")
 def names_absent_gpu(node: Node) -> Finding | None:
     """Find a device named after a GPU or MIG device that NVML does not list: nobody gets it now."""
     nvml = known(lambda: nvml_of(node))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.checks import check, question
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import Entry
 from pytest_gpu.gpu_node import Node
@@ -80,6 +81,13 @@ def _specs(node: Node, directories: tuple[str, ...]) -> CdiSpecs:
     return cdi_specs.read(node.evidence, directories)
 
 
+@question("cdi/specs")
+def specs(node: Node) -> object:
+    """Return the CDI specs: sandboxes name devices of them, whoever else uses CDI here."""
+    return cdi_of(node)
+
+
+@check("cdi/spec-in-use-wrong")
 def spec_in_use_wrong(node: Node) -> Finding | None:
     """Find what is wrong with a spec from which containers get their GPUs.
 
@@ -99,6 +107,7 @@ def spec_in_use_wrong(node: Node) -> Finding | None:
     return None
 
 
+@check("cdi/spec-at-rest-wrong")
 def spec_at_rest_wrong(node: Node) -> Finding | None:
     """Find what is wrong with a spec of NVIDIA's that nothing asks for now: a hint, no more."""
     judged = known(lambda: {id(e) for r in registries(node) for _, e in _needed(r)}) or set()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -42,6 +43,7 @@ def _decisive(argv: tuple[str, ...]) -> list[str]:
     return kept
 
 
+@check("docker/docker-findings")
 def docker_findings(node: Node) -> Iterator[Finding]:
     """Yield what is wrong with a Docker daemon beside the kubelet's containerd.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join, unproven
+from pytest_gpu.checks import check, question
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -34,6 +35,20 @@ _SIGNATURE = (
 )
 
 
+@question("gpu/driver-files")
+def driver_files(node: Node) -> object:
+    """Return the driver's files and device nodes: shown wherever a part of it is missing."""
+    driver = driver_of(node)
+    looks: tuple[Callable[[], object], ...] = (
+        lambda: driver.module_files,
+        lambda: driver.libcuda,
+        lambda: driver.nodes,
+        lambda: driver.majors,
+    )
+    return [known(look) for look in looks]
+
+
+@check("gpu/module-not-loaded")
 def module_not_loaded(node: Node) -> Finding | None:
     """Say why the kernel module is not loaded."""
     if platform_gpu(node) or driver_of(node).loaded:
@@ -112,6 +127,7 @@ def loaded(node: Node) -> Driver:
     return driver_of(node)
 
 
+@check("gpu/too-old")
 def too_old(node: Node) -> Finding | None:
     """Say that the driver is older than branch 470."""
     if platform_gpu(node):
@@ -125,6 +141,7 @@ def too_old(node: Node) -> Finding | None:
     return Finding.of("driver/too-old", said, version=driver.version)
 
 
+@check("gpu/library-missing")
 def library_missing(node: Node) -> Finding | None:
     """Say which of NVML's and CUDA's libraries the host lacks."""
     if not _has_nvml(node):
@@ -146,6 +163,7 @@ def _absent(library: str) -> Evidence:
     return Evidence(source=library, text="in none of the loader's directories on the host")
 
 
+@check("gpu/mismatch")
 def mismatch(node: Node) -> Finding | None:
     """Say that a library is of another version than the loaded module."""
     if platform_gpu(node):
@@ -175,6 +193,7 @@ def _other_versions(driver: Driver) -> Iterator[Evidence]:
             yield Evidence(source=library.file, text=f"version {library.version}")
 
 
+@check("gpu/device-nodes")
 def device_nodes(node: Node) -> Finding | None:
     """Say which device nodes are missing, or have numbers of an earlier load of the module."""
     if platform_gpu(node):

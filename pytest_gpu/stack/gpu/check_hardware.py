@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.causes import Evidence, Finding, join, unproven
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.checks import check
+from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as nvml_codes
@@ -36,6 +37,7 @@ COUNT_LABELS = (
 )
 
 
+@check("gpu/missing")
 def missing(node: Node) -> Finding | None:
     """Say that the node has no GPU at all, although it is under test as a GPU node."""
     found = pci_of(node)
@@ -69,6 +71,7 @@ def _signs(node: Node) -> Iterator[Evidence]:
             yield Evidence(source=f"node {node.name}", text=f"capacity {key}={value}")
 
 
+@check("gpu/fallen-off-the-bus")
 def fallen_off_the_bus(node: Node) -> Finding | None:
     """Say which GPUs no longer answer: all-ones configuration space, XID 79, or NVML's word.
 
@@ -130,6 +133,7 @@ def _devices(node: Node) -> tuple[NvmlDevice, ...]:
     return found.devices if found and found.answers else ()
 
 
+@check("gpu/lost")
 def lost(node: Node) -> Finding | None:
     """Say that the bus has fewer GPUs than the node's own labels count.
 
@@ -155,6 +159,7 @@ def _counts(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield label, labels[label]
 
 
+@check("gpu/held")
 def held(node: Node) -> Finding | None:
     """Say which GPUs another kernel driver holds, so that NVIDIA's cannot.
 
@@ -167,6 +172,7 @@ def held(node: Node) -> Finding | None:
     return _held(node, taken) if not _is_split(node, taken) else None
 
 
+@check("gpu/split")
 def split(node: Node) -> Finding | None:
     """Say, as a note, that some GPUs are given to virtual machines and the others are not."""
     taken = [gpu for gpu in pci_of(node).gpus if _holder(node, gpu) in HOLDERS]
@@ -176,6 +182,17 @@ def split(node: Node) -> Finding | None:
 def reserved_for_machines(node: Node) -> bool:
     """Whether the operator's label gives this node's GPUs to virtual machines."""
     return _labels(node).get(WORKLOAD_LABEL, "").startswith("vm-")
+
+
+@check("gpu/given-to-machines")
+def given_to_machines(node: Node) -> None:
+    """Leave it open whether containers get GPUs where they are meant for virtual machines.
+
+    Raises:
+        Unproven: the operator's label gives this node's GPUs to virtual machines.
+    """
+    if reserved_for_machines(node):
+        raise Unproven("the node's label gives its GPUs to virtual machines")
 
 
 def _held(node: Node, taken: list[PciGpu]) -> Finding:
@@ -203,6 +220,7 @@ def _holder(node: Node, gpu: PciGpu) -> str:
     return ""
 
 
+@check("gpu/narrow-links")
 def narrow_links(node: Node) -> Finding | None:
     """Say which GPUs use fewer PCIe lanes than they and their slot have.
 
@@ -225,6 +243,7 @@ def _is_narrow(gpu: PciGpu) -> bool:
     return gpu.width < min(gpu.max_width, gpu.slot_width or gpu.max_width)
 
 
+@check("gpu/iommu-faults")
 def iommu_faults(node: Node) -> Finding | None:
     """Say that the IOMMU refused memory accesses of a GPU since the driver was loaded."""
     pattern = r"\bnvidia [0-9a-f:.]+: AMD-Vi: Event logged \[IO_PAGE_FAULT"

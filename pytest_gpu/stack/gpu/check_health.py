@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as codes
@@ -50,6 +51,7 @@ FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
 _NOT_INITIALISED = r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT"
 
 
+@check("gpu/grave-xids")
 def grave_xids(node: Node) -> Finding | None:
     """Say which GPU reported an error that needs a reset, and has not recovered since."""
     log = kernel_log_of(node)
@@ -83,6 +85,7 @@ def _devices(node: Node) -> tuple[NvmlDevice, ...]:
     return () if needs_no_nvml(node) else nvml_of(node).asked()
 
 
+@check("gpu/nvml-silent")
 def nvml_silent(node: Node) -> Finding | None:
     """Say why NVML, or a GPU in it, does not answer."""
     nvml = nvml_of(node)
@@ -121,6 +124,7 @@ def _of_error(node: Node, cause: str, where: str, error: NvmlError) -> Finding:
     )
 
 
+@check("gpu/not-initialised")
 def not_initialised(node: Node) -> Finding | None:
     """Say which GPUs of the bus NVML does not know."""
     devices = _devices(node)
@@ -138,6 +142,7 @@ def not_initialised(node: Node) -> Finding | None:
     return Finding.of("driver/gpu-not-initialised", *evidence, gpus=join(absent))
 
 
+@check("gpu/remap-failed")
 def remap_failed(node: Node) -> Finding | None:
     """Say which GPU has no spare memory rows left."""
     flagged = {
@@ -152,6 +157,7 @@ def remap_failed(node: Node) -> Finding | None:
     return Finding.of("hardware/row-remap-failed", *seen.values(), gpus=join([*seen]))
 
 
+@check("gpu/remap-pending")
 def remap_pending(node: Node) -> Finding | None:
     """Say, as a note, which GPU remaps memory rows at its next reset; it works until then."""
     seen = {
@@ -181,6 +187,7 @@ def _remapped(device: NvmlDevice, flag: str) -> bool | None:
     return None if isinstance(rows, NvmlError) else bool(rows[flag])
 
 
+@check("gpu/memory-unreadable")
 def memory_unreadable(node: Node) -> Finding | None:
     """Say which GPU does not tell its memory; ``Not Supported`` is normal with unified memory."""
     for device in _devices(node):
@@ -196,6 +203,7 @@ def memory_unreadable(node: Node) -> Finding | None:
     return None
 
 
+@check("gpu/fabric-not-ready")
 def fabric_not_ready(node: Node) -> Finding | None:
     """Say which GPUs wait for the NVLink fabric: CUDA cannot start there (error 802)."""
     waiting = {str(d): text for d in _devices(node) if (text := _fabric_trouble(node, d))}
@@ -217,6 +225,7 @@ def _fabric_trouble(node: Node, device: NvmlDevice) -> str | None:
     return f"completed with error {status}" if state == FABRIC_COMPLETED and status else None
 
 
+@check("gpu/mig-pending")
 def mig_pending(node: Node) -> Finding | None:
     """Say, as a note, which GPU changes its MIG mode at its next reset."""
     seen = {str(d): text for d in _devices(node) if (text := _mig_change(d))}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import CommandResult
 from pytest_gpu.gpu_node import Node
@@ -34,6 +35,7 @@ _CUT_OFF = re.compile(r"containerd\.sock.*(broken pipe|connection refused|connec
 _BOUND = re.compile(r"\s*(Requires|BindsTo|PartOf)\s*=.*(containerd|docker)")
 
 
+@check("kubelet/api-silent")
 def api_silent(node: Node) -> None:
     """Check that Kubernetes shows the node and what every later layer asks for.
 
@@ -52,6 +54,7 @@ def _alone(node: Node) -> bool:
     return node.evidence.door.kind == "local" and not readiness(object_of(node)).status
 
 
+@check("kubelet/no-door")
 def no_door(node: Node) -> Finding | None:
     """Find a NotReady node that let nobody in.
 
@@ -78,6 +81,7 @@ def no_door(node: Node) -> Finding | None:
     )
 
 
+@check("kubelet/kubelet-stopped")
 def kubelet_stopped(node: Node) -> Finding | None:
     """Find a kubelet that is silent although the node's runtime serves.
 
@@ -168,6 +172,7 @@ def _ends(line: str) -> str:
     return text if len(text) <= 200 else f"{text[:80]} … {text[-110:]}"
 
 
+@check("kubelet/bound-unit")
 def bound_unit(node: Node) -> Finding | None:
     """Find a kubelet unit that systemd stops with containerd: it lives until the next restart."""
     for path in _unit_files(node):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
@@ -22,6 +23,7 @@ _PROFILE = re.compile(r"(?:\d+c\.)?\d+g\.\d+gb(?:\+\w+)*")
 _SHOWN_GPUS = 4
 
 
+@check("pods/not-registered", visit=False)
 def not_registered(node: Node) -> Finding | None:
     """Find a node that advertises no GPU: never registered, or registered with none."""
     plugin = of(node)
@@ -41,6 +43,7 @@ def not_registered(node: Node) -> Finding | None:
     )
 
 
+@check("pods/unhealthy", visit=False)
 def unhealthy(node: Node) -> Finding | None:
     """Find GPUs that the kubelet counts but hands out no more: the plugin calls them unhealthy."""
     capacity = advertised(object_of(node))
@@ -61,6 +64,7 @@ def unhealthy(node: Node) -> Finding | None:
     )
 
 
+@check("pods/miscounts", visit=False)
 def miscounts(node: Node) -> Finding | None:
     """Find that a node's capacity is not what its GPUs and the plugin's configuration give.
 

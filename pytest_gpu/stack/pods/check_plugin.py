@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.injected import (
     class_evidence,
@@ -56,6 +57,7 @@ def offered(node: Node) -> bool:
     return bool(plugins.dra_gpus(node.cluster, node.name)) or any(amounts.values())
 
 
+@check("pods/not-deployed", visit=False)
 def not_deployed(node: Node) -> Finding | None:
     """Find a GPU node that nobody ever meant to advertise."""
     plugin = of(node)
@@ -75,6 +77,7 @@ def _amounts(node: Node) -> str:
     return ", ".join(f"{key}: {n}" for key, n in amounts.items()) or "no nvidia.com/gpu"
 
 
+@check("pods/class-broken", visit=False)
 def class_broken(node: Node) -> Finding | None:
     """Find a RuntimeClass that keeps a plugin from starting which does not run now.
 
@@ -99,6 +102,7 @@ def _state(plugin: DevicePlugin) -> tuple[Evidence, ...]:
     return (Evidence(source=plugin.name, text=f"is {kubectl_state(plugin.pod)}"),)
 
 
+@check("pods/without-gpu", visit=False)
 def without_gpu(node: Node) -> Finding | None:
     """Find a plugin that started under a handler that injects no GPU, and so advertises none."""
     plugin = of(node)
@@ -176,6 +180,7 @@ def _log(node: Node) -> tuple[Evidence, ...]:
     return tuple(found)
 
 
+@check("pods/not-scheduled", visit=False)
 def not_scheduled(node: Node) -> Finding | None:
     """Find what keeps the plugin's DaemonSet from putting a pod on this node."""
     plugin = of(node)
@@ -221,6 +226,7 @@ def _toleration(node: Node, template: Mapping[str, Any]) -> str:
     return "\n".join(entries) or "(no taint is in the way)"
 
 
+@check("pods/not-running", visit=False)
 def not_running(node: Node) -> Finding | None:
     """Find why the plugin's pod on this node does not run."""
     plugin = of(node)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
@@ -30,6 +31,7 @@ from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, User, broken_class
 _NO_CNI = re.compile(r"NetworkPluginNotReady|cni plugin not initialized|cni config uninitialized")
 
 
+@check("pods/not-ready", visit=False)
 def not_ready(node: Node) -> Finding | None:
     """Find a node that is not Ready although every layer below is in order."""
     state = readiness(object_of(node))
@@ -54,6 +56,7 @@ def gpu_pods(node: Node) -> tuple[KubeObject, ...]:
     return tuple(p for p in found if uses_gpu(p) and not metadata(p).get("deletionTimestamp"))
 
 
+@check("pods/broken-classes", visit=False)
 def broken_classes(node: Node) -> Finding | None:
     """Find a RuntimeClass that the node's GPU pods name and that leads nowhere now."""
     return broken_class(node, _class_users(node))
@@ -65,6 +68,7 @@ def _class_users(node: Node) -> Iterator[User]:
     yield from plugin_users(of(node))
 
 
+@check("pods/without-gpu", visit=False)
 def without_gpu(node: Node) -> Finding | None:
     """Find GPU pods whose handler (their RuntimeClass's, else the default) injects no GPU.
 
@@ -108,6 +112,7 @@ def _is_without(node: Node, pod: KubeObject) -> bool:
     return needs_no_handler(node) is None
 
 
+@check("pods/failing-to-start", visit=False)
 def failing_to_start(node: Node) -> Finding | None:
     """Find a GPU pod whose start fails now because of the GPU stack or the pod network.
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_network_error
@@ -38,6 +39,7 @@ def passed_under(node: Node) -> str | None:
     return runtimeclass.handler_of(spec_of(suite.pod), by_class)
 
 
+@check("pods/not-started", visit=False)
 def not_started(node: Node) -> Finding | None:
     """Find why a pod that asks for one GPU is not admitted or does not start.
 
@@ -132,6 +134,7 @@ def handler_name(node: Node, suite: SuitePod) -> str:
     return handler or containerd_of(node).default_runtime
 
 
+@check("pods/wrong-number", visit=False)
 def wrong_number(node: Node) -> Finding | None:
     """Find a container that got no GPU, or more than it asked for."""
     suite = read(node.evidence)
@@ -157,6 +160,7 @@ def _saw(name: str, suite: SuitePod, seen: Seen) -> Evidence:
     return Evidence(source=f"pod {path_of(suite.pod)}, container {name}", text=text)
 
 
+@check("pods/unrequested", visit=False)
 def unrequested(node: Node) -> Finding | None:
     """Find a container that sees GPUs although it asked for none."""
     suite = read(node.evidence)
@@ -171,6 +175,7 @@ def unrequested(node: Node) -> Finding | None:
     )
 
 
+@check("pods/miscomputes", visit=False)
 def miscomputes(node: Node) -> Finding | None:
     """Find that CUDA does not start in the pod, or computes wrongly.
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.host.processes import processes_of
@@ -17,6 +18,7 @@ from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.runtime.overwritten import bootstrap_copy
 
 
+@check("runtime/cgroup-driver-differs")
 def cgroup_driver_differs(node: Node) -> Finding | None:
     """Find a handler whose cgroup driver differs from the one that the kubelet uses.
 
@@ -85,6 +87,7 @@ def _kubelet_differs(node: Node, handlers: Sequence[Runtime], wanted: Wanted) ->
     )
 
 
+@check("runtime/systemd-cgroup-without-systemd")
 def systemd_cgroup_without_systemd(node: Node) -> Finding | None:
     """Find a handler that leaves cgroups to a systemd that does not run the node.
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -43,6 +44,7 @@ _ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
 _CRI_LOG = re.compile(r"failed to load plugin.*cri|no corresponding runtime configured")
 
 
+@check("runtime/uses-no-containerd")
 def uses_no_containerd(node: Node) -> Finding | None:
     """Find a kubelet that still talks to Docker while GPUs are set up for containerd.
 
@@ -57,6 +59,7 @@ def uses_no_containerd(node: Node) -> Finding | None:
     return None
 
 
+@check("runtime/not-running")
 def not_running(node: Node) -> Finding | None:
     """Find that nothing listens on the kubelet's CRI socket."""
     containerd = containerd_of(node)
@@ -84,6 +87,7 @@ def _told(node: Node) -> Iterator[Evidence]:
                 yield Evidence(source=path, line=number, text=line.strip())
 
 
+@check("runtime/others-unreadable")
 def others_unreadable(node: Node) -> Iterator[Finding]:
     """Yield every other containerd that cannot read its files: it does not come back.
 
@@ -104,6 +108,7 @@ def others_unreadable(node: Node) -> Iterator[Finding]:
             )
 
 
+@check("runtime/unreadable")
 def unreadable(node: Node) -> Finding | None:
     """Find configuration files that keep containerd from starting."""
     problems = containerd_of(node).config.problems
@@ -118,6 +123,7 @@ def unreadable(node: Node) -> Finding | None:
     )
 
 
+@check("runtime/versions-mixed")
 def versions_mixed(node: Node) -> Finding | None:
     """Find root file and drop-ins of different versions: sections of the older are not read."""
     config = containerd_of(node).config
@@ -135,6 +141,7 @@ def versions_mixed(node: Node) -> Finding | None:
     )
 
 
+@check("runtime/cri-disabled")
 def cri_disabled(node: Node) -> Finding | None:
     """Find the CRI switched off by ``disabled_plugins``."""
     config = containerd_of(node).config
@@ -150,6 +157,7 @@ def cri_disabled(node: Node) -> Finding | None:
     )
 
 
+@check("runtime/default-undefined")
 def default_undefined(node: Node) -> Finding | None:
     """Find a default runtime that the merged configuration does not define."""
     config = containerd_of(node).config
@@ -255,6 +263,7 @@ version = 2
 """
 
 
+@check("runtime/silent")
 def silent(node: Node) -> Finding | None:
     """Find a running containerd that does not answer the CRI.
 

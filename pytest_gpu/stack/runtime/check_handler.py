@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check, question
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -21,7 +22,7 @@ from pytest_gpu.stack.containerd.config_file import ConfigFile, cri_plugin, hand
 from pytest_gpu.stack.containerd.search import Written, written
 from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.injection.injected import beside_the_files
+from pytest_gpu.stack.injection.injected import beside_the_files, default_evidence
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.objects import optional, spec_of
 from pytest_gpu.stack.kube.placement import specs_on
@@ -43,6 +44,19 @@ from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import stale_validators, toolkit_pod_evidence
 
 
+@question("runtime/other-containerds")
+def other_containerds(node: Node) -> object:
+    """Return the containerds beside the kubelet's: one may have been configured instead."""
+    return others(containerd_of(node), processes_of(node), node.evidence)
+
+
+@question("runtime/default-handler")
+def default_handler(node: Node) -> object:
+    """Return what is shown of the default handler beside a pod that gets no GPU."""
+    return default_evidence(node)
+
+
+@check("runtime/no-gpu-handler")
 def no_gpu_handler(node: Node) -> Finding | None:
     """Find why containers cannot get GPUs from the configuration on disk, ``None`` if they can.
 

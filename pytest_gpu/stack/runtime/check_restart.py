@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.templates import is_rendered
@@ -21,6 +22,18 @@ from pytest_gpu.stack.runtime.check_handler import by_hand, still_live
 from pytest_gpu.stack.runtime.check_templates import edited_in_vain
 from pytest_gpu.stack.runtime.live_values import Difference, differences
 from pytest_gpu.stack.runtime.overwritten import who_rewrote
+from pytest_gpu.stack.toolkit.check_env import never_signalled
+
+
+@check("runtime/not-restarted")
+def not_loaded(node: Node) -> Finding | None:
+    """Find what the running containerd has not loaded, or why nobody told it to.
+
+    Raises:
+        Unproven: the running containerd was not asked.
+    """
+    finding = not_restarted(node)
+    return never_signalled(node, finding) if finding else None
 
 
 def not_restarted(node: Node) -> Finding | None:
@@ -85,6 +98,7 @@ def _lines(live: LiveHandlers, found: list[Difference]) -> Iterator[Evidence]:
         yield Evidence(source=live.command, text=each.text)
 
 
+@check("runtime/change-at-restart")
 def change_at_restart(node: Node) -> Finding | None:
     """Find values on disk that work otherwise than those that run: the next restart takes them.
 
@@ -105,6 +119,7 @@ def change_at_restart(node: Node) -> Finding | None:
     )
 
 
+@check("runtime/lost-at-restart")
 def lost_at_restart(node: Node) -> Finding | None:
     """Find a handler that only the running containerd still has: its files lost it.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
@@ -30,6 +31,7 @@ from pytest_gpu.stack.runtime.template_damage import damaged, default_not_found
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)
 
 
+@check("runtime/fault-at-next-start")
 def fault_at_next_start(node: Node) -> Finding | None:
     """Find what the next start of a distribution that renders its configuration will break.
 

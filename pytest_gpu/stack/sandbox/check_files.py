@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding, evidence_at
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.start_errors import (
@@ -25,7 +26,8 @@ NODE = 2
 """NamespaceMode NODE of the CRI: the sandbox shares the host's network."""
 
 
-def lint(files: SandboxFiles, node: Node) -> Finding | None:
+@check("sandbox/files-ask-for-too-little", visit=False)
+def lint(node: Node, files: SandboxFiles) -> Finding | None:
     """Find what in an admin's own files keeps every sandbox from starting, GPU or not.
 
     Of several faults the one is named that crictl ran into, if it was tried with these files.
@@ -95,6 +97,7 @@ def named_by(text: str) -> str | None:
     return "sandbox/cgroup-parent-is-no-slice" if is_cgroup_error(text) else None
 
 
+@check("sandbox/control")
 def control(node: Node) -> Finding | None:
     """Find an admin's file to blame for a control sandbox that does not start.
 

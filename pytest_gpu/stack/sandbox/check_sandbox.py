@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -41,6 +42,7 @@ def tried(node: Node) -> Sandboxes | None:
         return None
 
 
+@check("sandbox/other-socket")
 def other_socket(node: Node) -> Finding | None:
     """Find crictl talking to a runtime that is not the kubelet's."""
     sandboxes = tried(node)
@@ -61,6 +63,7 @@ def other_socket(node: Node) -> Finding | None:
     )
 
 
+@check("sandbox/gpu-run")
 def gpu_run(node: Node) -> Finding | None:
     """Find why the sandbox with the GPU does not start although the control one does.
 
@@ -101,6 +104,7 @@ def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     )
 
 
+@check("sandbox/missing-devices")
 def missing_devices(node: Node) -> Finding | None:
     """Find device nodes that a started GPU sandbox did not get."""
     run = _started(node)
@@ -134,6 +138,7 @@ def _wanted_devices(node: Node) -> Sequence[str]:
     return [f"/dev/{name}" for name in ("nvidiactl", "nvidia-uvm") if name in names]
 
 
+@check("sandbox/missing-libraries")
 def missing_libraries(node: Node) -> Finding | None:
     """Find driver libraries that a started GPU sandbox did not get."""
     run = _started(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -33,6 +34,7 @@ _CONTAINERS = libraries.OPERATOR_ROOT
 _OF_LIBRARIES = ("usr", "lib", "lib64")
 
 
+@check("toolkit/own-config-wrong")
 def own_config_wrong(node: Node) -> Finding | None:
     """Find what is wrong in the NVIDIA runtime's own config.toml.
 

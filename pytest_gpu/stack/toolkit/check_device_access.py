@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -27,6 +28,7 @@ _CAUSES = {
 }
 
 
+@check("toolkit/refuses-devices")
 def refuses_devices(node: Node) -> Finding | None:
     """Find a runtime that takes none of the ways in which the device plugin names GPUs.
 
@@ -76,7 +78,29 @@ def _told(plugin: DevicePlugin) -> str:
     return setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
 
 
+@check("toolkit/no-cgroups")
 def no_cgroups(node: Node) -> Finding | None:
+    """Find that containers may not open their GPUs, since device cgroups are left alone.
+
+    Raises:
+        Unproven: as :func:`cgroups_left_alone`.
+    """
+    found = cgroups_left_alone(node)
+    return found if found and not passes_device_nodes(node) else None
+
+
+@check("toolkit/no-cgroups-at-rest")
+def no_cgroups_at_rest(node: Node) -> Finding | None:
+    """Say, as a note, that device cgroups are left alone and device nodes come another way.
+
+    Raises:
+        Unproven: as :func:`cgroups_left_alone`.
+    """
+    found = cgroups_left_alone(node)
+    return found if found and passes_device_nodes(node) else None
+
+
+def cgroups_left_alone(node: Node) -> Finding | None:
     """Find a runtime told to leave device cgroups alone, which only rootless containers can bear.
 
     Raises:

@@ -10,6 +10,7 @@ import posixpath
 from dataclasses import replace
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.reached import handed_out_now
@@ -25,6 +26,7 @@ _SOCKETS = ("RUNTIME_SOCKET", "CONTAINERD_SOCKET")
 _HEEDS_SOCKET = "v25.3.4"
 
 
+@check("toolkit/misled")
 def misled(node: Node) -> Finding | None:
     """Find what the toolkit is told wrongly on a node that works all the same.
 
@@ -133,6 +135,7 @@ def writes_rendered(node: Node) -> Finding | None:
     )
 
 
+@check("toolkit/never-signalled")
 def never_signalled(node: Node, loaded: Finding) -> Finding:
     """Return why the handler is not loaded where the toolkit wrote it and signalled another.
 

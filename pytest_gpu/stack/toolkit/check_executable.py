@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.merge import Runtime
@@ -18,6 +19,7 @@ _RUNS_TOO = {"x86-64": "x86", "aarch64": "arm"}
 """Kernels of 64 bit run programs of 32, too."""
 
 
+@check("toolkit/not-executable")
 def not_executable(node: Node) -> Finding | None:
     """Find a program of a handler that is no file, or that nobody may execute.
 
@@ -46,6 +48,7 @@ def _forbidden(node: Node, runtime: Runtime, program: Program) -> Finding | None
     )
 
 
+@check("toolkit/on-noexec-mount")
 def on_noexec_mount(node: Node) -> Finding | None:
     """Find a program of a handler on a mount from which nothing may be executed.
 
@@ -71,6 +74,7 @@ def _noexec(node: Node, runtime: Runtime, program: Program) -> Finding | None:
     )
 
 
+@check("toolkit/damaged")
 def damaged(node: Node) -> Finding | None:
     """Find a program of a handler that is empty, cut off, or no program at all."""
     return each_program(node, _damaged)
@@ -99,6 +103,7 @@ def _damage(program: Program) -> str:
     return program.summary.error if program.summary else ""
 
 
+@check("toolkit/wrong-architecture")
 def wrong_architecture(node: Node) -> Finding | None:
     """Find a program of a handler that was built for another processor than this node's.
 

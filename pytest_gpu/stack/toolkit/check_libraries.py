@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.gpu_node import Node
@@ -21,6 +22,7 @@ from pytest_gpu.stack.toolkit.check_programs import each_program
 _LIBC = "libc.so.6"
 
 
+@check("toolkit/interpreter-missing")
 def interpreter_missing(node: Node) -> Finding | None:
     """Find a program whose interpreter, the dynamic loader or a shell, is not on this host.
 
@@ -51,6 +53,7 @@ def _without_interpreter(node: Node, runtime: Runtime, program: Program) -> Find
     )
 
 
+@check("toolkit/library-missing")
 def library_missing(node: Node) -> Finding | None:
     """Find a library that a program of a handler needs and its loader would not find.
 
@@ -104,6 +107,7 @@ def _own_libraries(program: Program) -> Iterator[ElfSummary]:
             yield summary
 
 
+@check("toolkit/glibc-too-old")
 def glibc_too_old(node: Node) -> Finding | None:
     """Find toolkit programs that need symbol versions the host's glibc does not define.
 

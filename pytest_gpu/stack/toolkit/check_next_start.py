@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
@@ -26,6 +27,7 @@ from pytest_gpu.stack.toolkit.output import Order
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
 
 
+@check("toolkit/next-start")
 def next_start(node: Node) -> Finding | None:
     """Find what the toolkit's next start breaks, ``None`` where nothing works that it could break.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.looks import first_finding
@@ -27,6 +28,7 @@ LOW_LEVEL = f"{RUNTIME}.runtimes"
 COMMON = ("runc", "crun")
 
 
+@check("toolkit/handler-without-type")
 def handler_without_type(node: Node) -> Finding | None:
     """Find a handler that names no runtime_type, so that no shim can be started for it."""
     for runtime in gpu_runtimes(node):
@@ -40,6 +42,7 @@ def handler_without_type(node: Node) -> Finding | None:
     return None
 
 
+@check("toolkit/binary-missing")
 def binary_missing(node: Node) -> Finding | None:
     """Find a handler whose BinaryName is not installed, or is a link to nothing.
 
@@ -142,6 +145,7 @@ def each_program(
     return first_finding(partial(look, node, runtime, program) for runtime, program in programs)
 
 
+@check("toolkit/half-installed")
 def half_installed(node: Node) -> Finding | None:
     """Find a toolkit of which a program is missing that the handler's own program starts."""
     return each_program(node, _not_there)
@@ -160,6 +164,7 @@ def _not_there(node: Node, runtime: Runtime, program: Program) -> Finding | None
     )
 
 
+@check("toolkit/no-low-level-runtime")
 def no_low_level_runtime(node: Node) -> Finding | None:
     """Find an NVIDIA runtime that finds none of the runtimes it hands over to.
 

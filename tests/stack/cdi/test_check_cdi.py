@@ -325,7 +325,7 @@ def test_a_visit_asks_at_once_for_all_that_specs_name() -> None:
     machine.gone = (HOOK, f"{LIB}/libcuda.so.560.35.03", "/dev/nvidia0", "/dev/nvidia1")
     machine.gone += ("/dev/nvidiactl",)
     node = machine.node()
-    noted, seen = wishes(node.cluster, node.evidence)
-    vars(seen).update(containerd=node.containerd)
-    tuple(check_specs.entries_named(seen))
-    assert noted.entries.keys() >= set(machine.gone)
+    wished = wishes(node.cluster, node.evidence)
+    wished.node.memory = node.memory
+    tuple(check_specs.entries_named(wished.node))
+    assert wished.noted.entries.keys() >= set(machine.gone)

@@ -190,7 +190,7 @@ def test_patch_mends_the_fault(tmp_path: Path, name: str) -> None:
         check_handler.no_gpu_handler,
     ]
     checks += [check_programs.handler_without_type, check_programs.binary_missing]
-    checks += [check_cgroups.cgroup_driver_differs, check_restart.not_restarted]
+    checks += [check_cgroups.cgroup_driver_differs, check_restart.not_loaded]
     assert [each(node) for each in checks] == [None] * len(checks)
     assert node.containerd.config.default_runtime in {"runc", "nvidia"}
     assert "runc" in node.containerd.config.runtimes

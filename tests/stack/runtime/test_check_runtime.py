@@ -87,7 +87,7 @@ def test_a_healthy_machine_shows_nothing() -> None:
         check_handler.no_gpu_handler,
     ]
     checks += [
-        check_restart.not_restarted,
+        check_restart.not_loaded,
         check_restart.lost_at_restart,
         check_restart.change_at_restart,
     ]

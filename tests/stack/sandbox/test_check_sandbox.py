@@ -59,15 +59,15 @@ def test_a_healthy_node_starts_both_sandboxes() -> None:
     checks = (diagnose.other_socket, control, diagnose.gpu_run, diagnose.missing_devices)
     assert [check(healthy) for check in checks] == [None] * 4
     assert diagnose.missing_libraries(healthy) is None
-    assert lint(files(GOOD), healthy) is None
+    assert lint(healthy, files(GOOD)) is None
 
 
 def test_shipped_files_are_right_on_every_node() -> None:
     """Host network, a slice, name and namespace: with systemd and without."""
     shipped = shipped_files()
     as_if_admins = files(shipped.pod_text)
-    assert lint(as_if_admins, node()) is None
-    assert lint(as_if_admins, node(systemd=False)) is None
+    assert lint(node(), as_if_admins) is None
+    assert lint(node(systemd=False), as_if_admins) is None
     assert json.loads(shipped.container_text)["command"]
 
 
@@ -86,14 +86,14 @@ def test_faults_of_an_admins_file_are_named_with_the_corrected_one(
     old: str, new: str, found: str
 ) -> None:
     """The diff is what the admin needs."""
-    finding = lint(files(GOOD.replace(old, new)), node())
+    finding = lint(node(), files(GOOD.replace(old, new)))
     assert cause(finding) == found
     assert "/root/pod.json" in told(finding)
 
 
 def test_the_diff_changes_one_line() -> None:
     """The admin's layout stays."""
-    text = told(lint(files(GOOD.replace("kubepods-besteffort.slice", "/kubepods")), node()))
+    text = told(lint(node(), files(GOOD.replace("kubepods-besteffort.slice", "/kubepods"))))
     assert '-    "cgroup_parent": "/kubepods",' in text
     assert '+    "cgroup_parent": "kubepods-besteffort.slice",' in text
     assert sum(line.lstrip().startswith(("+ ", "- ")) for line in text.splitlines()) == 2
@@ -111,16 +111,16 @@ def test_an_edited_file_says_what_is_wanted(text: str) -> None:
 def test_any_cgroup_parent_is_right_without_systemd() -> None:
     """And a slice is, too."""
     plain = GOOD.replace("kubepods-besteffort.slice", "/kubepods/besteffort")
-    assert lint(files(plain), node(systemd=False)) is None
-    assert lint(files(GOOD), node(systemd=False)) is None
+    assert lint(node(systemd=False), files(plain)) is None
+    assert lint(node(systemd=False), files(GOOD)) is None
 
 
 def test_of_two_faults_the_one_that_crictl_met_is_named() -> None:
     """An older crictl takes a file without a namespace: the network is what failed."""
     text = GOOD.replace(', "namespace": "default"', "").replace('"network": 2', '"network": 0')
     tried = node(run("control", error=CALICO), text=text, origin="admin")
-    assert cause(lint(files(text), node())) == "sandbox/pod-config-without-namespace"
-    assert cause(lint(files(text), tried)) == "sandbox/pod-config-asks-for-pod-network"
+    assert cause(lint(node(), files(text))) == "sandbox/pod-config-without-namespace"
+    assert cause(lint(tried, files(text))) == "sandbox/pod-config-asks-for-pod-network"
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_cgroups_left_alone(text: str, version: str, *, found: bool) -> None:
     """It counts where nvidia-container-cli sets containers up."""
     node = machine(text, version).node()
     expected = "runtime/toolkit-no-cgroups" if found else None
-    assert cause(check_device_access.no_cgroups(node)) == expected
+    assert cause(check_device_access.cgroups_left_alone(node)) == expected
 
 
 def test_a_plugin_that_passes_device_nodes() -> None:
@@ -259,15 +259,17 @@ def test_a_node_that_is_a_container_may_need_cgroups_left_alone(told: dict[str, 
     node = machine(cli("no-cgroups = true"), "1.17.8", **told)
     node.objects = plugin()
     with pytest.raises(Unproven, match="container \\(lxc\\)"):
-        check_device_access.no_cgroups(node.node())
+        check_device_access.cgroups_left_alone(node.node())
     node.objects = plugin(device_nodes="true")
-    assert check_device_access.no_cgroups(node.node()) is None
+    assert check_device_access.cgroups_left_alone(node.node()) is None
 
 
 def test_wsl_is_no_container_in_that_sense() -> None:
     """It sets the same variable."""
     node = machine(cli("no-cgroups = true"), "1.17.8", **{"/run/systemd/container": "wsl\n"})
-    assert cause(check_device_access.no_cgroups(node.node())) == "runtime/toolkit-no-cgroups"
+    assert (
+        cause(check_device_access.cgroups_left_alone(node.node())) == "runtime/toolkit-no-cgroups"
+    )
 
 
 ON_HOST = {"/usr/lib64/libnvidia-ml.so.1": ""}
