@@ -156,6 +156,8 @@ def results(old: Path, new: Path, only: str) -> tuple[Results, Results]:
     Raises:
         NotCompared: one of them failed; its own words are on stderr.
     """
+    if missing := [str(each) for each in map(_python, (old, new)) if not each.exists()]:
+        raise NotCompared(f"there is no {' and no '.join(missing)}")
     with tempfile.TemporaryDirectory(prefix="pytest-gpu-same-") as name:
         folder = Path(name)
         inputs, files = folder / "inputs", [folder / "old.json", folder / "new.json"]
@@ -168,9 +170,12 @@ def results(old: Path, new: Path, only: str) -> tuple[Results, Results]:
 
 
 def _start(part: str, checkout: Path, folder: Path, argument: str) -> subprocess.Popen[bytes]:
-    python = checkout / ".venv/bin/python"
     # Without -P the modules beside the script would come before those of the checkout.
-    return subprocess.Popen([python, "-P", INSIDE, part, checkout, folder, argument])
+    return subprocess.Popen([_python(checkout), "-P", INSIDE, part, checkout, folder, argument])
+
+
+def _python(checkout: Path) -> Path:
+    return checkout / ".venv/bin/python"
 
 
 def _wait(started: Sequence[tuple[Path, subprocess.Popen[bytes]]]) -> None:
@@ -185,7 +190,7 @@ def main() -> int:
     options = _parser().parse_args()
     try:
         found = compare(*results(options.old.resolve(), options.new.resolve(), options.only))
-    except (NotCompared, OSError) as error:
+    except NotCompared as error:
         sys.stderr.write(f"nothing was compared: {error}\n")
         return 2
     sys.stdout.write(found.text(options.limit))

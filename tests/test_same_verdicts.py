@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.inside_checkout import PLACES, find, find_test, recordings, write
-from tests.same_verdicts import WIDTH, compare, differences
+from tests.same_verdicts import WIDTH, NotCompared, compare, differences, results
 
 Results = dict[str, Any]
 
@@ -167,6 +167,15 @@ def test_more_lines_than_the_limit_are_counted() -> None:
     assert first.endswith("run by OLD alone")
     assert more == "and 2 more differences"
     assert counts.endswith("0 of 2 rounds of questions equal")
+
+
+def test_a_checkout_without_an_environment_is_named(tmp_path: Path) -> None:
+    """Nothing is started, and no success is claimed."""
+    python = tmp_path / "old/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    with pytest.raises(NotCompared, match=r"there is no \S+/new/\.venv/bin/python$"):
+        results(tmp_path / "old", tmp_path / "new", "*")
 
 
 def test_recordings_are_found_but_not_those_inside_them(tmp_path: Path) -> None:
