@@ -185,9 +185,10 @@ def main() -> None:
     """Do one of the two parts."""
     part, checkout, folder, argument = sys.argv[1], *map(Path, sys.argv[2:4]), sys.argv[4]
     sys.path.insert(0, str(checkout))
-    package = Path(str(importlib.import_module("pytest_gpu").__file__))
-    if not package.is_relative_to(checkout):
-        raise SystemExit(f"{sys.executable} has pytest_gpu from {package}, not from {checkout}")
+    for name in ("pytest_gpu", "pytest_gpu.fixtures"):
+        file = Path(str(importlib.import_module(name).__file__))
+        if not file.is_relative_to(checkout):
+            raise SystemExit(f"{sys.executable} has {name} in {file}, not in {checkout}")
     {"write": write, "judge": judge}[part](checkout, folder, argument)
 
 
