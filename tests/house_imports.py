@@ -21,10 +21,14 @@ PACKAGES: Mapping[str, str] = {
 WORDS = (
     "pytest_gpu",
     "pytest_gpu.causes",
+    "pytest_gpu.checks",
     "pytest_gpu.errors",
     "pytest_gpu.evidence",
     "pytest_gpu.gpu_node",
+    "pytest_gpu.known",
     "pytest_gpu.layers",
+    "pytest_gpu.looks",
+    "pytest_gpu.memory",
     "pytest_gpu.parsing",
 )
 """Modules that every room may use."""
@@ -45,12 +49,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pytest_gpu.stack.runtime", "pytest_gpu.stack.sandbox", "pytest_gpu.stack.pods"),
     ("pytest_gpu.survey", "pytest_gpu.report"),
     ("pytest_gpu.cluster",),
-    ("pytest_gpu.run", "pytest_gpu._allure", "pytest_gpu._xdist"),
+    ("pytest_gpu.run",),
     ("pytest_gpu.fixtures",),
     ("pytest_gpu.conformance",),
     ("pytest_gpu.plugin", "pytest_gpu.hookspecs"),
 )
 """The rooms, lowest floor first. A module may import from its own floor and from those below."""
+
+PARTS = {"pytest_gpu._allure": "pytest_gpu.run", "pytest_gpu._xdist": "pytest_gpu.run"}
+"""Modules that are part of a room although they lie elsewhere."""
 
 STACK = tuple(room for floor in FLOORS for room in floor if room.startswith("pytest_gpu.stack"))
 
@@ -133,7 +140,8 @@ def _known(wanted: str, known: Mapping[str, Path]) -> str | None:
 
 def room_of(module: str) -> str | None:
     """Return the room a module is in, ``None`` if it has no floor yet."""
-    return next((room for floor in FLOORS for room in floor if is_in(module, room)), None)
+    place = PARTS.get(module, module)
+    return next((room for floor in FLOORS for room in floor if is_in(place, room)), None)
 
 
 def is_in(module: str, room: str) -> bool:

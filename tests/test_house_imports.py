@@ -142,6 +142,19 @@ def test_a_circle_of_rooms_on_one_floor_is_found(tmp_path: Path) -> None:
     ]
 
 
+def test_a_part_of_a_room_that_lies_elsewhere_is_no_room(tmp_path: Path) -> None:
+    """What pytest loads beside the plugin may use the run, and the run may register it."""
+    files = {
+        "pytest_gpu/_xdist.py": "from pytest_gpu.run import items\n",
+        "pytest_gpu/run/items.py": "",
+        "pytest_gpu/run/startup.py": "def f():\n    from pytest_gpu import _xdist\n",
+    }
+    root = checkout(tmp_path, files)
+    assert len(house.imports(root)) == 2
+    assert (house.upward(root), house.circles_of_rooms(root)) == ([], [])
+    assert house.without_floor(root) == ()
+
+
 def test_a_module_without_a_floor_is_named_and_not_judged(tmp_path: Path) -> None:
     """A new package has no floor until somebody gives it one."""
     files = {HOST: "from pytest_gpu.garage import car\n", "pytest_gpu/garage/car.py": ABOVE}
