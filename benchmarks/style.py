@@ -2,7 +2,7 @@
 
 Run ``python benchmarks/style.py [ROOT]``; ROOT is another checkout. A function counts from its
 ``def`` to its last line, docstring included. Imports are judged by the floors in
-``tests/house_imports.py``; modules without a floor are counted and not judged.
+``tests/project/house_imports.py``; modules without a floor are counted and not judged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests import house_imports as house  # noqa: E402 - needs the checkout
+from tests.project import house_imports as house  # noqa: E402 - needs the checkout
 
 FEW = 10
 """Lines that are listed of each kind without ``--all``."""

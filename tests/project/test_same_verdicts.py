@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.inside_checkout import PLACES, find, find_test, recordings, write
-from tests.same_verdicts import WIDTH, NotCompared, compare, differences, results
+from tests.project.inside_checkout import PLACES, find, find_test, recordings, write
+from tests.project.same_verdicts import WIDTH, NotCompared, compare, differences, results
 
 Results = dict[str, Any]
 
@@ -188,7 +188,7 @@ def test_recordings_are_found_but_not_those_inside_them(tmp_path: Path) -> None:
 
 def test_inputs_stand_alone(tmp_path: Path) -> None:
     """The base of an overlay is inside it: the other checkout's samples may differ."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     write(root, tmp_path / "inputs", "fixtures/recorded/no-driver")
     (folder,) = recordings(tmp_path / "inputs")
     assert "base: base\n" in (folder / "recording.yaml").read_text()
@@ -197,7 +197,7 @@ def test_inputs_stand_alone(tmp_path: Path) -> None:
 
 def test_changed_samples_are_inputs_too(tmp_path: Path) -> None:
     """Of each kind one: a variant, a broken sample, a sample with other names."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     write(root, tmp_path / "inputs", "changed/*/[ks]*3s")
     (folder,) = recordings(tmp_path / "inputs")
     assert folder.relative_to(tmp_path).as_posix() == "inputs/changed/variants/k3s"
@@ -206,7 +206,7 @@ def test_changed_samples_are_inputs_too(tmp_path: Path) -> None:
 def test_everything_that_is_needed_is_found_in_this_checkout() -> None:
     """Where a module moves, its new name belongs into the list."""
     assert all(callable(find(name)) for name in PLACES)
-    assert find_test(Path(__file__).parents[1], "replay").Replay
+    assert find_test(Path(__file__).parents[2], "replay").Replay
 
 
 def test_a_module_that_is_nowhere_is_named(tmp_path: Path) -> None:
@@ -219,13 +219,13 @@ def test_a_module_that_is_nowhere_is_named(tmp_path: Path) -> None:
 def test_the_second_place_is_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that is not there yet, a module without the name, then the right one."""
     places = ("pytest_gpu.nowhere.visit", "pytest_gpu.errors", "pytest_gpu.evidence")
-    monkeypatch.setattr("tests.inside_checkout.PLACES", {"Door": places})
+    monkeypatch.setattr("tests.project.inside_checkout.PLACES", {"Door": places})
     assert find("Door").__module__ == "pytest_gpu.evidence"
 
 
 def test_a_function_that_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With all places that were tried."""
     places = {"drive": ("pytest_gpu.nowhere.visit", "pytest_gpu.errors")}
-    monkeypatch.setattr("tests.inside_checkout.PLACES", places)
+    monkeypatch.setattr("tests.project.inside_checkout.PLACES", places)
     with pytest.raises(SystemExit, match=r"drive is in none of pytest_gpu\.nowhere\.visit, "):
         find("drive")

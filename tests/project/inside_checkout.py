@@ -1,4 +1,4 @@
-"""The part of ``tests/same_verdicts.py`` that runs inside a checkout, with that checkout's Python.
+"""The part of ``same_verdicts.py`` that runs inside a checkout, with that checkout's Python.
 
 ``python -P inside_checkout.py write CHECKOUT FOLDER GLOB`` writes the inputs into a folder;
 ``python -P inside_checkout.py judge CHECKOUT FOLDER RESULT`` writes what becomes of them as JSON:

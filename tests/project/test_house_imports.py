@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import house_imports as house
+from tests.project import house_imports as house
 
 HOST = "pytest_gpu/stack/host/mounts.py"
 TOOLKIT = "pytest_gpu/stack/toolkit/told.py"

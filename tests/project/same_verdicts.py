@@ -1,9 +1,9 @@
 """Prove that a change changed no verdict: compare two checkouts over all that is recorded.
 
-``python tests/same_verdicts.py OLD NEW`` takes every sample and recording of the checkout OLD, and
-the samples as its tests vary, break and move them. Each is judged by OLD and by NEW, each with its
-own ``.venv``; where a layer fails, a second time with ``--gpu-all-layers``. Each recorded node is
-also visited. These must be equal:
+``python tests/project/same_verdicts.py OLD NEW`` takes every sample and recording of the checkout
+OLD, and the samples as its tests vary, break and move them. Each is judged by OLD and by NEW, each
+with its own ``.venv``; where a layer fails, a second time with ``--gpu-all-layers``. Each recorded
+node is also visited. These must be equal:
 
 - the exit codes;
 - the JSON reports, but for when the run started and how long it took;
