@@ -57,7 +57,7 @@ def offered(node: Node) -> bool:
     return bool(plugins.dra_gpus(node.cluster, node.name)) or any(amounts.values())
 
 
-@check("pods/not-deployed", visit=False)
+@check("pods/plugin-not-deployed", visit=False)
 def not_deployed(node: Node) -> Finding | None:
     """Find a GPU node that nobody ever meant to advertise."""
     plugin = of(node)
@@ -77,7 +77,7 @@ def _amounts(node: Node) -> str:
     return ", ".join(f"{key}: {n}" for key, n in amounts.items()) or "no nvidia.com/gpu"
 
 
-@check("pods/class-broken", visit=False)
+@check("pods/plugin-class-broken", visit=False)
 def class_broken(node: Node) -> Finding | None:
     """Find a RuntimeClass that keeps a plugin from starting which does not run now.
 
@@ -102,7 +102,7 @@ def _state(plugin: DevicePlugin) -> tuple[Evidence, ...]:
     return (Evidence(source=plugin.name, text=f"is {kubectl_state(plugin.pod)}"),)
 
 
-@check("pods/without-gpu", visit=False)
+@check("pods/plugin-without-gpu", visit=False)
 def without_gpu(node: Node) -> Finding | None:
     """Find a plugin that started under a handler that injects no GPU, and so advertises none."""
     plugin = of(node)
@@ -180,7 +180,7 @@ def _log(node: Node) -> tuple[Evidence, ...]:
     return tuple(found)
 
 
-@check("pods/not-scheduled", visit=False)
+@check("pods/plugin-not-scheduled", visit=False)
 def not_scheduled(node: Node) -> Finding | None:
     """Find what keeps the plugin's DaemonSet from putting a pod on this node."""
     plugin = of(node)
@@ -226,7 +226,7 @@ def _toleration(node: Node, template: Mapping[str, Any]) -> str:
     return "\n".join(entries) or "(no taint is in the way)"
 
 
-@check("pods/not-running", visit=False)
+@check("pods/plugin-not-running", visit=False)
 def not_running(node: Node) -> Finding | None:
     """Find why the plugin's pod on this node does not run."""
     plugin = of(node)

@@ -39,7 +39,7 @@ def passed_under(node: Node) -> str | None:
     return runtimeclass.handler_of(spec_of(suite.pod), by_class)
 
 
-@check("pods/not-started", visit=False)
+@check("pods/suite-pod-not-started", visit=False)
 def not_started(node: Node) -> Finding | None:
     """Find why a pod that asks for one GPU is not admitted or does not start.
 
@@ -134,7 +134,7 @@ def handler_name(node: Node, suite: SuitePod) -> str:
     return handler or containerd_of(node).default_runtime
 
 
-@check("pods/wrong-number", visit=False)
+@check("pods/suite-pod-wrong-number", visit=False)
 def wrong_number(node: Node) -> Finding | None:
     """Find a container that got no GPU, or more than it asked for."""
     suite = read(node.evidence)
@@ -160,7 +160,7 @@ def _saw(name: str, suite: SuitePod, seen: Seen) -> Evidence:
     return Evidence(source=f"pod {path_of(suite.pod)}, container {name}", text=text)
 
 
-@check("pods/unrequested", visit=False)
+@check("pods/suite-pod-unrequested", visit=False)
 def unrequested(node: Node) -> Finding | None:
     """Find a container that sees GPUs although it asked for none."""
     suite = read(node.evidence)
@@ -175,7 +175,7 @@ def unrequested(node: Node) -> Finding | None:
     )
 
 
-@check("pods/miscomputes", visit=False)
+@check("pods/suite-pod-miscomputes", visit=False)
 def miscomputes(node: Node) -> Finding | None:
     """Find that CUDA does not start in the pod, or computes wrongly.
 

@@ -35,7 +35,12 @@ from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.repair.config_places import handler_in
 from pytest_gpu.stack.repair.toml_diff import handler_table
 from pytest_gpu.stack.runtime.other_program import named_starts_another, prove_none, starts_another
-from pytest_gpu.stack.runtime.overwritten import now_there, overwritten
+from pytest_gpu.stack.runtime.overwritten import (
+    bootstrap_copy,
+    now_there,
+    overwritten,
+    who_rewrote,
+)
 from pytest_gpu.stack.runtime.template_missing import installed_after_start, missing_by_template
 from pytest_gpu.stack.toolkit.check_env import other_runtime, socket_ignored, writes_rendered
 from pytest_gpu.stack.toolkit.installed import BINARIES, binaries, installed
@@ -54,6 +59,12 @@ def other_containerds(node: Node) -> object:
 def default_handler(node: Node) -> object:
     """Return what is shown of the default handler beside a pod that gets no GPU."""
     return default_evidence(node)
+
+
+@question("runtime/who-wrote-the-file")
+def who_wrote_the_file(node: Node) -> object:
+    """Return what tells who last wrote containerd's file: an image's bootstrap, times, owners."""
+    return known(lambda: bootstrap_copy(node)), known(lambda: tuple(who_rewrote(node)))
 
 
 @check("runtime/no-gpu-handler")
