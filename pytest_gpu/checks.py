@@ -31,6 +31,8 @@ class Check(Generic[_P, _T]):
     than a node.
     """
 
+    __name__: str
+
     def __init__(
         self, name: str, function: Callable[Concatenate[Node, _P], _T], *, visit: bool
     ) -> None:

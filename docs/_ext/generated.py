@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pytest_gpu.causes import Cause, catalogue
+from pytest_gpu.checks import registered
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
+from pytest_gpu.layers import Layer
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -45,6 +48,7 @@ def pages() -> Mapping[str, str]:
         "reference/causes.md": causes_page(catalogue().values()),
         "reference/samples.md": samples_page(),
         "reference/layout.md": layout_page(),
+        "reference/requirements.md": requirements_page(),
     }
 
 
@@ -117,6 +121,70 @@ def _about(path: Path) -> str:
     note = yaml.safe_load(text).get("note")
     comments = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
     return " ".join(str(note).split() if note else comments)
+
+
+def requirements_page() -> str:
+    """Return all requirements of the suite by layer, each with the checks that decide it."""
+    lines = [
+        "# Requirements",
+        "",
+        "All that the suite asks of a GPU node, layer by layer, in the order in which it asks.",
+        "Each names its test and the checks that decide it.",
+        "",
+    ]
+    for layer in Layer:
+        lines += [f"## {layer}", ""]
+        for each in requirements(layer):
+            checks = ", ".join(f"`{name}`" for name in each.checks)
+            lines += [f"- {_prose(each.text)}<br>", f"  `{each.test}`: {checks}"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One test of the shipped suite: its docstring, and the checks that it calls."""
+
+    test: str
+    text: str
+    checks: tuple[str, ...]
+
+
+def requirements(layer: Layer) -> Iterator[Requirement]:
+    """Yield the requirements of a layer, in the order of its module."""
+    module = f"test_{str(layer).replace('-', '_')}.py"
+    tree = ast.parse((ROOT / "conformance" / module).read_text())
+    names = {f"{each.__module__}.{each.__name__}": name for name, each in registered().items()}
+    imported = dict(_imported(tree))
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name.startswith("test_"):
+            named = sorted(_named(function), key=lambda node: (node.lineno, node.col_offset))
+            called = (_called(node, imported) for node in named)
+            yield Requirement(
+                test=function.name,
+                text=" ".join((ast.get_docstring(function) or "").split()),
+                checks=tuple(dict.fromkeys(names[each] for each in called if each in names)),
+            )
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                yield name.asname or name.name, f"{node.module}.{name.name}"
+
+
+def _named(function: ast.FunctionDef) -> Iterator[ast.Attribute | ast.Name]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute | ast.Name):
+            yield node
+
+
+def _called(node: ast.AST, imported: Mapping[str, str]) -> str | None:
+    """Return the full name of a function that a test names, ``None`` for anything else."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return f"{imported.get(node.value.id)}.{node.attr}"
+    return imported.get(node.id) if isinstance(node, ast.Name) else None
 
 
 def layout_page() -> str:

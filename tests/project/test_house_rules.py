@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.project import house_imports as house
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("pytest_gpu", "conformance", "fixtures")
 HEAVY = ("allure", "kubernetes", "pynvml", "tomlkit", "xdist", "yaml")
@@ -18,6 +20,7 @@ DOORS = {"pytest_gpu/cluster", "pytest_gpu/probe"}
 """Where the world is touched. Beside them only what pytest itself makes a plugin touch:"""
 
 MAY_TOUCH = {
+    "pytest_gpu/settings/user_files.py": "whether the files that options name can be used",
     "pytest_gpu/run/ledger.py": "a file for each node, shared by the workers",
     "pytest_gpu/run/opening.py": "the folder that holds these files, gone at the end",
     "pytest_gpu/report/json.py": "writes --gpu-report",
@@ -55,6 +58,14 @@ def violations(check: Check, *folders: str) -> list[str]:
         for path, text in sources(*folders)
         for found in check(ast.parse(text), path)
     ]
+
+
+def test_no_import_runs_upwards_or_in_a_circle() -> None:
+    """Every room imports only from its own floor and from those below it."""
+    assert list(map(str, house.upward(ROOT))) == []
+    assert list(house.circles(ROOT)) == []
+    assert list(house.circles_of_rooms(ROOT)) == []
+    assert list(house.without_floor(ROOT)) == []
 
 
 def test_no_module_has_more_than_300_lines() -> None:

@@ -135,7 +135,6 @@ def writes_rendered(node: Node) -> Finding | None:
     )
 
 
-@check("toolkit/never-signalled")
 def never_signalled(node: Node, loaded: Finding) -> Finding:
     """Return why the handler is not loaded where the toolkit wrote it and signalled another.
 
