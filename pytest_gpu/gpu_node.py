@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, update_wrapper
-from typing import Generic, Self, TypeVar, overload
+from typing import Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
 from pytest_gpu.memory import Memory, lazy
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -61,20 +62,22 @@ class fact(Generic[_T]):  # noqa: N801 - used like property
         return self if node is None else self(node)
 
 
-class cluster_fact(Generic[_T]):  # noqa: N801 - as fact
+class cluster_fact(Generic[_P, _T]):  # noqa: N801 - as fact
     """A fact of the Kubernetes objects of a cluster, worked out once for all its nodes.
 
-    It reads :meth:`ClusterEvidence.objects` and nothing else.
+    It reads :meth:`ClusterEvidence.objects` and nothing else. Further arguments, such as a node's
+    name, are part of what is asked.
     """
 
-    def __init__(self, function: Callable[[ClusterEvidence], _T]) -> None:
+    def __init__(self, function: Callable[Concatenate[ClusterEvidence, _P], _T]) -> None:
         self._function = function
         update_wrapper(self, function)
 
-    def __call__(self, cluster: ClusterEvidence) -> _T:
+    def __call__(self, cluster: ClusterEvidence, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Return the fact.
 
         Raises:
             Unproven: the evidence does not hold it.
         """
-        return cluster.memory.recall(self, partial(self._function, cluster))
+        work = partial(self._function, cluster, *args, **kwargs)
+        return cluster.memory.recall((self, *args, *kwargs.items()), work)

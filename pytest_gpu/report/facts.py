@@ -49,9 +49,8 @@ def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
     }
 
 
-def node_facts(cluster: ClusterEvidence, name: str) -> dict[str, Any]:
+def node_facts(node: Node) -> dict[str, Any]:
     """Return what else is known of a node: its distribution, and its container runtimes."""
-    node = Node(name, cluster)
     return {"distribution": _distribution(node), "runtimes": _runtimes(node)}
 
 

@@ -17,7 +17,7 @@ VERSION = 1
 WaitingPods = Callable[[ClusterEvidence, Collection[str]], Iterable[WaitingPod]]
 """Returns the users' pods that wait on the named nodes."""
 
-NodeFacts = Callable[[ClusterEvidence, str], Mapping[str, Any]]
+NodeFacts = Callable[[str], Mapping[str, Any]]
 """Returns what else the document says of the named node, by key."""
 
 
@@ -28,7 +28,7 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
     cluster: ClusterEvidence,
     waiting: WaitingPods,
     *,
-    node_facts: NodeFacts = facts.node_facts,
+    node_facts: NodeFacts,
 ) -> dict[str, Any]:
     """Return the verdict document (docs/reference/reports.md) as plain JSON types.
 
@@ -38,11 +38,11 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
         run: what is known of the run.
         cluster: the evidence, asked for the Node objects and handed to the two look-ups.
         waiting: usually :func:`pytest_gpu.stack.kube.pods.waiting_pods`.
-        node_facts: how to learn a node's distribution and its container runtimes.
+        node_facts: how to learn, by name, a node's distribution and its container runtimes.
     """
     versions = facts.kubelet_versions(cluster)
     judged = [
-        _with_facts(entry, node_facts(cluster, entry["name"]), versions)
+        _with_facts(entry, node_facts(entry["name"]), versions)
         for entry in _judged(results, nodes, run)
     ]
     causes = [_with_pods(cause, cluster, waiting) for cause in grouping.causes(judged)]

@@ -15,6 +15,7 @@ import pytest
 from pytest_gpu.errors import GpuError
 from pytest_gpu.layers import Layer
 from pytest_gpu.report import json, terminal, verdicts
+from pytest_gpu.report.facts import node_facts
 from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
@@ -87,6 +88,7 @@ class Results:
             self._run_info(planned, plan.get("deselected", 0)),
             self.session.cluster,
             waiting_pods,
+            node_facts=lambda name: node_facts(self.session.node(name)),
         )
 
     def _run_info(self, planned: Mapping[str, Mapping[str, int]], deselected: int) -> RunInfo:

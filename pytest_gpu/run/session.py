@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_gpu.memory import lazy
 
 if TYPE_CHECKING:
     from pytest_gpu.cluster.live_door import LiveDoor
@@ -45,7 +46,7 @@ class GpuSession:
     _brought: set[tuple[Layer, str]] = field(default_factory=set, init=False, repr=False)
     _nodes: dict[str, GpuNode] = field(default_factory=dict, init=False, repr=False)
 
-    @cached_property
+    @lazy
     def cluster(self) -> ClusterEvidence:
         """The evidence of this cluster; a worker opens it when it is first asked for."""
         from pytest_gpu.cluster.recording.recorded import open_recording  # noqa: PLC0415 - heavy
@@ -55,7 +56,7 @@ class GpuSession:
         workloads = self.settings.workloads
         return opened if workloads is None else CountedPods(opened, workloads)
 
-    @cached_property
+    @lazy
     def live(self) -> LiveDoor | None:
         """The way to the live cluster under test, ``None`` where it is a recorded one."""
         if self.door is not None or self.remote is None:

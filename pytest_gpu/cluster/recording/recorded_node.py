@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from pytest_gpu.cluster.recording import kube_shapes, shapes, yaml_io
@@ -15,6 +14,7 @@ from pytest_gpu.cluster.recording.overlay import Part
 from pytest_gpu.cluster.recording.view import ABSENT, UNKNOWN, View
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
+from pytest_gpu.memory import lazy
 
 
 class RecordedNode:
@@ -34,17 +34,17 @@ class RecordedNode:
     def __repr__(self) -> str:
         return f"RecordedNode({self.name!r})"
 
-    @cached_property
+    @lazy
     def recorded(self) -> bool:
         """Whether the recording has evidence of this node at all."""
         return any(part.exists for part in self._parts)
 
-    @cached_property
+    @lazy
     def head(self) -> NodeHead:
         """What ``node.yaml`` says."""
         return head_of(self._parts)
 
-    @cached_property
+    @lazy
     def door(self) -> Door:
         """The door through which this evidence came."""
         if not self.recorded:
@@ -54,7 +54,7 @@ class RecordedNode:
         inherited = below.reason if kind == below.kind else ""
         return Door(kind=kind, reason=self.head.reason or inherited)
 
-    @cached_property
+    @lazy
     def like(self) -> RecordedNode | None:
         """The node whose evidence this one shares, except for what stands at this one."""
         if self.head.like is None:
@@ -65,7 +65,7 @@ class RecordedNode:
             raise RecordingError(f"{where}: the recording has no node {other.name!r}")
         return other
 
-    @cached_property
+    @lazy
     def view(self) -> View:
         """The node's file system; nodes that add nothing to the one they are like share it."""
         shared = self.like.view if self.like else None
@@ -139,7 +139,7 @@ class RecordedNode:
             return None
         raise NotInEvidence(self.name, f"the ELF header of {path}")
 
-    @cached_property
+    @lazy
     def commands(self) -> tuple[CommandResult, ...]:
         """Every command that was run on the node, in order.
 

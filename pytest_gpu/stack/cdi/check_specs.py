@@ -14,7 +14,7 @@ from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check, question
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import Entry
-from pytest_gpu.gpu_node import Node
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.handlers import handlers_used, spec_dirs
@@ -60,6 +60,7 @@ class Registry:
         return (*self.devices, *rest)
 
 
+@fact
 def registries(node: Node) -> tuple[Registry, ...]:
     """Return what each reader of specs sees that is asked for devices.
 

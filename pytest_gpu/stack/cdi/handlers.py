@@ -5,7 +5,7 @@ Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
 
 from __future__ import annotations
 
-from pytest_gpu.gpu_node import Node
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.merge import CDI_DIRS, Runtime
 from pytest_gpu.stack.injection.reached import gpu_runtimes_used
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
@@ -40,6 +40,7 @@ def mode_of(runtime: Runtime, config: ToolkitConfig) -> str:
     return config.mode
 
 
+@fact
 def handlers_used(node: Node) -> list[tuple[Runtime, ToolkitConfig]]:
     """Return the NVIDIA handlers that pods use, with their own configuration."""
     return [

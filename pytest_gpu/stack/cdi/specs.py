@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.memory import lazy
 from pytest_gpu.stack.cdi.document import BadSpec, line_of, load
 from pytest_gpu.stack.cdi.rules import check, version_of
 from pytest_gpu.stack.cdi.shape import shaped
@@ -86,7 +87,7 @@ class CdiSpecs:
     unknown: tuple[str, ...]
     links: tuple[str, ...] = ()
 
-    @cached_property
+    @lazy
     def resolved(self) -> Mapping[str, CdiSpec]:
         """By its qualified name, the spec that each device is taken from."""
         found: dict[str, CdiSpec] = {}
@@ -96,7 +97,7 @@ class CdiSpecs:
                     found[name] = spec
         return {name: spec for name, spec in found.items() if name not in self.conflicts}
 
-    @cached_property
+    @lazy
     def conflicts(self) -> Mapping[str, tuple[str, str]]:
         """By its qualified name, the two files of one directory that both define a device."""
         best: dict[str, CdiSpec] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import PurePosixPath
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
+from pytest_gpu.memory import lazy
 from pytest_gpu.stack.gpu import device_nodes, kernel_modules, libraries
 
 VERSION_FILE = "/proc/driver/nvidia/version"
@@ -25,7 +25,7 @@ class Driver:
     def __init__(self, evidence: NodeEvidence) -> None:
         self._evidence = evidence
 
-    @cached_property
+    @lazy
     def loaded(self) -> bool:
         """Whether the kernel module ``nvidia`` is loaded."""
         try:
@@ -35,22 +35,22 @@ class Driver:
             return "nvidia" in self.modules
         return "nvidia" in (known(lambda: self.modules) or ())
 
-    @cached_property
+    @lazy
     def modules(self) -> frozenset[str]:
         """The names of all loaded kernel modules."""
         return kernel_modules.loaded(self._evidence)
 
-    @cached_property
+    @lazy
     def kernel(self) -> str:
         """The running kernel's release, as ``uname -r`` prints it."""
         return kernel_modules.release(self._evidence)
 
-    @cached_property
+    @lazy
     def module_files(self) -> Mapping[str, str]:
         """The path of nvidia.ko by kernel release, of the releases that have one."""
         return kernel_modules.nvidia_files(self._evidence, self.kernel)
 
-    @cached_property
+    @lazy
     def version_source(self) -> str:
         """The file that says the version of the loaded module."""
         try:
@@ -59,29 +59,29 @@ class Driver:
             found = None
         return VERSION_FILE if found else "/sys/module/nvidia/version"
 
-    @cached_property
+    @lazy
     def version_line(self) -> str:
         """The line in which the loaded module names its version."""
         lines = kernel_modules.text(self._evidence, self.version_source).splitlines()
         return lines[0].strip() if lines else ""
 
-    @cached_property
+    @lazy
     def version(self) -> str:
         """The version of the loaded module, such as ``535.161.08``."""
         match = _NVRM.search(self.version_line)
         return match[1] if match else self.version_line
 
-    @cached_property
+    @lazy
     def libnvml(self) -> libraries.Library | None:
         """The library of NVML, ``None`` if it is proven absent."""
         return libraries.find(self._evidence, libraries.NVML, self._loaded_from())
 
-    @cached_property
+    @lazy
     def libcuda(self) -> libraries.Library | None:
         """The CUDA driver library, ``None`` if it is proven absent."""
         return libraries.find(self._evidence, libraries.CUDA, self.directory)
 
-    @cached_property
+    @lazy
     def directory(self) -> str | None:
         """The directory that holds NVML's library, ``None`` where nobody knows one."""
         try:
@@ -90,7 +90,7 @@ class Driver:
             return self._loaded_from()
         return str(PurePosixPath(library.path).parent) if library else None
 
-    @cached_property
+    @lazy
     def nodes(self) -> device_nodes.DeviceNodes:
         """The device nodes: the host's, or those of a driver that runs in a container."""
         host = device_nodes.read(self._evidence)
@@ -102,7 +102,7 @@ class Driver:
             return host
         return own if own.entries else host
 
-    @cached_property
+    @lazy
     def majors(self) -> Mapping[str, int]:
         """Major numbers by name, from /proc/devices."""
         return device_nodes.majors(self._evidence)

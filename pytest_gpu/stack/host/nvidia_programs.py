@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from posixpath import basename
 
 from pytest_gpu.errors import Unproven
 
@@ -21,12 +21,12 @@ def is_nvidia(binary: str) -> bool:
     and ``NAME.real`` behind a wrapper; the hook beside them is no runtime); for nvidia-oci
     Bottlerocket ``packages/containerd/containerd-config-toml_k8s_nvidia_containerd_sock``.
     """
-    return is_bottlerockets(binary) or bool(_NVIDIA.fullmatch(PurePosixPath(binary).name))
+    return is_bottlerockets(binary) or bool(_NVIDIA.fullmatch(basename(binary)))
 
 
 def is_bottlerockets(binary: str) -> bool:
     """Say whether it is older Bottlerocket's own: runc with NVIDIA's hook put before it."""
-    return PurePosixPath(binary).name == "nvidia-oci"
+    return basename(binary) == "nvidia-oci"
 
 
 def prove_known(handler: str, binary: str) -> None:
@@ -35,7 +35,7 @@ def prove_known(handler: str, binary: str) -> None:
     Raises:
         Unproven: the program may bring GPUs in, or not.
     """
-    known = is_nvidia(binary) or PurePosixPath(binary).name in _WITHOUT_GPUS
+    known = is_nvidia(binary) or basename(binary) in _WITHOUT_GPUS
     if handler.startswith("nvidia") and not known:
         raise Unproven(
             f"the handler {handler} starts {binary}, a program that this version does not know"

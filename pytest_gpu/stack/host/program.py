@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ElfSummary, Entry, NodeEvidence
+from pytest_gpu.memory import lazy
 from pytest_gpu.stack.host import loader
 
 GLIBC = (
@@ -34,12 +34,12 @@ class Program:
     beside: Sequence[str] = ()
     loads: Sequence[str] = ()
 
-    @cached_property
+    @lazy
     def file(self) -> str:
         """The path with every link followed."""
         return self.evidence.resolve(self.path)
 
-    @cached_property
+    @lazy
     def entry(self) -> Entry | None:
         """What stands at the end of its links, ``None`` if nothing.
 
@@ -48,7 +48,7 @@ class Program:
         """
         return self.evidence.entry(self.file)
 
-    @cached_property
+    @lazy
     def summary(self) -> ElfSummary | None:
         """What it needs, ``None`` if it is not there.
 

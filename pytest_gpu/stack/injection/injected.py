@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
-from pytest_gpu.gpu_node import Node
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.operator import policy_section
@@ -31,6 +31,7 @@ def injects(node: Node, handler: str) -> bool:
     return containerd.injects(name)
 
 
+@fact
 def needs_no_handler(node: Node) -> str | None:
     """Return by which other way GPUs come into containers here, ``None`` if by handlers alone."""
     return beside_the_files(node) or _named_devices(node)
@@ -46,6 +47,7 @@ def prove_no_other_way(node: Node) -> None:
         node.cluster.objects(resource)
 
 
+@fact
 def beside_the_files(node: Node) -> str | None:
     """Return a way that containerd's files and CDI specs at rest need not show."""
     if node.name in dra_nodes(node.cluster):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import Node
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.injection.injected import needs_no_handler
@@ -17,6 +17,7 @@ PLAIN = "nvidia"
 """The handler, and the RuntimeClass, that everything of NVIDIA's uses where nobody says more."""
 
 
+@fact
 def gpu_runtimes(node: Node) -> list[Runtime]:
     """Return the GPU handlers that pods of this node get, else all where GPUs come by handlers.
 
@@ -25,6 +26,7 @@ def gpu_runtimes(node: Node) -> list[Runtime]:
     return gpu_runtimes_used(node) or ([] if another_way(node) else _gpu_runtimes(node))
 
 
+@fact
 def gpu_runtimes_used(node: Node) -> list[Runtime]:
     """Return the GPU handlers that are the default, or that pods of this node name.
 
@@ -38,16 +40,19 @@ def gpu_runtimes_used(node: Node) -> list[Runtime]:
     return [runtime for runtime in _gpu_runtimes(node) if runtime.name in used]
 
 
+@fact
 def _gpu_runtimes(node: Node) -> list[Runtime]:
     now = (containerd_of(node).now(name) for name in containerd_of(node).gpu_handlers)
     return [runtime for runtime in now if runtime and runtime.binary]
 
 
+@fact
 def another_way(node: Node) -> bool:
     """Say whether GPUs are known to come into containers here without any handler."""
     return known(lambda: needs_no_handler(node)) is not None
 
 
+@fact
 def named_handlers(node: Node) -> frozenset[str]:
     """Return the handlers that pods on this node, and DaemonSets for it, name by a RuntimeClass."""
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.nodes import DRA_DRIVER, RESOURCE_PREFIX, quantity
 from pytest_gpu.stack.kube.objects import (
     containers_of,
@@ -109,6 +110,7 @@ def _values_of(flag: str, words: Sequence[str]) -> Iterator[str]:
             yield from words[at + 1 : at + 2]
 
 
+@cluster_fact
 def find(cluster: ClusterEvidence, node: str) -> DevicePlugin:
     """Return the device plugin of a node.
 
@@ -182,6 +184,7 @@ def advertised(node: KubeObject, table: str = "capacity") -> Mapping[str, int]:
     }
 
 
+@cluster_fact
 def dra_gpus(cluster: ClusterEvidence, node: str) -> int | None:
     """Return how many GPUs NVIDIA's DRA driver published for a node, ``None`` if it did not."""
     slices = [spec_of(each) for each in optional(cluster, "resourceslices")]

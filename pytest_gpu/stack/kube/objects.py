@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
-from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.gpu_node import Node, cluster_fact, fact
 
 
 def node_object(cluster: ClusterEvidence, name: str) -> KubeObject:
@@ -17,10 +17,15 @@ def node_object(cluster: ClusterEvidence, name: str) -> KubeObject:
     Raises:
         NotInEvidence: the cluster has no such node.
     """
-    for node in cluster.objects("nodes"):
-        if node["metadata"]["name"] == name:
-            return node
-    raise NotInEvidence(name, "the Node object")
+    try:
+        return _nodes(cluster)[name]
+    except KeyError:
+        raise NotInEvidence(name, "the Node object") from None
+
+
+@cluster_fact
+def _nodes(cluster: ClusterEvidence) -> Mapping[str, KubeObject]:
+    return {node["metadata"]["name"]: node for node in reversed(cluster.objects("nodes"))}
 
 
 def optional(cluster: ClusterEvidence, resource: str) -> Sequence[KubeObject]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional, spec_of
 
 _CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d+\..*)")
@@ -66,6 +67,7 @@ def cluster_policy(cluster: ClusterEvidence) -> KubeObject | None:
     return next(iter(optional(cluster, "clusterpolicies")), None)
 
 
+@cluster_fact
 def policy_section(cluster: ClusterEvidence, name: str) -> Mapping[str, Any]:
     """Return a section of the ClusterPolicy's spec such as ``devicePlugin``, else nothing."""
     policy = cluster_policy(cluster)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.objects import (
     labels_of,
     metadata,
@@ -57,6 +58,7 @@ def _meets(wanted: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return answers.get(str(wanted.get("operator")), True)
 
 
+@cluster_fact
 def fitting(cluster: ClusterEvidence, name: str) -> tuple[KubeObject, ...]:
     """Return the DaemonSets that select a node, all where its labels are not known: for hints."""
     daemonsets = optional(cluster, "daemonsets")
@@ -67,6 +69,7 @@ def fitting(cluster: ClusterEvidence, name: str) -> tuple[KubeObject, ...]:
     return tuple(each for each in daemonsets if fits(each, node))
 
 
+@cluster_fact
 def specs_on(cluster: ClusterEvidence, name: str) -> Sequence[Mapping[str, Any]]:
     """Return what pods of a node ask for: those there that go on, and those of DaemonSets."""
     try:

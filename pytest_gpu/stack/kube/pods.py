@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.events import why
 from pytest_gpu.stack.kube.nodes import RESOURCE_PREFIX, quantity, readiness
 from pytest_gpu.stack.kube.objects import (
@@ -69,27 +69,13 @@ def pods_on(cluster: ClusterEvidence, node: str) -> tuple[KubeObject, ...]:
     Raises:
         NotInEvidence: the pods were not read.
     """
-    return tuple(_pods_by_node(_Pods(cluster.objects("pods"))).get(node, ()))
+    return tuple(_pods_by_node(cluster).get(node, ()))
 
 
-class _Pods:
-    """Pods that are the same only as the very same sequence: nobody compares thousands."""
-
-    def __init__(self, listed: Sequence[KubeObject]) -> None:
-        self.listed = listed
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Pods) and self.listed is other.listed
-
-    def __hash__(self) -> int:
-        return id(self.listed)
-
-
-# Asked for every node of a fleet, through whatever shows its cluster: one pass over all pods.
-@lru_cache(maxsize=2)
-def _pods_by_node(pods: _Pods) -> Mapping[str, Sequence[KubeObject]]:
+@cluster_fact
+def _pods_by_node(cluster: ClusterEvidence) -> Mapping[str, Sequence[KubeObject]]:
     found: dict[str, list[KubeObject]] = {}
-    for pod in sorted(pods.listed, key=path_of):
+    for pod in sorted(cluster.objects("pods"), key=path_of):
         name = node_of(pod)
         if name is not None and not ended(pod):
             found.setdefault(name, []).append(pod)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.objects import name_of
 
 
+@cluster_fact
 def handlers(cluster: ClusterEvidence) -> Mapping[str, str]:
     """Return the handler of every RuntimeClass by its name.
 

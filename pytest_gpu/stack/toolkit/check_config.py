@@ -7,7 +7,7 @@ import posixpath
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
-from pytest_gpu.gpu_node import Node
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.gpu.pci import pci_of
@@ -50,6 +50,7 @@ def own_config_wrong(node: Node) -> Finding | None:
     return None
 
 
+@fact
 def own_configs(node: Node) -> list[ToolkitConfig]:
     """Return the own configurations of the NVIDIA runtimes that pods can get.
 

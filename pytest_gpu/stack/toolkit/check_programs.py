@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
-from pytest_gpu.gpu_node import Node
+from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.looks import first_finding
 from pytest_gpu.stack.containerd.config_file import RUNC_TYPE, ConfigFile
@@ -141,8 +141,12 @@ def each_program(
     Raises:
         Unproven: there is none, and something was not looked at.
     """
-    programs = [(runtime, each) for runtime, found in chains(node) for each in found.programs]
-    return first_finding(partial(look, node, runtime, program) for runtime, program in programs)
+    return first_finding(partial(look, node, *each) for each in _programs(node))
+
+
+@fact
+def _programs(node: Node) -> Sequence[tuple[Runtime, Program]]:
+    return [(runtime, each) for runtime, found in chains(node) for each in found.programs]
 
 
 @check("toolkit/half-installed")
