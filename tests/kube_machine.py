@@ -181,11 +181,13 @@ class Machine:
     taints: list[dict[str, str]] = field(default_factory=list)
     ready: str = "True"
     message: str = ""
+    version: str = ""
     outcomes: dict[str, Object] = field(
         default_factory=lambda: {"sandbox": sandbox(), "pod": suite_pod()}
     )
     nvml: Object | None = field(default_factory=nvml)
     files: dict[str, str] = field(default_factory=dict)
+    listed: Sequence[str] = ()
     commands: list[Command] = field(default_factory=list)
     door: Door | None = None
     processes: tuple[Process, ...] = (CONTAINERD, KUBELET)
@@ -203,7 +205,7 @@ class Machine:
         return FakeNode(
             files=self.files,
             devices={"/dev/nvidia0": (195, 0), "/dev/nvidiactl": (195, 255)},
-            complete=["/dev"],
+            complete=["/dev", *self.listed],
             commands=self.commands,
             nvml=self.nvml,
             outcomes=self.outcomes,
@@ -214,6 +216,7 @@ class Machine:
         node = node_object(capacity=self.capacity, allocatable=self.allocatable, labels=self.labels)
         condition = {"type": "Ready", "status": self.ready, "message": self.message}
         node["status"]["conditions"] = [condition]
+        node["status"]["nodeInfo"]["kubeletVersion"] = self.version
         node["spec"] = {"taints": self.taints}
         return {
             "nodes": [node],

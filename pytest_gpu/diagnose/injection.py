@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.kube import plugin as device_plugin
 from pytest_gpu.kube.nodes import dra_nodes
 from pytest_gpu.kube.operator import policy_section
 from pytest_gpu.kube.runtimeclass import class_of
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.hints import known
+from pytest_gpu.node.product_settings import configured_default
 
 
 def injects(node: GpuNode, handler: str) -> bool:
@@ -85,18 +86,9 @@ def default_evidence(node: GpuNode) -> tuple[Evidence, ...]:
 
 
 def _not_live(node: GpuNode, default: str) -> tuple[Evidence, ...]:
-    """Return the line of RKE2's or k3s' own file that asks for another default than runs."""
-    found = []
-    for product in ("rke2", "k3s"):
-        path = f"/etc/rancher/{product}/config.yaml"
-        try:
-            text = (node.evidence.read(path) or b"").decode(errors="replace")
-        except NotInEvidence:
-            continue
-        for number, line in enumerate(text.splitlines(), 1):
-            key, _, value = line.partition(":")
-            wanted = value.strip().strip("\"'")
-            if key.strip() == "default-runtime" and wanted != default:
-                said = f"{line.strip()}  (not live: the default is {default})"
-                found.append(Evidence(source=path, line=number, text=said))
-    return tuple(found)
+    """Return the line of RKE2's or k3s' own settings that asks for another default than runs."""
+    told = known(lambda: configured_default(node.processes, node.evidence, node.distribution))
+    if told is None or told.said is None or told.name == default:
+        return ()
+    said, text = told.said, f"{told.said.text}  (not live: the default is {default})"
+    return (Evidence(source=said.source, line=said.line, text=text),)

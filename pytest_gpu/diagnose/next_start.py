@@ -12,7 +12,6 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
@@ -22,12 +21,11 @@ from pytest_gpu.node import product_settings
 from pytest_gpu.node.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.node.config_merge import Runtime
 from pytest_gpu.node.gpu_node import GpuNode
-from pytest_gpu.node.hints import known
 from pytest_gpu.node.live_handlers import is_nvidia
-from pytest_gpu.node.processes import SEARCH_PATH, flag
+from pytest_gpu.node.processes import SEARCH_PATH
+from pytest_gpu.node.product_settings import Default
 from pytest_gpu.node.release import parse_version
 from pytest_gpu.node.rendered import Rendering, Template, rendering
-from pytest_gpu.node.systemd_unit import service
 from pytest_gpu.node.toolkit import INSTALL_DIR
 from pytest_gpu.node.toolkit_chain import search_path
 
@@ -37,8 +35,6 @@ DETECTED: Mapping[str, str] = {
     "nvidia-cdi": "nvidia-container-runtime.cdi",
 }
 """Handlers that k3s and RKE2 add by themselves, and the programs they look for."""
-
-PRODUCTS = frozenset({"rke2", "k3s"})
 
 NOT_FOUND = "is neither in /usr/local/nvidia/toolkit nor along the service's PATH"
 _MERGED_SINCE = {32: 13, 33: 10, 34: 6, 35: 3}
@@ -194,42 +190,16 @@ def also_on_path(node: GpuNode, binary: str) -> bool:
     return any(posixpath.dirname(binary) in path.split(":") for path in folders)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Default:
-    """A default runtime that RKE2 or k3s was told, ``None`` where it was not, and who told it."""
-
-    name: str | None = None
-    source: str = ""
-
-
 def configured_default(node: GpuNode) -> Default:
     """Return ``default-runtime`` of RKE2's or k3s' flags, else of its settings.
 
     Raises:
         NotInEvidence: nobody read a file of the settings, or it is none.
     """
-    if node.distribution.name not in PRODUCTS:
-        return Default()
-    words = _command_line(node)
-    if told := flag(words, "--default-runtime"):
-        return Default(name=told, source=f"the command line of {node.distribution.name}")
-    settings = product_settings.read(words, node.evidence, node.distribution)
-    if settings.unread:
-        raise NotInEvidence(node.name, f"a readable {settings.unread[0]}")
-    value = settings.values.get("default-runtime")
-    source = settings.sources.get("default-runtime", "")
-    return Default(name=str(value), source=source) if value else Default()
-
-
-def _command_line(node: GpuNode) -> tuple[str, ...]:
-    """Return the words that RKE2 or k3s was started with, else those that its unit has."""
-    product = node.distribution.name
-    names = {product, f"{product}-server", f"{product}-agent"}
-    for process in node.processes:
-        if posixpath.basename(process.words[0]) in names and not process.foreign:
-            return process.words
-    unit = known(partial(service, node.evidence, node.distribution.containerd_unit))
-    return unit.argv if unit else ()
+    told = product_settings.configured_default(node.processes, node.evidence, node.distribution)
+    if told.unread:
+        raise NotInEvidence(node.name, f"a readable {told.unread[0]}")
+    return told
 
 
 def finding(
