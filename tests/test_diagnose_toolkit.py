@@ -8,12 +8,14 @@ import pytest
 
 from pytest_gpu.diagnose import toolkit, toolkit_access
 from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.kube import plugin as device_plugin
 from pytest_gpu.node.toolkit_config import CLI, DEFAULTS, RUNTIME, config_path, own_config
 from tests.fake_evidence import FakeNode
 from tests.runtime_machine import HEALTHY, NVIDIA, Machine
 from tests.test_config_merge import CONFIG
 from tests.test_config_merge import handler as table
 from tests.test_diagnose_runtime import OWN, cause, text_of
+from tests.test_kube_plugin import policy
 
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-container.so.1"
 GPU = "/sys/bus/pci/devices/0000:17:00.0"
@@ -202,6 +204,21 @@ def test_what_the_plugin_hands_over(text: str, strategy: str, expected: str | No
     node.objects = plugin(strategy)
     found = toolkit_access.refuses_devices(node.node())
     assert cause(found) == expected
+
+
+def test_all_checks_read_one_strategy_of_the_plugin() -> None:
+    """Where only the ClusterPolicy tells it: the toolkit's switches are about something else."""
+    node = machine(NO_ENVVAR)
+    node.objects = {
+        **plugin(),
+        "daemonsets": [],
+        "clusterpolicies": [policy(cdi={"enabled": True})],
+    }
+    found = node.node()
+    assert toolkit_access.refuses_devices(found) is None
+    told = device_plugin.strategy(found.cluster, device_plugin.find(found.cluster, found.name))
+    assert told.means == ("cdi-annotations", "cdi-cri")
+    assert told.said.source == "clusterpolicy: cdi.enabled: true"
 
 
 def test_a_flag_of_the_plugin_counts_before_its_variable() -> None:

@@ -153,6 +153,23 @@ def _called(call: ast.Call) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
+READ_ONCE = ("DEVICE_LIST_STRATEGY",)
+"""Names that two modules have read in two ways."""
+
+
+@pytest.mark.parametrize("name", READ_ONCE)
+def test_one_module_reads_a_name(name: str) -> None:
+    """Whoever else wants to know asks that module."""
+    readers = [path for path, text in sources(*SHIPPED) if name in constants(ast.parse(text))]
+    assert len(readers) == 1, readers
+
+
+def constants(tree: ast.Module) -> set[object]:
+    """Return the texts of a module that stand by themselves."""
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {node.value for node in nodes if isinstance(node.value, str)}
+
+
 def test_nothing_private_of_pytest_is_imported() -> None:
     """All that is needed is public since pytest 7."""
     assert violations(private_pytest, *SHIPPED, "tests") == []

@@ -22,10 +22,10 @@ from pytest_gpu.diagnose.cdi_ways import (
     MANAGEMENT_KIND,
     annotation_prefix,
     plugin_of,
-    strategies,
 )
 from pytest_gpu.diagnose.device_count import restart_plugin
 from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.kube.plugin import strategy
 from pytest_gpu.node import cdi
 from pytest_gpu.node.cdi import CdiSpec
 from pytest_gpu.node.config_merge import CDI_DIRS
@@ -117,7 +117,8 @@ def _unheeded(node: GpuNode) -> Finding | None:
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return None
-    said, words = strategies(node, plugin)
+    told = strategy(node.cluster, plugin)
+    words = set(told.means)
     prefix = annotation_prefix(plugin)
     if words & {"cdi-cri", *BESIDE_CDI} or "cdi-annotations" not in words or prefix == PREFIX:
         return None
@@ -126,7 +127,7 @@ def _unheeded(node: GpuNode) -> Finding | None:
     handlers = join(node.containerd.gpu_handlers) or "none"
     return node.finding(
         "runtime/cdi-annotations-unheeded",
-        said,
+        told.said,
         Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}"),
         Evidence(source="containerd", text=f"heeds {PREFIX} only; NVIDIA handlers: {handlers}"),
         prefix=prefix,

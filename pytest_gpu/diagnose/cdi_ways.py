@@ -27,7 +27,7 @@ from pytest_gpu.kube.objects import (
     path_of,
 )
 from pytest_gpu.kube.operator import policy_section
-from pytest_gpu.kube.plugin import DevicePlugin, setting
+from pytest_gpu.kube.plugin import DevicePlugin, setting, strategy
 from pytest_gpu.kube.pods import pods_on
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
@@ -83,17 +83,6 @@ def plugin_of(node: GpuNode) -> DevicePlugin | None:
     return device_plugin.find(node.cluster, node.name)
 
 
-def strategies(node: GpuNode, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
-    """Return by which means the plugin hands devices over, and where that is told."""
-    told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
-    source = plugin.name
-    if not told and policy_section(node.cluster, "cdi").get("enabled"):
-        told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
-    words = frozenset(word.strip() for word in (told or "envvar").split(","))
-    said = f"DEVICE_LIST_STRATEGY={told}" if told else "DEVICE_LIST_STRATEGY is not set: envvar"
-    return Evidence(source=source, text=said), words
-
-
 def annotation_prefix(plugin: DevicePlugin) -> str:
     """Return the prefix of the annotations in which the plugin names devices."""
     return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
@@ -104,8 +93,9 @@ def _by_plugin(node: GpuNode) -> Iterator[Way]:
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return
-    said, words = strategies(node, plugin)
-    if not words & {"cdi-cri", "cdi-annotations"}:
+    told = strategy(node.cluster, plugin)
+    words = frozenset(told.means)
+    if not told.by_cdi:
         return
     reader, directories = _reader(node, plugin, words)
     if reader == CONTAINERD and not node.containerd.config.cdi_enabled and words & BESIDE_CDI:
@@ -115,7 +105,7 @@ def _by_plugin(node: GpuNode) -> Iterator[Way]:
         directories=directories,
         kinds=frozenset({PLUGIN_KIND}),
         devices=tuple(f"{PLUGIN_KIND}={name}" for name in ids(node, plugin)),
-        said=said,
+        said=told.said,
     )
 
 
@@ -156,8 +146,8 @@ def _named_by_plugin(node: GpuNode) -> tuple[str, ...]:
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return ()
-    _, words = strategies(node, plugin)
-    return ids(node, plugin) if words & BESIDE_CDI else ()
+    means = strategy(node.cluster, plugin).means
+    return () if BESIDE_CDI.isdisjoint(means) else ids(node, plugin)
 
 
 def _by_nri(node: GpuNode) -> Iterator[Way]:

@@ -59,11 +59,7 @@ def beside_the_files(node: GpuNode) -> str | None:
 
 def _named_devices(node: GpuNode) -> str | None:
     plugin = device_plugin.find(node.cluster, node.name)
-    cdi = policy_section(node.cluster, "cdi")
-    strategy = device_plugin.setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
-    if not strategy and cdi.get("enabled"):
-        strategy = "cdi-cri"
-    by_cdi = "cdi-cri" in strategy or "cdi-annotations" in strategy
+    by_cdi = device_plugin.strategy(node.cluster, plugin).by_cdi
     return "the plugin names CDI devices" if by_cdi and node.containerd.config.cdi_enabled else None
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import toolkit_fix
 from pytest_gpu.diagnose.toolkit import own_configs
 from pytest_gpu.errors import Unproven
 from pytest_gpu.kube import plugin as device_plugin
-from pytest_gpu.kube.plugin import DevicePlugin, setting
+from pytest_gpu.kube.plugin import DevicePlugin, Strategy, setting, strategy
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.toolkit_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
@@ -38,10 +37,10 @@ def refuses_devices(node: GpuNode) -> Finding | None:
     plugin = device_plugin.find(node.cluster, node.name) if configs else None
     if plugin is None or plugin.kind != "nvidia":
         return None
-    ways = [way.strip() for way in strategy(plugin).split(",")]
+    told = strategy(node.cluster, plugin)
     for config in configs:
-        if not any(_accepts(config, way) for way in ways):
-            return _refusal(node, config, plugin, ways)
+        if not any(_accepts(config, way) for way in told.means):
+            return _refusal(node, config, plugin, told)
     return None
 
 
@@ -50,11 +49,10 @@ def _accepts(config: ToolkitConfig, way: str) -> bool:
     return way.startswith("cdi-") or bool(config.value(_ACCEPTED_BY.get(way, ENVVAR)))
 
 
-def _refusal(
-    node: GpuNode, config: ToolkitConfig, plugin: DevicePlugin, ways: Sequence[str]
-) -> Finding:
-    if setting(plugin, "CONFIG_FILE", "--config-file") and not _told(plugin):
+def _refusal(node: GpuNode, config: ToolkitConfig, plugin: DevicePlugin, told: Strategy) -> Finding:
+    if setting(plugin, "CONFIG_FILE", "--config-file") and not told.told:
         raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
+    ways = told.means
     switch = _ACCEPTED_BY.get(ways[0], ENVVAR)
     return node.finding(
         _CAUSES.get(ways[0], _CAUSES["envvar"]),
@@ -63,15 +61,6 @@ def _refusal(
         path=config.path,
         patch=toolkit_fix.set_own(node, config, switch, value=True),
     )
-
-
-def strategy(plugin: DevicePlugin) -> str:
-    """Return how a plugin names GPUs to containers (``DEVICE_LIST_STRATEGY``)."""
-    return _told(plugin) or "envvar"
-
-
-def _told(plugin: DevicePlugin) -> str:
-    return setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
 
 
 def no_cgroups(node: GpuNode) -> Finding | None:
