@@ -14,6 +14,7 @@ from pytest_gpu.node.config_merge import EffectiveConfig, Runtime
 from pytest_gpu.node.containerd import Containerd
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.kubelet import Kubelet
+from pytest_gpu.node.live_config import LiveConfig
 from pytest_gpu.node.live_handlers import LiveHandlers
 from pytest_gpu.node.processes import Process
 from tests.fake_evidence import NOON, Command, FakeCluster, FakeNode, node_object
@@ -166,6 +167,7 @@ class Machine:
     )
     default: str = "runc"
     live: Sequence[str] = ("runc", "nvidia")
+    loaded: LiveConfig | None = None
     cdi_enabled: bool = False
     systemd: bool = True
     serves: bool = True
@@ -181,7 +183,7 @@ class Machine:
     taints: list[dict[str, str]] = field(default_factory=list)
     ready: str = "True"
     message: str = ""
-    version: str = ""
+    kubelet_version: str = ""
     outcomes: dict[str, Object] = field(
         default_factory=lambda: {"sandbox": sandbox(), "pod": suite_pod()}
     )
@@ -216,7 +218,7 @@ class Machine:
         node = node_object(capacity=self.capacity, allocatable=self.allocatable, labels=self.labels)
         condition = {"type": "Ready", "status": self.ready, "message": self.message}
         node["status"]["conditions"] = [condition]
-        node["status"]["nodeInfo"]["kubeletVersion"] = self.version
+        node["status"]["nodeInfo"]["kubeletVersion"] = self.kubelet_version
         node["spec"] = {"taints": self.taints}
         return {
             "nodes": [node],
@@ -256,6 +258,7 @@ class Machine:
             default=self.default,
             error="" if self.serves else "connection refused",
             command=INFO,
+            config=self.loaded,
         )
         return Containerd(
             version=(1, 7, 24),

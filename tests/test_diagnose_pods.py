@@ -121,7 +121,7 @@ def test_an_unknown_handler_is_seen_while_its_pods_still_run() -> None:
 def test_pods_under_runc_have_no_gpu() -> None:
     """Nothing tells of it but the evidence: no error, no event."""
     machine = having(pod("a"), pod("b"))
-    machine.version = RKE2
+    machine.kubelet_version = RKE2
     machine.files = {"/etc/rancher/rke2/config.yaml": "default-runtime: nvidia\n"}
     assert first(machine) == "runtimeclass/workload-without-runtimeclass"
     text = told(pods.without_gpu(machine.node()))
@@ -157,7 +157,7 @@ def test_the_default_that_was_meant_is_told_wherever_it_stands(
 ) -> None:
     """In the main file or in the folder beside it, whose files count more."""
     machine = having(pod())
-    machine.version, machine.files, machine.listed = RKE2, files, [f"{SETTINGS}.d"]
+    machine.kubelet_version, machine.files, machine.listed = RKE2, files, [f"{SETTINGS}.d"]
     assert f"{told}not live: the default is runc)" in evidence(machine)
 
 
@@ -165,7 +165,7 @@ def test_the_default_may_be_meant_by_a_flag() -> None:
     """It outranks the files."""
     machine = having(pod())
     agent = Process(pid=1, argv=("/usr/local/bin/rke2", "agent", "--default-runtime=nvidia"))
-    machine.version, machine.processes = RKE2, (CONTAINERD, KUBELET, agent)
+    machine.kubelet_version, machine.processes = RKE2, (CONTAINERD, KUBELET, agent)
     assert "the command line of rke2: --default-runtime=nvidia  (not live" in evidence(machine)
 
 
@@ -176,7 +176,7 @@ def test_the_default_may_be_meant_by_a_flag() -> None:
 def test_a_setting_in_force_or_of_another_product_is_not_told(version: str, setting: str) -> None:
     """What was left behind by an RKE2 that is gone means nothing."""
     machine = having(pod())
-    machine.version, machine.files = version, {SETTINGS: f"{setting}\n"}
+    machine.kubelet_version, machine.files = version, {SETTINGS: f"{setting}\n"}
     assert "not live" not in evidence(machine)
 
 

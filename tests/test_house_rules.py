@@ -153,7 +153,7 @@ def _called(call: ast.Call) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
-READ_ONCE = ("DEVICE_LIST_STRATEGY",)
+READ_ONCE = ("DEVICE_LIST_STRATEGY", "enableCDI")
 """Names that two modules have read in two ways."""
 
 

@@ -31,7 +31,6 @@ from pytest_gpu.node.cdi import CdiSpec
 from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
-from pytest_gpu.parsing import json_document
 
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
@@ -53,7 +52,7 @@ def not_taken(node: GpuNode) -> Finding | None:
 
 def _off(node: GpuNode) -> tuple[Evidence, ...]:
     """Return what shows that containerd injects no CDI devices, nothing if it does."""
-    config, live = node.containerd.config, live_cdi(node)
+    config, live = node.containerd.config, node.containerd.live
     told = Evidence(source=config.path, text="enable_cdi = true")
     if node.containerd.version < (1, 7):
         release = node.containerd.release
@@ -62,25 +61,12 @@ def _off(node: GpuNode) -> tuple[Evidence, ...]:
         built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
         told_off = ("enable_cdi",) in config.values
         return (config.origin("enable_cdi") if told_off else built_in,)
-    if live is False:
+    if live and live.config and live.config.cdi_enabled is False:
         return (
             told,
             Evidence(source="crictl info", text='the running containerd: "enableCDI": false'),
         )
     return ()
-
-
-def live_cdi(node: GpuNode) -> bool | None:
-    """Return whether the running containerd has CDI on, as ``crictl info`` says, if it does."""
-    live = node.containerd.live
-    for result in reversed(node.evidence.commands):
-        if live and not live.error and " ".join(result.argv) == live.command:
-            try:
-                said = json_document(result.stdout)["config"].get("enableCDI")
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return None
-            return said if isinstance(said, bool) else None
-    return None
 
 
 def _switched_off(node: GpuNode, registry: Registry, *seen: Evidence) -> Finding:
