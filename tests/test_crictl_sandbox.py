@@ -20,6 +20,8 @@ from pytest_gpu.node import sandbox_config
 from pytest_gpu.node.cdi import CdiEdits, CdiSpec, CdiSpecs
 from pytest_gpu.node.crictl import SandboxFiles, shipped_files
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.node.survey import crictl_of
+from pytest_gpu.node.survey_base import first_questions
 from tests.crictl_node import (
     DEVICES,
     IMAGE,
@@ -249,7 +251,18 @@ def test_other_runtimes_are_left_alone(runtime: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", ["crictl", "/usr/local/bin/crictl", "/var/lib/rancher/rke2/bin/crictl", "k3s crictl"]
+    "program",
+    [
+        "crictl",
+        "/usr/local/bin/crictl",
+        "/usr/bin/crictl",
+        "/opt/bin/crictl",
+        "/home/kubernetes/bin/crictl",
+        "/var/lib/rancher/rke2/bin/crictl",
+        "/var/lib/rancher/k3s/data/current/bin/crictl",
+        "/usr/local/bin/k3s crictl",
+        "k3s crictl",
+    ],
 )
 def test_crictl_is_found_where_distributions_put_it(program: str) -> None:
     """And is told."""
@@ -259,6 +272,15 @@ def test_crictl_is_found_where_distributions_put_it(program: str) -> None:
         "endpoint": "unix:///run/containerd/containerd.sock",
         "version": "v1.31.1",
     }
+
+
+def test_the_visit_finds_every_crictl_that_the_sandboxes_find() -> None:
+    """With a path: what lies along a shell's PATH only the shell can tell."""
+    for command in crictl_tool.PLACES:
+        node = Machine(files={command[0]: "ELF"}).node()
+        assert crictl_of(node) == (command if command[0].startswith("/") else None)
+        if command[0].startswith("/"):
+            assert command[0] in first_questions().stat
 
 
 def test_the_crictl_that_answered_before_is_taken_first() -> None:

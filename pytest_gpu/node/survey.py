@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
+from pytest_gpu.node.distributions import CRICTL_PLACES
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.libraries import DIRECTORIES, NVML, SEALED
 from pytest_gpu.node.processes import DAEMONS, DELETED, Process
-from pytest_gpu.node.survey_base import CRICTL, K3S, first_questions
+from pytest_gpu.node.survey_base import first_questions
 from pytest_gpu.node.survey_logs import LOG_LIMIT, log_paths
 from pytest_gpu.node.survey_questions import COMMAND_TIME, FILE_LIMIT, Asked, Questions
 from pytest_gpu.node.survey_wishes import Wishes, sensible, wishes
@@ -119,10 +120,10 @@ def _crictl_info(node: GpuNode) -> Iterator[tuple[str, ...]]:
 
 def crictl_of(node: GpuNode) -> tuple[str, ...] | None:
     """Return the command line that starts the node's crictl, ``None`` if none was found."""
-    for path in dict.fromkeys((node.distribution.crictl[0], *CRICTL)):
-        if PurePosixPath(path).is_absolute() and _is_there(node, path):
-            return (path,)
-    return (K3S, "crictl") if _is_there(node, K3S) else None
+    for command in dict.fromkeys((node.distribution.crictl, *CRICTL_PLACES)):
+        if PurePosixPath(command[0]).is_absolute() and _is_there(node, command[0]):
+            return command
+    return None
 
 
 def _is_there(node: GpuNode, path: str) -> bool:
