@@ -58,7 +58,6 @@ def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: Recorde
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:
     from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - nobody pays who didn't order
-    from pytest_gpu.cluster.live_door import options_of  # noqa: PLC0415 - likewise
     from pytest_gpu.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - likewise
 
     if settings.record is not None:
@@ -66,7 +65,7 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
             refuse_used(settings.record)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
         reach = reach_of(config, target, settings.live.kubeconfig)
-        live = LiveCluster(reach, settings.cluster, options_of(settings), writer(config))
+        live = LiveCluster(reach, settings, writer(config))
     config.add_cleanup(last_resort(live))
     if settings.nodes == ALL and not config.getoption("collectonly"):
         # Only a look at its bus tells whether a node without any sign has a GPU.

@@ -60,9 +60,9 @@ class GpuSession:
         """The way to the live cluster under test, ``None`` where it is a recorded one."""
         if self.door is not None or self.remote is None:
             return self.door
-        from pytest_gpu.cluster.live_door import join, options_of  # noqa: PLC0415 - heavy
+        from pytest_gpu.cluster.live_door import join  # noqa: PLC0415 - heavy
 
-        return join(self.remote, options_of(self.settings))
+        return join(self.remote)
 
     def leave(self) -> None:
         """Close a worker's own door, if it was opened."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from pytest_gpu.live_settings import LiveSettings
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ("pytest_gpu", "conformance", "fixtures")
@@ -151,6 +154,22 @@ def _called(call: ast.Call) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
+
+
+def test_no_class_copies_the_settings_of_live_clusters() -> None:
+    """An option that is added there is known to all that acts in the cluster, by no other name."""
+    of_live = {field.name for field in dataclasses.fields(LiveSettings)}
+    assert violations(lambda tree, _: copies(tree, of_live), *SHIPPED) == []
+
+
+def copies(tree: ast.Module, names: set[str]) -> Iterator[str]:
+    """Yield classes that have three or more of these fields, beside LiveSettings itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name != LiveSettings.__name__:
+            fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+            same = names & {each.id for each in fields if isinstance(each, ast.Name)}
+            if len(same) > 2:
+                yield f"{node.name} has {sorted(same)}"
 
 
 READ_ONCE = ("DEVICE_LIST_STRATEGY", "enableCDI")

@@ -70,7 +70,7 @@ class Starter:
             NodeRecorder(folder).add_outcome(kind, outcome)
 
     def _sandboxes(self, nodes: Sequence[GpuNode]) -> Mapping[str, Outcome]:
-        parallel = self.door.options.parallel if self.door else 1
+        parallel = self.settings.live.parallel if self.door else 1
         wishes = self._wishes()
         pool = ThreadPoolExecutor(max(1, min(parallel, len(nodes))), "gpu-sandboxes")
         try:
