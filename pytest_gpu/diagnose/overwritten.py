@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.diagnose.file_times import changed_at, clock, file_against_start
+from pytest_gpu.diagnose.file_times import changed_at, clock, file_against_start, runs_otherwise
 from pytest_gpu.diagnose.toolkit_pods import (
     PodState,
     stale_validators,
@@ -123,7 +123,7 @@ def _after_boot(node: GpuNode, pod: PodState) -> tuple[Evidence, ...]:
 def who_rewrote(node: GpuNode) -> Iterator[Evidence]:
     """Yield what tells when and by whom containerd's file was last written."""
     config = node.containerd.config_path
-    yield from file_against_start(node, config)
+    yield from file_against_start(node, config, loaded=not runs_otherwise(node))
     yield from toolkit_start(node)
     root = next((file for file in node.containerd.config.files if file.path == config), None)
     for number, line in enumerate(root.text.splitlines()[:20] if root else (), 1):

@@ -56,7 +56,7 @@ def _handler_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
         "runtime/not-restarted",
         source,
         _loaded(live),
-        *file_against_start(node, source.source),
+        *file_against_start(node, source.source, loaded=False),
         handler=handler,
     )
 
@@ -72,7 +72,7 @@ def _change_not_loaded(node: GpuNode, live: LiveHandlers) -> Finding | None:
     return node.finding(
         "runtime/change-not-loaded",
         *_lines(live, broken),
-        *file_against_start(node, broken[0].source.source),
+        *file_against_start(node, broken[0].source.source, loaded=False),
         change=broken[0].what,
         on_disk=broken[0].on_disk,
     )
@@ -97,7 +97,7 @@ def change_at_restart(node: GpuNode) -> Finding | None:
     return node.finding(
         "runtime/change-at-restart",
         *_lines(live, found),
-        *file_against_start(node, found[0].source.source),
+        *file_against_start(node, found[0].source.source, loaded=False),
         change=found[0].what,
         running=found[0].running,
         on_disk=found[0].on_disk,
