@@ -14,6 +14,9 @@ from typing import Any, Protocol
 KubeObject = Mapping[str, Any]
 """A Kubernetes object as ``kubectl get -o yaml`` prints it."""
 
+REDACTED = "<redacted>"
+"""What evidence says instead of a secret: such a line is not the file's own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
