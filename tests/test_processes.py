@@ -66,7 +66,7 @@ def test_a_process_is_put_together_from_its_folder() -> None:
     )
     (process,) = running(node)
     assert (process.pid, process.program, process.started) == (77, "containerd", 1_000_001.0)
-    assert process.sockets == {"/run/containerd/containerd.sock"}
+    assert process.sockets == frozenset({"/run/containerd/containerd.sock"})
 
 
 @pytest.mark.parametrize(
