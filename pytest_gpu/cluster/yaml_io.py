@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import accumulate
 from typing import Any
 
 import yaml
@@ -118,7 +119,7 @@ def load_json(data: bytes, where: str) -> Any:
     try:
         return _parse_json(text)
     except RecursionError:
-        raise RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels") from None
+        raise _too_deep(where) from None
     except ValueError as error:
         raise RecordingError(f"{where}: is no valid JSON: {error}") from None
 
@@ -156,7 +157,7 @@ def _check_structure(data: bytes, where: str) -> None:
     brackets = data.count(b"[") + data.count(b"{")
     if b"&" not in data and brackets < MAX_DEPTH and not _BLOCK_PREFIX.search(data):
         return
-    depth = 0
+    depth = read = 0
     try:
         for event in yaml.parse(data, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent)
@@ -164,17 +165,35 @@ def _check_structure(data: bytes, where: str) -> None:
             if isinstance(event, yaml.AliasEvent):
                 raise RecordingError(f"{where}: has an alias (*{event.anchor}); write it in full")
             if depth > MAX_DEPTH:
-                raise RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels")
+                raise _too_deep(where)
+            read = event.end_mark.index
     except yaml.YAMLError as error:
+        # Newer parsers have a limit of their own. They look ahead for the end of a key, so that
+        # they may give up before we are told of the first bracket.
+        if depth + _deepest(_between(read, error, data)) > MAX_DEPTH:
+            raise _too_deep(where) from None
         raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
 
 
+def _between(read: int, error: yaml.YAMLError, data: bytes) -> str:
+    """Return the text from ``read`` to where a parser gave up; empty if it does not say where."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return data.decode("utf-8-sig")[read : mark.index] if mark else ""
+
+
+def _deepest(text: str) -> int:
+    """Return how deep the brackets outside of strings are nested."""
+    steps = (1 if b in "[{" else -1 for b in _NO_BRACKETS.sub("", _STRINGS.sub("", text)))
+    return max(accumulate(steps), default=0)
+
+
+def _too_deep(where: str) -> RecordingError:
+    return RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels")
+
+
 def _parse_json(text: str) -> Any:
-    depth = 0
-    for bracket in _NO_BRACKETS.sub("", _STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > MAX_DEPTH:
-            raise RecursionError
+    if _deepest(text) > MAX_DEPTH:
+        raise RecursionError
     return json.loads(text, object_pairs_hook=_once)
 
 
