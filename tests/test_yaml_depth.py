@@ -15,7 +15,7 @@ from pytest_gpu.cluster import yaml_io
 from pytest_gpu.errors import RecordingError
 
 LIMIT = 300
-PARSE_ANY_DEPTH = partial(yaml.parse, Loader=yaml.SafeLoader)
+PYTHON_PARSE = partial(yaml.parse, Loader=yaml.SafeLoader)
 
 DEEP = [
     "[" * 2_000,
@@ -39,7 +39,7 @@ BROKEN = [
 
 def any_depth(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the reader over a parser without a limit, as PyYAML 6.0 to 6.0.3 have."""
-    monkeypatch.setattr(yaml, "parse", lambda data, Loader: PARSE_ANY_DEPTH(data))  # noqa: ARG005
+    monkeypatch.setattr(yaml, "parse", parse_any_depth)
     return yaml_io
 
 
@@ -69,7 +69,13 @@ def installed(_monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 READERS = [installed, without_libyaml, any_depth, limited]
 
 
-def parse_up_to_limit(data: bytes, Loader: Any) -> Iterator[yaml.Event]:  # noqa: ARG001, N803
+def parse_any_depth(data: bytes, Loader: Any) -> Iterator[yaml.Event]:  # noqa: N803 - PyYAML's name
+    """Return the events of the parser in Python, which has no limit."""
+    events: Iterator[yaml.Event] = PYTHON_PARSE(data)
+    return events
+
+
+def parse_up_to_limit(data: bytes, Loader: Any) -> Iterator[yaml.Event]:  # noqa: N803 - PyYAML's name
     """Parse; at too many open brackets give up before telling of any that ends no key.
 
     The words are not PyYAML's: what we say must not hang on them.
@@ -77,7 +83,7 @@ def parse_up_to_limit(data: bytes, Loader: Any) -> Iterator[yaml.Event]:  # noqa
     text = data.decode()
     opened = [place for place, letter in enumerate(text) if letter in "[{"]
     place = opened[LIMIT] if len(opened) - text.count("]") > LIMIT else len(text)
-    for event in PARSE_ANY_DEPTH(data):
+    for event in PYTHON_PARSE(data):
         if place < len(text) and event.end_mark.index > text.rfind("\n", 0, place):
             mark = yaml.Mark("x", place, 0, place, None, None)
             raise yaml.scanner.ScannerError("while scanning", None, "enough of this", mark)
