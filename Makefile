@@ -97,13 +97,14 @@ $(BIN)/python:
 	@echo "making $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 
+# Most of what is installed is never imported: Python compiles what is, when it is.
 $(VENV)/ready: pyproject.toml requirements/run.txt | $(BIN)/python
 	@echo "installing pytest-gpu[all], with the versions of requirements/run.txt, into $(VENV) ..."
-	@$(PIP) install --require-hashes --requirement requirements/run.txt
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/ready-%: requirements/%.txt $(VENV)/ready
 	@echo "installing requirements/$*.txt into $(VENV) ..."
-	@$(PIP) install --require-hashes --requirement $<
+	@$(PIP) install --no-compile --require-hashes --requirement $<
 	@touch $@

@@ -84,8 +84,9 @@ def parse_up_to_limit(data: bytes, Loader: Any) -> Iterator[yaml.Event]:  # noqa
     opened = [place for place, letter in enumerate(text) if letter in "[{"]
     place = opened[LIMIT] if len(opened) - text.count("]") > LIMIT else len(text)
     for event in PYTHON_PARSE(data):
+        assert event.end_mark is not None
         if place < len(text) and event.end_mark.index > text.rfind("\n", 0, place):
-            mark = yaml.Mark("x", place, 0, place, None, None)
+            mark = yaml.Mark("x", place, 0, place, "", 0)
             raise yaml.scanner.ScannerError("while scanning", None, "enough of this", mark)
         yield event
 

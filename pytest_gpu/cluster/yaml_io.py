@@ -157,7 +157,8 @@ def _check_structure(data: bytes, where: str) -> None:
     brackets = data.count(b"[") + data.count(b"{")
     if b"&" not in data and brackets < MAX_DEPTH and not _BLOCK_PREFIX.search(data):
         return
-    depth = read = 0
+    depth = 0
+    told = None
     try:
         for event in yaml.parse(data, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent)
@@ -166,19 +167,20 @@ def _check_structure(data: bytes, where: str) -> None:
                 raise RecordingError(f"{where}: has an alias (*{event.anchor}); write it in full")
             if depth > MAX_DEPTH:
                 raise _too_deep(where)
-            read = event.end_mark.index
+            told = event
     except yaml.YAMLError as error:
         # Newer parsers have a limit of their own. They look ahead for the end of a key, so that
         # they may give up before we are told of the first bracket.
-        if depth + _deepest(_between(read, error, data)) > MAX_DEPTH:
+        if depth + _deepest(_untold(told, error, data)) > MAX_DEPTH:
             raise _too_deep(where) from None
         raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
 
 
-def _between(read: int, error: yaml.YAMLError, data: bytes) -> str:
-    """Return the text from ``read`` to where a parser gave up; empty if it does not say where."""
-    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    return data.decode("utf-8-sig")[read : mark.index] if mark else ""
+def _untold(told: yaml.Event | None, error: yaml.YAMLError, data: bytes) -> str:
+    """Return the text from the last event to where a parser gave up; empty if it does not say."""
+    start = told.end_mark if told else None
+    end = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return data.decode("utf-8-sig")[start.index if start else 0 : end.index] if end else ""
 
 
 def _deepest(text: str) -> int:
