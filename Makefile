@@ -20,7 +20,7 @@ fresh_environment = rm -rf $(1) && echo "making $(1) ..." && $(BIN)/python -m ve
 
 UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab
 
-.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix lint docs wheel-check requirements ci clean
+.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix seeded-faults lint docs wheel-check requirements ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -44,7 +44,7 @@ test-lab: $(VENV)/ready-test ## the tests on real containerds and a real Kuberne
 	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q tests/lab $(ARGS)
 
 test-oldest: $(VENV)/ready-test ## the unit tests with the oldest versions that the metadata allows
-	@$(BIN)/python tests/oldest.py >$(VENV)/oldest.txt
+	@$(BIN)/python tests/project/oldest.py >$(VENV)/oldest.txt
 	@$(call fresh_environment,$(VENV)/oldest)
 	@$(VENV)/oldest/bin/python -m $(QUIET_PIP) install --requirement $(VENV)/oldest.txt
 	@$(VENV)/oldest/bin/python -m $(QUIET_PIP) install --no-deps --no-build-isolation --editable .
@@ -61,7 +61,10 @@ test-newest: | $(BIN)/python ## the unit tests with the newest version of everyt
 	@$(VENV)/newest/bin/pytest $(UNIT) $(ARGS)
 
 test-matrix: | $(BIN)/python ## the unit tests on every Python found, 3.11 to 3.14
-	@$(BIN)/python tests/matrix.py $(VENV)/matrix $(ARGS)
+	@$(BIN)/python tests/project/matrix.py $(VENV)/matrix $(ARGS)
+
+seeded-faults: $(VENV)/ready-test ## small faults put into the product, one by one: a test must notice each
+	@$(BIN)/python tests/project/seeded_faults.py $(ARGS)
 
 lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
 	@$(BIN)/ruff check

@@ -1,7 +1,7 @@
 """Print the oldest version of each direct requirement that pyproject.toml allows.
 
-``python tests/oldest.py`` prints one ``name==version`` a line, for ``pip install --requirement``:
-what the build, the package, all of its extras and the tests need. What these need in turn is
+``python tests/project/oldest.py`` prints one ``name==version`` a line, for ``pip install
+--requirement``: what the build, the package, all of its extras and the tests need. What these need in turn is
 chosen by pip.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:

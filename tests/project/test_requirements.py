@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from tests import matrix
-from tests.oldest import ROOT, needed_for_tests, oldest
+from tests.project import matrix
+from tests.project.oldest import ROOT, needed_for_tests, oldest
 
 FILES = {path.stem: path for path in (ROOT / "requirements").glob("*.txt")}
 GROUPS = ("docs", "lint", "test")

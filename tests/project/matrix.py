@@ -1,8 +1,8 @@
 """Run the unit tests on every Python that is found, one after the other, each in its own venv.
 
-``python tests/matrix.py FOLDER [WORD...]`` looks for each version on PATH and among pyenv's, calls
-``make test-unit`` with an environment below FOLDER and the words as ``ARGS``, and prints a line
-for each version. It exits 1 if the tests failed on any, or if no Python was found.
+``python tests/project/matrix.py FOLDER [WORD...]`` looks for each version on PATH and among
+pyenv's, calls ``make test-unit`` with an environment below FOLDER and the words as ``ARGS``, and
+prints a line for each version. It exits 1 if the tests failed on any, or if no Python was found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 
