@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.runs import load_all
+
 MakeCluster = Callable[..., Path]
 MakeSuite = Callable[..., None]
 
@@ -20,6 +22,18 @@ os.environ.setdefault(
 )
 
 RESOURCES = ("pods", "daemonsets", "runtimeclasses", "events", "resourceslices")
+
+
+@pytest.fixture(scope="session")
+def loaded() -> None:
+    """All our modules are imported, once and not by each run in this process."""
+    load_all()
+
+
+@pytest.fixture
+def pytester(loaded: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """Return pytest's own; what it forgets after each test was imported before."""
+    return pytester
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_gpu.node.containerd import effective_config
+from tests.runs import run_here
 from tests.test_config_merge import CONFIG
 
 PAGE = Path(__file__).parent.parent / "docs/reference/containerd.md"
@@ -49,5 +50,5 @@ def test_fixture_gives_the_configuration_of_the_node(pytester: pytest.Pytester) 
         """
     )
     modules = pytester.path.glob("test_*.py")
-    result = pytester.runpytest_subprocess("--gpu-cluster=sample:healthy-kubeadm", *modules)
+    result = run_here(pytester, "--gpu-cluster=sample:healthy-kubeadm", *modules)
     result.assert_outcomes(passed=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.runs import run_here
+
 BAD = '{"metadata": {"name": "a", "namespace": "b"}, "linux": {"cgroup_parent": "x.slice"}}'
 TEST = """
 import pytest
@@ -24,7 +26,7 @@ def mine(pytester: pytest.Pytester) -> None:
 def files_are(pytester: pytest.Pytester, *wanted: str) -> None:
     """Check which files a test gets on a sample whose sandboxes came from the shipped ones."""
     pytester.makepyfile(test_files=TEST.format(wanted=wanted))
-    result = pytester.runpytest_subprocess("--gpu-cluster=sample:healthy-rke2", "test_files.py")
+    result = run_here(pytester, "--gpu-cluster=sample:healthy-rke2", "test_files.py")
     result.assert_outcomes(passed=1)
 
 
@@ -42,7 +44,7 @@ def test_an_admins_file_comes_first(pytester: pytest.Pytester) -> None:
 @pytest.mark.usefixtures("mine")
 def test_an_admins_file_is_judged(pytester: pytest.Pytester) -> None:
     """A sandbox of a healthy cluster would fail with it."""
-    result = pytester.runpytest_subprocess("--gpu-cluster=sample:healthy-rke2")
+    result = run_here(pytester, "--gpu-cluster=sample:healthy-rke2")
     result.stdout.fnmatch_lines(["*cause: sandbox/pod-config-asks-for-pod-network*"])
     assert result.ret == 1
 
@@ -73,7 +75,7 @@ def test_outcomes_are_looked_up(
 ) -> None:
     """Those of the recording; nothing is started for one, and what it lacks is unproven."""
     pytester.makepyfile(test_outcomes=OUTCOMES)
-    result = pytester.runpytest_subprocess(*options, "test_outcomes.py")
+    result = run_here(pytester, *options, "test_outcomes.py")
     found = result.parseoutcomes()
     skipped = sum(found.get(word, 0) for word in ("skipped", "unproven"))
     assert {"passed": found.get("passed", 0), "skipped": skipped} == {

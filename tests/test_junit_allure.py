@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import CAUSE, MakeCluster, MakeSuite
+from tests.runs import QUIET, run_here
 
-QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
 SUITE = {
     "hardware": "def test_it(gpu_node): latent(finding(gpu_node))\n",
     "driver": "def test_it(gpu_node):\n    '''The driver works.'''\n"
@@ -24,7 +24,8 @@ SUITE = {
 
 def run(pytester: pytest.Pytester, cluster: object, *args: str) -> None:
     """Run with both reports."""
-    pytester.runpytest_subprocess(
+    run_here(
+        pytester,
         f"--gpu-cluster=path:{cluster}",
         ".",
         "--junit-xml=junit.xml",
@@ -184,7 +185,8 @@ def test_without_allure_nothing_of_it_is_imported(
         "    assert {'allure', 'xdist'}.isdisjoint(sys.modules)\n"
     )
     others = ("xdist", "xdist.looponfail", "allure_pytest", "pytest-kind")
-    result = pytester.runpytest_subprocess(
+    result = run_here(
+        pytester,
         f"--gpu-cluster=path:{make_cluster('gpu-1')}",
         ".",
         *QUIET,

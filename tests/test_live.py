@@ -19,6 +19,7 @@ from pytest_gpu.cluster.recorded import open_recording
 from pytest_gpu.cluster.samples import sample_path
 from tests.fake_api import FakeApi, FakeServer
 from tests.fake_machine import build, with_nvml
+from tests.runs import run_here
 
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.550.144.03"
 RESOURCES = ("pods", "daemonsets", "runtimeclasses", "nodes", "configmaps")
@@ -75,9 +76,7 @@ def run(pytester: pytest.Pytester, server: FakeServer) -> Run:
         kubeconfig = server.kubeconfig(pytester.path)
         report = pytester.path / "out.json"
         options = (f"--gpu-kubeconfig={kubeconfig}", f"--gpu-report={report}", *QUIET)
-        result = pytester.runpytest_subprocess(
-            "--gpu-cluster=fake", "--gpu-layers=driver", *options, *args
-        )
+        result = run_here(pytester, "--gpu-cluster=fake", "--gpu-layers=driver", *options, *args)
         document = json.loads(report.read_text()) if report.exists() else {}
         return int(result.ret), document, result.stdout.str() + result.stderr.str()
 
@@ -200,8 +199,12 @@ def test_recording_of_a_live_run_is_judged_the_same(
     code, live, output = run("--gpu-record=kept.tar.gz")
     assert code == 1, output
     again = pytester.path / "again.json"
-    pytester.runpytest_subprocess(
-        "--gpu-cluster=path:kept.tar.gz", "--gpu-layers=driver", f"--gpu-report={again}", *QUIET
+    run_here(
+        pytester,
+        "--gpu-cluster=path:kept.tar.gz",
+        "--gpu-layers=driver",
+        f"--gpu-report={again}",
+        *QUIET,
     )
     recorded = json.loads(again.read_text())
     assert recorded["nodes"] == live["nodes"]

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_gpu.causes import catalogue
 from pytest_gpu.cluster.samples import sample_names
+from tests.runs import QUIET, run_here
 from tests.sample_table import SAMPLES, Expected
 
 Document = dict[str, Any]
@@ -18,10 +19,10 @@ FAILING = sorted(name for name, each in SAMPLES.items() if each.layer)
 
 
 def judge(pytester: pytest.Pytester, spec: str, *args: str) -> tuple[int, Document, str]:
-    """Judge a recording in a process of its own; return exit code, document and output."""
+    """Judge a recording as a run on its own; return exit code, document and output."""
     report = pytester.path / "out.json"
-    command = [f"--gpu-cluster={spec}", f"--gpu-report={report}", "-p", "no:cacheprovider"]
-    result = pytester.runpytest_subprocess(*command, "-p", "no:randomly", "-W", "error", *args)
+    options = (f"--gpu-cluster={spec}", f"--gpu-report={report}", *QUIET)
+    result = run_here(pytester, *options, *args)
     return int(result.ret), json.loads(report.read_text()), result.stdout.str()
 
 
