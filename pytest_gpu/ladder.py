@@ -10,9 +10,21 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu import outcome
 from pytest_gpu.causes import LATENT
 from pytest_gpu.items import MARK, Rung, layer_of, rung_of
+
+# Names, not the module: where pytest runs twice in one process, a package that stays loaded still
+# has the module of the first run.
+from pytest_gpu.outcome import (
+    BLOCKED_KEY,
+    Status,
+    attach,
+    blank,
+    judge,
+    point_at_test,
+    skip_if_unproven,
+    status_of,
+)
 from pytest_gpu.session import GpuSession
 from pytest_gpu.suite import nodeid_of
 
@@ -93,7 +105,7 @@ class Ladder:
         """Lend the test a list for latent findings; say what a worker is about to do."""
         rung = rung_of(item)
         if rung is not None and self.worker is not None:
-            test = {"nodeid": item.nodeid, **outcome.blank(rung, "error")}
+            test = {"nodeid": item.nodeid, **blank(rung, "error")}
             self.session.ledger.begin(self.worker, test)
         token = LATENT.set([])
         try:
@@ -109,7 +121,7 @@ class Ladder:
             return
         failed = self.session.ledger.first_failure(rung.node)
         if failed is not None and failed < rung.layer and not self.session.settings.all_layers:
-            item.stash[outcome.BLOCKED_KEY] = str(failed)
+            item.stash[BLOCKED_KEY] = str(failed)
             pytest.skip(f"blocked: {failed} failed on {rung.node}")
         self.session.ensure_outcomes(rung.layer, rung.node)
 
@@ -121,23 +133,23 @@ class Ladder:
         rung = rung_of(item)
         if rung is None:
             return (yield)
-        ours = outcome.skip_if_unproven(call) or outcome.BLOCKED_KEY in item.stash
+        ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
         report = yield
         if ours:
-            outcome.point_at_test(item, report)
+            point_at_test(item, report)
         node = self.session.node(rung.node)
-        gpu = outcome.judge(item, rung, node, call, report, latent=LATENT.get())
+        gpu = judge(item, rung, node, call, report, latent=LATENT.get())
         if gpu is not None:
-            outcome.attach(item, report, gpu)
+            attach(item, report, gpu)
             if gpu["state"] == "failed":
                 self.session.ledger.record(rung.node, rung.layer)
         return report
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
-    ) -> outcome.Status | None:
+    ) -> Status | None:
         """Give blocked and unproven tests their own letters and counts."""
-        return outcome.status_of(report)
+        return status_of(report)
 
 
 def _label(item: pytest.Item, rung: Rung) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.runs import load_all
+from tests.timing import Processor
 
 MakeCluster = Callable[..., Path]
 MakeSuite = Callable[..., None]
@@ -22,6 +23,11 @@ os.environ.setdefault(
 )
 
 RESOURCES = ("pods", "daemonsets", "runtimeclasses", "events", "resourceslices")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell at the end what a test cost on average."""
+    config.pluginmanager.register(Processor())
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,7 @@ from typing import Any
 import yaml
 
 from pytest_gpu.errors import RecordingError
-
-try:
-    from yaml import CSafeDumper as _BaseDumper
-    from yaml import CSafeLoader as _BaseLoader
-except ImportError:  # PyYAML was built without libyaml: slower, the same result
-    from yaml import SafeDumper as _BaseDumper  # type: ignore[assignment]
-    from yaml import SafeLoader as _BaseLoader  # type: ignore[assignment]
+from pytest_gpu.libyaml import SafeDumper, SafeLoader
 
 MAX_DEPTH = 100
 """Nesting that is read. Both libyaml's binding and Python itself recurse: 5,000 crash them."""
@@ -38,13 +32,13 @@ _UNPRINTABLE = re.compile("[^\n\t -~\u00a0-\u2027\u202a-\ud7ff]")
 _UNLIKELY_BLOCK = re.compile(r"\A\s|[ \t]\n|[ \t]\Z")
 
 
-class _Loader(_BaseLoader):
+class _Loader(SafeLoader):
     """The safe loader without timestamps, and with every key once."""
 
     # "=" is a tag of YAML 1.1 that safe loaders know and cannot construct.
     yaml_implicit_resolvers = {  # noqa: RUF012 - the name and type are PyYAML's
         first: [pair for pair in pairs if pair[0] not in (_TIMESTAMP, _VALUE)]
-        for first, pairs in _BaseLoader.yaml_implicit_resolvers.items()
+        for first, pairs in SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -57,7 +51,7 @@ class _Loader(_BaseLoader):
         return found
 
 
-class _Dumper(_BaseDumper):
+class _Dumper(SafeDumper):
     """The safe dumper without aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
