@@ -35,7 +35,12 @@ LOADED_BEFORE = "ignore::pytest.PytestAssertRewriteWarning"
 
 
 def run_here(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
-    """Run pytest in this process; with ``-n`` only the workers are processes of their own."""
+    """Run pytest in this process; with ``-n`` in one of its own.
+
+    execnet leaves pipes to its workers open, which would be blamed on a later test.
+    """
+    if any(str(arg).startswith("-n") for arg in args):
+        return run_apart(pytester, *args)
     with keeping_compiled(pytester):
         return pytester.runpytest_inprocess(*_with_what_is_asked(args), "-W", LOADED_BEFORE)
 

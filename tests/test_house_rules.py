@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import run_apart
+
 ROOT = Path(__file__).parent.parent
 SHIPPED = ("pytest_gpu", "conformance", "fixtures")
 HEAVY = ("allure", "kubernetes", "pynvml", "tomlkit", "xdist", "yaml")
@@ -215,6 +217,4 @@ def test_a_run_without_its_option_imports_nothing_heavy(pytester: pytest.Pyteste
             assert set({HEAVY!r}).isdisjoint(sys.modules)
         """
     )
-    others = ("xdist", "xdist.looponfail", "allure_pytest", "pytest-kind")
-    result = pytester.runpytest_subprocess(*(f"-pno:{name}" for name in others))
-    result.assert_outcomes(passed=1)
+    run_apart(pytester).assert_outcomes(passed=1)

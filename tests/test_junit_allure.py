@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import CAUSE, MakeCluster, MakeSuite
-from tests.runs import QUIET, run_here
+from tests.runs import QUIET, run_apart, run_here
 
 SUITE = {
     "hardware": "def test_it(gpu_node): latent(finding(gpu_node))\n",
@@ -184,12 +184,5 @@ def test_without_allure_nothing_of_it_is_imported(
         "def test_it(gpu_node):\n"
         "    assert {'allure', 'xdist'}.isdisjoint(sys.modules)\n"
     )
-    others = ("xdist", "xdist.looponfail", "allure_pytest", "pytest-kind")
-    result = run_here(
-        pytester,
-        f"--gpu-cluster=path:{make_cluster('gpu-1')}",
-        ".",
-        *QUIET,
-        *(f"-pno:{name}" for name in others),
-    )
+    result = run_apart(pytester, f"--gpu-cluster=path:{make_cluster('gpu-1')}", ".", *QUIET)
     result.assert_outcomes(passed=1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeCluster, MakeSuite
-from tests.runs import QUIET, run_here
+from tests.runs import QUIET, run_apart
 
 NAMES = ("gpu-1", "gpu-1-a", "gpu-2", "gpu-3", "gpu-4")
 PASSES = "def test_it(gpu_node): pass\n"
@@ -30,7 +30,7 @@ def test_after(gpu_node): pass
 
 def run(pytester: pytest.Pytester, cluster: object, *args: str) -> pytest.RunResult:
     """Run with two workers, and write the verdict document and a JUnit file."""
-    return run_here(
+    return run_apart(
         pytester,
         f"--gpu-cluster=path:{cluster}",
         ".",
