@@ -14,7 +14,7 @@ DEMO_CAUSE := runtime/toolkit-configured-other-containerd
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: help demo test test-unit test-lab lint docs wheel-check ci clean
+.PHONY: help demo test test-unit test-lab seeded-faults lint docs wheel-check ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -36,6 +36,9 @@ test-unit: $(VENV)/ready-test ## the tests that need nothing but Python
 # One after the other: they share one cluster, and its daemons are the load.
 test-lab: $(VENV)/ready-test ## the tests on real containerds and a real Kubernetes (root, Debian)
 	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q tests/lab $(ARGS)
+
+seeded-faults: $(VENV)/ready-test ## small faults put into the product, one by one: a test must notice each
+	@$(BIN)/python tests/seeded_faults.py $(ARGS)
 
 lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
 	@$(BIN)/ruff check
