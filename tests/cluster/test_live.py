@@ -17,6 +17,8 @@ import pytest
 
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
+from pytest_gpu.layers import Layer
+from pytest_gpu.run.suite import questions
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 from tests.probe.fake_machine import build, with_nvml
 from tests.support.runs import run_here
@@ -210,6 +212,8 @@ def test_recording_of_a_live_run_is_judged_the_same(
     assert recorded["nodes"] == live["nodes"]
     assert live["nodes"][1]["cause"] == "driver/device-nodes-missing"
     assert live["nodes"][0]["verdict"] == "conforms"
+    with open_recording(pytester.path / "kept.tar.gz", "kept") as cluster:
+        assert cluster.asked == questions(Layer.DRIVER)
 
 
 TROUBLE: Mapping[str, Mapping[str, Any]] = {

@@ -1,8 +1,8 @@
 """Print the oldest version of each direct requirement that pyproject.toml allows.
 
 ``python tests/project/oldest.py`` prints one ``name==version`` a line, for ``pip install
---requirement``: what the build, the package, all of its extras and the tests need. What these need in turn is
-chosen by pip.
+--requirement``: what the build, the package, all of its extras and the tests need. What these need
+in turn is chosen by pip.
 """
 
 from __future__ import annotations

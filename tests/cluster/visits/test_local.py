@@ -15,7 +15,9 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.cluster.visits.local import Machine, node_object, open_local, this_machine
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.layers import Layer
 from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.run.suite import questions
 from pytest_gpu.stack.distributions.detect import detect
 from pytest_gpu.stack.host.processes import Process
 from tests.probe.fake_machine import build, with_nvml
@@ -124,6 +126,8 @@ def test_recording_of_a_machine_is_judged_the_same(
     assert [(n["layer"], n["cause"]) for n in again["nodes"]] == [
         (n["layer"], n["cause"]) for n in document["nodes"]
     ]
+    with open_recording(kept, "kept") as cluster:
+        assert cluster.asked == questions(Layer.SANDBOX)
 
 
 def test_this_machine() -> None:
