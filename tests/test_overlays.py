@@ -45,7 +45,9 @@ containers: {gpu: {exit: 0, output: a}}
 items:
 - metadata: {name: a, labels: {kubernetes.io/hostname: a, zone: a}}
   kind: Node
-  status: {addresses: [{type: Hostname, address: a}, {type: InternalIP, address: 10.0.0.1}]}
+  status:
+    runtimeHandlers: [{name: nvidia}]
+    addresses: [{type: Hostname, address: a}, {type: InternalIP, address: 10.0.0.1}]
 - {kind: Node, metadata: {name: b}}
 """,
     "kubernetes/pods.yaml": """
@@ -165,13 +167,24 @@ def test_nvml_elf_commands_and_events_are_removed_by_kind(overlay: Overlay) -> N
     assert "events" not in cluster.resources()
 
 
+@pytest.mark.parametrize("line", ["runtime-handlers", "nodes/a/runtime-handlers"])
+def test_handlers_that_a_node_reports_are_removed_by_kind(overlay: Overlay, line: str) -> None:
+    """The rest of its status stays, and so does what the overlay itself records."""
+    assert "runtimeHandlers" in overlay().objects("nodes")[0]["status"]
+    cluster = overlay(f"absent: [{line}]")
+    assert set(cluster.objects("nodes")[0]["status"]) == {"addresses"}
+    own = "items: [{kind: Node, metadata: {name: a}, status: {runtimeHandlers: []}}]"
+    cluster = overlay(f"absent: [{line}]", {"kubernetes/nodes.yaml": own})
+    assert cluster.objects("nodes")[0]["status"] == {"runtimeHandlers": []}
+
+
 def test_what_is_recorded_anew_after_a_removal_by_kind_counts(overlay: Overlay) -> None:
     """``absent:`` removes from the base, not from the overlay."""
     files = {
         "nodes/a/outcomes/sandbox.yaml": "skipped: again",
         "nodes/a/commands.yaml": f"- argv: {INFO}",
     }
-    cluster = overlay("absent: [outcomes, crictl-info]", files)
+    cluster = overlay("absent: [outcomes, crictl-info, runtime-handlers]", files)
     assert cluster.node("a").outcome("sandbox") == {"skipped": "again"}
     assert programs(cluster, "a")[-1] == "/usr/bin/crictl info"
 
@@ -351,7 +364,7 @@ def test_changed_runtime_file_with_the_bases_outcomes_is_warned_of(overlay: Over
         "nodes/a/outcomes/sandbox.yaml",
         "nodes/a/outcomes/pod.yaml",
         "crictl info",
-        "absent: [outcomes, crictl-info]",
+        "absent: [outcomes, crictl-info, runtime-handlers]",
     ):
         assert words in warning
 

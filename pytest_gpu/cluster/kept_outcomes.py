@@ -106,7 +106,7 @@ def _told(changed: Sequence[str], kept: Sequence[str]) -> str:
     return (
         f"warning: this recording changes {_some(changed)}, and keeps what its base saw before "
         f"that change: {_some(kept)}. Record what was seen, or remove it with "
-        "'absent: [outcomes, crictl-info]'"
+        "'absent: [outcomes, crictl-info, runtime-handlers]'"
     )
 
 

@@ -42,7 +42,11 @@ COMMANDS_OF_KIND: Mapping[str, Callable[[Sequence[str]], bool]] = {
 }
 """Kinds of evidence that are outputs of commands on a node."""
 
+RUNTIME_HANDLERS = "runtime-handlers"
+"""What the kubelet reports of its runtime: ``status.runtimeHandlers`` of the Node object."""
+
 RESOURCE_KINDS = ("events",)
 """Kinds of evidence that are resources of Kubernetes."""
 
-KINDS = (*FILES_OF_KIND, *COMMANDS_OF_KIND, *RESOURCE_KINDS)
+NODE_KINDS = (*FILES_OF_KIND, *COMMANDS_OF_KIND, RUNTIME_HANDLERS)
+KINDS = (*NODE_KINDS, *RESOURCE_KINDS)

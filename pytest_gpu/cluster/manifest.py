@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_gpu.cluster import shapes, yaml_io
 from pytest_gpu.cluster.folder import Folder, printable
-from pytest_gpu.cluster.kinds import COMMANDS_OF_KIND, FILES_OF_KIND, KINDS, RESOURCE_KINDS
+from pytest_gpu.cluster.kinds import FILES_OF_KIND, KINDS, NODE_KINDS, RESOURCE_KINDS
 from pytest_gpu.errors import RecordingError
 
 FORMAT = 1
@@ -159,7 +159,7 @@ def _is_node_removal(below: str) -> bool:
     folder, _, path = below.partition("/")
     if folder == "files":
         return bool(path.strip("/")) and ".." not in path.split("/")
-    known = below in _WHOLE or below in FILES_OF_KIND or below in COMMANDS_OF_KIND
+    known = below in _WHOLE or below in NODE_KINDS
     return not below or known or (folder == "commands" and bool(path))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 from pytest_gpu.cluster import kept_outcomes, kube_shapes, shapes, yaml_io
 from pytest_gpu.cluster.archive import unpack
 from pytest_gpu.cluster.folder import Folder
+from pytest_gpu.cluster.kinds import RUNTIME_HANDLERS
 from pytest_gpu.cluster.manifest import FILE, check_plural
 from pytest_gpu.cluster.overlay import Part, read_chain
 from pytest_gpu.cluster.recorded_node import RecordedNode
@@ -149,6 +150,8 @@ class RecordedCluster:
         for part in self._chain:
             if found and part.manifest.renamed:
                 found = _renamed(resource, found, part)
+            if found and resource == "nodes":
+                found = {name: _without_handlers(each, part) for name, each in found.items()}
             if relative in part.manifest.removed:
                 found = None
             for name in part.manifest.removed_below(f"kubernetes/{resource}/"):
@@ -246,6 +249,15 @@ def _renamed(resource: str, below: Mapping[str, KubeObject], part: Part) -> dict
     """Return the base's objects with the new names that an overlay gives to its nodes."""
     found = (with_new_names(resource, each, [part.manifest.renamed]) for each in below.values())
     return {_key(each): each for each in found}
+
+
+def _without_handlers(node: KubeObject, part: Part) -> KubeObject:
+    """Return a Node of the base, without the handlers it reports if an overlay removes them."""
+    if not part.manifest.removes_kind(str(node["metadata"]["name"]), RUNTIME_HANDLERS):
+        return node
+    status = node.get("status") or {}
+    kept = {key: value for key, value in status.items() if key != "runtimeHandlers"}
+    return {**node, "status": kept}
 
 
 def _key(item: KubeObject) -> str:
