@@ -14,7 +14,7 @@ from pytest_gpu import outcome
 from pytest_gpu.causes import LATENT
 from pytest_gpu.items import MARK, Rung, layer_of, rung_of
 from pytest_gpu.session import GpuSession
-from pytest_gpu.suite import nodeid_of
+from pytest_gpu.suite import is_shipped, nodeid_of
 
 ORDER_KEY = pytest.StashKey[int]()
 
@@ -103,10 +103,12 @@ class Ladder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip a test whose node failed on a lower layer; start what a layer's tests look at."""
+        """Skip what was not asked or is blocked; start what a layer's tests look at."""
         rung = rung_of(item)
         if rung is None:
             return
+        if is_shipped(item.nodeid) and (why := self.session.why_not_asked(rung)):
+            pytest.skip(f"{outcome.NOT_ASKED}{why}")
         failed = self.session.ledger.first_failure(rung.node)
         if failed is not None and failed < rung.layer and not self.session.settings.all_layers:
             item.stash[outcome.BLOCKED_KEY] = str(failed)

@@ -56,7 +56,7 @@ def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: Recorde
     if settings.record is not None:
         with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
             refuse_used(settings.record)
-    config.pluginmanager.register(LocalRun(machine, settings.record), "gpu-local")
+    config.pluginmanager.register(LocalRun(machine, settings.record, settings.up_to), "gpu-local")
 
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:

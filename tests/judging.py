@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from pytest_gpu.asked import question_of, why_not_asked
 from pytest_gpu.causes import LATENT, GpuFailure, as_json
 from pytest_gpu.cluster.recorded import RecordedCluster
 from pytest_gpu.errors import GpuError, Unproven
@@ -75,6 +76,9 @@ def _climbed(node: GpuNode) -> Iterator[Mapping[str, Any]]:
 def _result(node: GpuNode, layer: Layer, requirement: Requirement) -> Mapping[str, Any]:
     doc = (requirement.__doc__ or "").partition("\n")[0]
     rung = Rung(node=node.name, layer=layer, test=requirement.__name__, requirement=doc)
+    cluster = node.cluster
+    if why := why_not_asked(cluster.asked, question_of(layer, rung.test), cluster.suite):
+        return blank(rung, "not-asked", why)
     token = LATENT.set([])
     try:
         _call(requirement, node)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.kube.pods import WaitingPod
@@ -41,6 +42,8 @@ class Cluster:
     versions: Mapping[str, str] = field(default_factory=dict)
     title: str = "sample:made-up"
     taken: datetime = TAKEN
+    suite: str = "0.1.0"
+    asked: Asked = None
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return the Node objects."""

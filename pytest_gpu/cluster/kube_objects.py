@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.kube_client import ApiError, KubeClient, Query
 from pytest_gpu.cluster.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence
@@ -182,6 +183,8 @@ class _Objects:
     def __init__(self, objects: Mapping[str, Sequence[KubeObject]]) -> None:
         self.title = ""
         self.taken = datetime.now(UTC)
+        self.suite = ""
+        self.asked: Asked = None
         self._objects = objects
 
     def node(self, name: str) -> NodeEvidence:

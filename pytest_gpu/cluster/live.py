@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster import kube_objects, rights
 from pytest_gpu.cluster.kube_client import ApiError, KubeClient
 from pytest_gpu.cluster.live_door import LiveDoor, LiveOptions
@@ -176,13 +177,13 @@ class LiveCluster:
             return str(error)
         return ""
 
-    def record(self, to: Path) -> None:
-        """Write what was seen, outcomes included, as a recording.
+    def record(self, to: Path, asked: Asked) -> None:
+        """Write what was seen, outcomes included, as a recording that lists what was asked.
 
         Raises:
             RecordingError: ``to`` is in use, or cannot be written.
         """
-        record(self.opened(), to)
+        record(self.opened(), to, asked)
 
     def clean_up(self) -> str:
         """Remove everything that the run created, once; return what went wrong, empty if nothing.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.folder import Folder
 from pytest_gpu.cluster.overlay import read_chain
 from pytest_gpu.cluster.recorded import RecordedCluster
@@ -38,6 +39,8 @@ class MachineOnly:
     def __init__(self, node: SeenNode, taken: datetime) -> None:
         self.title = TITLE
         self.taken = taken
+        self.suite = ""
+        self.asked: Asked = None
         self._node = node
 
     def objects(self, resource: str) -> Sequence[KubeObject]:

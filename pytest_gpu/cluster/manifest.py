@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster import shapes, yaml_io
 from pytest_gpu.cluster.folder import Folder, printable
 from pytest_gpu.cluster.kinds import FILES_OF_KIND, KINDS, NODE_KINDS, RESOURCE_KINDS
@@ -21,7 +22,7 @@ FILE = "recording.yaml"
 EVERY = "*"
 """Stands for every node in a removal; no node can have this name."""
 
-_KEYS = ("format", "taken", "suite", "base", "nodes", "absent", "note")
+_KEYS = ("format", "taken", "suite", "base", "nodes", "absent", "asked", "note")
 _WHOLE = ("commands.yaml", "elf.yaml", "nvml.json", "outcomes/sandbox.yaml", "outcomes/pod.yaml")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _PLURAL = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -32,7 +33,8 @@ class Manifest:
     """What ``recording.yaml`` says.
 
     ``taken`` may be missing in an overlay; ``removed`` are the lines under ``absent:``, with a
-    kind of files replaced by the files; ``renamed`` maps a node's name to the one in the base.
+    kind of files replaced by the files; ``renamed`` maps a node's name to the one in the base;
+    ``asked`` are the questions that were asked, ``None`` if it does not say.
     """
 
     taken: datetime | None
@@ -40,6 +42,7 @@ class Manifest:
     base: str | None
     removed: frozenset[str]
     note: str = ""
+    asked: Asked = None
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def removed_below(self, prefix: str) -> tuple[str, ...]:
@@ -77,6 +80,7 @@ def read_manifest(folder: Folder) -> Manifest:
         base=shapes.text(raw["base"], f"{where}: base") if "base" in raw else None,
         removed=frozenset(each for line in lines for each in _removals(line, f"{where}: absent")),
         note=shapes.text(raw.get("note", ""), f"{where}: note"),
+        asked=frozenset(shapes.texts(raw["asked"], f"{where}: asked")) if "asked" in raw else None,
         renamed=_renamed(raw, f"{where}: nodes"),
     )
 

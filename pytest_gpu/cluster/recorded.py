@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster import kept_outcomes, kube_shapes, shapes, yaml_io
 from pytest_gpu.cluster.archive import unpack
 from pytest_gpu.cluster.folder import Folder
@@ -73,6 +74,12 @@ class RecordedCluster:
     def suite(self) -> str:
         """The version of pytest-gpu that made the recording, empty if it does not say."""
         return next((part.manifest.suite for part in self._chain[::-1] if part.manifest.suite), "")
+
+    @property
+    def asked(self) -> Asked:
+        """The questions that were asked; an overlay's own list counts instead of its base's."""
+        lists = (part.manifest.asked for part in reversed(self._chain))
+        return next((asked for asked in lists if asked is not None), None)
 
     @property
     def note(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.kube.objects import labels_of
 from pytest_gpu.kube.pods import is_nvidia, uses_gpu
@@ -32,6 +33,16 @@ class CountedPods:
     def taken(self) -> datetime:
         """When the evidence was taken."""
         return self._cluster.taken
+
+    @property
+    def suite(self) -> str:
+        """The version of pytest-gpu that took the evidence."""
+        return self._cluster.suite
+
+    @property
+    def asked(self) -> Asked:
+        """The questions that were asked when it was taken."""
+        return self._cluster.asked
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return all objects of a resource that count."""

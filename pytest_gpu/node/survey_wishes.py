@@ -13,6 +13,7 @@ from functools import cache, partial
 from types import ModuleType
 from typing import Any, TypeVar
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.diagnose import (
     access,
     cdi,
@@ -176,6 +177,16 @@ class WishingCluster:
     def taken(self) -> datetime:
         """When the evidence was taken."""
         return self._cluster.taken
+
+    @property
+    def suite(self) -> str:
+        """The version of pytest-gpu that took the evidence."""
+        return self._cluster.suite
+
+    @property
+    def asked(self) -> Asked:
+        """The questions that were asked when it was taken."""
+        return self._cluster.asked
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return all objects of a resource."""

@@ -43,6 +43,7 @@ def render(
         *_blocks(document["latent"], block.latent, "latent", block, len(nodes)),
         closing.still_open(nodes, "errors", "errors (of the suite, not of a GPU)", block),
         closing.still_open(nodes, "unproven", "unproven (neither passed nor failed)", block),
+        closing.not_asked(document, block),
         closing.deselected(document, block),
         block.prose(text, style=style),
     ]

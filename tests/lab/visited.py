@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.node_shell import ProbeShell
 from pytest_gpu.cluster.probe_app import BOOTSTRAP, sent_app
 from pytest_gpu.cluster.seen import SeenNode
@@ -33,6 +34,8 @@ class Listed:
     def __init__(self, api: Api) -> None:
         """Read all lists."""
         self.title = "lab"
+        self.suite = ""
+        self.asked: Asked = None
         self.taken = datetime.now(UTC)
         self.nodes: dict[str, SeenNode] = {}
         self._objects = {name: api.get(path)["items"] for name, path in LISTS.items()}
