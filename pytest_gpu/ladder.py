@@ -12,7 +12,9 @@ import pytest
 
 from pytest_gpu import outcome
 from pytest_gpu.causes import LATENT
-from pytest_gpu.items import MARK, Rung, layer_of, rung_of
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.items import MARK, Rung, asked_again, layer_of, rung_of
+from pytest_gpu.missing import Missing
 from pytest_gpu.session import GpuSession
 from pytest_gpu.suite import is_shipped, nodeid_of
 
@@ -25,6 +27,7 @@ class Ladder:
     def __init__(self, session: GpuSession, worker: str | None) -> None:
         self.session = session
         self.worker = worker
+        self.missing = Missing()
         self._definition = count()
         self._deselected = 0
 
@@ -123,6 +126,7 @@ class Ladder:
         rung = rung_of(item)
         if rung is None:
             return (yield)
+        missing = self._missing(item, rung, call)
         ours = outcome.skip_if_unproven(call) or outcome.BLOCKED_KEY in item.stash
         report = yield
         if ours:
@@ -130,10 +134,20 @@ class Ladder:
         node = self.session.node(rung.node)
         gpu = outcome.judge(item, rung, node, call, report, latent=LATENT.get())
         if gpu is not None:
+            gpu["missing"] = missing
             outcome.attach(item, report, gpu)
             if gpu["state"] == "failed":
                 self.session.ledger.record(rung.node, rung.layer)
         return report
+
+    def _missing(self, item: pytest.Item, rung: Rung, call: pytest.CallInfo[None]) -> list[str]:
+        """Return what a shipped test needs of the evidence that nobody looked at."""
+        first = call.excinfo.value if call.excinfo is not None else None
+        if not isinstance(first, NotInEvidence):
+            return []
+        if call.when != "call" or not is_shipped(item.nodeid):
+            return [first.what]
+        return self.missing.of(asked_again(item), self.session.node(rung.node), first)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport

@@ -42,6 +42,7 @@ def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
         "latent": [],
         "reason": reason,
         "blocked_by": None,
+        "missing": [],
     }
 
 

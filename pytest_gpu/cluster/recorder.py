@@ -266,7 +266,8 @@ def write_paths(node: RecordedNode, writer: NodeRecorder) -> None:
         writer.add_file(path, node.read(path) or b"")
     for path in sorted(view.entries):
         writer.add_entry(view.entries[path])
-    for path in sorted(view.directories - view.complete - directories_above(view.files, view.entries)):
+    implied = directories_above(view.files, view.entries)
+    for path in sorted(view.directories - view.complete - implied):
         if path not in view.entries:  # a folder without content does not survive git and wheels
             writer.add_entry(Entry(path=path, kind="directory"))
     for path in sorted(view.complete):

@@ -30,6 +30,7 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
         "conforms_up_to": _conforms_up_to(cells),
         **_seen(first, results),
         "unproven": unproven,
+        "missing": list(dict.fromkeys(w for r in results for w in r.get("missing", ()))),
         "implied": [
             findings.as_open(result)
             for result in results
