@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from pytest_gpu.cluster.recorded import open_recording
+from pytest_gpu.cluster.samples import sample_names, sample_path
 from tests.judging import judge
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -183,6 +184,16 @@ def commands(page: Path) -> list[tuple[list[str], Claim | None]]:
         for line in example.code.splitlines()
         if line.startswith("$ pytest ")
     ]
+
+
+def test_the_guide_to_a_new_question_visits_every_sample_that_others_build_on() -> None:
+    """One that is left out would stay unproven."""
+    text = (DOCS / "how-to/add-a-question.md").read_text(encoding="utf-8")
+    manifests = {
+        name: (sample_path(name) / "recording.yaml").read_text() for name in sample_names()
+    }
+    without_base = {name for name, each in manifests.items() if "base" not in yaml.safe_load(each)}
+    assert set(re.findall(r"--gpu-cluster=sample:([\w-]+)", text)) == without_base
 
 
 @pytest.mark.parametrize("at", range(6))

@@ -17,6 +17,8 @@ import pytest
 
 from pytest_gpu.cluster.recorded import open_recording
 from pytest_gpu.cluster.samples import sample_path
+from pytest_gpu.layers import Layer
+from pytest_gpu.suite import questions
 from tests.fake_api import FakeApi, FakeServer
 from tests.fake_machine import build, with_nvml
 
@@ -207,6 +209,8 @@ def test_recording_of_a_live_run_is_judged_the_same(
     assert recorded["nodes"] == live["nodes"]
     assert live["nodes"][1]["cause"] == "driver/device-nodes-missing"
     assert live["nodes"][0]["verdict"] == "conforms"
+    with open_recording(pytester.path / "kept.tar.gz", "kept") as cluster:
+        assert cluster.asked == questions(Layer.DRIVER)
 
 
 TROUBLE: Mapping[str, Mapping[str, Any]] = {

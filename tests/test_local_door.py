@@ -15,9 +15,11 @@ from pytest_gpu.cluster.local import Machine, node_object, open_local, this_mach
 from pytest_gpu.cluster.recorded import open_recording
 from pytest_gpu.cluster.samples import sample_path
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.layers import Layer
 from pytest_gpu.node.distribution import detect
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import Process
+from pytest_gpu.suite import questions
 from tests.fake_evidence import FakeNode
 from tests.fake_machine import build, with_nvml
 
@@ -131,6 +133,8 @@ def test_recording_of_a_machine_is_judged_the_same(
     assert [(n["layer"], n["cause"]) for n in again["nodes"]] == [
         (n["layer"], n["cause"]) for n in document["nodes"]
     ]
+    with open_recording(kept, "kept") as cluster:
+        assert cluster.asked == questions(Layer.SANDBOX)
 
 
 def test_this_machine() -> None:
