@@ -24,6 +24,7 @@ from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.outcome import blank
+from pytest_gpu.run.placeholders import filled
 from pytest_gpu.run.selection import select_nodes
 from pytest_gpu.stack.kube.pods import waiting_pods
 from pytest_gpu.stack.sandbox import sandboxes
@@ -92,13 +93,13 @@ def _result(node: GpuNode, layer: Layer, requirement: Requirement) -> Mapping[st
         _call(requirement, node)
         result = blank(rung, "passed")
     except GpuFailure as failure:
-        result = blank(rung, "failed") | {"finding": as_json(failure.finding)}
+        result = blank(rung, "failed") | {"finding": as_json(filled(failure.finding, node))}
     except Unproven as reason:
         result = blank(rung, "unproven", str(reason))
     except GpuError as error:
         result = blank(rung, "error", str(error))
     finally:
-        latent = [as_json(finding) for finding in LATENT.get()]
+        latent = [as_json(filled(finding, node)) for finding in LATENT.get()]
         LATENT.reset(token)
     return result | {"latent": latent}
 
