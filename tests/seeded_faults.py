@@ -43,6 +43,11 @@ class Fault:
     test: str
 
 
+def checkout_of(file: Path) -> Path:
+    """Return the folder of the checkout that a file belongs to."""
+    return next(folder for folder in file.parents if (folder / "pyproject.toml").is_file())
+
+
 def faults(words: Sequence[str] = (), file: Path | None = None) -> list[Fault]:
     """Return the faults of a file whose layer or test has one of the words; all without words."""
     text = (file or Path(__file__).with_suffix(".toml")).read_text(encoding="utf-8")
@@ -184,4 +189,4 @@ def _say(line: str, code: int = 0) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], Path(__file__).parent.parent))
+    sys.exit(main(sys.argv[1:], checkout_of(Path(__file__))))

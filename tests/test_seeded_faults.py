@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded_faults import Fault, WrongFaultError, faults, id_of, main, place_of
+from tests.seeded_faults import Fault, WrongFaultError, checkout_of, faults, id_of, main, place_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = checkout_of(Path(__file__))
 LAYERS = {
     *("access", "hardware", "driver", "runtime", "sandbox", "device-plugin", "pods"),
     *("report", "cluster", "recording", "redaction", "survey"),

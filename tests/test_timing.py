@@ -7,11 +7,12 @@ import re
 import pytest
 
 from tests.runs import QUIET, run_apart
+from tests.timing import Processor
 
 CONFTEST = f"""
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/tests/")[0])!r})
-from tests.timing import Processor
+from {Processor.__module__} import Processor
 
 def pytest_configure(config):
     config.pluginmanager.register(Processor())
