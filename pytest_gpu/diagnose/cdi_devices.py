@@ -32,6 +32,7 @@ from pytest_gpu.node.config_merge import CDI_DIRS
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.parsing import json_document
+from pytest_gpu.steps import Step, Steps
 
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
@@ -98,18 +99,21 @@ def _switched_off(node: GpuNode, registry: Registry, *seen: Evidence) -> Finding
     )
 
 
-def _switch_on(node: GpuNode) -> str:
+def _switch_on(node: GpuNode) -> Steps:
     """Return what to change so that containerd injects CDI devices."""
     config = node.containerd.config
     if node.containerd.version < (1, 7):
-        return (
+        said = (
             "containerd 1.6 cannot: upgrade it to 1.7 or newer, or let the plugin name devices to"
             " the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
         )
+        return (Step("words", said),)
     if config.cdi_enabled:
-        return "The file has it already, the running containerd has not read it:"
+        said = "The file has it already, the running containerd has not read it:"
+        return (Step("words", said),)
     fix = config_fix.enable_cdi(node)
-    return fix["patch"] or f"Set enable_cdi = true in the CRI section of {fix['file']}."
+    by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")
+    return fix.patch or (by_hand,)
 
 
 def _unheeded(node: GpuNode) -> Finding | None:

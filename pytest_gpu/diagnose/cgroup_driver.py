@@ -51,7 +51,7 @@ def _handler_differs(node: GpuNode, differing: Sequence[Runtime], wanted: Wanted
         *_copied(node),
         handler=first.name,
         wanted=str(wanted.systemd).lower(),
-        **config_fix.set_option(node, first.name, OPTION, wanted.systemd),
+        **config_fix.set_option(node, first.name, OPTION, wanted.systemd).values,
     )
 
 
@@ -98,6 +98,6 @@ def systemd_cgroup_without_systemd(node: GpuNode) -> Finding | None:
                 says(node, runtime),
                 shown,
                 handler=runtime.name,
-                **config_fix.set_option(node, runtime.name, OPTION, False),
+                **config_fix.set_option(node, runtime.name, OPTION, False).values,
             )
     return None

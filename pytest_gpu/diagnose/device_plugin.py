@@ -27,6 +27,7 @@ from pytest_gpu.kube.plugin import DevicePlugin, advertised, setting
 from pytest_gpu.kube.pod_state import container_statuses, has_started, kubectl_state, messages
 from pytest_gpu.kube.pods import asks_for_cdi
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.steps import Step, Steps, Value
 
 _LOG = re.compile(
     r"could not load NVML library|Incompatible (strategy|platform) detected"
@@ -143,17 +144,17 @@ def _handlers(node: GpuNode) -> str:
     return ", ".join(node.containerd.gpu_handlers) or "none"
 
 
-def class_values(node: GpuNode, plugin: DevicePlugin) -> Mapping[str, str]:
-    """Return the values of the fix: the class to name, and the command that makes pods name it."""
+def class_values(node: GpuNode, plugin: DevicePlugin) -> Mapping[str, Value]:
+    """Return the values of the fix: the class to name, and the step that makes pods name it."""
     by_class = runtimeclass.handlers(node.cluster)
     name = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
     release = next((r for each in plugin.daemonsets if (r := helm_release(each))), None)
     if release and release.chart != "gpu-operator":
-        command = release.upgrade(f"runtimeClassName={name or 'nvidia'}")
+        steps: Steps = (Step("helm", release.upgrade(f"runtimeClassName={name or 'nvidia'}")),)
     else:
-        command = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
+        steps = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
     handler = next(iter(node.containerd.gpu_handlers), "nvidia")
-    return {"runtime_class": name or "nvidia", "handler": handler, "set_class": command}
+    return {"runtime_class": name or "nvidia", "handler": handler, "set_class": steps}
 
 
 def _log(node: GpuNode) -> tuple[Evidence, ...]:

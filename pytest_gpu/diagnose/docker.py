@@ -16,6 +16,7 @@ from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.processes import SEARCH_PATH
 from pytest_gpu.parsing import json_document
+from pytest_gpu.steps import Steps
 
 
 def docker_evidence(node: GpuNode) -> Iterator[Evidence]:
@@ -72,17 +73,17 @@ def _without_nvidia(node: GpuNode, docker: Docker) -> Finding:
     )
 
 
-def _by_hand(node: GpuNode, docker: Docker) -> str:
-    """Return the steps that add an installed runtime to the file, none where nothing is."""
+def _by_hand(node: GpuNode, docker: Docker) -> Steps:
+    """Return the patch that adds an installed runtime to the file, none where nothing is."""
     binary = installed(node)
     if binary is None:
-        return ""
+        return ()
     content = node.evidence.read(docker.config)
     said = json_document(content) if content and content.strip() else {}
     runtimes = {**(said.get("runtimes") or {}), "nvidia": {"path": binary, "args": []}}
     text = content.decode() if content is not None else None
     path = node.evidence.resolve(docker.config)
-    return f"Or by hand:\n\n{patched(path, text, {**said, 'runtimes': runtimes})}"
+    return patched(path, text, {**said, "runtimes": runtimes})
 
 
 def _undefined_default(node: GpuNode, docker: Docker) -> Iterator[Finding]:

@@ -44,6 +44,7 @@ from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.listeners import DEFAULT_CONFIG, config_path
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN
+from pytest_gpu.steps import Value
 
 
 def no_gpu_handler(node: GpuNode) -> Finding | None:
@@ -126,7 +127,7 @@ def _replaced(node: GpuNode, found: Sequence[Written]) -> Finding | None:
         lost=lost[-1].file.path,
         last=last.path,
         release=node.containerd.release,
-        **config_fix.add_handler(node, name, handler_in(lost[-1].file, name)),
+        **config_fix.add_handler(node, name, handler_in(lost[-1].file, name)).values,
     )
 
 
@@ -202,7 +203,7 @@ def _import_overwritten(node: GpuNode, hits: Sequence[Written]) -> Finding | Non
     version = next((file.version for file in config.files if file.path == config.path), 1)
     if config.imports or not own or version < 2:
         return None
-    return overwritten(node, by_hand(node))
+    return overwritten(node, define_handler(node))
 
 
 def _drop_in_inside(imports: Sequence[str], drop_in: str, config: str) -> str:
@@ -238,7 +239,7 @@ def _never_written(node: GpuNode) -> Finding:
     """Tell a handler that was overwritten, or comes with the next start, from one nobody set up."""
     if finding := writes_rendered(node):
         return finding
-    if finding := overwritten(node, by_hand(node)) or installed_after_start(node):
+    if finding := overwritten(node, define_handler(node)) or installed_after_start(node):
         return finding
     return node.finding(
         "runtime/handler-not-configured",
@@ -247,7 +248,7 @@ def _never_written(node: GpuNode) -> Finding:
         *binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),
-        **by_hand(node),
+        **define_handler(node),
     )
 
 
@@ -269,12 +270,12 @@ def _defined_in(found: Sequence[Written]) -> list[Evidence]:
     return [handler_line(each.file, each.handlers[0]) for each in found]
 
 
-def define_handler(node: GpuNode) -> Mapping[str, str]:
+def define_handler(node: GpuNode) -> Mapping[str, Value]:
     """Return ``patch`` and ``file`` that define the handler; no patch without a runtime."""
     binary = installed(node)
     table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd_for_new(node))
     fix = config_fix.add_handler(node, "nvidia", table, default=_only_by_default(node))
-    return fix if binary else {**fix, "patch": ""}
+    return fix.values if binary else {**fix.values, "patch": ()}
 
 
 def _only_by_default(node: GpuNode) -> bool:
@@ -283,10 +284,3 @@ def _only_by_default(node: GpuNode) -> bool:
     pods = (spec_of(each) for each in optional(node.cluster, "pods"))
     here = [spec for spec in pods if spec.get("nodeName") == node.name and gpu_requests(spec)]
     return classes == {} and bool(here) and not any(map(runtimeclass.class_of, here))
-
-
-def by_hand(node: GpuNode) -> Mapping[str, str]:
-    """Return a patch that defines the handler, as what to do instead of the toolkit."""
-    fix = define_handler(node)
-    said = f"Or by hand, in {fix['file']}:\n\n{fix['patch']}"
-    return {"patch": said if fix["patch"] else ""}

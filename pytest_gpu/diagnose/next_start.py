@@ -30,6 +30,7 @@ from pytest_gpu.node.rendered import Rendering, Template, rendering
 from pytest_gpu.node.systemd_unit import service
 from pytest_gpu.node.toolkit import INSTALL_DIR
 from pytest_gpu.node.toolkit_chain import search_path
+from pytest_gpu.steps import Value
 
 DETECTED: Mapping[str, str] = {
     "nvidia": "nvidia-container-runtime",
@@ -233,10 +234,10 @@ def _command_line(node: GpuNode) -> tuple[str, ...]:
 
 
 def finding(
-    node: GpuNode, made: Rendering, cause: str, *evidence: Evidence, **values: str
+    node: GpuNode, made: Rendering, cause: str, *evidence: Evidence, **values: Value
 ) -> Finding:
     """Return a finding about how a configuration is rendered, with its paths filled in."""
     template = made.template.path if made.template else made.wanted
     paths = {"config": made.path, "template": template, "wanted": made.wanted}
-    always = {**paths, "version": str(made.version), "patch": ""}
+    always: dict[str, Value] = {**paths, "version": str(made.version), "patch": ()}
     return node.finding(cause, *evidence, **{**always, **values})

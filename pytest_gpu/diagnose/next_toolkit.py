@@ -13,7 +13,14 @@ from pytest_gpu.diagnose.cgroup_wanted import systemd_for_new
 from pytest_gpu.diagnose.reached import by_default, gpu_runtimes, handed_out_now, serves_cri
 from pytest_gpu.diagnose.toml_diff import with_handler
 from pytest_gpu.diagnose.toolkit_start import Start, order_of, start
-from pytest_gpu.diagnose.values import other_name, starts_from, toolkit_values
+from pytest_gpu.diagnose.values import (
+    apply,
+    entries,
+    other_name,
+    starts_from,
+    toolkit_values,
+    values_file,
+)
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import path_of
@@ -23,6 +30,7 @@ from pytest_gpu.node.containerd import handler_injects
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import DELETED
 from pytest_gpu.node.toolkit_output import Order
+from pytest_gpu.steps import Step, Steps
 
 
 def next_start(node: GpuNode) -> Finding | None:
@@ -120,22 +128,19 @@ def _finding(
         *seen,
         Evidence(source="toolkit's image", text=node.toolkit.image),
         written=join(list(files)),
-        steps=_steps(node),
         release=node.containerd.release,
-        **toolkit_values(node),
-        **values,
+        **{**toolkit_values(node), **_repair(node), **values},
     )
 
 
-def _steps(node: GpuNode) -> str:
-    """Return what to change so that the toolkit finds what it has to keep."""
-    told, root = toolkit_values(node), starts_from(node)
-    if root is None or "RUNTIME_CONFIG_SOURCE" in told["values"] or other_name(node):
-        tell = "Tell the toolkit of this node's containerd; toolkit-values.yaml:"
-        return "\n\n".join(
-            [*filter(None, [told["runc"]]), tell, told["values"], f"$ {told['apply']}"]
-        )
+def _repair(node: GpuNode) -> Mapping[str, Steps]:
+    """Return what to change so that the toolkit finds what it has to keep.
+
+    That is told to the toolkit (``tell``), or runc is defined in what it starts from
+    (``define``).
+    """
+    root = starts_from(node)
+    if root is None or "RUNTIME_CONFIG_SOURCE" in entries(node) or other_name(node):
+        return {"tell": (Step("file", values_file(node)), *apply(node)), "define": ()}
     runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd_for_new(node))
-    return (
-        f"Define runc in the file that the toolkit starts from; it keeps what it finds:\n\n{runc}"
-    )
+    return {"runc": (), "tell": (), "define": runc}

@@ -65,7 +65,9 @@ def starts_another(node: GpuNode, names: Iterable[str]) -> Finding | None:
 
 def _another(node: GpuNode, runtime: Runtime, program: str) -> Finding:
     right = installed(node)
-    fix = config_fix.set_option(node, runtime.name, "BinaryName", right) if right else {}
+    fix = config_fix.Fix(runtime.source.source)
+    if right:
+        fix = config_fix.set_option(node, runtime.name, "BinaryName", right)
     return node.finding(
         "runtime/handler-starts-another-program",
         runtime.source,
@@ -74,8 +76,7 @@ def _another(node: GpuNode, runtime: Runtime, program: str) -> Finding:
         handler=runtime.name,
         program=program,
         right=right or BINARIES[-1],
-        file=fix.get("file", runtime.source.source),
-        patch=fix.get("patch", ""),
+        **fix.values,
     )
 
 

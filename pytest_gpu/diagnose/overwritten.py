@@ -24,6 +24,7 @@ from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import spec_of
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import boot_time
+from pytest_gpu.steps import Value
 
 TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
 """The app label that the GPU operator gives its toolkit's pods."""
@@ -44,7 +45,7 @@ _OWNER = re.compile(
 )
 
 
-def overwritten(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
+def overwritten(node: GpuNode, more: Mapping[str, Value]) -> Finding | None:
     """Find that somebody wrote the file again after the handler had been there.
 
     The toolkit's pod is Ready only once it has written; a handler that is not there was lost.
@@ -78,7 +79,7 @@ def now_there(node: GpuNode) -> Evidence:
     return Evidence(source=config.path, text=text)
 
 
-def _by_bootstrap(node: GpuNode, more: Mapping[str, str]) -> Finding | None:
+def _by_bootstrap(node: GpuNode, more: Mapping[str, Value]) -> Finding | None:
     """Find that the file is the one that the image's bootstrap script copies, byte by byte."""
     original, config = bootstrap_copy(node), node.containerd.config_path
     if original is None:

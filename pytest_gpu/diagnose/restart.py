@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.diagnose import next_start
 from pytest_gpu.diagnose.file_times import file_against_start, read_as_they_are
-from pytest_gpu.diagnose.handler import by_hand, still_live
+from pytest_gpu.diagnose.handler import define_handler, still_live
 from pytest_gpu.diagnose.live_values import Difference, differences
 from pytest_gpu.diagnose.overwritten import who_rewrote
 from pytest_gpu.diagnose.reached import another_way, named_handlers
@@ -124,5 +124,5 @@ def lost_at_restart(node: GpuNode) -> Finding | None:
         ),
         *who_rewrote(node),
         config=containerd.config_path,
-        **by_hand(node),
+        **define_handler(node),
     )

@@ -9,6 +9,7 @@ from pytest_gpu.diagnose.templates import alone, misplaced, nvidia_line, written
 from pytest_gpu.diagnose.toml_diff import handler_table
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.rendered import Rendering, Template
+from pytest_gpu.steps import Steps
 
 
 def missing_by_template(node: GpuNode) -> Finding | None:
@@ -38,11 +39,11 @@ def _without_nvidia(node: GpuNode, made: Rendering, template: Template) -> Findi
     )
 
 
-def _handler(node: GpuNode) -> str:
+def _handler(node: GpuNode) -> Steps:
     """Return the patch that defines the handler in the template, if its runtime is installed."""
     binary = next_start.found_runtimes(node).get("nvidia")
     if binary is None:
-        return ""
+        return ()
     table = handler_table(binary, systemd_cgroup=systemd_for_new(node))
     return config_fix.outlast(node, "nvidia", table)
 

@@ -23,6 +23,7 @@ from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.live_handlers import is_nvidia
 from pytest_gpu.node.rendered import Rendering, Template, is_rendered
+from pytest_gpu.steps import Steps
 
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)
 
@@ -186,21 +187,21 @@ def misplaced(node: GpuNode, made: Rendering) -> Finding | None:
     )
 
 
-def _moved(node: GpuNode, ignored: Template) -> str:
+def _moved(node: GpuNode, ignored: Template) -> Steps:
     """Return the patch that puts the handlers of a template that is not read where they count."""
     for name in next_start.by_hand(ignored.table or {}, _NAMES):
         table = handler_in(ignored.as_file, name)
         if is_nvidia(str(table.get("options", {}).get("BinaryName", ""))):
             return config_fix.outlast(node, name, table)
-    return ""
+    return ()
 
 
-def _renamed(node: GpuNode, template: Template, section: str) -> str:
+def _renamed(node: GpuNode, template: Template, section: str) -> Steps:
     """Return the patch that puts a template's handlers under the section that counts."""
     old = next((each for each in (CRI_V3, CRI_V2) if each != section), CRI_V2)
     beside = set(subtable(subtable(template.table or {}, "plugins"), old)) - {"containerd"}
     if beside or section == CRI_V1:
-        return ""
+        return ()
     text = re.sub(rf"([\"']){re.escape(old)}\1", rf"\g<1>{section}\g<1>", template.text)
     return patch(node.evidence.resolve(template.path), template.text, text)
 

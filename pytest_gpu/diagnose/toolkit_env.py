@@ -17,6 +17,7 @@ from pytest_gpu.diagnose.values import SELF_CONFIGURING, toolkit_values
 from pytest_gpu.kube.objects import labels_of, path_of
 from pytest_gpu.kube.operator import change_values, operator_release
 from pytest_gpu.node.gpu_node import GpuNode
+from pytest_gpu.steps import Step, Steps
 
 _SOCKETS = ("RUNTIME_SOCKET", "CONTAINERD_SOCKET")
 _HEEDS_SOCKET = "v25.3.4"
@@ -86,11 +87,12 @@ def _operator(node: GpuNode) -> str:
     return chart.removeprefix("gpu-operator-") or "of this cluster"
 
 
-def _upgrade(node: GpuNode) -> str:
+def _upgrade(node: GpuNode) -> Steps:
     release = operator_release(node.cluster)
     if release is None:
-        return f"kubectl get deployment -A -l app=gpu-operator   # install {_HEEDS_SOCKET} or newer"
-    return replace(release, version=_HEEDS_SOCKET).upgrade()
+        command = "kubectl get deployment -A -l app=gpu-operator"
+        return (Step("cluster", f"{command}   # install {_HEEDS_SOCKET} or newer"),)
+    return (Step("helm", replace(release, version=_HEEDS_SOCKET).upgrade()),)
 
 
 def signals_another(node: GpuNode) -> Finding | None:

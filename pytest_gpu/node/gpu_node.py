@@ -13,6 +13,7 @@ from pytest_gpu.node import cdi, containerd, distribution, kernel_log, nvml, pci
 from pytest_gpu.node import driver as driver_facts
 from pytest_gpu.node import kubelet as kubelet_facts
 from pytest_gpu.node import runtimes as runtime_facts
+from pytest_gpu.steps import Value
 
 
 class GpuNode:
@@ -106,7 +107,7 @@ class GpuNode:
         """The kernel's messages of the NVIDIA driver."""
         return kernel_log.read(self.evidence)
 
-    def finding(self, cause: str, *evidence: Evidence, **values: str) -> Finding:
+    def finding(self, cause: str, *evidence: Evidence, **values: Value) -> Finding:
         """Return a finding of this node: the values every cause may name are filled in."""
         return Finding(cause=cause, evidence=evidence, values={**self.values, **values})
 

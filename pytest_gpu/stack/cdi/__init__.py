@@ -1,0 +1,1 @@
+"""The CDI specs of a node, and the devices that containers ask for."""

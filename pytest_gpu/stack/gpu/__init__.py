@@ -1,0 +1,1 @@
+"""The GPUs of a node: the hardware, its driver, and their health."""

@@ -1,0 +1,1 @@
+"""The kubelet: which runtime it uses, and whether it can be reached."""

@@ -1,0 +1,1 @@
+"""What Kubernetes makes of the GPUs: the device plugin, RuntimeClasses, pods."""

@@ -1,0 +1,1 @@
+"""Sandboxes that crictl starts, with and without a GPU."""

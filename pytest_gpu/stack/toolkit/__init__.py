@@ -1,0 +1,1 @@
+"""The NVIDIA container toolkit: its programs, its own configuration, what it writes."""
