@@ -26,7 +26,8 @@ from pathlib import Path
 import yaml
 from pytest_gpu.conformance import test_runtime
 
-from pytest_gpu.causes import LATENT, GpuFailure, catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.causes import LATENT, GpuFailure
 from pytest_gpu.cluster.recorded import open_recording
 from pytest_gpu.cluster.samples import sample_names, sample_path
 from pytest_gpu.diagnose.cdi_ways import PLUGIN_KIND

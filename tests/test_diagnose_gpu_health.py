@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from pytest_gpu.diagnose import driver, gpu_health, hardware
 from pytest_gpu.errors import NotInEvidence, Unproven
 from tests.gpu_machine import (

@@ -24,6 +24,7 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import SEARCH_PATH
+from tests.mending import shown
 from tests.runtime_machine import (
     CLI,
     HEALTHY,
@@ -150,7 +151,7 @@ def test_the_runc_that_is_proposed_has_the_kubelets_cgroup_driver() -> None:
     text = text_of(cri.default_undefined(machine.node()))
     assert text.count("SystemdCgroup = false") == len(("00-k8s-runc.toml", DROP_IN))
     machine.files = {CONFIG: IMPORTING}
-    assert "+SystemdCgroup = false" in config_fix.add_runc(machine.node())["patch"]
+    assert "+SystemdCgroup = false" in str(shown(config_fix.add_runc(machine.node()).patch))
 
 
 def test_with_the_runc_file_in_place_1x_is_still_red_and_2x_green() -> None:

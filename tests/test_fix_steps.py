@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 
 CHANGES = ("{patch}", "{diff}", "{steps}", "{change}")
 """Placeholders that hold, or may hold, a patch of a file of the node."""

@@ -10,7 +10,7 @@ from conformance import test_runtime as layer
 from pytest_gpu.causes import LATENT
 from pytest_gpu.diagnose import handler, next_toolkit, restart, toolkit_env, values
 from pytest_gpu.errors import NotInEvidence, Unproven
-from tests.mending import applied, diffs
+from tests.mending import applied, diffs, shown
 from tests.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
 from tests.test_config_merge import CONFIG
 from tests.test_config_merge import handler as table
@@ -115,10 +115,7 @@ def test_the_containerd_of_docker_on_the_path() -> None:
     node.objects = toolkit(**env)
     found = next_toolkit.next_start(node.node())
     assert cause(found) == "runtime/next-toolkit-start-breaks-cri"
-    assert (
-        '- name: RUNTIME_CONFIG_SOURCE\n    value: "file"'
-        in values.toolkit_values(node.node())["values"]
-    )
+    assert '- name: RUNTIME_CONFIG_SOURCE\n    value: "file"' in values.values_file(node.node())
     node.objects = toolkit(**env, RUNTIME_CONFIG_SOURCE="file")
     assert next_toolkit.next_start(node.node()) is None
     node.objects = toolkit("v1.16.2", **env)
@@ -227,7 +224,7 @@ def test_a_rendered_file_is_not_the_toolkits_to_write() -> None:
     node.objects = toolkit(**env)
     found = toolkit_env.misled(node.node())
     assert cause(found) == "runtime/toolkit-writes-rendered-file"
-    said = values.toolkit_values(node.node())["values"]
+    said = values.values_file(node.node())
     assert f'value: "{args}/containerd-template.toml"' in said
     assert f'value: "file={args}/containerd.toml"' in said
     node.objects = toolkit(**{**env, "CONTAINERD_CONFIG": f"{args}/containerd-template.toml"})
@@ -271,12 +268,11 @@ def test_a_new_node_whose_first_start_takes_the_cri_away(env: dict[str, str]) ->
     found = handler.no_gpu_handler(node.node())
     assert cause(found) == "runtime/handler-not-configured"
     assert f"First define runc in {CONFIG}" in text_of(found)
-    told = values.toolkit_values(node.node())
-    (patch,) = diffs([told["runc"].split("\n\n", 1)[1]])
+    (patch,) = diffs(shown(values.define_runc(node.node())))
     node.files[CONFIG] = applied(patch, node.files[CONFIG])
     node.objects = toolkit(CONTAINERD_SET_AS_DEFAULT="false", **values.wanted_env(node.node()))
     assert next_toolkit.next_start(node.node()) is None
-    assert values.toolkit_values(node.node())["runc"] == ""
+    assert values.define_runc(node.node()) == ()
 
 
 def test_a_new_node_that_lacks_nothing() -> None:
@@ -288,7 +284,7 @@ def test_a_new_node_that_lacks_nothing() -> None:
     on_path.binaries = [NVIDIA, TOOLKIT, "/usr/bin/containerd"]
     for each in (modern, on_path):
         assert next_toolkit.next_start(each.node()) is None
-        assert values.toolkit_values(each.node())["runc"] == ""
+        assert values.define_runc(each.node()) == ()
 
 
 def asked(node: Machine, **env: str) -> None:
@@ -308,7 +304,7 @@ def test_every_value_that_is_proposed_fits_this_node() -> None:
     node.listed = [*ON_PATH, "/srv/k8s", "/srv/k8s/conf.d"]
     wrong = {"RUNTIME_CONFIG": "/srv/x.toml", "RUNTIME_SOCKET": "/run/x.sock", "RUNTIME": "docker"}
     asked(node, **wrong, CONTAINERD_RUNTIME_CLASS="gpu", CONTAINERD_SET_AS_DEFAULT="false", A="b")
-    said = values.toolkit_values(node.node())["values"]
+    said = values.values_file(node.node())
     names = [line.split(": ")[1] for line in said.splitlines() if "name:" in line]
     told = [line.split('"')[1] for line in said.splitlines() if "value:" in line]
     assert dict(zip(names, told, strict=True)) == {

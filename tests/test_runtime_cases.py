@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from tests.mending import diffs
 from tests.runtime_cases import IDS, RECORDINGS, Case, cases, read
 from tests.sample_table import SAMPLES

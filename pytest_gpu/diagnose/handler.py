@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -44,7 +45,6 @@ from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.hints import known
 from pytest_gpu.node.listeners import DEFAULT_CONFIG, config_path
 from pytest_gpu.node.toolkit import DEFAULT_DROP_IN
-from pytest_gpu.steps import Value
 
 
 def no_gpu_handler(node: GpuNode) -> Finding | None:
@@ -188,7 +188,7 @@ def _outside_imports(node: GpuNode, hits: Sequence[Written]) -> Finding:
         imports=imports,
         wanted=_drop_in_inside(config.imports, drop_in, config.path),
         **toolkit_values(node),
-        **define_handler(node),
+        **define_handler(node).values,
     )
 
 
@@ -248,7 +248,7 @@ def _never_written(node: GpuNode) -> Finding:
         *binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),
-        **define_handler(node),
+        **define_handler(node).values,
     )
 
 
@@ -270,12 +270,12 @@ def _defined_in(found: Sequence[Written]) -> list[Evidence]:
     return [handler_line(each.file, each.handlers[0]) for each in found]
 
 
-def define_handler(node: GpuNode) -> Mapping[str, Value]:
-    """Return ``patch`` and ``file`` that define the handler; no patch without a runtime."""
+def define_handler(node: GpuNode) -> config_fix.Fix:
+    """Return the repair that defines the handler; no patch without a runtime."""
     binary = installed(node)
     table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd_for_new(node))
     fix = config_fix.add_handler(node, "nvidia", table, default=_only_by_default(node))
-    return fix.values if binary else {**fix.values, "patch": ()}
+    return fix if binary else replace(fix, patch=())
 
 
 def _only_by_default(node: GpuNode) -> bool:

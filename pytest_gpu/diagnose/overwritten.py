@@ -8,9 +8,10 @@ writes at its start only (nvidia-container-toolkit ``nvidia-ctk-installer``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.diagnose.config_fix import Fix
 from pytest_gpu.diagnose.file_times import changed_at, clock, file_against_start
 from pytest_gpu.diagnose.toolkit_pods import (
     PodState,
@@ -24,7 +25,6 @@ from pytest_gpu.evidence import KubeObject
 from pytest_gpu.kube.objects import spec_of
 from pytest_gpu.node.gpu_node import GpuNode
 from pytest_gpu.node.processes import boot_time
-from pytest_gpu.steps import Value
 
 TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
 """The app label that the GPU operator gives its toolkit's pods."""
@@ -45,13 +45,13 @@ _OWNER = re.compile(
 )
 
 
-def overwritten(node: GpuNode, more: Mapping[str, Value]) -> Finding | None:
+def overwritten(node: GpuNode, fix: Fix) -> Finding | None:
     """Find that somebody wrote the file again after the handler had been there.
 
     The toolkit's pod is Ready only once it has written; a handler that is not there was lost.
-    ``more`` are values for the fix: the patch that puts the handler back.
+    ``fix`` puts the handler back.
     """
-    if finding := _by_bootstrap(node, more):
+    if finding := _by_bootstrap(node, fix):
         return finding
     pod, config = toolkit_pod(node), node.containerd.config_path
     written = node.evidence.resolve(node.toolkit.config_path)
@@ -68,7 +68,7 @@ def overwritten(node: GpuNode, more: Mapping[str, Value]) -> Finding | None:
         config=config,
         selector=_selector(node.toolkit.daemonset),
         namespace=pod.namespace,
-        **more,
+        **fix.values,
     )
 
 
@@ -79,7 +79,7 @@ def now_there(node: GpuNode) -> Evidence:
     return Evidence(source=config.path, text=text)
 
 
-def _by_bootstrap(node: GpuNode, more: Mapping[str, Value]) -> Finding | None:
+def _by_bootstrap(node: GpuNode, fix: Fix) -> Finding | None:
     """Find that the file is the one that the image's bootstrap script copies, byte by byte."""
     original, config = bootstrap_copy(node), node.containerd.config_path
     if original is None:
@@ -92,7 +92,7 @@ def _by_bootstrap(node: GpuNode, more: Mapping[str, Value]) -> Finding | None:
         *toolkit_pod_evidence(node),
         config=config,
         original=original,
-        **more,
+        **fix.values,
     )
 
 

@@ -124,5 +124,5 @@ def lost_at_restart(node: GpuNode) -> Finding | None:
         ),
         *who_rewrote(node),
         config=containerd.config_path,
-        **define_handler(node),
+        **define_handler(node).values,
     )

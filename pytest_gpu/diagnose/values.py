@@ -39,7 +39,7 @@ def toolkit_values(node: GpuNode) -> Mapping[str, Value]:
         "config": containerd.config_path,
         "socket": containerd.socket,
         "values": values_file(node),
-        "runc": _define_runc(node),
+        "runc": define_runc(node),
         "apply": apply(node),
     }
 
@@ -136,7 +136,7 @@ def starts_from(node: GpuNode) -> ConfigFile | None:
     return root if root and root.version > 1 and not is_rendered(node, root.path) else None
 
 
-def _define_runc(node: GpuNode) -> Steps:
+def define_runc(node: GpuNode) -> Steps:
     """Return the patch that keeps the CRI when the toolkit starts with the proposed values.
 
     A drop-in of the toolkit holds runc only where it stands in what the toolkit starts from.
