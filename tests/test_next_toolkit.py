@@ -138,6 +138,7 @@ def test_another_name_of_the_handler() -> None:
     node.objects = toolkit(CONTAINERD_SET_AS_DEFAULT="false", CONTAINERD_RUNTIME_CLASS="gpu")
     found = next_toolkit.next_start(node.node())
     assert cause(found) == "runtime/next-toolkit-start-loses-handler"
+    assert "Define runc" not in text_of(found), "the toolkit finds one already"
     assert "without nvidia" in text_of(found)
 
 
