@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, str] = {
 
 WORDS = (
     "pytest_gpu",
+    "pytest_gpu.catalogue",
     "pytest_gpu.causes",
     "pytest_gpu.checks",
     "pytest_gpu.errors",
@@ -30,6 +31,7 @@ WORDS = (
     "pytest_gpu.looks",
     "pytest_gpu.memory",
     "pytest_gpu.parsing",
+    "pytest_gpu.steps",
 )
 """Modules that every room may use."""
 

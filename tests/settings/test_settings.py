@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from tests.conftest import MakeCluster, MakeSuite
 
 QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
