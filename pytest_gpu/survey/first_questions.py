@@ -9,6 +9,7 @@ import posixpath
 
 from pytest_gpu.stack.containerd import search
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
+from pytest_gpu.stack.distributions.products import CRICTL_PLACES
 from pytest_gpu.stack.gpu import libraries, pci
 from pytest_gpu.stack.gpu.driver import VERSION_FILE
 from pytest_gpu.stack.host import loader, mounts, program, systemd_unit
@@ -20,18 +21,6 @@ from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Questions
 ARGUMENTS = "/proc/[0-9]*/cmdline"
 ARGUMENTS_LIMIT = 1 << 13
 LOG_TIME = 20.0
-
-CRICTL = (
-    "/usr/local/bin/crictl",
-    "/usr/bin/crictl",
-    "/opt/bin/crictl",
-    "/var/lib/rancher/rke2/bin/crictl",
-    "/var/lib/rancher/k3s/data/current/bin/crictl",
-    "/home/kubernetes/bin/crictl",
-)
-"""Where distributions put crictl: packages and kubeadm, Flatcar, RKE2, k3s, GKE."""
-
-K3S = "/usr/local/bin/k3s"
 
 SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib64", "/var/run", "/usr/lib64")
 """Directories that may be links (a merged /usr); many paths lead through them."""
@@ -103,9 +92,10 @@ def first_questions() -> Questions:
     found = (
         f"{d}/{name}" for d in (*libraries.DIRECTORIES, *libraries.SEALED) for name in _LIBRARIES
     )
+    crictl = (command[0] for command in CRICTL_PLACES)
     return Questions(
         list=tuple(dict.fromkeys(_LISTED)),
-        stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *NAMESPACES, *found, *CRICTL, K3S, *_PROGRAMS))),
+        stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *NAMESPACES, *found, *crictl, *_PROGRAMS))),
         glob={ARGUMENTS: ARGUMENTS_LIMIT, **dict.fromkeys(_PATTERNS, FILE_LIMIT)},
         read=dict.fromkeys(_READ, FILE_LIMIT),
         tail={},

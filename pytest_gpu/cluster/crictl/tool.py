@@ -14,17 +14,10 @@ from typing import Any, Protocol
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import CommandResult
 from pytest_gpu.stack.distributions.detect import Distribution
+from pytest_gpu.stack.distributions.products import CRICTL_PLACES
 
-PLACES = (
-    ("crictl",),
-    ("/usr/local/bin/crictl",),
-    ("/opt/bin/crictl",),
-    ("/home/kubernetes/bin/crictl",),
-    ("/var/lib/rancher/rke2/bin/crictl",),
-    ("k3s", "crictl"),
-    ("/usr/local/bin/k3s", "crictl"),
-)
-"""Where distributions put crictl; MicroK8s and k0s bring ctr only, which does not speak the CRI."""
+PLACES = (("crictl",), *CRICTL_PLACES, ("k3s", "crictl"))
+"""What is tried: along the shell's PATH first, then where distributions put it."""
 
 CALL_TIME = 30.0
 """Seconds that the runtime may take for one call; crictl's own default of 2 is short."""

@@ -52,6 +52,20 @@ UNKNOWN = Distribution(
 )
 """A node that nothing speaks for: treated like one with a plain containerd and kubelet."""
 
+CRICTL_PLACES = (
+    ("/usr/local/bin/crictl",),
+    ("/usr/bin/crictl",),
+    ("/opt/bin/crictl",),
+    ("/var/lib/rancher/rke2/bin/crictl",),
+    ("/var/lib/rancher/k3s/data/current/bin/crictl",),
+    ("/home/kubernetes/bin/crictl",),
+    ("/usr/local/bin/k3s", "crictl"),
+)
+"""Commands that start crictl: as packages, kubeadm, Flatcar, RKE2, k3s and GKE install it.
+
+MicroK8s and k0s bring ctr only, which does not speak the CRI.
+"""
+
 KUBEADM = replace(UNKNOWN, name="kubeadm")
 
 EKS = replace(UNKNOWN, name="eks")

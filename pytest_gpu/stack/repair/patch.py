@@ -9,10 +9,8 @@ from __future__ import annotations
 import difflib
 import shlex
 
+from pytest_gpu.evidence import REDACTED
 from pytest_gpu.steps import Step, Steps
-
-REDACTED = "<redacted>"
-"""What the evidence says instead of a secret: such a line is not the file's own."""
 
 _CONTEXT = 3
 
