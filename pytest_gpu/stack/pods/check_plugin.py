@@ -36,6 +36,7 @@ from pytest_gpu.stack.kube.pod_state import container_statuses, has_started, kub
 from pytest_gpu.stack.kube.pods import asks_for_cdi
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
+from pytest_gpu.steps import Step, Steps, Value
 
 _LOG = re.compile(
     r"could not load NVML library|Incompatible (strategy|platform) detected"
@@ -155,17 +156,17 @@ def _handlers(node: Node) -> str:
     return ", ".join(containerd_of(node).gpu_handlers) or "none"
 
 
-def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, str]:
-    """Return the values of the fix: the class to name, and the command that makes pods name it."""
+def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
+    """Return the values of the fix: the class to name, and the step that makes pods name it."""
     by_class = runtimeclass.handlers(node.cluster)
     name = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
     release = next((r for each in plugin.daemonsets if (r := helm_release(each))), None)
     if release and release.chart != "gpu-operator":
-        command = release.upgrade(f"runtimeClassName={name or 'nvidia'}")
+        steps: Steps = (Step("helm", release.upgrade(f"runtimeClassName={name or 'nvidia'}")),)
     else:
-        command = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
+        steps = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
     handler = next(iter(containerd_of(node).gpu_handlers), "nvidia")
-    return {"runtime_class": name or "nvidia", "handler": handler, "set_class": command}
+    return {"runtime_class": name or "nvidia", "handler": handler, "set_class": steps}
 
 
 def _log(node: Node) -> tuple[Evidence, ...]:

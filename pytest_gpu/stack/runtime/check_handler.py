@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -148,7 +149,7 @@ def _replaced(node: Node, found: Sequence[Written]) -> Finding | None:
         lost=lost[-1].file.path,
         last=last.path,
         release=containerd_of(node).release,
-        **config_fix.add_handler(node, name, handler_in(lost[-1].file, name)),
+        **config_fix.add_handler(node, name, handler_in(lost[-1].file, name)).values,
     )
 
 
@@ -211,7 +212,7 @@ def _outside_imports(node: Node, hits: Sequence[Written]) -> Finding:
         imports=imports,
         wanted=_drop_in_inside(config.imports, drop_in, config.path),
         **toolkit_values(node),
-        **define_handler(node),
+        **define_handler(node).values,
     )
 
 
@@ -226,7 +227,7 @@ def _import_overwritten(node: Node, hits: Sequence[Written]) -> Finding | None:
     version = next((file.version for file in config.files if file.path == config.path), 1)
     if config.imports or not own or version < 2:
         return None
-    return overwritten(node, by_hand(node))
+    return overwritten(node, define_handler(node))
 
 
 def _drop_in_inside(imports: Sequence[str], drop_in: str, config: str) -> str:
@@ -262,7 +263,7 @@ def _never_written(node: Node) -> Finding:
     """Tell a handler that was overwritten, or comes with the next start, from one nobody set up."""
     if finding := writes_rendered(node):
         return finding
-    if finding := overwritten(node, by_hand(node)) or installed_after_start(node):
+    if finding := overwritten(node, define_handler(node)) or installed_after_start(node):
         return finding
     return Finding.of(
         "runtime/handler-not-configured",
@@ -271,7 +272,7 @@ def _never_written(node: Node) -> Finding:
         *binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),
-        **by_hand(node),
+        **define_handler(node).values,
     )
 
 
@@ -293,12 +294,12 @@ def _defined_in(found: Sequence[Written]) -> list[Evidence]:
     return [handler_line(each.file, each.handlers[0]) for each in found]
 
 
-def define_handler(node: Node) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that define the handler; no patch without a runtime."""
+def define_handler(node: Node) -> config_fix.Fix:
+    """Return the repair that defines the handler; no patch without a runtime."""
     binary = installed(node)
     table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd_for_new(node))
     fix = config_fix.add_handler(node, "nvidia", table, default=_only_by_default(node))
-    return fix if binary else {**fix, "patch": ""}
+    return fix if binary else replace(fix, patch=())
 
 
 def _only_by_default(node: Node) -> bool:
@@ -307,10 +308,3 @@ def _only_by_default(node: Node) -> bool:
     pods = (spec_of(each) for each in optional(node.cluster, "pods"))
     here = [spec for spec in pods if spec.get("nodeName") == node.name and gpu_requests(spec)]
     return classes == {} and bool(here) and not any(map(runtimeclass.class_of, here))
-
-
-def by_hand(node: Node) -> Mapping[str, str]:
-    """Return a patch that defines the handler, as what to do instead of the toolkit."""
-    fix = define_handler(node)
-    said = f"Or by hand, in {fix['file']}:\n\n{fix['patch']}"
-    return {"patch": said if fix["patch"] else ""}
