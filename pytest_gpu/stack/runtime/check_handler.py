@@ -294,6 +294,7 @@ def _defined_in(found: Sequence[Written]) -> list[Evidence]:
     return [handler_line(each.file, each.handlers[0]) for each in found]
 
 
+@question("runtime/where-a-handler-belongs")
 def define_handler(node: Node) -> config_fix.Fix:
     """Return the repair that defines the handler; no patch without a runtime."""
     binary = installed(node)
