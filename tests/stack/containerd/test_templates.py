@@ -6,6 +6,7 @@ import pytest
 
 from pytest_gpu.causes import Finding
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.containerd.templates import parse_template, rendering
 from pytest_gpu.stack.runtime import check_handler, check_restart, check_templates
 from tests.stack.containerd.test_merge import CRI2, CRI3
@@ -205,8 +206,9 @@ def test_a_default_written_into_the_rendered_file() -> None:
     assert next_time(machine) is None, "it may come from a flag"
     machine.mtimes[RENDERED] = STARTED + 60
     finding = next_time(machine)
+    assert finding
     assert cause(finding) == "runtime/rendered-file-edited"
-    assert "default-runtime: nvidia" in text_of(finding)
+    assert "default-runtime: nvidia" in text_of(filled(finding, machine.node()))
     machine.files[SETTINGS] = "default-runtime: nvidia\n"
     assert next_time(machine) is None
 
