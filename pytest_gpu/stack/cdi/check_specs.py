@@ -19,7 +19,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.handlers import handlers_used, spec_dirs
 from pytest_gpu.stack.cdi.regenerate import reader_version, remake
-from pytest_gpu.stack.cdi.requests import CONTAINERD, Way, ways
+from pytest_gpu.stack.cdi.requests import CONTAINERD, CdiRequest, ways
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.cdi.truth import followed, untrue
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -31,7 +31,7 @@ class Registry:
 
     reader: str
     specs: CdiSpecs
-    ways: tuple[Way, ...]
+    ways: tuple[CdiRequest, ...]
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -66,7 +66,7 @@ def registries(node: Node) -> tuple[Registry, ...]:
     Raises:
         NotInEvidence: what is asked for here was not read.
     """
-    found: dict[tuple[str, ...], list[Way]] = {}
+    found: dict[tuple[str, ...], list[CdiRequest]] = {}
     for way in ways(node):
         found.setdefault((way.reader, *way.directories), []).append(way)
     return tuple(

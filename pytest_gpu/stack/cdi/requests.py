@@ -39,7 +39,7 @@ _NAMES = re.compile(r"[\w.-]+/[\w.-]+=[\w.:-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class CdiRequest:
     """One way of asking.
 
     ``reader`` is who looks for the specs: ``containerd``, or an NVIDIA handler; ``directories``
@@ -54,7 +54,7 @@ class Way:
     said: Evidence
 
 
-def ways(node: Node) -> tuple[Way, ...]:
+def ways(node: Node) -> tuple[CdiRequest, ...]:
     """Return every way in which containers ask for CDI devices here.
 
     Raises:
@@ -91,7 +91,7 @@ def annotation_prefix(plugin: DevicePlugin) -> str:
     return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
 
 
-def _by_plugin(node: Node) -> Iterator[Way]:
+def _by_plugin(node: Node) -> Iterator[CdiRequest]:
     """Yield the way of a plugin that names CDI devices to the kubelet or in annotations."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
@@ -102,7 +102,7 @@ def _by_plugin(node: Node) -> Iterator[Way]:
     reader, directories = _reader(node, plugin, words)
     if reader == CONTAINERD and not containerd_of(node).config.cdi_enabled and words & BESIDE_CDI:
         return  # ignored: the devices come by the other means
-    yield Way(
+    yield CdiRequest(
         reader=reader,
         directories=directories,
         kinds=frozenset({PLUGIN_KIND}),
@@ -125,14 +125,14 @@ def _reader(node: Node, plugin: DevicePlugin, words: frozenset[str]) -> tuple[st
     return CONTAINERD, config.cdi_dirs
 
 
-def _by_runtimes(node: Node) -> Iterator[Way]:
+def _by_runtimes(node: Node) -> Iterator[CdiRequest]:
     """Yield the ways of NVIDIA handlers that work in cdi mode."""
     for runtime, config in handlers_used(node):
         kind = str(config.value(f"{RUNTIME}.modes.cdi.default-kind")) or DEFAULT_KIND
         if mode_of(runtime, config) != "cdi" or kind.startswith(f"{AUTOMATIC_VENDOR}/"):
             continue
         said = f'mode = "cdi" for handler {runtime.name}, default-kind = "{kind}"'
-        yield Way(
+        yield CdiRequest(
             reader=runtime.name,
             directories=spec_dirs(config),
             kinds=frozenset({kind}),
@@ -150,7 +150,7 @@ def _named_by_plugin(node: Node) -> tuple[str, ...]:
     return ids(node, plugin) if words & BESIDE_CDI else ()
 
 
-def _by_nri(node: Node) -> Iterator[Way]:
+def _by_nri(node: Node) -> Iterator[CdiRequest]:
     """Yield what pods ask of the toolkit's NRI plugin; it has containerd inject."""
     if not policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
         return
@@ -159,7 +159,7 @@ def _by_nri(node: Node) -> Iterator[Way]:
         asked = [notes[key] for key in notes if key.startswith(NRI_PREFIX)]
         names = tuple(dict.fromkeys(_NAMES.findall(",".join(map(str, asked)))))
         if names:
-            yield Way(
+            yield CdiRequest(
                 reader=CONTAINERD,
                 directories=containerd_of(node).config.cdi_dirs,
                 kinds=frozenset(name.partition("=")[0] for name in names),
@@ -168,10 +168,10 @@ def _by_nri(node: Node) -> Iterator[Way]:
             )
 
 
-def _by_dra(node: Node) -> Iterator[Way]:
+def _by_dra(node: Node) -> Iterator[CdiRequest]:
     """Yield the way of DRA; its driver makes the specs when a claim is prepared."""
     if node.name in dra_nodes(node.cluster):
-        yield Way(
+        yield CdiRequest(
             reader=CONTAINERD,
             directories=containerd_of(node).config.cdi_dirs,
             kinds=frozenset({DRA_KIND}),

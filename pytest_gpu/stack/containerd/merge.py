@@ -25,6 +25,7 @@ from pytest_gpu.stack.containerd.plugin_tables import NRI_URI, Sections, merged_
 from pytest_gpu.stack.containerd.schema import Version, defaults
 from pytest_gpu.stack.containerd.toml_lines import Path
 from pytest_gpu.stack.containerd.values import Decoder, Told
+from pytest_gpu.stack.cri.handler import Handler
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
 
@@ -33,31 +34,6 @@ _OPTIONS = (
     *("BinaryName", "SystemdCgroup", "Root", "ShimCgroup", "NoPivotRoot", "NoNewKeyring"),
     *("IoGid", "IoUid", "CriuPath", "CriuImagePath", "CriuWorkPath"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """One handler of the merged table; ``source`` is the line that defines it.
-
-    ``binary`` is ``options.BinaryName``, ``None`` where the runtime's own default (runc) counts.
-    ``options`` has runc's options under their own names, in whatever case the file writes them
-    and containerd takes them, and all others as the file has them. The annotations are the names
-    or patterns of those that are handed on to the runtime.
-    """
-
-    name: str
-    runtime_type: str
-    binary: str | None
-    systemd_cgroup: bool
-    source: Evidence
-    options: Mapping[str, Any] = field(default_factory=dict)
-    runtime_path: str = ""
-    pod_annotations: tuple[str, ...] = ()
-    container_annotations: tuple[str, ...] = ()
-    privileged_without_host_devices: bool = False
-    base_runtime_spec: str = ""
-    cni_conf_dir: str = ""
-    snapshotter: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +56,7 @@ class EffectiveConfig:
     path: str
     files: tuple[ConfigFile, ...]
     version: int
-    runtimes: Mapping[str, Runtime]
+    runtimes: Mapping[str, Handler]
     default_runtime: str
     cdi_enabled: bool
     cdi_dirs: tuple[str, ...]
@@ -212,7 +188,7 @@ def _cni(get: _Values, version: Version) -> Cni:
     return Cni(bin_dirs=(one,) if one else tuple(many), conf_dir=conf_dir)
 
 
-def _runtimes(get: _Values, found: Sections, version: Version) -> tuple[str, Mapping[str, Runtime]]:
+def _runtimes(get: _Values, found: Sections, version: Version) -> tuple[str, Mapping[str, Handler]]:
     """Return the default and all handlers; the built-in runc stands unless 1.x reads a table.
 
     1.x still takes the handlers ``default`` and ``untrusted`` from tables of their own, and that
@@ -242,7 +218,7 @@ def _entries(table: Told | None, key: str) -> Mapping[str, Told]:
     return found.value if found else {}
 
 
-BUILT_IN_RUNC = Runtime(
+BUILT_IN_RUNC = Handler(
     name="runc",
     runtime_type="io.containerd.runc.v2",
     binary=None,
@@ -251,12 +227,12 @@ BUILT_IN_RUNC = Runtime(
 )
 
 
-def _runtime(name: str, entry: Told, *, modern: bool) -> Runtime:
+def _runtime(name: str, entry: Told, *, modern: bool) -> Handler:
     get = _Values({(key,): told for key, told in entry.value.items()})
     default_type = BUILT_IN_RUNC.runtime_type if modern and name == "runc" else ""
     options = _options(entry.get("options"), modern=modern)
     binary = options.get("BinaryName")
-    return Runtime(
+    return Handler(
         name=name,
         runtime_type=get("runtime_type", default=default_type),
         binary=binary if isinstance(binary, str) and binary else None,

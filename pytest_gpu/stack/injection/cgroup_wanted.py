@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.injection import cgroups
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -45,7 +45,7 @@ def systemd_for_new(node: Node) -> bool:
     return wanted is None or wanted.systemd
 
 
-def says(node: Node, runtime: Runtime) -> Evidence:
+def says(node: Node, runtime: Handler) -> Evidence:
     """Return what a handler says of its driver; without options it inherits nothing."""
     text = f"{runtime.name}: {OPTION} = {str(runtime.systemd_cgroup).lower()}"
     line = _option_line(node, runtime.name)

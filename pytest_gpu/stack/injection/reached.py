@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.injection.injected import needs_no_handler
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.objects import spec_of
@@ -17,7 +17,7 @@ PLAIN = "nvidia"
 """The handler, and the RuntimeClass, that everything of NVIDIA's uses where nobody says more."""
 
 
-def gpu_runtimes(node: Node) -> list[Runtime]:
+def gpu_runtimes(node: Node) -> list[Handler]:
     """Return the GPU handlers that pods of this node get, else all where GPUs come by handlers.
 
     With the values they run with now: those that are loaded, if the running containerd told them.
@@ -25,7 +25,7 @@ def gpu_runtimes(node: Node) -> list[Runtime]:
     return gpu_runtimes_used(node) or ([] if another_way(node) else _gpu_runtimes(node))
 
 
-def gpu_runtimes_used(node: Node) -> list[Runtime]:
+def gpu_runtimes_used(node: Node) -> list[Handler]:
     """Return the GPU handlers that are the default, or that pods of this node name.
 
     The plain ``nvidia`` counts, too, where GPUs come by handlers; every other one only if it is
@@ -38,7 +38,7 @@ def gpu_runtimes_used(node: Node) -> list[Runtime]:
     return [runtime for runtime in _gpu_runtimes(node) if runtime.name in used]
 
 
-def _gpu_runtimes(node: Node) -> list[Runtime]:
+def _gpu_runtimes(node: Node) -> list[Handler]:
     now = (containerd_of(node).now(name) for name in containerd_of(node).gpu_handlers)
     return [runtime for runtime in now if runtime and runtime.binary]
 
@@ -81,7 +81,7 @@ def by_default(node: Node) -> list[KubeObject]:
     ]
 
 
-def pod_runtimes(node: Node) -> list[Runtime]:
+def pod_runtimes(node: Node) -> list[Handler]:
     """Return every handler that pods here get: the default one, those they name, those of GPUs.
 
     A RuntimeClass that none of them names makes no handler count: it may be meant for other nodes.

@@ -14,8 +14,9 @@ from functools import partial
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
-from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime, merge
+from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
 from pytest_gpu.stack.containerd.release import parse_version, printed_version
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia, prove_known
 from pytest_gpu.stack.host.processes import Process, processes_of
@@ -104,7 +105,7 @@ class Containerd:
         program = self.program(name)
         return name.startswith("nvidia") if program is None else is_nvidia(program)
 
-    def now(self, handler: str) -> Runtime | None:
+    def now(self, handler: str) -> Handler | None:
         """Return a handler of the files as it runs now: with the values that are loaded, if told.
 
         What the files say counts from the next restart on.

@@ -26,7 +26,7 @@ from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
 from pytest_gpu.stack.repair.config_places import (
     SEALED,
-    Place,
+    FixPlace,
     below_cri,
     drop_ins,
     effective,
@@ -180,7 +180,9 @@ def _first(
     return _tried(node, places(node, files), changes, good)
 
 
-def _tried(node: Node, where: Sequence[Place], changes: Changes, good: Good) -> Mapping[str, str]:
+def _tried(
+    node: Node, where: Sequence[FixPlace], changes: Changes, good: Good
+) -> Mapping[str, str]:
     """Return the first patch that brings what is wanted; without one, where to do it by hand."""
     for place in where if distribution_of(node).name not in SEALED else ():
         after = _changed(place, changes)
@@ -199,7 +201,7 @@ def _brings(node: Node, path: str, text: str, good: Good) -> bool:
         return False
 
 
-def _changed(place: Place, changes: Changes) -> str | None:
+def _changed(place: FixPlace, changes: Changes) -> str | None:
     section = ("plugins", cri_plugin(place.version))
     below: dict[Keys, Any] = {(*section, *keys): value for keys, value in changes.items()}
     if not place.merged:

@@ -20,9 +20,9 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
-from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.containerd.templates import Rendering, Template
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.host.processes import SEARCH_PATH, flag, processes_of
@@ -132,7 +132,7 @@ def _default(table: Mapping[str, Any], plugins: Sequence[str]) -> str | None:
     return None
 
 
-def _of_drop_ins(node: Node, made: Rendering) -> list[Runtime]:
+def _of_drop_ins(node: Node, made: Rendering) -> list[Handler]:
     containerd = containerd_of(node)
     runtimes = (containerd.config.runtimes[name] for name in containerd.gpu_handlers)
     return [runtime for runtime in runtimes if runtime.source.source != made.path]

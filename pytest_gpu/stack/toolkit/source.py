@@ -14,8 +14,9 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import CRI_V3, Table, cri_plugin, parse
-from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime, merge
+from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
 from pytest_gpu.stack.containerd.release import parse_version
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import DELETED, SEARCH_PATH, Process, processes_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG
@@ -128,6 +129,6 @@ def _section(config: EffectiveConfig) -> Mapping[str, Any]:
     return {"enable_cdi": config.cdi_enabled, "containerd": containerd}
 
 
-def _entry(runtime: Runtime) -> Mapping[str, Any]:
+def _entry(runtime: Handler) -> Mapping[str, Any]:
     options = {"BinaryName": runtime.binary or "", "SystemdCgroup": runtime.systemd_cgroup}
     return {"runtime_type": runtime.runtime_type, "options": options}

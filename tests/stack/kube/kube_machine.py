@@ -11,7 +11,8 @@ from typing import Any
 from pytest_gpu.causes import Evidence, Finding, as_json, message
 from pytest_gpu.evidence import Door
 from pytest_gpu.run.node_face import GpuNode
-from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime
+from pytest_gpu.stack.containerd.merge import EffectiveConfig
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.kubelet.containerd import Containerd, containerd_of
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
@@ -228,7 +229,7 @@ class Machine:
 
     def _containerd(self) -> Containerd:
         runtimes = {
-            name: Runtime(
+            name: Handler(
                 name=name,
                 runtime_type="io.containerd.runc.v2",
                 binary=binary,
