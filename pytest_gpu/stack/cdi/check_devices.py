@@ -59,7 +59,7 @@ def _off(node: Node) -> tuple[Evidence, ...]:
     """Return what shows that containerd injects no CDI devices, nothing if it does."""
     config, live = containerd_of(node).config, live_cdi(node)
     told = Evidence(source=config.path, text="enable_cdi = true")
-    if containerd_of(node).version < (1, 7):
+    if not containerd_of(node).generation.knows_cdi:
         release = containerd_of(node).release
         return (Evidence(source=f"containerd {release}", text="knows no CDI: it came with 1.7"),)
     if not config.cdi_enabled:
@@ -105,7 +105,7 @@ def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
 def _switch_on(node: Node) -> str:
     """Return what to change so that containerd injects CDI devices."""
     config = containerd_of(node).config
-    if containerd_of(node).version < (1, 7):
+    if not containerd_of(node).generation.knows_cdi:
         return (
             "containerd 1.6 cannot: upgrade it to 1.7 or newer, or let the plugin name devices to"
             " the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."

@@ -18,7 +18,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.handlers import handlers_used, spec_dirs
-from pytest_gpu.stack.cdi.regenerate import reader_version, remake
+from pytest_gpu.stack.cdi.regenerate import remake
 from pytest_gpu.stack.cdi.requests import CONTAINERD, CdiRequest, ways
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.cdi.truth import followed, untrue
@@ -194,7 +194,7 @@ def _prove_version(node: Node, registry: Registry) -> None:
     if registry.reader != CONTAINERD:
         return  # the NVIDIA runtime and the specs come from one release
     used: Mapping[str, CdiSpec] = registry.specs.resolved
-    surely = reader_version(containerd_of(node).version)
+    surely = containerd_of(node).generation.newest_cdi
     for name in registry.needed:
         spec = used.get(name)
         if spec and tuple(map(int, spec.version.split("."))) > surely:

@@ -22,7 +22,8 @@ from pytest_gpu.stack.containerd.load import (
     version_problems,
 )
 from pytest_gpu.stack.containerd.plugin_tables import NRI_URI, Sections, merged_version, sections
-from pytest_gpu.stack.containerd.schema import Version, defaults
+from pytest_gpu.stack.containerd.release import Generation, Version
+from pytest_gpu.stack.containerd.schema import defaults
 from pytest_gpu.stack.containerd.toml_lines import Path
 from pytest_gpu.stack.containerd.values import Decoder, Told
 from pytest_gpu.stack.cri.handler import Handler
@@ -100,16 +101,16 @@ def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveCon
 
     ``read`` and ``names`` are the look-ups of :class:`~pytest_gpu.evidence.NodeEvidence`.
     """
-    loaded = load(read, names, path, version)
-    modern = version >= (2,)
-    number = merged_version(loaded.roots, version)
-    problems = loaded.problems + version_problems(loaded.roots, number, version)
-    problems += name_problems(loaded.roots, number, modern=modern)
-    found = sections(loaded.roots, number, version)
+    generation = Generation(version)
+    loaded = load(read, names, path, generation)
+    number = merged_version(loaded.roots, generation)
+    problems = loaded.problems + version_problems(loaded.roots, number, generation)
+    problems += name_problems(loaded.roots, number, modern=generation.takes_over_older_sections)
+    found = sections(loaded.roots, number, generation)
     values = {**_flat(found), **_outside(loaded.roots, found)}
     get = _Values(values)
-    default = defaults(version)
-    name, runtimes = _runtimes(get, found, version)
+    default = defaults(generation)
+    name, runtimes = _runtimes(get, found, generation)
     return EffectiveConfig(
         path=path,
         files=tuple(loaded.files),
@@ -124,7 +125,7 @@ def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveCon
         required=tuple(name for root in loaded.roots for name, _ in listed(root, _REQUIRED)),
         sandbox_image=get("sandbox_image", default=default.sandbox_image),
         snapshotter=get("containerd", "snapshotter", default=default.snapshotter),
-        cni=_cni(get, version),
+        cni=_cni(get, generation),
         nri_enabled=_nri(get, found.disabled, default=default.nri),
         values=values,
     )
@@ -178,23 +179,25 @@ def _nri(get: _Values, disabled: Sequence[str], *, default: bool) -> bool:
     return NRI_URI not in disabled and not get("nri", "disable", default=not default)
 
 
-def _cni(get: _Values, version: Version) -> Cni:
+def _cni(get: _Values, generation: Generation) -> Cni:
     """Return the CNI's folders; 2.1 knows several, and the old single one counts alone."""
-    default = defaults(version)
+    default = defaults(generation)
     conf_dir = get("cni", "conf_dir", default=default.cni_conf_dir)
-    several = version >= (2, 1)
+    several = generation.several_cni_folders
     one = get("cni", "bin_dir", default="" if several else default.cni_bin_dirs[0])
     many = get("cni", "bin_dirs", default=default.cni_bin_dirs) if several else ()
     return Cni(bin_dirs=(one,) if one else tuple(many), conf_dir=conf_dir)
 
 
-def _runtimes(get: _Values, found: Sections, version: Version) -> tuple[str, Mapping[str, Handler]]:
+def _runtimes(
+    get: _Values, found: Sections, generation: Generation
+) -> tuple[str, Mapping[str, Handler]]:
     """Return the default and all handlers; the built-in runc stands unless 1.x reads a table.
 
     1.x still takes the handlers ``default`` and ``untrusted`` from tables of their own, and that
     ``default`` is the default one (``ValidatePluginConfig``).
     """
-    name = get("containerd", "default_runtime_name", default=defaults(version).default_runtime)
+    name = get("containerd", "default_runtime_name", default=defaults(generation).default_runtime)
     containerd = found.cri.get("containerd") if found.cri else None
     entries = dict(_entries(containerd, "runtimes"))
     for old, handler in _OLD_TABLES.items() if not found.modern else ():

@@ -28,8 +28,8 @@ class Wanted:
 def wanted_driver(node: Node) -> Wanted | None:
     """Return what handlers must say, ``None`` where nothing tells the kubelet's driver."""
     containerd, kubelet = containerd_of(node), kubelet_of(node)
-    modern = containerd.version[0] >= 2
-    asks = modern and cgroups.asks_runtime(object_of(node), kubelet, node.evidence)
+    tells = containerd.generation.tells_cgroup_driver
+    asks = tells and cgroups.asks_runtime(object_of(node), kubelet, node.evidence)
     if not asks and (driver := cgroups.kubelet_driver(kubelet, node.evidence)):
         said = cgroups.kubelet_says(kubelet, node.evidence)
         return Wanted(systemd=driver == "systemd", said=said, by_kubelet=True)

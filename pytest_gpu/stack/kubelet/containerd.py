@@ -15,7 +15,7 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
-from pytest_gpu.stack.containerd.release import parse_version, printed_version
+from pytest_gpu.stack.containerd.release import Generation, parse_version, printed_version
 from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia, prove_known
@@ -53,6 +53,11 @@ class Containerd:
     def release(self) -> str:
         """The version as people write it, such as ``1.7.24``."""
         return ".".join(map(str, self.version))
+
+    @property
+    def generation(self) -> Generation:
+        """What a containerd of this version does otherwise than older and newer ones."""
+        return Generation(self.version)
 
     def knows(self, handler: str) -> bool:
         """Say whether a pod with this handler finds a runtime now: live if known, else on disk."""

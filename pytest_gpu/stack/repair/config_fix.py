@@ -128,8 +128,7 @@ def add_handler(
         named = not default or config.default_runtime == handler
         return kept and named and handler_injects(config, handler) and not config.problems
 
-    modern = containerd_of(node).version[0] >= 2
-    where = [*(drop_ins(node) if modern else ()), *places(node, last_section(node))]
+    where = [*drop_ins(node), *places(node, last_section(node))]
     alone: dict[Keys, Any] = {("containerd", "runtimes", handler): table}
     if default:
         alone[("containerd", "default_runtime_name")] = handler
@@ -139,8 +138,7 @@ def add_handler(
 
 def outlast(node: Node, handler: str, table: Mapping[str, Any]) -> str:
     """Return the patch that lets a handler outlast the next start of who renders the file."""
-    modern = containerd_of(node).version[0] >= 2
-    where = [*(drop_ins(node) if modern else ()), *template(node)]
+    where = [*drop_ins(node), *template(node)]
     changes: Changes = {("containerd", "runtimes", handler): table}
     fix = _tried(node, where, changes, lambda config: handler_injects(config, handler))
     return fix["patch"]

@@ -87,8 +87,7 @@ def places(node: Node, files: Sequence[ConfigFile]) -> list[FixPlace]:
     found: list[FixPlace] = []
     for file in files:
         if is_rendered(node, file.path):
-            found += [*(drop_ins(node) if containerd_of(node).version[0] >= 2 else ())]
-            found += template(node)
+            found += [*drop_ins(node), *template(node)]
         else:
             found.append(FixPlace(path=file.path, text=file.text, version=_section(node, file)))
     return found
@@ -100,20 +99,25 @@ def _section(node: Node, file: ConfigFile) -> int:
     for version in (3, 2, 1):
         if cri_plugin(version) in plugins and cri_plugin(version) in _counting(node):
             return version
-    return (
-        file.version if containerd_of(node).version[0] >= 2 else containerd_of(node).config.version
-    )
+    containerd = containerd_of(node)
+    own_names = containerd.generation.takes_over_older_sections
+    return file.version if own_names else containerd.config.version
 
 
 def _counting(node: Node) -> set[str]:
     config = containerd_of(node).config
-    if containerd_of(node).version[0] < 2:
+    if not containerd_of(node).generation.takes_over_older_sections:
         return {cri_plugin(config.version)}
     return {CRI_V1, CRI_V2, CRI_V3}
 
 
 def drop_ins(node: Node) -> Iterator[FixPlace]:
-    """Yield the toolkit's usual drop-in in every folder that the imports look into."""
+    """Yield the toolkit's usual drop-in in every folder that the imports look into.
+
+    None where a file that is imported would replace the CRI section of all others.
+    """
+    if not containerd_of(node).generation.merges_sections:
+        return
     config = containerd_of(node).config
     for pattern in config.imports:
         folder, name = posixpath.split(pattern)

@@ -220,7 +220,7 @@ def _left_no_runc(node: Node, culprit: ConfigFile) -> Finding:
 
 
 def _merge_rule(node: Node) -> str:
-    if containerd_of(node).version[0] >= 2:
+    if containerd_of(node).generation.merges_sections:
         return "merges the sections of all files"
     return "replaces the whole CRI section by the one of the file imported last"
 
@@ -233,7 +233,7 @@ def _runc_steps(node: Node, culprit: ConfigFile) -> str:
     if base and base not in {file.path for file in config.files}:
         text = _RUNC_TEXT.format(systemd=str(systemd).lower())
         steps += ["Put the runc runtime in place:", new_file(base, text)]
-    if containerd_of(node).version[0] < 2:
+    if not containerd_of(node).generation.merges_sections:
         steps += [
             f"Let {culprit.path} contain runc, too, since containerd"
             f" {containerd_of(node).release} {_merge_rule(node)}:",

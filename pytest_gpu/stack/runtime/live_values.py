@@ -105,7 +105,11 @@ def _gone(node: Node, binary: str) -> bool:
 def _kubelet_wants(node: Node) -> bool | None:
     """Return the SystemdCgroup that the kubelet needs; from 2.x on it takes containerd's."""
     driver = kubelet_of(node).cgroup_driver
-    return driver == "systemd" if driver and containerd_of(node).version[0] < 2 else None
+    return (
+        driver == "systemd"
+        if driver and not containerd_of(node).generation.tells_cgroup_driver
+        else None
+    )
 
 
 def _of_default(node: Node, live: LiveConfig) -> Iterator[Difference]:

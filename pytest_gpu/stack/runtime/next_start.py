@@ -108,7 +108,7 @@ def counting(node: Node, made: Rendering, template: Template | None) -> tuple[st
     told = template.table.get("version") if template and template.table else None
     own = template is None or template.base or merges(node)
     version = made.version if own and made.style == "k3s" else int(told or 1)
-    if containerd_of(node).version[0] < 2:
+    if not containerd_of(node).generation.takes_over_older_sections:
         return (CRI_V1,) if version == 1 else (CRI_V2,)
     return (CRI_V3,) if version >= 3 else (CRI_V3, CRI_V2, CRI_V1)[: 2 if version == 2 else 3]
 

@@ -15,7 +15,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import CRI_V3, Table, cri_plugin, parse
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
-from pytest_gpu.stack.containerd.release import parse_version
+from pytest_gpu.stack.containerd.release import Generation, parse_version
 from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import DELETED, SEARCH_PATH, Process, processes_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -116,7 +116,7 @@ def dump(node: Node, version: tuple[int, ...]) -> Table | None:
     config = merge(evidence.read, evidence.names, DEFAULT_CONFIG, version)
     if config.problems:
         return None
-    modern = version[0] >= 2
+    modern = Generation(version).reads_config_3
     off = CRI_V3 in config.disabled if modern else config.cri_disabled
     shown = {} if off else {cri_plugin(3 if modern else 2): _section(config)}
     lists = {"imports": list(config.imports), "disabled_plugins": list(config.disabled)}
