@@ -33,3 +33,8 @@ class Handler:
     base_runtime_spec: str = ""
     cni_conf_dir: str = ""
     snapshotter: str = ""
+
+    @property
+    def is_runc(self) -> bool:
+        """Whether its shim is containerd's for runc, the one that knows ``SystemdCgroup``."""
+        return self.runtime_type.startswith("io.containerd.runc.")

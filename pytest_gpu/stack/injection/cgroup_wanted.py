@@ -12,6 +12,7 @@ from pytest_gpu.stack.injection import cgroups
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 OPTION = "SystemdCgroup"
 
@@ -27,13 +28,14 @@ class Wanted:
 
 def wanted_driver(node: Node) -> Wanted | None:
     """Return what handlers must say, ``None`` where nothing tells the kubelet's driver."""
-    containerd, kubelet = containerd_of(node), kubelet_of(node)
-    tells = containerd.generation.tells_cgroup_driver
-    asks = tells and cgroups.asks_runtime(object_of(node), kubelet, node.evidence)
+    runtime, kubelet = runtime_of(node), kubelet_of(node)
+    asks = runtime.tells_cgroup_driver and cgroups.asks_runtime(
+        object_of(node), kubelet, node.evidence
+    )
     if not asks and (driver := cgroups.kubelet_driver(kubelet, node.evidence)):
         said = cgroups.kubelet_says(kubelet, node.evidence)
         return Wanted(systemd=driver == "systemd", said=said, by_kubelet=True)
-    told = cgroups.told_by(containerd.config)
+    told = runtime.driver_handler
     if told is None:
         return None
     return Wanted(systemd=told.systemd_cgroup, said=says(node, told), by_kubelet=False)

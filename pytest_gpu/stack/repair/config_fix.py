@@ -23,7 +23,8 @@ from pytest_gpu.stack.containerd.config_file import (
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair.config_places import (
     SEALED,
     FixPlace,

@@ -41,7 +41,7 @@ def _runc_runtimes(node: Node) -> Sequence[Handler]:
     """Return the handlers that pods can get; where no GPU handler is, nothing is judged."""
     if not gpu_runtimes(node):
         return ()
-    return [runtime for runtime in pod_runtimes(node) if cgroups.is_runc(runtime)]
+    return [runtime for runtime in pod_runtimes(node) if runtime.is_runc]
 
 
 def _handler_differs(node: Node, differing: Sequence[Handler], wanted: Wanted) -> Finding:

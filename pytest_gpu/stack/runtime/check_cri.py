@@ -32,7 +32,8 @@ from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet import beside
-from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of, handler_injects, others
+from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of, others
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.repair import config_fix, config_versions

@@ -28,7 +28,8 @@ from pytest_gpu.stack.kube.objects import optional, spec_of
 from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kube.pods import gpu_requests
 from pytest_gpu.stack.kubelet.beside import beside
-from pytest_gpu.stack.kubelet.containerd import Containerd, containerd_of, others
+from pytest_gpu.stack.kubelet.containerd import containerd_of, others
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG, config_path
 from pytest_gpu.stack.kubelet.runtimes import runtimes_of
 from pytest_gpu.stack.repair import config_fix

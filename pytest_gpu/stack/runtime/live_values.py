@@ -12,7 +12,8 @@ from pytest_gpu.stack.containerd.live_config import LiveConfig, LiveRuntime
 from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.kube.objects import optional, spec_of, template_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.runtime.check_handler import names_gpu_class
 

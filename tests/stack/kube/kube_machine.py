@@ -14,7 +14,8 @@ from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import Process, processes_of
-from pytest_gpu.stack.kubelet.containerd import Containerd, containerd_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.kubelet.live_handlers import LiveHandlers
 from tests.support.fake_evidence import NOON, Command, FakeCluster, FakeNode, node_object
