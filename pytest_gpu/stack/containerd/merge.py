@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.stack.containerd.config_file import CRI_IMAGES, CRI_V2, CRI_V3, ConfigFile
+from pytest_gpu.stack.containerd.handlers import BUILT_IN_RUNC, handler_of
 from pytest_gpu.stack.containerd.load import (
     Names,
     Read,
@@ -25,16 +26,12 @@ from pytest_gpu.stack.containerd.plugin_tables import NRI_URI, Sections, merged_
 from pytest_gpu.stack.containerd.release import Generation, Version
 from pytest_gpu.stack.containerd.schema import defaults
 from pytest_gpu.stack.containerd.toml_lines import Path
-from pytest_gpu.stack.containerd.values import Decoder, Told
+from pytest_gpu.stack.containerd.values import Told
 from pytest_gpu.stack.cri.handler import Handler
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
 
 _IN_CONTAINERD = {"default_runtime_name", "runtimes", "snapshotter"}
-_OPTIONS = (
-    *("BinaryName", "SystemdCgroup", "Root", "ShimCgroup", "NoPivotRoot", "NoNewKeyring"),
-    *("IoGid", "IoUid", "CriuPath", "CriuImagePath", "CriuWorkPath"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +203,8 @@ def _runtimes(
             entries[handler] = entry
             name = handler if handler == "default" else name
     runtimes = {
-        handler: _runtime(handler, entry, modern=found.modern) for handler, entry in entries.items()
+        handler: handler_of(handler, entry, modern=found.modern)
+        for handler, entry in entries.items()
     }
     if found.modern or ("containerd", "runtimes") not in get.known:
         runtimes.setdefault("runc", BUILT_IN_RUNC)
@@ -219,46 +217,3 @@ _OLD_TABLES = {"untrusted_workload_runtime": "untrusted", "default_runtime": "de
 def _entries(table: Told | None, key: str) -> Mapping[str, Told]:
     found = table.get(key) if table else None
     return found.value if found else {}
-
-
-BUILT_IN_RUNC = Handler(
-    name="runc",
-    runtime_type="io.containerd.runc.v2",
-    binary=None,
-    systemd_cgroup=False,
-    source=Evidence(source="containerd", text="built-in default: runc"),
-)
-
-
-def _runtime(name: str, entry: Told, *, modern: bool) -> Handler:
-    get = _Values({(key,): told for key, told in entry.value.items()})
-    default_type = BUILT_IN_RUNC.runtime_type if modern and name == "runc" else ""
-    options = _options(entry.get("options"), modern=modern)
-    binary = options.get("BinaryName")
-    return Handler(
-        name=name,
-        runtime_type=get("runtime_type", default=default_type),
-        binary=binary if isinstance(binary, str) and binary else None,
-        systemd_cgroup=options.get("SystemdCgroup") is True,
-        source=entry.evidence,
-        options=options,
-        runtime_path=get("runtime_path", default=""),
-        pod_annotations=tuple(get("pod_annotations", default=())),
-        container_annotations=tuple(get("container_annotations", default=())),
-        privileged_without_host_devices=get("privileged_without_host_devices", default=False),
-        base_runtime_spec=get("base_runtime_spec", default=""),
-        cni_conf_dir=get("cni_conf_dir", default=""),
-        snapshotter=get("snapshotter", default=""),
-    )
-
-
-def _options(table: Told | None, *, modern: bool) -> Mapping[str, Any]:
-    """Return the options; runc's are decoded into fields, whose case counts less or not."""
-    if table is None:
-        return {}
-    decoder = Decoder(modern=modern)
-    known = {name: decoder.pick(table, name) for name in _OPTIONS}
-    found = {name: told.plain() for name, told in known.items() if told}
-    taken = {name.lower() for name in found}
-    rest = {key: each.plain() for key, each in table.value.items() if key.lower() not in taken}
-    return {**found, **rest}
