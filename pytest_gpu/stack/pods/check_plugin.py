@@ -34,7 +34,7 @@ from pytest_gpu.stack.kube.operator import change_values, helm_release
 from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, has_started, kubectl_state, messages
 from pytest_gpu.stack.kube.pods import asks_for_cdi
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
 
 _LOG = re.compile(
@@ -117,7 +117,7 @@ def without_gpu(node: Node) -> Finding | None:
         "runtimeclass/plugin-without-runtimeclass",
         class_evidence(plugin.name, plugin.spec),
         *default_evidence(node),
-        Evidence(source=containerd_of(node).config_path, text=f"GPU handlers: {_handlers(node)}"),
+        Evidence(source=runtime_of(node).config_path, text=f"GPU handlers: {_handlers(node)}"),
         *_log(node),
         Evidence(source=f"node {node.name}", text=f"allocatable: {_amounts(node)}"),
         plugin=plugin.name,
@@ -152,7 +152,7 @@ def _mounts_driver_root(plugin: DevicePlugin) -> bool:
 
 
 def _handlers(node: Node) -> str:
-    return ", ".join(containerd_of(node).gpu_handlers) or "none"
+    return ", ".join(runtime_of(node).gpu_handlers) or "none"
 
 
 def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, str]:
@@ -164,7 +164,7 @@ def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, str]:
         command = release.upgrade(f"runtimeClassName={name or 'nvidia'}")
     else:
         command = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
-    handler = next(iter(containerd_of(node).gpu_handlers), "nvidia")
+    handler = next(iter(runtime_of(node).gpu_handlers), "nvidia")
     return {"runtime_class": name or "nvidia", "handler": handler, "set_class": command}
 
 
@@ -235,7 +235,7 @@ def not_running(node: Node) -> Finding | None:
     texts = list(_texts(node, plugin))
     for said in texts:
         if known := gpu_error(said.text):
-            handler = runtimeclass.class_of(plugin.spec) or containerd_of(node).default_runtime
+            handler = runtimeclass.class_of(plugin.spec) or runtime_of(node).default_runtime
             return Finding.of(known.cause, said, **{"handler": handler, **known.values})
     state = kubectl_state(plugin.pod)
     cause = _why(plugin, state, texts)
