@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api import rights, snapshot
 from pytest_gpu.cluster.api.client import ApiError, KubeClient
 from pytest_gpu.cluster.api.run_marks import SUITE, new_run
@@ -184,13 +185,13 @@ class LiveCluster:
             return str(error)
         return ""
 
-    def record(self, to: Path) -> None:
-        """Write what was seen, outcomes included, as a recording.
+    def record(self, to: Path, asked: Asked) -> None:
+        """Write what was seen, outcomes included, as a recording that lists what was asked.
 
         Raises:
             RecordingError: ``to`` is in use, or cannot be written.
         """
-        record(self.opened(), to)
+        record(self.opened(), to, asked)
 
     def clean_up(self) -> str:
         """Remove everything that the run created, once; return what went wrong, empty if nothing.

@@ -89,7 +89,11 @@ class Starter:
             shell = self._shell(node)
         except GpuError as error:
             return {"skipped": str(error)}
-        return try_sandboxes(node, shell, wishes)
+        try:
+            return try_sandboxes(node, shell, wishes)
+        finally:
+            if self.door is None:  # a door keeps its shells for the layers above
+                shell.close()
 
     def _shell(self, node: Node) -> ProbeShell:
         if self.door is None:

@@ -40,11 +40,14 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         if not config.getoption("collectonly"):
             cluster.check()
     selection = _selected(config, settings, cluster)
+    session = _session(config, settings, cluster, selection)
+    if warning := cluster.warning:
+        session.notes = (warning,)
     if target.kind == "local":
         _keep_at_the_end(config, settings, cluster)
     elif settings.record is not None:
         _record(cluster, settings.record)
-    return _session(config, settings, cluster, selection)
+    return session
 
 
 def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: RecordedCluster) -> None:
@@ -53,7 +56,7 @@ def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: Recorde
     if settings.record is not None:
         with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
             refuse_used(settings.record)
-    config.pluginmanager.register(LocalRun(machine, settings.record), "gpu-local")
+    config.pluginmanager.register(LocalRun(machine, settings.record, settings.up_to), "gpu-local")
 
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:

@@ -14,6 +14,7 @@ import pytest
 from pytest_gpu.evidence import REDACTED
 from pytest_gpu.settings.live_settings import LiveSettings
 from tests.project import house_imports as house
+from tests.support.runs import run_apart
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("pytest_gpu", "conformance", "fixtures")
@@ -262,6 +263,4 @@ def test_a_run_without_its_option_imports_nothing_heavy(pytester: pytest.Pyteste
             assert set({HEAVY!r}).isdisjoint(sys.modules)
         """
     )
-    others = ("xdist", "xdist.looponfail", "allure_pytest", "pytest-kind")
-    result = pytester.runpytest_subprocess(*(f"-pno:{name}" for name in others))
-    result.assert_outcomes(passed=1)
+    run_apart(pytester).assert_outcomes(passed=1)
