@@ -55,18 +55,18 @@ def not_taken(node: Node) -> Finding | None:
 
 def _off(node: Node) -> tuple[Evidence, ...]:
     """Return what shows that containerd injects no CDI devices, nothing if it does."""
-    config, live = containerd_of(node).config, containerd_of(node).live
-    told = Evidence(source=config.path, text="enable_cdi = true")
-    if not containerd_of(node).generation.knows_cdi:
-        release = containerd_of(node).release
-        return (Evidence(source=f"containerd {release}", text="knows no CDI: it came with 1.7"),)
+    containerd = containerd_of(node)
+    config, live = containerd.config, containerd.live
+    if not containerd.generation.knows_cdi:
+        source = f"containerd {containerd.release}"
+        return (Evidence(source=source, text="knows no CDI: it came with 1.7"),)
     if not config.cdi_enabled:
         built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
         told_off = ("enable_cdi",) in config.values
         return (config.origin("enable_cdi") if told_off else built_in,)
     if live and live.config and live.config.cdi_enabled is False:
         return (
-            told,
+            Evidence(source=config.path, text="enable_cdi = true"),
             Evidence(source="crictl info", text='the running containerd: "enableCDI": false'),
         )
     return ()
@@ -74,11 +74,10 @@ def _off(node: Node) -> tuple[Evidence, ...]:
 
 def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
     config = containerd_of(node).config
-    told = [way.said for way in registry.ways]
     plugin = plugin_of(node)
     return Finding.of(
         "runtime/cdi-off-in-containerd",
-        *told,
+        *(way.said for way in registry.ways),
         *seen,
         release=containerd_of(node).release,
         config=config.path,

@@ -25,7 +25,7 @@ from pytest_gpu.stack.kubelet.check_access import kubelet_stopped
 from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.pods import check_plugin, check_pods, check_suite_pod
+from pytest_gpu.stack.pods import check_plugin, check_plugin_pod, check_pods, check_suite_pod
 from pytest_gpu.stack.pods.plan import runtime_class as class_to_name
 from pytest_gpu.stack.sandbox import check_sandbox
 from pytest_gpu.stack.sandbox.config_files import Request, gpu_request, systemd_cgroups
@@ -51,7 +51,7 @@ CRIO = Process(pid=700, argv=("/usr/bin/crio",), exe="/usr/bin/crio")
 CHECKS = (
     check_plugin.class_broken,
     check_plugin.without_gpu,
-    check_plugin.not_running,
+    check_plugin_pod.not_running,
     check_pods.broken_classes,
     check_pods.without_gpu,
     check_pods.failing_to_start,
