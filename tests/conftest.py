@@ -102,7 +102,7 @@ class Anything(dict):
 
 def finding(node, cause="runtime/binary-missing"):
     evidence = Evidence(source="/etc/x.toml", line=3, text="it is broken")
-    return Finding(cause=cause, evidence=(evidence,), values=Anything(node=node.name))
+    return Finding(cause=cause, evidence=(evidence,), values=Anything(node=node.name, patch=()))
 
 """
 

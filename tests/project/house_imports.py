@@ -21,6 +21,7 @@ PACKAGES: Mapping[str, str] = {
 WORDS = (
     "pytest_gpu",
     "pytest_gpu.asked",
+    "pytest_gpu.catalogue",
     "pytest_gpu.causes",
     "pytest_gpu.checks",
     "pytest_gpu.errors",
@@ -32,6 +33,7 @@ WORDS = (
     "pytest_gpu.looks",
     "pytest_gpu.memory",
     "pytest_gpu.parsing",
+    "pytest_gpu.steps",
 )
 """Modules that every room may use."""
 

@@ -126,7 +126,7 @@ def differences(old: object, new: object, path: str = "") -> Iterator[str]:
     if old == new or path in IGNORED:
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted({*old, *new}):
+        for key in sorted({*old, *new} - _new_and_empty(old, new)):
             inner = f"{path}.{key}".lstrip(".")
             yield from differences(old.get(key, ABSENT), new.get(key, ABSENT), inner)
     elif isinstance(old, list) and isinstance(new, list):
@@ -134,6 +134,11 @@ def differences(old: object, new: object, path: str = "") -> Iterator[str]:
             yield from differences(one, other, f"{path}[{number}]")
     else:
         yield f"{path}: {' -> '.join(_shown(old, new))}"
+
+
+def _new_and_empty(old: Mapping[str, object], new: Mapping[str, object]) -> set[str]:
+    """Return the keys that only the new report has, and that say nothing yet."""
+    return {key for key in new.keys() - old.keys() if not new[key]}
 
 
 def _shown(*values: object) -> Iterator[str]:

@@ -33,6 +33,7 @@ from pytest_gpu.stack.kube.device_plugin import restart_plugin, strategy
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.steps import Step, Steps
 
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
@@ -86,18 +87,21 @@ def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
     )
 
 
-def _switch_on(node: Node) -> str:
+def _switch_on(node: Node) -> Steps:
     """Return what to change so that containerd injects CDI devices."""
     config = containerd_of(node).config
     if not containerd_of(node).generation.knows_cdi:
-        return (
+        said = (
             "containerd 1.6 cannot: upgrade it to 1.7 or newer, or let the plugin name devices to"
             " the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
         )
+        return (Step("words", said),)
     if config.cdi_enabled:
-        return "The file has it already, the running containerd has not read it:"
+        said = "The file has it already, the running containerd has not read it:"
+        return (Step("words", said),)
     fix = config_fix.enable_cdi(node)
-    return fix["patch"] or f"Set enable_cdi = true in the CRI section of {fix['file']}."
+    by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")
+    return fix.patch or (by_hand,)
 
 
 def _unheeded(node: Node) -> Finding | None:

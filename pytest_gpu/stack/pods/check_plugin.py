@@ -29,6 +29,7 @@ from pytest_gpu.stack.kube.pods import asks_for_cdi
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
 from pytest_gpu.stack.pods.plugin_log import plugin_log
+from pytest_gpu.steps import Step, Steps, Value
 
 
 def of(node: Node) -> DevicePlugin:
@@ -140,14 +141,14 @@ def _handlers(node: Node) -> str:
     return ", ".join(runtime_of(node).gpu_handlers) or "none"
 
 
-def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, str]:
-    """Return the values of the fix: the class to name, and the command that makes pods name it."""
+def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
+    """Return the values of the fix: the class to name, and the step that makes pods name it."""
     by_class = runtimeclass.handlers(node.cluster)
     name = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
     release = next((r for each in plugin.daemonsets if (r := helm_release(each))), None)
     if release and release.chart != "gpu-operator":
-        command = release.upgrade(f"runtimeClassName={name or 'nvidia'}")
+        steps: Steps = (Step("helm", release.upgrade(f"runtimeClassName={name or 'nvidia'}")),)
     else:
-        command = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
+        steps = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
     handler = next(iter(runtime_of(node).gpu_handlers), "nvidia")
-    return {"runtime_class": name or "nvidia", "handler": handler, "set_class": command}
+    return {"runtime_class": name or "nvidia", "handler": handler, "set_class": steps}

@@ -55,7 +55,7 @@ def _handler_differs(node: Node, differing: Sequence[Handler], wanted: Wanted) -
         *_copied(node),
         handler=first.name,
         wanted=str(wanted.systemd).lower(),
-        **config_fix.set_option(node, first.name, OPTION, wanted.systemd),
+        **config_fix.set_option(node, first.name, OPTION, wanted.systemd).values,
     )
 
 
@@ -103,6 +103,6 @@ def systemd_cgroup_without_systemd(node: Node) -> Finding | None:
                 says(node, runtime),
                 shown,
                 handler=runtime.name,
-                **config_fix.set_option(node, runtime.name, OPTION, False),
+                **config_fix.set_option(node, runtime.name, OPTION, False).values,
             )
     return None

@@ -29,6 +29,7 @@ from pytest_gpu.stack.repair import config_fix, config_versions
 from pytest_gpu.stack.repair.toml_diff import new_file, with_handler
 from pytest_gpu.stack.runtime.cri_log import cri_log
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
+from pytest_gpu.steps import Steps, Value
 
 RUNC_DROP_IN = "00-k8s-runc.toml"
 
@@ -99,7 +100,7 @@ def cri_disabled(node: Node) -> Finding | None:
         if place[0] == "disabled_plugins" and place[-1] in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}
     ]
     return Finding.of(
-        "runtime/cri-disabled", *lines, config=config.path, **config_fix.enable_cri(node)
+        "runtime/cri-disabled", *lines, config=config.path, **config_fix.enable_cri(node).values
     )
 
 
@@ -126,14 +127,14 @@ def default_undefined(node: Node) -> Finding | None:
     )
 
 
-def _other_default(node: Node) -> Mapping[str, str]:
+def _other_default(node: Node) -> Mapping[str, Value]:
     """Return the fix that makes a defined handler the default: one spelled alike, runc, or any."""
     config = containerd_of(node).config
     alike = [name for name in config.runtimes if name.lower() == config.default_runtime.lower()]
     for name in (*alike, "runc", *config.runtimes):
         if name in config.runtimes:
-            return {"other": name, **config_fix.set_default(node, name)}
-    return {"other": "runc", **config_fix.add_runc(node)}
+            return {"other": name, **config_fix.set_default(node, name).values}
+    return {"other": "runc", **config_fix.add_runc(node).values}
 
 
 def _replacing_file(config: EffectiveConfig) -> ConfigFile | None:
@@ -159,7 +160,7 @@ def _left_no_runc(node: Node, culprit: ConfigFile) -> Finding:
         ),
         *cri_log(node),
         drop_in=culprit.path,
-        steps=_runc_steps(node, culprit),
+        **_runc_patches(node, culprit),
         release=containerd_of(node).release,
         rule=_merge_rule(node),
     )
@@ -171,21 +172,20 @@ def _merge_rule(node: Node) -> str:
     return "replaces the whole CRI section by the one of the file imported last"
 
 
-def _runc_steps(node: Node, culprit: ConfigFile) -> str:
-    """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces."""
+def _runc_patches(node: Node, culprit: ConfigFile) -> Mapping[str, Steps]:
+    """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces.
+
+    ``own_file`` makes one for runc, ``same_file`` adds it to the file that took it away.
+    """
     config, systemd = containerd_of(node).config, systemd_for_new(node)
-    steps = []
+    own: Steps = ()
+    same: Steps = ()
     base = _runc_file(config, culprit)
     if base and base not in {file.path for file in config.files}:
-        text = _RUNC_TEXT.format(systemd=str(systemd).lower())
-        steps += ["Put the runc runtime in place:", new_file(base, text)]
+        own = new_file(base, _RUNC_TEXT.format(systemd=str(systemd).lower()))
     if not containerd_of(node).generation.merges_sections:
-        steps += [
-            f"Let {culprit.path} contain runc, too, since containerd"
-            f" {containerd_of(node).release} {_merge_rule(node)}:",
-            with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd),
-        ]
-    return "\n\n".join(steps)
+        same = with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd)
+    return {"own_file": own, "same_file": same}
 
 
 def _runc_file(config: EffectiveConfig, culprit: ConfigFile) -> str | None:

@@ -24,7 +24,7 @@ from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kubelet.beside import beside
 from pytest_gpu.stack.kubelet.containerd import containerd_of, others
 from pytest_gpu.stack.kubelet.listeners import config_path
-from pytest_gpu.stack.runtime.handler_fix import by_hand
+from pytest_gpu.stack.runtime.handler_fix import define_handler
 from pytest_gpu.stack.runtime.other_program import named_starts_another, prove_none, starts_another
 from pytest_gpu.stack.runtime.overwritten import (
     bootstrap_copy,
@@ -124,7 +124,7 @@ def _never_written(node: Node) -> Finding:
     """Tell a handler that was overwritten, or comes with the next start, from one nobody set up."""
     if finding := writes_rendered(node):
         return finding
-    if finding := overwritten(node, by_hand(node)) or installed_after_start(node):
+    if finding := overwritten(node, define_handler(node)) or installed_after_start(node):
         return finding
     return Finding.of(
         "runtime/handler-not-configured",
@@ -133,5 +133,5 @@ def _never_written(node: Node) -> Finding:
         *binaries(node),
         *toolkit_pod_evidence(node),
         **toolkit_values(node),
-        **by_hand(node),
+        **define_handler(node).values,
     )

@@ -27,6 +27,7 @@ from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.runtime import next_start
 from pytest_gpu.stack.runtime.next_start import NextStart
 from pytest_gpu.stack.runtime.template_damage import damaged, default_not_found
+from pytest_gpu.steps import Steps
 
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)
 
@@ -197,21 +198,21 @@ def misplaced(node: Node, made: Rendering) -> Finding | None:
     )
 
 
-def _moved(node: Node, ignored: Template) -> str:
+def _moved(node: Node, ignored: Template) -> Steps:
     """Return the patch that puts the handlers of a template that is not read where they count."""
     for name in next_start.by_hand(ignored.table or {}, _NAMES):
         table = handler_in(ignored.as_file, name)
         if is_nvidia(str(table.get("options", {}).get("BinaryName", ""))):
             return config_fix.outlast(node, name, table)
-    return ""
+    return ()
 
 
-def _renamed(node: Node, template: Template, section: str) -> str:
+def _renamed(node: Node, template: Template, section: str) -> Steps:
     """Return the patch that puts a template's handlers under the section that counts."""
     old = next((each for each in (CRI_V3, CRI_V2) if each != section), CRI_V2)
     beside = set(subtable(subtable(template.table or {}, "plugins"), old)) - {"containerd"}
     if beside or section == CRI_V1:
-        return ""
+        return ()
     text = re.sub(rf"([\"']){re.escape(old)}\1", rf"\g<1>{section}\g<1>", template.text)
     return patch(node.evidence.resolve(template.path), template.text, text)
 

@@ -1,8 +1,8 @@
-"""The patch that defines the GPU handler, as what to do instead of the toolkit."""
+"""The repair that defines the GPU handler."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -15,12 +15,12 @@ from pytest_gpu.stack.repair.toml_diff import handler_table
 from pytest_gpu.stack.toolkit.installed import BINARIES, installed
 
 
-def define_handler(node: Node) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that define the handler; no patch without a runtime."""
+def define_handler(node: Node) -> config_fix.Fix:
+    """Return the repair that defines the handler; no patch without a runtime."""
     binary = installed(node)
     table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd_for_new(node))
     fix = config_fix.add_handler(node, "nvidia", table, default=_only_by_default(node))
-    return fix if binary else {**fix, "patch": ""}
+    return fix if binary else replace(fix, patch=())
 
 
 def _only_by_default(node: Node) -> bool:
@@ -29,10 +29,3 @@ def _only_by_default(node: Node) -> bool:
     pods = (spec_of(each) for each in optional(node.cluster, "pods"))
     here = [spec for spec in pods if spec.get("nodeName") == node.name and gpu_requests(spec)]
     return classes == {} and bool(here) and not any(map(runtimeclass.class_of, here))
-
-
-def by_hand(node: Node) -> Mapping[str, str]:
-    """Return a patch that defines the handler, as what to do instead of the toolkit."""
-    fix = define_handler(node)
-    said = f"Or by hand, in {fix['file']}:\n\n{fix['patch']}"
-    return {"patch": said if fix["patch"] else ""}

@@ -31,6 +31,7 @@ from pytest_gpu.stack.kubelet.product_settings import Default
 from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.toolkit.chain import search_path
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
+from pytest_gpu.steps import Value
 
 DETECTED: Mapping[str, str] = {
     "nvidia": "nvidia-container-runtime",
@@ -197,9 +198,11 @@ def configured_default(node: Node) -> Default:
     return told
 
 
-def finding(node: Node, made: Rendering, cause: str, *evidence: Evidence, **values: str) -> Finding:
+def finding(
+    node: Node, made: Rendering, cause: str, *evidence: Evidence, **values: Value
+) -> Finding:
     """Return a finding about how a configuration is rendered, with its paths filled in."""
     template = made.template.path if made.template else made.wanted
     paths = {"config": made.path, "template": template, "wanted": made.wanted}
-    always = {**paths, "version": str(made.version), "patch": ""}
+    always: dict[str, Value] = {**paths, "version": str(made.version), "patch": ()}
     return Finding.of(cause, *evidence, **{**always, **values})

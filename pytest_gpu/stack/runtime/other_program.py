@@ -59,7 +59,9 @@ def starts_another(node: Node, names: Iterable[str]) -> Finding | None:
 
 def _another(node: Node, runtime: Handler, program: str) -> Finding:
     right = installed(node)
-    fix = config_fix.set_option(node, runtime.name, "BinaryName", right) if right else {}
+    fix = config_fix.Fix(runtime.source.source)
+    if right:
+        fix = config_fix.set_option(node, runtime.name, "BinaryName", right)
     return Finding.of(
         "runtime/handler-starts-another-program",
         runtime.source,
@@ -68,6 +70,5 @@ def _another(node: Node, runtime: Handler, program: str) -> Finding:
         handler=runtime.name,
         program=program,
         right=right or BINARIES[-1],
-        file=fix.get("file", runtime.source.source),
-        patch=fix.get("patch", ""),
+        **fix.values,
     )

@@ -19,8 +19,10 @@ from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG
 from pytest_gpu.stack.kubelet.runtimes import runtimes_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.repair.config_places import handler_in
-from pytest_gpu.stack.runtime.handler_fix import by_hand, define_handler
-from pytest_gpu.stack.runtime.overwritten import overwritten
+from pytest_gpu.stack.runtime.handler_fix import define_handler
+from pytest_gpu.stack.runtime.overwritten import (
+    overwritten,
+)
 from pytest_gpu.stack.toolkit.instructions import DEFAULT_DROP_IN, toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import stale_validators, toolkit_pod_evidence
@@ -46,7 +48,7 @@ def replaced(node: Node, found: Sequence[Written]) -> Finding | None:
         lost=lost[-1].file.path,
         last=last.path,
         release=containerd_of(node).release,
-        **config_fix.add_handler(node, name, handler_in(lost[-1].file, name)),
+        **config_fix.add_handler(node, name, handler_in(lost[-1].file, name)).values,
     )
 
 
@@ -109,7 +111,7 @@ def _outside_imports(node: Node, hits: Sequence[Written]) -> Finding:
         imports=imports,
         wanted=_drop_in_inside(config.imports, drop_in, config.path),
         **toolkit_values(node),
-        **define_handler(node),
+        **define_handler(node).values,
     )
 
 
@@ -124,7 +126,7 @@ def _import_overwritten(node: Node, hits: Sequence[Written]) -> Finding | None:
     version = next((file.version for file in config.files if file.path == config.path), 1)
     if config.imports or not own or version < 2:
         return None
-    return overwritten(node, by_hand(node))
+    return overwritten(node, define_handler(node))
 
 
 def _drop_in_inside(imports: Sequence[str], drop_in: str, config: str) -> str:

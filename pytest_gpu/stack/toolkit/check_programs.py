@@ -23,6 +23,7 @@ from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, sea
 from pytest_gpu.stack.toolkit.installed import installed
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
+from pytest_gpu.steps import Step, Steps
 
 LOW_LEVEL = f"{RUNTIME}.runtimes"
 COMMON = ("runc", "crun")
@@ -43,7 +44,7 @@ def handler_without_type(node: Node) -> Finding | None:
                 "runtime/handler-without-type",
                 runtime.source,
                 handler=runtime.name,
-                **config_fix.set_type(node, runtime.name, RUNC_TYPE),
+                **config_fix.set_type(node, runtime.name, RUNC_TYPE).values,
             )
     return None
 
@@ -94,14 +95,14 @@ def _gone(node: Node, binary: str) -> str:
     return "is not there" if target == binary else f"is a link to {target}, which is not there"
 
 
-def _other_binary(node: Node, runtime: Handler) -> str:
+def _other_binary(node: Node, runtime: Handler) -> Steps:
     """Return the steps that let a handler start a runtime that is installed, if one is."""
     found = installed(node)
     if found is None:
-        return ""
+        return ()
     fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
-    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}" in {fix["file"]}'
-    return f"{said}:\n\n{fix['patch']}" if fix["patch"] else f"{said}, by hand."
+    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}" in {fix.file}'
+    return (Step("words", f"{said}:" if fix.patch else f"{said}, by hand."), *fix.patch)
 
 
 def _uninstalled(node: Node, runtime: Handler, gone: str) -> Finding:
@@ -115,7 +116,7 @@ def _uninstalled(node: Node, runtime: Handler, gone: str) -> Finding:
         Evidence(source=str(runtime.binary), text=gone),
         binary=str(runtime.binary),
         handler=runtime.name,
-        **config_fix.set_default(node, "runc"),
+        **config_fix.set_default(node, "runc").values,
     )
 
 
@@ -211,13 +212,12 @@ def _none_of(node: Node, runtime: Handler, found: Chain) -> Finding:
     )
 
 
-def _name_one(node: Node, config: ToolkitConfig) -> str:
+def _name_one(node: Node, config: ToolkitConfig) -> Steps:
     """Return the patch that names the runtime which containerd itself starts, if one is there."""
     runtimes = containerd_of(node).config.runtimes
     plain = [each for each in runtimes if each not in containerd_of(node).gpu_handlers]
     told = [binary for each in plain if (binary := runtimes[each].binary)]
     program = known(lambda: locate(node.evidence, [*told, *COMMON], _wider(node)))
     if program is None:
-        return ""
-    patch = config_patch.set_own(node, config, LOW_LEVEL, [program.path])
-    return f"Name the one that the node has, in {config.path}:\n\n{patch}"
+        return ()
+    return config_patch.set_own(node, config, LOW_LEVEL, [program.path])

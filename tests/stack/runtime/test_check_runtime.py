@@ -23,6 +23,7 @@ from pytest_gpu.stack.runtime import (
     check_templates,
 )
 from pytest_gpu.stack.toolkit import check_config, check_libraries, check_programs
+from tests.samples.mending import shown
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.containerd.test_merge import handler as table
 from tests.stack.runtime.runtime_machine import (
@@ -168,7 +169,7 @@ def test_the_runc_that_is_proposed_has_the_kubelets_cgroup_driver() -> None:
     text = text_of(check_cri.default_undefined(machine.node()))
     assert text.count("SystemdCgroup = false") == len(("00-k8s-runc.toml", DROP_IN))
     machine.files = {CONFIG: IMPORTING}
-    assert "+SystemdCgroup = false" in config_fix.add_runc(machine.node())["patch"]
+    assert "+SystemdCgroup = false" in str(shown(config_fix.add_runc(machine.node()).patch))
 
 
 def test_with_the_runc_file_in_place_1x_is_still_red_and_2x_green() -> None:
