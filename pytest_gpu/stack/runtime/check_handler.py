@@ -59,6 +59,12 @@ def who_wrote_the_file(node: Node) -> object:
     return known(lambda: bootstrap_copy(node)), known(lambda: tuple(who_rewrote(node)))
 
 
+@question("runtime/where-a-handler-belongs")
+def where_a_handler_belongs(node: Node) -> object:
+    """Return the repair that defines the handler: it looks for the place where it belongs."""
+    return define_handler(node)
+
+
 @check("runtime/no-gpu-handler")
 def no_gpu_handler(node: Node) -> Finding | None:
     """Find why containers cannot get GPUs from the configuration on disk, ``None`` if they can.
