@@ -43,7 +43,7 @@ ALONE = frozenset({*WORDS, "pytest_gpu.stack"})
 FLOORS: tuple[tuple[str, ...], ...] = (
     (*WORDS, "pytest_gpu.stack", "pytest_gpu.probe"),
     ("pytest_gpu.settings",),
-    ("pytest_gpu.stack.host",),
+    ("pytest_gpu.stack.host", "pytest_gpu.stack.cri"),
     ("pytest_gpu.stack.distributions", "pytest_gpu.stack.kube"),
     ("pytest_gpu.stack.gpu", "pytest_gpu.stack.containerd"),
     ("pytest_gpu.stack.kubelet",),

@@ -92,13 +92,3 @@ def _toolkit(node: Node) -> Steps:
     command = f"kubectl rollout restart daemonset/{name} -n {namespace}"
     said = "The toolkit makes this file when it starts; start it anew:"
     return (Step("words", said), Step("cluster", command), Step("words", "Or by hand:"))
-
-
-def reader_version(containerd: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the newest CDI version that a containerd surely knows.
-
-    Measured on Debian's 1.7.24 (library 0.8.0) and 2.1.9 (1.0.1); 1.7.0 came with 0.5.
-    """
-    if containerd >= (2, 1, 9):
-        return (1, 0, 0)
-    return (0, 8, 0) if containerd >= (1, 7, 24) else (0, 5, 0)

@@ -19,6 +19,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.parsing import MalformedError, TooDeepError, toml
 from pytest_gpu.stack.containerd.config_file import ConfigFile
+from pytest_gpu.stack.containerd.release import Generation
 
 V3_TEMPLATE = "config-v3.toml.tmpl"
 V2_TEMPLATE = "config.toml.tmpl"
@@ -110,7 +111,7 @@ def rendering(
 def _rancher(evidence: NodeEvidence, path: str, containerd: tuple[int, ...]) -> Rendering:
     folder = posixpath.dirname(path)
     v3, v2 = (_template(evidence, f"{folder}/{name}") for name in (V3_TEMPLATE, V2_TEMPLATE))
-    modern = containerd[0] >= 2
+    modern = Generation(containerd).reads_config_3
     used, ignored = (v3, v2) if modern and v3 else (v2, v3)
     legacy = not modern or (used is not None and used is v2)
     return Rendering(

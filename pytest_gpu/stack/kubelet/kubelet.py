@@ -95,7 +95,7 @@ def read(
 
 def _told(
     process: Process | None, evidence: NodeEvidence, distribution: Distribution
-) -> kubelet_flags.Told:
+) -> kubelet_flags.CommandLine:
     if process:
         return kubelet_flags.of_process(process, evidence, distribution)
     return kubelet_flags.of_unit(evidence, distribution)

@@ -24,23 +24,23 @@ ENDPOINT = "--container-runtime-endpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class CommandLine:
     """A command line; ``unread`` is what might say more and nobody looked at."""
 
     argv: tuple[str, ...]
     unread: tuple[str, ...] = ()
 
 
-def of_process(process: Process, evidence: NodeEvidence, distribution: Distribution) -> Told:
+def of_process(process: Process, evidence: NodeEvidence, distribution: Distribution) -> CommandLine:
     """Return what a running kubelet was told, on its command line or by the program around it."""
     if process.is_program("kubelet"):
-        return Told(argv=process.argv)
+        return CommandLine(argv=process.argv)
     if arguments := process.flag("--kubelet-args-file"):
         return _with_arguments(process.argv, arguments, evidence, distribution)
     return _with_settings(process.words, evidence, distribution)
 
 
-def of_unit(evidence: NodeEvidence, distribution: Distribution) -> Told:
+def of_unit(evidence: NodeEvidence, distribution: Distribution) -> CommandLine:
     """Return what the kubelet's unit would start, with all that its distribution adds."""
     unit = service(evidence, distribution.kubelet_unit)
     if distribution.kubelet_args:
@@ -51,23 +51,23 @@ def of_unit(evidence: NodeEvidence, distribution: Distribution) -> Told:
         _status(evidence)
     )
     if not distribution.settings:
-        return Told(argv=argv, unread=unit.unread)
+        return CommandLine(argv=argv, unread=unit.unread)
     found = _with_settings(argv, evidence, distribution)
-    return Told(argv=found.argv, unread=(*unit.unread, *found.unread))
+    return CommandLine(argv=found.argv, unread=(*unit.unread, *found.unread))
 
 
 def _with_arguments(
     argv: tuple[str, ...], path: str, evidence: NodeEvidence, distribution: Distribution
-) -> Told:
+) -> CommandLine:
     """Return a command line with the arguments in a snap's file, as a shell reads them."""
     try:
         text = (evidence.read(path) or b"").decode(errors="replace")
     except NotInEvidence:
-        return Told(argv=argv, unread=(path,))
+        return CommandLine(argv=argv, unread=(path,))
     snap = f"/var/snap/{distribution.name.removesuffix('-snap')}"
     places = {"SNAP_DATA": f"{snap}/current", "SNAP_COMMON": f"{snap}/common"}
     text = re.sub(r"\$\{?(\w+)\}?", lambda match: places.get(match[1], match[0]), text)
-    return Told(argv=(*argv, *split(text)))
+    return CommandLine(argv=(*argv, *split(text)))
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -80,13 +80,13 @@ def split(text: str) -> tuple[str, ...]:
 
 def _with_settings(
     words: Sequence[str], evidence: NodeEvidence, distribution: Distribution
-) -> Told:
+) -> CommandLine:
     """Return the command line of k3s or RKE2 with its files; a flag outranks what they say."""
     if not distribution.settings:
-        return Told(argv=tuple(words))
+        return CommandLine(argv=tuple(words))
     found = product_settings.read(words, evidence, distribution)
     argv = (*words[:1], *_handed_on(found.values), *words[1:], *_kubelet_arguments(words))
-    return Told(argv=argv, unread=found.unread)
+    return CommandLine(argv=argv, unread=found.unread)
 
 
 def _handed_on(settings: Mapping[str, Any]) -> Iterator[str]:

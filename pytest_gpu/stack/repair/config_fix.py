@@ -24,10 +24,11 @@ from pytest_gpu.stack.containerd.config_file import (
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair.config_places import (
     SEALED,
-    Place,
+    FixPlace,
     below_cri,
     drop_ins,
     effective,
@@ -143,8 +144,7 @@ def add_handler(
         named = not default or config.default_runtime == handler
         return kept and named and handler_injects(config, handler) and not config.problems
 
-    modern = containerd_of(node).version[0] >= 2
-    where = [*(drop_ins(node) if modern else ()), *places(node, last_section(node))]
+    where = [*drop_ins(node), *places(node, last_section(node))]
     alone: dict[Keys, Any] = {("containerd", "runtimes", handler): table}
     if default:
         alone[("containerd", "default_runtime_name")] = handler
@@ -154,8 +154,7 @@ def add_handler(
 
 def outlast(node: Node, handler: str, table: Mapping[str, Any]) -> Steps:
     """Return the patch that lets a handler outlast the next start of who renders the file."""
-    modern = containerd_of(node).version[0] >= 2
-    where = [*(drop_ins(node) if modern else ()), *template(node)]
+    where = [*drop_ins(node), *template(node)]
     changes: Changes = {("containerd", "runtimes", handler): table}
     return _tried(node, where, changes, lambda config: handler_injects(config, handler)).patch
 
@@ -193,7 +192,7 @@ def _first(node: Node, files: Sequence[ConfigFile], changes: Changes, good: Good
     return _tried(node, places(node, files), changes, good)
 
 
-def _tried(node: Node, where: Sequence[Place], changes: Changes, good: Good) -> Fix:
+def _tried(node: Node, where: Sequence[FixPlace], changes: Changes, good: Good) -> Fix:
     """Return the first patch that brings what is wanted; without one, where to do it by hand."""
     for place in where if distribution_of(node).name not in SEALED else ():
         after = _changed(place, changes)
@@ -212,7 +211,7 @@ def _brings(node: Node, path: str, text: str, good: Good) -> bool:
         return False
 
 
-def _changed(place: Place, changes: Changes) -> str | None:
+def _changed(place: FixPlace, changes: Changes) -> str | None:
     section = ("plugins", cri_plugin(place.version))
     below: dict[Keys, Any] = {(*section, *keys): value for keys, value in changes.items()}
     if not place.merged:

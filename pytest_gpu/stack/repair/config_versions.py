@@ -90,7 +90,7 @@ def _older(node: Node) -> Mapping[str, str | None]:
 
 def _too_new(node: Node) -> Iterator[tuple[str, ConfigFile]]:
     for file in containerd_of(node).config.files:
-        if file.version > 2 and containerd_of(node).version < (2,):
+        if file.version > 2 and not containerd_of(node).generation.reads_config_3:
             yield file.path, file
 
 

@@ -14,8 +14,8 @@ from pytest_gpu.checks import check, question
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
-from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.templates import Rendering, Template, is_rendered
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -67,7 +67,7 @@ def _loses(node: Node, made: Rendering) -> Finding | None:
     return None
 
 
-def edited_in_vain(node: Node, runtime: Runtime) -> Finding | None:
+def edited_in_vain(node: Node, runtime: Handler) -> Finding | None:
     """Find that a handler that is not loaded yet will not be there after the next start either.
 
     Raises:
@@ -81,7 +81,7 @@ def edited_in_vain(node: Node, runtime: Runtime) -> Finding | None:
     return _why_lost(node, coming, runtime)
 
 
-def _in_use(node: Node, made: Rendering) -> list[Runtime]:
+def _in_use(node: Node, made: Rendering) -> list[Handler]:
     """Return the GPU handlers of the rendered file itself that work now and that pods can get."""
     containerd = containerd_of(node)
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
@@ -91,7 +91,7 @@ def _in_use(node: Node, made: Rendering) -> list[Runtime]:
     return [each for each in own if each.name in reached and containerd.knows(each.name)]
 
 
-def _comes_again(node: Node, coming: NextStart, runtime: Runtime) -> bool:
+def _comes_again(node: Node, coming: NextStart, runtime: Handler) -> bool:
     if runtime.name in coming.handlers:
         return True
     may_be_found = runtime.name in next_start.DETECTED and runtime.binary
@@ -99,7 +99,7 @@ def _comes_again(node: Node, coming: NextStart, runtime: Runtime) -> bool:
     return bool(may_be_found and lists and next_start.also_on_path(node, str(runtime.binary)))
 
 
-def _why_lost(node: Node, coming: NextStart, runtime: Runtime) -> Finding:
+def _why_lost(node: Node, coming: NextStart, runtime: Handler) -> Finding:
     made = coming.rendering
     if finding := misplaced(node, made):
         return finding
@@ -116,7 +116,7 @@ def _why_lost(node: Node, coming: NextStart, runtime: Runtime) -> Finding:
     return edited(node, made, runtime)
 
 
-def edited(node: Node, made: Rendering, runtime: Runtime) -> Finding:
+def edited(node: Node, made: Rendering, runtime: Handler) -> Finding:
     """Return the finding of a handler that somebody wrote into the rendered file itself."""
     return next_start.finding(
         node,
@@ -130,7 +130,7 @@ def edited(node: Node, made: Rendering, runtime: Runtime) -> Finding:
     )
 
 
-def _table(node: Node, runtime: Runtime) -> Mapping[str, Any]:
+def _table(node: Node, runtime: Handler) -> Mapping[str, Any]:
     files = containerd_of(node).config.files
     file = next((each for each in files if each.path == runtime.source.source), None)
     return handler_in(file, runtime.name) if file else {}

@@ -17,9 +17,10 @@ from pytest_gpu.stack.containerd.config_file import Table
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.host.processes import DELETED
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.injection.reached import by_default, gpu_runtimes, handed_out_now, serves_cri
+from pytest_gpu.stack.injection.reached import by_default, gpu_runtimes, handed_out_now
 from pytest_gpu.stack.kube.objects import judged_alone, path_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair.toml_diff import with_handler
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import (
@@ -49,7 +50,7 @@ def next_start(node: Node) -> Finding | None:
     order = _order(node)
     process = containerd_of(node).process
     replaced = process is not None and str(process.exe).endswith(DELETED)
-    if order is None or replaced or not serves_cri(node):
+    if order is None or replaced or not containerd_of(node).serves_cri:
         return None
     begun = start(node, toolkit_of(node), order)
     if begun is None:

@@ -10,7 +10,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import ConfigFile
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.injection.reached import by_default, serves_cri
+from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.operator import operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -147,7 +147,7 @@ def define_runc(node: Node) -> Steps:
     A drop-in of the toolkit holds runc only where it stands in what the toolkit starts from.
     """
     root = starts_from(node)
-    if root is None or root in holding(node, "runc") or not serves_cri(node):
+    if root is None or root in holding(node, "runc") or not containerd_of(node).serves_cri:
         return ()
     begun = known(lambda: _begun(node))
     if begun is None or begun.keeps_cri:
