@@ -13,18 +13,8 @@ from typing import Any, Protocol
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import CommandResult
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import Distribution
-
-PLACES = (
-    ("crictl",),
-    ("/usr/local/bin/crictl",),
-    ("/opt/bin/crictl",),
-    ("/home/kubernetes/bin/crictl",),
-    ("/var/lib/rancher/rke2/bin/crictl",),
-    ("k3s", "crictl"),
-    ("/usr/local/bin/k3s", "crictl"),
-)
-"""Where distributions put crictl; MicroK8s and k0s bring ctr only, which does not speak the CRI."""
 
 CALL_TIME = 30.0
 """Seconds that the runtime may take for one call; crictl's own default of 2 is short."""
@@ -116,7 +106,8 @@ def _candidates(
         if words and result.exit == 0:
             yield result.argv[:words]
     yield distribution.crictl
-    yield from PLACES
+    yield ("crictl",)
+    yield from every.crictl_commands()
 
 
 def _is_crictl(argv: Sequence[str]) -> bool:

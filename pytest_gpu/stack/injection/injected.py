@@ -8,6 +8,7 @@ from typing import Any
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.operator import policy_section
@@ -52,7 +53,7 @@ def beside_the_files(node: Node) -> str | None:
     """Return a way that containerd's files and CDI specs at rest need not show."""
     if node.name in dra_nodes(node.cluster):
         return "DRA hands CDI devices to containerd"
-    if device_plugin.find(node.cluster, node.name).kind == "gke":
+    if device_plugin.find(node.cluster, node.name).kind == "google":
         return "Google's plugin mounts devices and driver itself"
     if policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
         return "the toolkit's NRI plugin injects"
@@ -92,10 +93,9 @@ def default_evidence(node: Node) -> tuple[Evidence, ...]:
 
 
 def _not_live(node: Node, default: str) -> tuple[Evidence, ...]:
-    """Return the line of RKE2's or k3s' own file that asks for another default than runs."""
+    """Return the line of a distribution's own settings that asks for another default than runs."""
     found = []
-    for product in ("rke2", "k3s"):
-        path = f"/etc/rancher/{product}/config.yaml"
+    for path in every.settings_files():
         try:
             text = (node.evidence.read(path) or b"").decode(errors="replace")
         except NotInEvidence:

@@ -1,4 +1,4 @@
-"""The settings of k3s and RKE2: config.yaml, the folder beside it, and their own command line.
+"""Settings of a distribution's own: a config.yaml, the folder beside it, its command line.
 
 Sources: docs.k3s.io and docs.rke2.io "Configuration File" (config.yaml, config.yaml.d, ``--config``
 and the order in which they count).
@@ -14,7 +14,6 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.parsing import MalformedError, yaml_document
-from pytest_gpu.stack.distributions.detect import Distribution
 from pytest_gpu.stack.host.processes import flag
 
 
@@ -31,12 +30,12 @@ class Settings:
     unread: tuple[str, ...]
 
 
-def read(words: Sequence[str], evidence: NodeEvidence, distribution: Distribution) -> Settings:
-    """Return the settings that a command line of the product reads, none for other products."""
+def read(words: Sequence[str], evidence: NodeEvidence, folder: str) -> Settings:
+    """Return the settings that a command line reads, usually those in a folder."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     unread: list[str] = []
-    for path in _files(words, evidence, distribution, unread):
+    for path in _files(words, evidence, folder, unread):
         for key, value in _yaml(evidence, path, unread).items():
             name = _add(values, str(key), value)
             sources[name] = path
@@ -44,11 +43,9 @@ def read(words: Sequence[str], evidence: NodeEvidence, distribution: Distributio
 
 
 def _files(
-    words: Sequence[str], evidence: NodeEvidence, distribution: Distribution, unread: list[str]
+    words: Sequence[str], evidence: NodeEvidence, folder: str, unread: list[str]
 ) -> Iterator[str]:
-    if not distribution.settings:
-        return
-    config = flag(tuple(words), "--config", "-c") or f"{distribution.settings}/config.yaml"
+    config = flag(tuple(words), "--config", "-c") or f"{folder}/config.yaml"
     yield config
     try:
         names = evidence.names(f"{config}.d") or ()
