@@ -12,9 +12,15 @@ DEMO := sample:k8s-snap-two-containerds
 DEMO_CAUSE := runtime/toolkit-configured-other-containerd
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+QUIET_PIP := pip -qq --disable-pip-version-check
+PIP := $(BIN)/python -m $(QUIET_PIP)
+PIN := $(VENV)/requirements/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--no-build --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+fresh_environment = rm -rf $(1) && echo "making $(1) ..." && $(BIN)/python -m venv $(1)
 
-.PHONY: help demo test test-unit test-lab lint docs wheel-check ci clean
+UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab
+
+.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix seeded-faults lint docs wheel-check requirements ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -31,11 +37,34 @@ demo: $(VENV)/ready ## judge a recorded cluster that is broken: the cause and th
 test: test-unit test-lab ## run all tests; what needs root and Debian is left out loudly elsewhere
 
 test-unit: $(VENV)/ready-test ## the tests that need nothing but Python
-	@$(BIN)/pytest -q -n $(JOBS) --dist loadfile --ignore=tests/lab $(ARGS)
+	@$(BIN)/pytest $(UNIT) $(ARGS)
 
 # One after the other: they share one cluster, and its daemons are the load.
 test-lab: $(VENV)/ready-test ## the tests on real containerds and a real Kubernetes (root, Debian)
 	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q tests/lab $(ARGS)
+
+test-oldest: $(VENV)/ready-test ## the unit tests with the oldest versions that the metadata allows
+	@$(BIN)/python tests/project/oldest.py >$(VENV)/oldest.txt
+	@$(call fresh_environment,$(VENV)/oldest)
+	@$(VENV)/oldest/bin/python -m $(QUIET_PIP) install --requirement $(VENV)/oldest.txt
+	@$(VENV)/oldest/bin/python -m $(QUIET_PIP) install --no-deps --no-build-isolation --editable .
+	@$(VENV)/oldest/bin/python -m pip check
+	@cat $(VENV)/oldest.txt
+	@$(VENV)/oldest/bin/pytest $(UNIT) $(ARGS)
+
+# pip older than 25.1 knows no dependency groups; here pip is the newest, too.
+test-newest: | $(BIN)/python ## the unit tests with the newest version of everything, pinned or not
+	@$(call fresh_environment,$(VENV)/newest)
+	@$(VENV)/newest/bin/python -m $(QUIET_PIP) install --upgrade pip
+	@$(VENV)/newest/bin/python -m $(QUIET_PIP) install --upgrade --upgrade-strategy eager --editable '.[all]' --group test
+	@$(VENV)/newest/bin/python -m pip list --format freeze --exclude-editable
+	@$(VENV)/newest/bin/pytest $(UNIT) $(ARGS)
+
+test-matrix: | $(BIN)/python ## the unit tests on every Python found, 3.11 to 3.14
+	@$(BIN)/python tests/project/matrix.py $(VENV)/matrix $(ARGS)
+
+seeded-faults: $(VENV)/ready-test ## small faults put into the product, one by one: a test must notice each
+	@$(BIN)/python tests/project/seeded_faults.py $(ARGS)
 
 lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
 	@$(BIN)/ruff check
@@ -49,6 +78,16 @@ docs: $(VENV)/ready-docs ## build the documentation into site/, warnings are err
 wheel-check: $(VENV)/ready-test ## the shipped suite, run from the built wheel in fresh environments
 	@$(BIN)/python tests/project/wheel_check.py $(ARGS)
 
+# uv resolves for all Pythons and systems at once; pip would do so for the one it runs on.
+requirements: | $(BIN)/python ## pin the newest versions in requirements/, with hashes
+	@$(call fresh_environment,$(VENV)/requirements)
+	@$(VENV)/requirements/bin/python -m $(QUIET_PIP) install uv
+	@$(PIN) --all-extras --group build --output-file requirements/run.txt pyproject.toml
+	@$(PIN) --constraints requirements/run.txt --output-file requirements/lint.txt --group lint
+	@$(PIN) --constraints requirements/run.txt --constraints requirements/lint.txt --output-file requirements/test.txt --group test
+	@$(PIN) --constraints requirements/run.txt --constraints requirements/lint.txt --output-file requirements/docs.txt --group docs
+	@git diff --stat requirements
+
 ci: ## what CI runs
 	@.ci/run
 
@@ -60,14 +99,15 @@ $(BIN)/python:
 		{ echo "needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "making $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --upgrade 'pip>=25.1'
 
-# pip older than 25.1 knows no dependency groups; the environment has a newer one.
-$(VENV)/ready: pyproject.toml | $(BIN)/python
-	@echo "installing pytest-gpu[all] into $(VENV) ..."
-	@$(PIP) install --editable '.[all]'
+# Most of what is installed is never imported: Python compiles what is, when it is.
+$(VENV)/ready: pyproject.toml requirements/run.txt | $(BIN)/python
+	@echo "installing pytest-gpu[all], with the versions of requirements/run.txt, into $(VENV) ..."
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/ready-%: pyproject.toml $(VENV)/ready
-	@$(PIP) install --group $*
+$(VENV)/ready-%: requirements/%.txt $(VENV)/ready
+	@echo "installing requirements/$*.txt into $(VENV) ..."
+	@$(PIP) install --no-compile --require-hashes --requirement $<
 	@touch $@

@@ -31,6 +31,11 @@ CATEGORIES = (
         "matchedStatuses": ["skipped"],
         "messageRegex": r"(?s).*unproven: .*",
     },
+    {
+        "name": "Not asked",
+        "matchedStatuses": ["skipped"],
+        "messageRegex": r"(?s).*not asked: .*",
+    },
     {"name": "Trouble of the test run", "matchedStatuses": ["broken"]},
 )
 

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.memory import Memory
 
 KubeObject = Mapping[str, Any]
 """A Kubernetes object as ``kubectl get -o yaml`` prints it."""
+
+REDACTED = "<redacted>"
+"""What evidence says instead of a secret: such a line is not the file's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,14 @@ class ClusterEvidence(Protocol):
     @property
     def taken(self) -> datetime:
         """When the evidence was taken (with a time zone): ages count from here."""
+
+    @property
+    def suite(self) -> str:
+        """The version of pytest-gpu that took the evidence, empty if it is not known."""
+
+    @property
+    def asked(self) -> Asked:
+        """The questions that were asked when it was taken; ``None``: all."""
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return all objects of a resource, by its plural name such as ``runtimeclasses``.

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.runs import load_all
+from tests.support.timing import Processor
+
 MakeCluster = Callable[..., Path]
 MakeSuite = Callable[..., None]
 
@@ -20,6 +23,23 @@ os.environ.setdefault(
 )
 
 RESOURCES = ("pods", "daemonsets", "runtimeclasses", "events", "resourceslices")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell at the end what a test cost on average."""
+    config.pluginmanager.register(Processor())
+
+
+@pytest.fixture(scope="session")
+def loaded() -> None:
+    """All our modules are imported, once and not by each run in this process."""
+    load_all()
+
+
+@pytest.fixture
+def pytester(loaded: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """Return pytest's own; what it forgets after each test was imported before."""
+    return pytester
 
 
 @pytest.fixture

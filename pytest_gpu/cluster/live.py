@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api import rights, snapshot
 from pytest_gpu.cluster.api.client import ApiError, KubeClient
 from pytest_gpu.cluster.api.run_marks import SUITE, new_run
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects
 from pytest_gpu.cluster.api.slow_waits import Told
 from pytest_gpu.cluster.api.sweep import sweep
-from pytest_gpu.cluster.live_door import LiveDoor, LiveOptions
+from pytest_gpu.cluster.live_door import LiveDoor
 from pytest_gpu.cluster.reach import Reach
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder, record
@@ -27,6 +29,9 @@ from pytest_gpu.cluster.visits.all_nodes import VISIT_TIME, Plan, Visits
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of
+
+if TYPE_CHECKING:
+    from pytest_gpu.settings.settings import Settings
 
 LAYER_WAITS = 4
 """Waits of the layers above the visit; each takes ``timeout`` seconds at most."""
@@ -39,17 +44,16 @@ class LiveCluster:
 
     Args:
         reach: where it is.
-        title: what the user asked for.
-        options: how nodes are visited.
+        settings: what the user asked for.
         write: writes a line for the user.
 
     Raises:
         GpuError: it cannot be reached, or its nodes cannot be listed; one line.
     """
 
-    def __init__(self, reach: Reach, title: str, options: LiveOptions, write: Write) -> None:
-        self.title = title
-        self.options = options
+    def __init__(self, reach: Reach, settings: Settings, write: Write) -> None:
+        self.title = settings.cluster
+        self.settings = settings
         self.write = write
         self._private = new_folder()
         self._created = False
@@ -63,9 +67,9 @@ class LiveCluster:
 
     def _open(self, reach: Reach) -> None:
         self._client = client = reach.client()
-        create = not self.options.read_only
-        run = new_run(client, self.options.namespace, self.longest, create=create)
-        self.door = LiveDoor(reach, self.options, client, run)
+        create = not self.settings.live.read_only
+        run = new_run(client, self.settings.live.namespace, self.longest, create=create)
+        self.door = LiveDoor(reach, client, run)
         # A review is created, too: who asks for nothing to be created learns by being refused.
         self.rights = rights.ask(client, self._wanted(run.namespace) if create else ())
         if right := self.rights.lacks("list", "nodes"):
@@ -75,7 +79,7 @@ class LiveCluster:
         self._listed.write(self._recorder)
 
     def _wanted(self, namespace: str) -> Sequence[rights.Right]:
-        made = rights.preparing(self.options.namespace, SUITE)
+        made = rights.preparing(self.settings.live.namespace, SUITE)
         return (*rights.reading(), *made, *rights.creating(namespace))
 
     @property
@@ -86,7 +90,7 @@ class LiveCluster:
     @property
     def longest(self) -> float:
         """Seconds after which everything that this run may wait for is over."""
-        waits = self.options.timeout * (1 + LAYER_WAITS)
+        waits = self.settings.timeout * (1 + LAYER_WAITS)
         return waits + VISIT_TIME + 2 * REMOVAL_TIME
 
     @property
@@ -107,7 +111,8 @@ class LiveCluster:
             if self.rights.lacks("list", resource) is None
         ]
         run = self.objects.run
-        what = f"run {run.id} in namespace {run.namespace}, " if not self.options.read_only else ""
+        creates = not self.settings.live.read_only
+        what = f"run {run.id} in namespace {run.namespace}, " if creates else ""
         return [f"{what}over within {self.longest / 60:.0f} min at most", *missing, *refused]
 
     def visit(self, names: Sequence[str]) -> None:
@@ -117,18 +122,22 @@ class LiveCluster:
             ApiError: the cluster cannot be reached any more.
         """
         self.visited = True
-        wanted, options = set(names), self.options
+        wanted, settings = set(names), self.settings
         nodes = [node for node in self._listed.objects["nodes"] if name_of(node) in wanted]
         visits = Visits(
             objects=self.objects,
             cluster=self.opened(),
             recorder=self._recorder,
-            plan=Plan(image=options.image, timeout=options.timeout, parallel=options.parallel),
+            plan=Plan(
+                image=settings.live.image,
+                timeout=settings.timeout,
+                parallel=settings.live.parallel,
+            ),
             write=self.write,
         )
         # Also where ssh leads into every node: GPU pods need the same preparation.
         reason = self._closed()
-        if options.shell == "ssh":
+        if settings.node_shell == "ssh":
             nodes = self._by_ssh(visits, nodes)
         if nodes and reason:
             for node in nodes:
@@ -154,14 +163,14 @@ class LiveCluster:
                 return node
             return None
 
-        with ThreadPoolExecutor(self.options.parallel, thread_name_prefix="gpu-ssh") as pool:
+        with ThreadPoolExecutor(self.settings.live.parallel, thread_name_prefix="gpu-ssh") as pool:
             return [node for node in pool.map(look, nodes) if node is not None]
 
     def _closed(self) -> str:
         """Return why no pod can look into a node, empty if one can; all is prepared for it then."""
-        if self.options.read_only:
+        if self.settings.live.read_only:
             return "--gpu-read-only creates no pod to look in; --gpu-node-shell=ssh needs none"
-        if self.options.shell == "none":
+        if self.settings.node_shell == "none":
             return "--gpu-node-shell=none"
         if right := self.rights.to_visit:
             return right.denial
@@ -176,13 +185,13 @@ class LiveCluster:
             return str(error)
         return ""
 
-    def record(self, to: Path) -> None:
-        """Write what was seen, outcomes included, as a recording.
+    def record(self, to: Path, asked: Asked) -> None:
+        """Write what was seen, outcomes included, as a recording that lists what was asked.
 
         Raises:
             RecordingError: ``to`` is in use, or cannot be written.
         """
-        record(self.opened(), to)
+        record(self.opened(), to, asked)
 
     def clean_up(self) -> str:
         """Remove everything that the run created, once; return what went wrong, empty if nothing.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import Run
@@ -19,41 +18,12 @@ from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import Door, KubeObject
 from pytest_gpu.stack.kube.objects import name_of
 
-if TYPE_CHECKING:
-    from pytest_gpu.settings.settings import Settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOptions:
-    """What the user says about a live cluster; ``shell`` is pod, ssh or none."""
-
-    namespace: str
-    image: str
-    parallel: int
-    read_only: bool
-    shell: str
-    timeout: float
-
-
-def options_of(settings: Settings) -> LiveOptions:
-    """Return what the settings of a run say about a live cluster."""
-    live = settings.live
-    return LiveOptions(
-        namespace=live.namespace,
-        image=live.image,
-        parallel=live.parallel,
-        read_only=live.read_only,
-        shell=settings.node_shell or "pod",
-        timeout=settings.timeout,
-    )
-
 
 class LiveDoor:
     """What a process needs to act in the cluster: its API, the run's objects, shells on nodes."""
 
-    def __init__(self, reach: Reach, options: LiveOptions, client: KubeClient, run: Run) -> None:
+    def __init__(self, reach: Reach, client: KubeClient, run: Run) -> None:
         self.reach = reach
-        self.options = options
         self.client = client
         self.objects = RunObjects(client, run)
         self._shells: dict[str, ProbeShell] = {}
@@ -94,7 +64,7 @@ class LiveDoor:
         }
 
 
-def join(received: Mapping[str, Any], options: LiveOptions) -> LiveDoor:
+def join(received: Mapping[str, Any]) -> LiveDoor:
     """Return the door of a worker, from what the controller sent.
 
     Raises:
@@ -112,4 +82,4 @@ def join(received: Mapping[str, Any], options: LiveOptions) -> LiveDoor:
         own=own,
         priority=priority,
     )
-    return LiveDoor(reach, options, reach.client(), run)
+    return LiveDoor(reach, reach.client(), run)

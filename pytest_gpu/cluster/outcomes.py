@@ -71,7 +71,7 @@ class Starter:
             NodeRecorder(folder).add_outcome(kind, outcome)
 
     def _sandboxes(self, nodes: Sequence[Node]) -> Mapping[str, Outcome]:
-        parallel = self.door.options.parallel if self.door else 1
+        parallel = self.settings.live.parallel if self.door else 1
         wishes = self._wishes()
         pool = ThreadPoolExecutor(max(1, min(parallel, len(nodes))), "gpu-sandboxes")
         try:
@@ -89,7 +89,11 @@ class Starter:
             shell = self._shell(node)
         except GpuError as error:
             return {"skipped": str(error)}
-        return try_sandboxes(node, shell, wishes)
+        try:
+            return try_sandboxes(node, shell, wishes)
+        finally:
+            if self.door is None:  # a door keeps its shells for the layers above
+                shell.close()
 
     def _shell(self, node: Node) -> ProbeShell:
         if self.door is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_gpu.asked import by
 from pytest_gpu.layers import Layer
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.findings import nameless
@@ -44,6 +45,8 @@ def legend(nodes: Sequence[Node], block: Block) -> Iterator[Line]:
     """Yield what the words of the table mean, for the words that need it and occur."""
     states = {cell["state"] for node in nodes for cell in node["layers"].values()}
     found = [text for state, text in _LEGEND.items() if state in states]
+    if any(node["not_asked"] for node in nodes):
+        found.append("asked n/m: only n of m were asked, and passed")
     if any(node["cause"] for node in nodes):
         found.append("#: number of the cause below")
     yield from block.prose("; ".join(found), style="light")
@@ -77,6 +80,22 @@ def _reason(reason: str, members: Sequence[tuple[str, Mapping[str, Any]]], block
     return f"{text} - {f'{told} on ' if told else ''}{block.names(names)}"
 
 
+def not_asked(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
+    """Yield the questions that the recording does not answer, a line per layer."""
+    tests: dict[str, dict[str, None]] = {}
+    for node in document["nodes"]:
+        for entry in node["not_asked"]:
+            tests.setdefault(entry["layer"], {})[entry["test"]] = None
+    if not tests:
+        return
+    taken_by = by(document["run"]["taken_by"])
+    title = f"not asked (the recording was taken by {taken_by}, which did not look at these):"
+    yield from block.prose(title, style="yellow bold")
+    for layer in sorted(tests, key=Layer.parse):
+        told = f"{count(len(tests[layer]), 'test')} ({layer}): {', '.join(tests[layer])}"
+        yield from block.prose(told, "  ", "    ")
+
+
 def last(document: Mapping[str, Any]) -> tuple[str, str]:
     """Return the one-line verdict on the run, and its style."""
     summary = document["summary"]
@@ -89,6 +108,8 @@ def last(document: Mapping[str, Any]) -> tuple[str, str]:
     text = f"{count(summary['nodes'], 'node')}: {', '.join(filter(None, parts))}"
     if summary["latent"]:
         text += f"; {count(summary['latent'], 'latent finding')}"
+    if summary["not_asked"]:
+        text += f"; {count(summary['not_asked'], 'requirement')} not asked"
     return text, _style(summary)
 
 
@@ -119,6 +140,9 @@ def _extent(document: Mapping[str, Any]) -> str:
     reached = {node["conforms_up_to"] for node in nodes}
     if reached == {_TOP}:
         return ""
+    if any(node["not_asked"] for node in nodes):
+        lowest = min((Layer.parse(layer) for layer in reached if layer), default=None)
+        return f" up to {lowest}" if lowest and None not in reached else " in what was asked"
     highest = max(asked, key=Layer.parse, default=_TOP)
     if reached == {highest}:
         return f" up to {highest}"

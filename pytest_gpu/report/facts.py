@@ -23,6 +23,7 @@ def run_facts(run: RunInfo, cluster: ClusterEvidence) -> dict[str, Any]:
         "suite_version": run.suite_version,
         "cluster": run.cluster,
         "taken": timestamp(cluster.taken),
+        "taken_by": cluster.suite or None,
         "started": timestamp(run.started),
         "duration": round(run.duration, 3),
         "layers_asked": list(run.layers_asked),

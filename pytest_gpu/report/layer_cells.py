@@ -20,7 +20,8 @@ def fold(name: str, results: Sequence[Result], run: RunInfo) -> dict[str, Cell]:
     """Return the cell of every layer of one node, lowest first.
 
     Keys: state, total (tests, without skipped ones), passed, failed, blocked, unproven, error,
-    implied, skipped, missing (selected tests without a result), latent (findings), blocked_by.
+    implied, skipped, not_asked, missing (selected tests without a result), latent (findings),
+    blocked_by.
     """
     cells = {str(layer): _cell(name, str(layer), results, run) for layer in Layer}
     _imply(cells)
@@ -49,6 +50,7 @@ def _cell(name: str, layer: str, results: Sequence[Result], run: RunInfo) -> Cel
         "error": count["error"],
         "implied": 0,
         "skipped": count["skipped"],
+        "not_asked": count["not-asked"],
         "missing": missing,
         "latent": sum(len(result["latent"]) for result in mine),
         "blocked_by": next((r["blocked_by"] for r in mine if r["state"] == "blocked"), None),
@@ -92,6 +94,8 @@ def _state(cell: Cell) -> str:
         return "unproven"
     if not cell["total"]:
         return "skipped" if cell["skipped"] else "not-asked"
+    if cell["not_asked"]:
+        return "not-asked"
     if cell["implied"]:
         return "implied"
     return "latent" if cell["latent"] else "passed"

@@ -30,11 +30,13 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
         "conforms_up_to": _conforms_up_to(cells),
         **_seen(first, results),
         "unproven": unproven,
+        "missing": list(dict.fromkeys(w for r in results for w in r.get("missing", ()))),
         "implied": [
             findings.as_open(result)
             for result in results
             if layer_cells.is_implied(result, cells[result["layer"]])
         ],
+        "not_asked": [findings.as_open(r) for r in results if r["state"] == "not-asked"],
         "errors": errors,
         "layers": cells,
     }
@@ -101,7 +103,10 @@ def _unproven(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[Ent
     missing = [_without_result(layer, cell) for layer, cell in cells.items() if cell["missing"]]
     skipped = [_all_skipped(layer) for layer, cell in cells.items() if cell["state"] == "skipped"]
     found = sorted(told + missing + skipped, key=lambda entry: Layer.parse(entry["layer"]))
-    return found if found or results else [_open(None, "no test of this node was run")]
+    if not found and all(result["state"] == "not-asked" for result in results):
+        reason = "nothing of this node was asked" if results else "no test of this node was run"
+        return [_open(None, reason)]
+    return found
 
 
 def _without_result(layer: str, cell: Entry) -> Entry:

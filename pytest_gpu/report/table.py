@@ -24,6 +24,7 @@ _STYLES = {
     "unproven": "yellow",
     "skipped": "yellow",
     "latent": "yellow",
+    "asked": "yellow",
 }
 _SEVERITY = ("fails", "error", "unproven", "conforms")
 _SHORTEST_NAME = 14
@@ -66,6 +67,8 @@ def cell_text(cell: Mapping[str, Any]) -> str:
     word = str(_WORDS.get(cell["state"], cell["state"]))
     if cell["state"] in _COUNTED:
         return f"{word} {cell['passed']}/{cell['total']}"
+    if cell["state"] == "not-asked" and cell["passed"]:
+        return f"asked {cell['passed']}/{cell['total']}"
     return word
 
 

@@ -110,4 +110,5 @@ def _summary(document: Mapping[str, Any]) -> dict[str, int]:
         "unproven": count["unproven"],
         "causes": len(document["causes"]),
         "latent": len(document["latent"]),
+        "not_asked": sum(len(node["not_asked"]) for node in document["nodes"]),
     }

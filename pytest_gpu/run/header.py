@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.selection import shorten
@@ -16,7 +17,6 @@ _FIELDS = (
     "sandbox_pod_config",
     "sandbox_container_config",
 )
-_LIVE_FIELDS = ("kubeconfig", "namespace", "image", "parallel", "read_only", "crictl")
 
 
 def header(session: GpuSession) -> list[str]:
@@ -52,7 +52,7 @@ def _layers(settings: Settings) -> str:
 
 def _given(settings: Settings) -> Iterator[str]:
     """Yield a line for each further setting that is not the default."""
-    for field in (*_FIELDS, *_LIVE_FIELDS):
+    for field in (*_FIELDS, *(each.name for each in fields(settings.live))):
         if settings.sources[field] != "default":
             value = getattr(settings if field in _FIELDS else settings.live, field)
             yield f"gpu: {field.replace('_', '-')}: {value} {settings.source(field)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +54,15 @@ def node_under(item: pytest.Item) -> str | None:
     callspec = _callspec(item)
     found = callspec is not None and "gpu_node" in callspec.params
     return str(callspec.params["gpu_node"]) if found else None
+
+
+def asked_again(item: pytest.Item) -> Callable[[object], object]:
+    """Return what calls a test's function for a node with all else that the test was given."""
+    function: Callable[..., object] = getattr(item, "function")  # noqa: B009 - not every item has it
+    given: Mapping[str, object] = getattr(item, "funcargs", {})
+    names = inspect.signature(function).parameters
+    others = {name: given[name] for name in names if name != "gpu_node" and name in given}
+    return lambda node: function(gpu_node=node, **others)
 
 
 def _callspec(item: pytest.Item) -> Any:

@@ -11,10 +11,26 @@ from typing import Any
 import pytest
 
 from pytest_gpu.causes import LATENT
-from pytest_gpu.run import outcome
-from pytest_gpu.run.items import MARK, Rung, layer_of, rung_of
+from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.run.items import MARK, Rung, asked_again, layer_of, rung_of
+from pytest_gpu.run.missing import Missing
+
+# Names, not the module: where pytest runs twice in one process, a package that stays loaded still
+# has the module of the first run.
+from pytest_gpu.run.outcome import (
+    BLOCKED_KEY,
+    NOT_ASKED,
+    Status,
+    attach,
+    blank,
+    judge,
+    point_at_test,
+    skip_if_unproven,
+    status_of,
+    tell_in_full,
+)
 from pytest_gpu.run.session import GpuSession
-from pytest_gpu.run.suite import nodeid_of
+from pytest_gpu.run.suite import is_shipped, nodeid_of
 
 ORDER_KEY = pytest.StashKey[int]()
 
@@ -25,6 +41,7 @@ class Ladder:
     def __init__(self, session: GpuSession, worker: str | None) -> None:
         self.session = session
         self.worker = worker
+        self.missing = Missing()
         self._definition = count()
         self._deselected = 0
 
@@ -93,7 +110,7 @@ class Ladder:
         """Lend the test a list for latent findings; say what a worker is about to do."""
         rung = rung_of(item)
         if rung is not None and self.worker is not None:
-            test = {"nodeid": item.nodeid, **outcome.blank(rung, "error")}
+            test = {"nodeid": item.nodeid, **blank(rung, "error")}
             self.session.ledger.begin(self.worker, test)
         token = LATENT.set([])
         try:
@@ -103,13 +120,15 @@ class Ladder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip a test whose node failed on a lower layer; start what a layer's tests look at."""
+        """Skip what was not asked or is blocked; start what a layer's tests look at."""
         rung = rung_of(item)
         if rung is None:
             return
+        if is_shipped(item.nodeid) and (why := self.session.why_not_asked(rung)):
+            pytest.skip(f"{NOT_ASKED}{why}")
         failed = self.session.ledger.first_failure(rung.node)
         if failed is not None and failed < rung.layer and not self.session.settings.all_layers:
-            item.stash[outcome.BLOCKED_KEY] = str(failed)
+            item.stash[BLOCKED_KEY] = str(failed)
             pytest.skip(f"blocked: {failed} failed on {rung.node}")
         self.session.ensure_outcomes(rung.layer, rung.node)
 
@@ -121,24 +140,35 @@ class Ladder:
         rung = rung_of(item)
         if rung is None:
             return (yield)
+        missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
-        ours = outcome.skip_if_unproven(call) or outcome.BLOCKED_KEY in item.stash
-        outcome.tell_in_full(call, node)
+        ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
+        tell_in_full(call, node)
         report = yield
         if ours:
-            outcome.point_at_test(item, report)
-        gpu = outcome.judge(item, rung, node, call, report, latent=LATENT.get())
+            point_at_test(item, report)
+        gpu = judge(item, rung, node, call, report, latent=LATENT.get())
         if gpu is not None:
-            outcome.attach(item, report, gpu)
+            gpu["missing"] = missing
+            attach(item, report, gpu)
             if gpu["state"] == "failed":
                 self.session.ledger.record(rung.node, rung.layer)
         return report
 
+    def _missing(self, item: pytest.Item, rung: Rung, call: pytest.CallInfo[None]) -> list[str]:
+        """Return what a shipped test needs of the evidence that nobody looked at."""
+        first = call.excinfo.value if call.excinfo is not None else None
+        if not isinstance(first, NotInEvidence):
+            return []
+        if call.when != "call" or not is_shipped(item.nodeid):
+            return [first.what]
+        return self.missing.of(asked_again(item), self.session.node(rung.node), first)
+
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
-    ) -> outcome.Status | None:
+    ) -> Status | None:
         """Give blocked and unproven tests their own letters and counts."""
-        return outcome.status_of(report)
+        return status_of(report)
 
 
 def _label(item: pytest.Item, rung: Rung) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.errors import GpuError
 from pytest_gpu.run.items import node_under
+from pytest_gpu.run.suite import questions
 
 if TYPE_CHECKING:
     from pytest_gpu.cluster.live import LiveCluster
@@ -52,7 +53,7 @@ class LiveRun:
         """Keep the recording, then remove everything; what fails is told and makes the run fail."""
         if (to := self.session.settings.record) is not None and self.live.visited:
             try:
-                self.live.record(to)
+                self.live.record(to, questions(self.session.settings.up_to))
             except (GpuError, OSError) as error:
                 self._troubles.append(f"--gpu-record: {to}: {error}")
         if self.live.visited:

@@ -10,17 +10,20 @@ from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.recorder import record
 from pytest_gpu.errors import GpuError
+from pytest_gpu.layers import Layer
+from pytest_gpu.run.suite import questions
 
 
 class LocalRun:
     """Writes the recording at the end, since sandboxes are tried between the tests.
 
-    ``record_to`` is where, ``None`` for nowhere.
+    ``record_to`` is where, ``None`` for nowhere; ``up_to`` is the highest layer that was asked.
     """
 
-    def __init__(self, machine: RecordedCluster, record_to: Path | None) -> None:
+    def __init__(self, machine: RecordedCluster, record_to: Path | None, up_to: Layer) -> None:
         self.machine = machine
         self.record_to = record_to
+        self.up_to = up_to
         self._troubles: list[str] = []
 
     @pytest.hookimpl(trylast=True)
@@ -30,7 +33,7 @@ class LocalRun:
             self._troubles.extend(leftovers(seen))
             if self.record_to is not None and not session.config.option.collectonly:
                 try:
-                    record(seen, self.record_to)
+                    record(seen, self.record_to, questions(self.up_to))
                 except (GpuError, OSError) as error:
                     self._troubles.append(f"--gpu-record: {self.record_to}: {error}")
         if self._troubles and session.exitstatus == pytest.ExitCode.OK:

@@ -40,11 +40,14 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         if not config.getoption("collectonly"):
             cluster.check()
     selection = _selected(config, settings, cluster)
+    session = _session(config, settings, cluster, selection)
+    if warning := cluster.warning:
+        session.notes = (warning,)
     if target.kind == "local":
         _keep_at_the_end(config, settings, cluster)
     elif settings.record is not None:
         _record(cluster, settings.record)
-    return _session(config, settings, cluster, selection)
+    return session
 
 
 def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: RecordedCluster) -> None:
@@ -53,12 +56,11 @@ def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: Recorde
     if settings.record is not None:
         with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
             refuse_used(settings.record)
-    config.pluginmanager.register(LocalRun(machine, settings.record), "gpu-local")
+    config.pluginmanager.register(LocalRun(machine, settings.record, settings.up_to), "gpu-local")
 
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:
     from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - nobody pays who didn't order
-    from pytest_gpu.cluster.live_door import options_of  # noqa: PLC0415 - likewise
     from pytest_gpu.run.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - likewise
 
     if settings.record is not None:
@@ -66,7 +68,7 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
             refuse_used(settings.record)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
         reach = reach_of(config, target, settings.live.kubeconfig)
-        live = LiveCluster(reach, settings.cluster, options_of(settings), writer(config))
+        live = LiveCluster(reach, settings, writer(config))
     config.add_cleanup(last_resort(live))
     if settings.nodes == ALL and not config.getoption("collectonly"):
         # Only a look at its bus tells whether a node without any sign has a GPU.

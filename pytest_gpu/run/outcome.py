@@ -17,6 +17,11 @@ from pytest_gpu.run.placeholders import filled
 Gpu = dict[str, Any]
 """``report.gpu``: plain JSON types, since xdist carries it from worker to controller."""
 
+NOT_ASKED = "not asked: "
+
+_REASONS = {"unproven": "unproven: ", "not-asked": NOT_ASKED}
+"""States that a skip's reason begins with."""
+
 BLOCKED_KEY = pytest.StashKey[str]()
 """The layer that blocks a test, set by the one who skips it."""
 
@@ -39,6 +44,7 @@ def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
         "latent": [],
         "reason": reason,
         "blocked_by": None,
+        "missing": [],
     }
 
 
@@ -103,8 +109,9 @@ def _skipped(item: pytest.Item, rung: Rung, report: pytest.TestReport) -> Gpu | 
         gpu = blank(rung, "blocked", reason.removeprefix("blocked: "))
         gpu["blocked_by"] = item.stash[BLOCKED_KEY]
         return gpu
-    if reason.startswith("unproven: "):
-        return blank(rung, "unproven", reason.removeprefix("unproven: "))
+    for state, prefix in _REASONS.items():
+        if reason.startswith(prefix):
+            return blank(rung, state, reason.removeprefix(prefix))
     return blank(rung, "skipped", reason)
 
 
@@ -174,6 +181,7 @@ Status = tuple[str, str, str | tuple[str, dict[str, bool]]]
 
 _STATUS: dict[str, Status] = {
     "blocked": ("blocked", "b", ("BLOCKED", {"yellow": True})),
+    "not-asked": ("not asked", "n", ("NOT ASKED", {"yellow": True})),
     "unproven": ("unproven", "u", ("UNPROVEN", {"yellow": True})),
     "error": ("error", "E", ("ERROR", {"red": True})),
 }

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_gpu.asked import question_of, why_not_asked
 from pytest_gpu.memory import lazy
 
 if TYPE_CHECKING:
     from pytest_gpu.cluster.live_door import LiveDoor
     from pytest_gpu.evidence import ClusterEvidence
     from pytest_gpu.layers import Layer
+    from pytest_gpu.run.items import Rung
     from pytest_gpu.run.ledger import Ledger
     from pytest_gpu.run.node_face import GpuNode
     from pytest_gpu.settings.settings import Settings
@@ -61,9 +63,9 @@ class GpuSession:
         """The way to the live cluster under test, ``None`` where it is a recorded one."""
         if self.door is not None or self.remote is None:
             return self.door
-        from pytest_gpu.cluster.live_door import join, options_of  # noqa: PLC0415 - heavy
+        from pytest_gpu.cluster.live_door import join  # noqa: PLC0415 - heavy
 
-        return join(self.remote, options_of(self.settings))
+        return join(self.remote)
 
     def leave(self) -> None:
         """Close a worker's own door, if it was opened."""
@@ -75,6 +77,11 @@ class GpuSession:
         self.opened = opened
         self._nodes.clear()
         vars(self).pop("cluster", None)
+
+    def why_not_asked(self, rung: Rung) -> str | None:
+        """Return why the recording does not answer a test's question, ``None`` if it may."""
+        cluster = self.cluster
+        return why_not_asked(cluster.asked, question_of(rung.layer, rung.test), cluster.suite)
 
     def ensure_outcomes(self, layer: Layer, name: str) -> None:
         """Start the suite's own objects of a layer, once, on all nodes of this process together.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
+
+from pytest_gpu.asked import question_of
+from pytest_gpu.layers import Layer
 
 SUITE = "conformance"
 
@@ -21,6 +25,29 @@ def suite_arguments() -> list[str]:
     Files, not the directory: a user's ``python_files`` does not apply to named files.
     """
     return [str(path) for path in sorted(suite_path().glob("test_*.py"))]
+
+
+def questions(up_to: Layer) -> frozenset[str]:
+    """Return the names of all questions of the shipped suite, up to a layer.
+
+    The modules are read, not imported: whoever writes a recording has collected no test.
+    """
+    return frozenset(
+        question_of(layer, statement.name)
+        for layer in Layer
+        if layer <= up_to
+        for statement in ast.parse((suite_path() / _module_of(layer)).read_text("utf-8")).body
+        if isinstance(statement, ast.FunctionDef) and statement.name.startswith("test_")
+    )
+
+
+def is_shipped(nodeid: str) -> bool:
+    """Say whether a test is one of the shipped suite, by its ID."""
+    return nodeid.startswith(f"{SUITE}/")
+
+
+def _module_of(layer: Layer) -> str:
+    return f"test_{str(layer).replace('-', '_')}.py"
 
 
 def nodeid_of(path: Path) -> str | None:

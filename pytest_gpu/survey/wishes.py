@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.checks import asked_by_visits
 from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.evidence import (
@@ -119,6 +120,16 @@ class WishingCluster:
     def memory(self) -> Memory:
         """What was worked out from the cluster's objects, which are the same for every node."""
         return self._cluster.memory
+
+    @property
+    def suite(self) -> str:
+        """The version of pytest-gpu that took the evidence."""
+        return self._cluster.suite
+
+    @property
+    def asked(self) -> Asked:
+        """The questions that were asked when it was taken."""
+        return self._cluster.asked
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return all objects of a resource."""

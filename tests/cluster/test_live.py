@@ -17,8 +17,11 @@ import pytest
 
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
+from pytest_gpu.layers import Layer
+from pytest_gpu.run.suite import questions
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 from tests.probe.fake_machine import build, with_nvml
+from tests.support.runs import run_here
 
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.550.144.03"
 RESOURCES = ("pods", "daemonsets", "runtimeclasses", "nodes", "configmaps")
@@ -75,9 +78,7 @@ def run(pytester: pytest.Pytester, server: FakeServer) -> Run:
         kubeconfig = server.kubeconfig(pytester.path)
         report = pytester.path / "out.json"
         options = (f"--gpu-kubeconfig={kubeconfig}", f"--gpu-report={report}", *QUIET)
-        result = pytester.runpytest_subprocess(
-            "--gpu-cluster=fake", "--gpu-layers=driver", *options, *args
-        )
+        result = run_here(pytester, "--gpu-cluster=fake", "--gpu-layers=driver", *options, *args)
         document = json.loads(report.read_text()) if report.exists() else {}
         return int(result.ret), document, result.stdout.str() + result.stderr.str()
 
@@ -200,13 +201,19 @@ def test_recording_of_a_live_run_is_judged_the_same(
     code, live, output = run("--gpu-record=kept.tar.gz")
     assert code == 1, output
     again = pytester.path / "again.json"
-    pytester.runpytest_subprocess(
-        "--gpu-cluster=path:kept.tar.gz", "--gpu-layers=driver", f"--gpu-report={again}", *QUIET
+    run_here(
+        pytester,
+        "--gpu-cluster=path:kept.tar.gz",
+        "--gpu-layers=driver",
+        f"--gpu-report={again}",
+        *QUIET,
     )
     recorded = json.loads(again.read_text())
     assert recorded["nodes"] == live["nodes"]
     assert live["nodes"][1]["cause"] == "driver/device-nodes-missing"
     assert live["nodes"][0]["verdict"] == "conforms"
+    with open_recording(pytester.path / "kept.tar.gz", "kept") as cluster:
+        assert cluster.asked == questions(Layer.DRIVER)
 
 
 TROUBLE: Mapping[str, Mapping[str, Any]] = {

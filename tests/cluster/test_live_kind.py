@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.api.fake_api import FakeApi, FakeServer
+from tests.support.runs import run_apart
 
 pytest.importorskip("pytest_kind")
 
@@ -86,8 +87,8 @@ def told(folder: Path) -> list[str]:
 
 def test_options_of_pytest_kind_are_honoured(pytester: pytest.Pytester, options: list[str]) -> None:
     """Name, image, programs, kubeconfig; a cluster that was there before stays."""
-    result = pytester.runpytest_subprocess(
-        *options, "--cluster-name=gpu-kind", "--kind-image=kindest/node:v1.31.0"
+    result = run_apart(
+        pytester, *options, "--cluster-name=gpu-kind", "--kind-image=kindest/node:v1.31.0"
     )
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # nothing was created: unproven
     assert told(pytester.path) == [
@@ -102,7 +103,7 @@ def test_cluster_that_was_made_is_deleted_unless_kept(
     pytester: pytest.Pytester, options: list[str], keep: tuple[str, ...], last: str
 ) -> None:
     """As pytest-kind's own fixture does it."""
-    pytester.runpytest_subprocess(*options, *keep)
+    run_apart(pytester, *options, *keep)
     assert told(pytester.path)[-1] == last
 
 
@@ -111,7 +112,7 @@ def test_missing_docker_is_told_in_one_line(
 ) -> None:
     """Exit code 4, and no download before that."""
     monkeypatch.setenv("PATH", str(pytester.path))
-    result = pytester.runpytest_subprocess(*options)
+    result = run_apart(pytester, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert [line for line in result.errlines if line] == [
         "ERROR: --gpu-cluster: kind: needs Docker, and there is no program docker on the PATH"
@@ -122,7 +123,7 @@ def test_missing_docker_is_told_in_one_line(
 def test_trouble_of_kind_is_told_in_one_line(pytester: pytest.Pytester, options: list[str]) -> None:
     """Whatever pytest-kind lets through."""
     (pytester.path / "bin/kind").write_text("#!/bin/sh\necho 'no daemon' >&2\nexit 1\n")
-    result = pytester.runpytest_subprocess(*options)
+    result = run_apart(pytester, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line]
     assert line.startswith("ERROR: --gpu-cluster: kind: the kind cluster 'pytest-kind' cannot be")

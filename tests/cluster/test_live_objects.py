@@ -260,6 +260,40 @@ def test_silent_command_ends_at_the_deadline(client: KubeClient, running: str) -
     line.close()
 
 
+class Ended:
+    """A websocket that notes how it is ended."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def close(self, timeout: float) -> None:
+        """Say goodbye; where the other end did so first, the real one leaves the socket open."""
+        self.steps.append(f"goodbye within {timeout} s")
+
+    def shutdown(self) -> None:
+        """Close the socket."""
+        self.steps.append("socket closed")
+
+
+def test_a_line_is_closed_once_and_its_socket_with_it(
+    client: KubeClient, running: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever said goodbye first."""
+    ended = Ended()
+    monkeypatch.setattr(client, "websocket", lambda *_: ended)
+    stream(client, running, "pass").close()
+    assert ended.steps == ["goodbye within 1 s", "socket closed"]
+
+
+def test_no_socket_is_left_where_the_command_ended_first(client: KubeClient, running: str) -> None:
+    """The library itself closes it only where we say goodbye first."""
+    line = stream(client, running, "pass")
+    assert list(line.lines(time.monotonic() + 20)) == []
+    assert line._socket.sock is not None
+    line.close()
+    assert line._socket.sock is None
+
+
 def test_exec_that_is_refused_says_which_right(
     client: KubeClient, api: FakeApi, running: str
 ) -> None:

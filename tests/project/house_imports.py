@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, str] = {
 
 WORDS = (
     "pytest_gpu",
+    "pytest_gpu.asked",
     "pytest_gpu.causes",
     "pytest_gpu.checks",
     "pytest_gpu.errors",
@@ -27,6 +28,7 @@ WORDS = (
     "pytest_gpu.gpu_node",
     "pytest_gpu.known",
     "pytest_gpu.layers",
+    "pytest_gpu.libyaml",
     "pytest_gpu.looks",
     "pytest_gpu.memory",
     "pytest_gpu.parsing",

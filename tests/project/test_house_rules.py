@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gpu.evidence import REDACTED
+from pytest_gpu.settings.live_settings import LiveSettings
 from pytest_gpu.stack.distributions import every
 from tests.project import house_imports as house
+from tests.support.runs import run_apart
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("pytest_gpu", "conformance", "fixtures")
@@ -197,6 +201,39 @@ def naming(tree: ast.Module, path: str) -> Iterator[str]:
             yield f"line {node.lineno} names {node.value}"
 
 
+def test_no_class_copies_the_settings_of_live_clusters() -> None:
+    """An option that is added there is known to all that acts in the cluster, by no other name."""
+    of_live = {field.name for field in dataclasses.fields(LiveSettings)}
+    assert violations(lambda tree, _: copies(tree, of_live), *SHIPPED) == []
+
+
+def copies(tree: ast.Module, names: set[str]) -> Iterator[str]:
+    """Yield classes that have three or more of these fields, beside LiveSettings itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name != LiveSettings.__name__:
+            fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+            same = names & {each.id for each in fields if isinstance(each, ast.Name)}
+            if len(same) > 2:
+                yield f"{node.name} has {sorted(same)}"
+
+
+READ_ONCE = ("DEVICE_LIST_STRATEGY", "enableCDI", REDACTED)
+"""Texts that two modules have had, of one meaning: what one changed the other did not."""
+
+
+@pytest.mark.parametrize("name", READ_ONCE)
+def test_one_module_reads_a_name(name: str) -> None:
+    """Whoever else needs it asks that module."""
+    readers = [path for path, text in sources(*SHIPPED) if name in constants(ast.parse(text))]
+    assert len(readers) == 1, readers
+
+
+def constants(tree: ast.Module) -> set[object]:
+    """Return the texts of a module that stand by themselves."""
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {node.value for node in nodes if isinstance(node.value, str)}
+
+
 def test_nothing_private_of_pytest_is_imported() -> None:
     """All that is needed is public since pytest 7."""
     assert violations(private_pytest, *SHIPPED, "tests") == []
@@ -270,6 +307,4 @@ def test_a_run_without_its_option_imports_nothing_heavy(pytester: pytest.Pyteste
             assert set({HEAVY!r}).isdisjoint(sys.modules)
         """
     )
-    others = ("xdist", "xdist.looponfail", "allure_pytest", "pytest-kind")
-    result = pytester.runpytest_subprocess(*(f"-pno:{name}" for name in others))
-    result.assert_outcomes(passed=1)
+    run_apart(pytester).assert_outcomes(passed=1)

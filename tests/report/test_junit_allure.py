@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import CAUSE, MakeCluster, MakeSuite
+from tests.support.runs import QUIET, run_apart, run_here
 
-QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
 SUITE = {
     "hardware": "def test_it(gpu_node): latent(finding(gpu_node))\n",
     "driver": "def test_it(gpu_node):\n    '''The driver works.'''\n"
@@ -24,7 +24,8 @@ SUITE = {
 
 def run(pytester: pytest.Pytester, cluster: object, *args: str) -> None:
     """Run with both reports."""
-    pytester.runpytest_subprocess(
+    run_here(
+        pytester,
         f"--gpu-cluster=path:{cluster}",
         ".",
         "--junit-xml=junit.xml",
@@ -183,11 +184,5 @@ def test_without_allure_nothing_of_it_is_imported(
         "def test_it(gpu_node):\n"
         "    assert {'allure', 'xdist'}.isdisjoint(sys.modules)\n"
     )
-    others = ("xdist", "xdist.looponfail", "allure_pytest", "pytest-kind")
-    result = pytester.runpytest_subprocess(
-        f"--gpu-cluster=path:{make_cluster('gpu-1')}",
-        ".",
-        *QUIET,
-        *(f"-pno:{name}" for name in others),
-    )
+    result = run_apart(pytester, f"--gpu-cluster=path:{make_cluster('gpu-1')}", ".", *QUIET)
     result.assert_outcomes(passed=1)

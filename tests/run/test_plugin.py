@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import CAUSE, MakeCluster, MakeSuite
+from tests.support.runs import QUIET, run_here
 
-QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
 PASSES = "def test_it(gpu_node): pass\n"
 FAILS_ON_2 = """
 def test_first(gpu_node):
@@ -22,7 +22,7 @@ def test_second(gpu_node): pass
 
 def run(pytester: pytest.Pytester, cluster: object, *args: str) -> pytest.RunResult:
     """Run the suite written by ``make_suite`` on a recording."""
-    return pytester.runpytest_subprocess(f"--gpu-cluster=path:{cluster}", ".", *QUIET, *args)
+    return run_here(pytester, f"--gpu-cluster=path:{cluster}", ".", *QUIET, *args)
 
 
 def judged(pytester: pytest.Pytester, cluster: object, *args: str) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def test_header_says_where_values_come_from(
 def test_fixtures_without_a_cluster_skip(pytester: pytest.Pytester) -> None:
     """A project's ordinary run does not break because it has GPU tests."""
     pytester.makepyfile("def test_it(gpu_node): pass\ndef test_own(): pass")
-    result = pytester.runpytest_subprocess("-rs", *QUIET)
+    result = run_here(pytester, "-rs", *QUIET)
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["*gpu_node needs --gpu-cluster*"])
 

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_gpu.run.suite import located, nodeid_of, suite_path, with_suite
 from tests.conftest import MakeCluster
+from tests.support.runs import QUIET, run_here
 
-QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
 COLLECT = ("--collect-only", "-q", *QUIET)
 
 
@@ -39,7 +39,7 @@ def test_suite_and_nothing_else_runs(
         file = pytester.path / f"{name}.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text("def test_own(): assert False\n")
-    result = pytester.runpytest_subprocess(f"--gpu-cluster={make_cluster('gpu-1')}", *COLLECT)
+    result = run_here(pytester, f"--gpu-cluster={make_cluster('gpu-1')}", *COLLECT)
     tests = collected(result)
     assert tests
     assert all(re.match(r"conformance/test_\w+\.py::test_\w+\[gpu-1", test) for test in tests)
@@ -49,8 +49,8 @@ def test_workers_run_the_same_suite(pytester: pytest.Pytester, make_cluster: Mak
     """They start from the same command line."""
     pytester.makepyfile(test_own="def test_own(): assert False")
     cluster = f"--gpu-cluster={make_cluster('gpu-1', 'gpu-2')}"
-    inline = collected(pytester.runpytest_subprocess(cluster, *COLLECT))
-    result = pytester.runpytest_subprocess(cluster, "-n2", "-v", *QUIET)
+    inline = collected(run_here(pytester, cluster, *COLLECT))
+    result = run_here(pytester, cluster, "-n2", "-v", *QUIET)
     ran = {line.split()[-1] for line in result.outlines if line.startswith("[gw")}
     assert ran == set(inline)
 
@@ -60,27 +60,27 @@ def test_option_may_stand_in_the_configuration(
 ) -> None:
     """A directory that is about one cluster."""
     pytester.makeini(f"[pytest]\naddopts = --gpu-cluster={make_cluster('gpu-1')}")
-    assert collected(pytester.runpytest_subprocess(*COLLECT))[0].startswith("conformance/")
+    assert collected(run_here(pytester, *COLLECT))[0].startswith("conformance/")
 
 
 def test_explicit_paths_are_taken(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
     """Own tests, the installed package, and an ID copied from a report."""
     pytester.makepyfile(test_own="def test_own(gpu_node): pass")
     cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
-    assert collected(pytester.runpytest_subprocess(cluster, "test_own.py", *COLLECT)) == [
+    assert collected(run_here(pytester, cluster, "test_own.py", *COLLECT)) == [
         "test_own.py::test_own[gpu-1]"
     ]
-    [first, *_] = collected(pytester.runpytest_subprocess(cluster, *COLLECT))
-    assert collected(pytester.runpytest_subprocess(cluster, first, *COLLECT)) == [first]
+    [first, *_] = collected(run_here(pytester, cluster, *COLLECT))
+    assert collected(run_here(pytester, cluster, first, *COLLECT)) == [first]
     module = first.partition("::")[0].removesuffix(".py").replace("/", ".")
-    installed = pytester.runpytest_subprocess(cluster, "--pyargs", f"pytest_gpu.{module}", *COLLECT)
+    installed = run_here(pytester, cluster, "--pyargs", f"pytest_gpu.{module}", *COLLECT)
     assert first in collected(installed)
 
 
 def test_hidden_suite_says_why(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
     """Nothing was tested, which is no success; the directory's configuration is the reason."""
     pytester.makeini("[pytest]\npython_functions = check_*")
-    result = pytester.runpytest_subprocess(f"--gpu-cluster={make_cluster('gpu-1')}", *QUIET)
+    result = run_here(pytester, f"--gpu-cluster={make_cluster('gpu-1')}", *QUIET)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["gpu: nothing was tested: *sets python_functions = check_[*]*"])
 
@@ -88,7 +88,7 @@ def test_hidden_suite_says_why(pytester: pytest.Pytester, make_cluster: MakeClus
 def test_selecting_nothing_says_so(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
     """A typo in -k must not look like a green run."""
     cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
-    result = pytester.runpytest_subprocess(cluster, "-k", "nonsense", *QUIET)
+    result = run_here(pytester, cluster, "-k", "nonsense", *QUIET)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result.stdout.fnmatch_lines(["gpu: nothing was tested: -k, -m *"])
 
@@ -96,19 +96,19 @@ def test_selecting_nothing_says_so(pytester: pytest.Pytester, make_cluster: Make
 def test_without_the_option_nothing_changes(pytester: pytest.Pytester) -> None:
     """The plugin is inert in projects that merely have it installed."""
     pytester.makepyfile("def test_mine(): pass")
-    result = pytester.runpytest_subprocess(*QUIET)
+    result = run_here(pytester, *QUIET)
     result.assert_outcomes(passed=1)
     assert "gpu:" not in result.stdout.str()
 
 
 def test_fixtures_and_options_are_documented(pytester: pytest.Pytester) -> None:
     """Everything users meet has a text and our prefix."""
-    text = pytester.runpytest_subprocess("--fixtures", "-q").stdout.str()
+    text = run_here(pytester, "--fixtures", "-q").stdout.str()
     for fixture in ("gpu_cluster", "gpu_node", "gpu_settings"):
         assert re.search(rf"^{fixture} \[session scope\]", text, re.MULTILINE)
     assert "no docstring available" not in text
     page = Path(__file__).parents[2] / "docs" / "reference" / "options.md"
-    help_ = pytester.runpytest_subprocess("--help").stdout.str()
+    help_ = run_here(pytester, "--help").stdout.str()
     names = re.findall(r"^  (--gpu-[a-z-]+|gpu_[a-z_]+)", help_, re.MULTILINE)
     assert {"--gpu-cluster", "--gpu-explain", "gpu_nodes", "gpu_sandbox_pod_config"} <= set(names)
     assert [name for name in names if f"`{name}" not in page.read_text()] == []

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeCluster, MakeSuite
+from tests.support.runs import QUIET, run_apart
 
-QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
 NAMES = ("gpu-1", "gpu-1-a", "gpu-2", "gpu-3", "gpu-4")
 PASSES = "def test_it(gpu_node): pass\n"
 CRASHES = """
@@ -30,7 +30,8 @@ def test_after(gpu_node): pass
 
 def run(pytester: pytest.Pytester, cluster: object, *args: str) -> pytest.RunResult:
     """Run with two workers, and write the verdict document and a JUnit file."""
-    return pytester.runpytest_subprocess(
+    return run_apart(
+        pytester,
         f"--gpu-cluster=path:{cluster}",
         ".",
         "-n2",

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support import yaml_text
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 VERDICTS = ("fails", "latent", "unproven", "conforms")
@@ -97,7 +97,7 @@ class Case:
     def base(self) -> str:
         """What is left when the overlay is dropped, such as ``sample:healthy-rke2``."""
         text = (RECORDINGS / self.id / "recording.yaml").read_text(encoding="utf-8")
-        return str(yaml.safe_load(text)["base"])
+        return str(yaml_text.load(text)["base"])
 
 
 @cache
@@ -112,7 +112,7 @@ def read(path: Path) -> Case:
     Raises:
         ValueError: it has an unknown key, one is of another type, or two contradict each other.
     """
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = yaml_text.load(path.read_text(encoding="utf-8"))
     known = {each.name for each in fields(Case)} - {"id"}
     if not isinstance(found, dict) or (unknown := found.keys() - known):
         raise ValueError(f"{path.name}: {unknown if isinstance(found, dict) else 'is no mapping'}")

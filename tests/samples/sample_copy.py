@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorder import record
 from pytest_gpu.cluster.recording.samples import sample_path
+from tests.support import yaml_text
 
 Renames = Sequence[tuple[str, str]]
 
@@ -51,9 +50,9 @@ class SampleCopy:
         """Change a YAML document in place."""
 
         def changed(text: str) -> str:
-            content = yaml.safe_load(text)
+            content = yaml_text.load(text)
             change(content)
-            return yaml.safe_dump(content, sort_keys=False)
+            return yaml_text.dump(content, sort_keys=False)
 
         self.edit(path, changed)
 
@@ -81,11 +80,11 @@ class SampleCopy:
     def reverse(self) -> None:
         """Turn round every order that carries no meaning: of objects, commands, and processes."""
         for file in (self.folder / "kubernetes").iterdir():
-            content = yaml.safe_load(file.read_text())
+            content = yaml_text.load(file.read_text())
             content["items"].reverse()
-            file.write_text(yaml.safe_dump(content, sort_keys=False))
+            file.write_text(yaml_text.dump(content, sort_keys=False))
         commands = self.node / "commands.yaml"
-        commands.write_text(yaml.safe_dump(yaml.safe_load(commands.read_text())[::-1]))
+        commands.write_text(yaml_text.dump(yaml_text.load(commands.read_text())[::-1]))
 
 
 def renamed(text: str, renames: Renames) -> str:

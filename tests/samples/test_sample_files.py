@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.support import yaml_text
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "recorded"
 SAMPLES = sorted(path for path in RECORDED.iterdir() if path.is_dir())
@@ -62,7 +63,7 @@ def files(sample: Path) -> Iterator[Path]:
 
 def manifest(sample: Path) -> dict[str, Any]:
     """Return a sample's recording.yaml."""
-    found = yaml.safe_load((sample / "recording.yaml").read_text(encoding="utf-8"))
+    found = yaml_text.load((sample / "recording.yaml").read_text(encoding="utf-8"))
     assert isinstance(found, dict)
     return found
 
@@ -108,7 +109,7 @@ def test_yaml_and_json_can_be_parsed(sample: Path) -> None:
             json.loads(text)
         else:
             assert path.suffix == ".yaml", f"{path}: neither YAML nor JSON"
-            assert any(each is not None for each in yaml.safe_load_all(text)), f"{path} is empty"
+            assert any(each is not None for each in yaml_text.load_all(text)), f"{path} is empty"
 
 
 @per_sample
@@ -116,7 +117,7 @@ def test_kubernetes_lists_hold_what_their_name_says(sample: Path) -> None:
     """``kubernetes/pods.yaml`` holds Pods, every one with a name."""
     for path in sorted(sample.glob("kubernetes/*.yaml")):
         singular = {"policies": "policy", "classes": "class"}
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        for document in yaml_text.load_all(path.read_text(encoding="utf-8")):
             for item in document["items"] if document["kind"] == "List" else [document]:
                 kind = item["kind"].lower()
                 endings = [*(kind.removesuffix(s) + p for p, s in singular.items()), f"{kind}s"]

@@ -12,16 +12,17 @@ import pytest
 from pytest_gpu.causes import catalogue
 from pytest_gpu.cluster.recording.samples import sample_names
 from tests.samples.sample_table import SAMPLES, Expected
+from tests.support.runs import QUIET, run_here
 
 Document = dict[str, Any]
 FAILING = sorted(name for name, each in SAMPLES.items() if each.layer)
 
 
 def judge(pytester: pytest.Pytester, spec: str, *args: str) -> tuple[int, Document, str]:
-    """Judge a recording in a process of its own; return exit code, document and output."""
+    """Judge a recording as a run on its own; return exit code, document and output."""
     report = pytester.path / "out.json"
-    command = [f"--gpu-cluster={spec}", f"--gpu-report={report}", "-p", "no:cacheprovider"]
-    result = pytester.runpytest_subprocess(*command, "-p", "no:randomly", "-W", "error", *args)
+    options = (f"--gpu-cluster={spec}", f"--gpu-report={report}", *QUIET)
+    result = run_here(pytester, *options, *args)
     return int(result.ret), json.loads(report.read_text()), result.stdout.str()
 
 

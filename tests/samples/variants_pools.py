@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from tests.samples.sample_copy import SampleCopy
+from tests.support import yaml_text
 from tests.support.changes import add_object, containerd_config, each_object, entry
 
 _OTHER_POOL = {"pool": "other"}
@@ -18,7 +17,7 @@ def _runtime_class(copy: SampleCopy, name: str) -> None:
     if not path.exists():
         path.write_text("{apiVersion: v1, kind: List, items: []}\n")
     text = f"{{apiVersion: node.k8s.io/v1, kind: RuntimeClass, handler: {name}}}"
-    add_object(copy, "runtimeclasses", yaml.safe_dump(yaml.safe_load(text) | _named(name)))
+    add_object(copy, "runtimeclasses", yaml_text.dump(yaml_text.load(text) | _named(name)))
 
 
 def _named(name: str) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def _pod(copy: SampleCopy, name: str, node: str, phase: str) -> None:
         },
         "status": {"phase": phase},
     }
-    add_object(copy, "pods", yaml.safe_dump(pod))
+    add_object(copy, "pods", yaml_text.dump(pod))
 
 
 def classes_elsewhere(copy: SampleCopy) -> None:
@@ -56,7 +55,7 @@ def _daemonset(copy: SampleCopy, name: str, template: dict[str, Any]) -> None:
         "metadata": {"name": name, "namespace": "gpu"},
         "spec": {"template": {"spec": template}},
     }
-    add_object(copy, "daemonsets", yaml.safe_dump(made))
+    add_object(copy, "daemonsets", yaml_text.dump(made))
 
 
 def toolkit_of_another_pool(copy: SampleCopy) -> None:
@@ -91,7 +90,7 @@ def plugin_of_another_pool(copy: SampleCopy) -> None:
 
 def _items(copy: SampleCopy, plural: str) -> list[dict[str, Any]]:
     text = (copy.folder / f"kubernetes/{plural}.yaml").read_text()
-    found: list[dict[str, Any]] = yaml.safe_load(text)["items"]
+    found: list[dict[str, Any]] = yaml_text.load(text)["items"]
     return found
 
 

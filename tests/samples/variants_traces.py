@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from tests.samples.sample_copy import SampleCopy
+from tests.support import yaml_text
 from tests.support.changes import (
     GPU,
     add_object,
@@ -25,14 +24,14 @@ def application_xids(copy: SampleCopy) -> None:
         f"[ 99.{n}] NVRM: Xid (PCI:0000:17:00): {n}, pid=7, name=python\n" for n in (31, 43)
     )
     path = copy.node / "commands.yaml"
-    commands = yaml.safe_load(path.read_text())
+    commands = yaml_text.load(path.read_text())
     (dmesg,) = [c for c in commands if c["argv"][0] == "dmesg"]
     command(copy, "dmesg", stdout=dmesg["stdout"] + xids)
 
 
 def old_event(copy: SampleCopy) -> None:
     """Let a pod that runs now have failed to start two hours ago."""
-    pods = yaml.safe_load((copy.folder / "kubernetes/pods.yaml").read_text())["items"]
+    pods = yaml_text.load((copy.folder / "kubernetes/pods.yaml").read_text())["items"]
     pod = next(each for each in pods if each["spec"].get("runtimeClassName"))
     name, namespace = pod["metadata"]["name"], pod["metadata"].get("namespace", "default")
     add_object(

@@ -8,8 +8,7 @@ import pytest
 
 from pytest_gpu.causes import catalogue
 from tests.conftest import MakeCluster, MakeSuite
-
-QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
+from tests.support.runs import QUIET, run_here
 
 
 def refused(result: pytest.RunResult) -> str:
@@ -67,7 +66,7 @@ def test_bad_value_is_told_in_one_line(
     (pytester.path / "folder.json").mkdir()
     (pytester.path / "pytest.ini").write_text("[pytest]\n")
     cluster = make_cluster("gpu-1", "gpu-2", plain=["cpu-1"])
-    result = pytester.runpytest_subprocess(f"--gpu-cluster=path:{cluster}", option, *QUIET)
+    result = run_here(pytester, f"--gpu-cluster=path:{cluster}", option, *QUIET)
     pytest.LineMatcher([refused(result)]).fnmatch_lines([message])
 
 
@@ -100,7 +99,7 @@ def test_bad_cluster_is_told_in_one_line(
     monkeypatch.setenv("KUBECONFIG", f"{kubeconfig}:/no/such/file")
     for name in ("both", "empty"):
         (pytester.path / name).mkdir()
-    result = pytester.runpytest_subprocess(f"--gpu-cluster={cluster}", *QUIET)
+    result = run_here(pytester, f"--gpu-cluster={cluster}", *QUIET)
     pytest.LineMatcher([refused(result)]).fnmatch_lines([f"--gpu-cluster: {cluster}: {message}"])
 
 
@@ -111,7 +110,7 @@ def test_bad_value_is_told_before_workers_start(
     """With xdist as without: one line, not one for each worker."""
     cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
     name, _, value = option.partition("=")
-    line = refused(pytester.runpytest_subprocess(cluster, option, "-n2", *QUIET))
+    line = refused(run_here(pytester, cluster, option, "-n2", *QUIET))
     assert line.startswith(f"{name}: {value}: ")
 
 
@@ -121,7 +120,7 @@ def test_recording_of_a_newer_format_is_refused(
     """Guessing what a newer version means would be worse."""
     cluster = make_cluster("gpu-1")
     (cluster / "recording.yaml").write_text("format: 99\ntaken: 2026-11-21T10:00:00Z\n")
-    line = refused(pytester.runpytest_subprocess(f"--gpu-cluster=path:{cluster}", *QUIET))
+    line = refused(run_here(pytester, f"--gpu-cluster=path:{cluster}", *QUIET))
     assert "99" in line
 
 
@@ -130,10 +129,10 @@ def test_no_gpu_node_names_every_sign(
 ) -> None:
     """No node is no success: what was looked for, and what is left to try."""
     cluster = f"--gpu-cluster=path:{make_cluster(plain=['cpu-1'])}"
-    line = refused(pytester.runpytest_subprocess(cluster, *QUIET, *workers))
+    line = refused(run_here(pytester, cluster, *QUIET, *workers))
     for sign in ("nvidia.com/", "node feature discovery", "gpu.nvidia.com", "--gpu-nodes=all"):
         assert sign in line
-    line = refused(pytester.runpytest_subprocess(cluster, "--gpu-nodes=all", *QUIET))
+    line = refused(run_here(pytester, cluster, "--gpu-nodes=all", *QUIET))
     assert "visit every node" not in line
 
 
@@ -143,7 +142,7 @@ def test_recording_without_nodes_is_refused(
     """Nobody looked: that is not the same as no GPU node."""
     cluster = make_cluster("gpu-1")
     (cluster / "kubernetes" / "nodes.yaml").unlink()
-    line = refused(pytester.runpytest_subprocess(f"--gpu-cluster=path:{cluster}", *QUIET))
+    line = refused(run_here(pytester, f"--gpu-cluster=path:{cluster}", *QUIET))
     assert "nodes" in line
     assert "not in the evidence" in line
 
@@ -173,8 +172,8 @@ def test_nodes_are_found_or_named(
     make_suite(driver="def test_it(gpu_node): pass\n")
     cluster = make_cluster("gpu-2", "gpu-1", plain=["cpu-1"], labels={"pool": "a"})
     option = [] if asked is None else [f"--gpu-nodes={asked}"]
-    result = pytester.runpytest_subprocess(
-        f"--gpu-cluster=path:{cluster}", ".", "--collect-only", "-q", *option, *QUIET
+    result = run_here(
+        pytester, f"--gpu-cluster=path:{cluster}", ".", "--collect-only", "-q", *option, *QUIET
     )
     tests = [line for line in result.outlines if "::" in line]
     assert tests == [f"test_driver.py::test_it[{name}]" for name in names]
@@ -186,9 +185,7 @@ def test_all_lists_the_nodes_that_are_none(
     """They were looked at, and are not tested."""
     make_suite(driver="def test_it(gpu_node): pass\n")
     cluster = make_cluster("gpu-1", plain=["cpu-1", "cpu-2"])
-    result = pytester.runpytest_subprocess(
-        f"--gpu-cluster={cluster}", "--gpu-nodes=all", ".", *QUIET
-    )
+    result = run_here(pytester, f"--gpu-cluster={cluster}", "--gpu-nodes=all", ".", *QUIET)
     result.stdout.fnmatch_lines(["gpu: not a GPU node: cpu-1, cpu-2"])
     assert result.ret == 0
 
@@ -200,10 +197,10 @@ def test_hook_selects_nodes(
     make_suite(driver="def test_it(gpu_node): pass\n")
     cluster = f"--gpu-cluster=path:{make_cluster('gpu-1', 'gpu-2', 'gpu-3')}"
     pytester.makeconftest("def pytest_gpu_select_nodes(nodes): return nodes[1:]")
-    pytester.runpytest_subprocess(cluster, ".", *workers, *QUIET).assert_outcomes(passed=2)
+    run_here(pytester, cluster, ".", *workers, *QUIET).assert_outcomes(passed=2)
     for wrong in ("[]", "['gpu-9']"):
         pytester.makeconftest(f"def pytest_gpu_select_nodes(nodes): return {wrong}")
-        line = refused(pytester.runpytest_subprocess(cluster, ".", *workers, *QUIET))
+        line = refused(run_here(pytester, cluster, ".", *workers, *QUIET))
         assert line.startswith(
             f"hook pytest_gpu_select_nodes: {wrong}: must name at least one node"
         )
@@ -222,9 +219,7 @@ def test_sandbox_files_are_relative_to_the_configuration(
     inside = pytester.mkdir("inside")
     (pytester.path / "test_sandbox.py").rename(inside / "test_sandbox.py")
     pytester.chdir()
-    result = pytester.runpytest_subprocess(
-        f"--gpu-cluster=path:{make_cluster('gpu-1')}", str(inside), *QUIET
-    )
+    result = run_here(pytester, f"--gpu-cluster=path:{make_cluster('gpu-1')}", str(inside), *QUIET)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         ["gpu: sandbox-pod-config: *pod.json (from gpu_sandbox_pod_config in tox.ini)"]
@@ -238,7 +233,7 @@ def test_option_wins_over_configuration(
     make_suite(driver="def test_it(gpu_settings, gpu_node): assert gpu_settings.timeout == 7\n")
     pytester.makeini("[pytest]\ngpu_timeout = 20")
     cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
-    pytester.runpytest_subprocess(cluster, ".", "--gpu-timeout=7", *QUIET).assert_outcomes(passed=1)
+    run_here(pytester, cluster, ".", "--gpu-timeout=7", *QUIET).assert_outcomes(passed=1)
 
 
 def test_workloads_leave_out_other_users_pods(
@@ -259,7 +254,7 @@ def test_workloads_leave_out_other_users_pods(
         pod("operand", {}, {"image": "nvcr.io/nvidia/k8s-device-plugin", **gpu}),
     ]
     cluster = f"--gpu-cluster=path:{make_cluster('gpu-1', pods=pods)}"
-    result = pytester.runpytest_subprocess(cluster, ".", "--gpu-workloads=team=a", *workers, *QUIET)
+    result = run_here(pytester, cluster, ".", "--gpu-workloads=team=a", *workers, *QUIET)
     result.assert_outcomes(passed=1)
 
 
@@ -280,7 +275,7 @@ def test_explain_prints_a_cause_without_a_cluster(pytester: pytest.Pytester) -> 
     for cause in catalogue().values():
         if len(cause.fix) > 1:
             break
-    result = pytester.runpytest_subprocess(f"--gpu-explain={cause.id}", *QUIET)
+    result = run_here(pytester, f"--gpu-explain={cause.id}", *QUIET)
     assert result.ret == 0
     text = result.stdout.str()
     assert text.startswith("running:") or cause.id in result.outlines[0]
@@ -302,17 +297,17 @@ def test_every_cause_can_be_explained(pytester: pytest.Pytester) -> None:
 def test_unknown_cause_names_the_closest(pytester: pytest.Pytester, workers: list[str]) -> None:
     """A typo, a forgotten prefix, and nothing like it."""
     for typo in ("runtime/binary-mising", "binary-missing"):
-        line = refused(pytester.runpytest_subprocess(f"--gpu-explain={typo}", *QUIET, *workers))
+        line = refused(run_here(pytester, f"--gpu-explain={typo}", *QUIET, *workers))
         assert line.startswith(f"--gpu-explain: {typo}: no such cause; closest are ")
         assert "runtime/binary-missing" in line
-    line = refused(pytester.runpytest_subprocess("--gpu-explain=xyzzy", *QUIET, *workers))
+    line = refused(run_here(pytester, "--gpu-explain=xyzzy", *QUIET, *workers))
     assert "causes start with " in line
 
 
 def test_without_a_cluster_options_do_nothing(pytester: pytest.Pytester) -> None:
     """A project may keep its GPU settings beside its ordinary tests."""
     pytester.makepyfile("def test_own(): pass")
-    result = pytester.runpytest_subprocess("--gpu-timeout=-1", "--gpu-layers=x", *QUIET)
+    result = run_here(pytester, "--gpu-timeout=-1", "--gpu-layers=x", *QUIET)
     result.assert_outcomes(passed=1)
     assert "gpu: " not in result.stdout.str()
 
@@ -322,17 +317,15 @@ def test_record_keeps_the_evidence(
 ) -> None:
     """What was recorded is judged like the original; a place that is taken is refused."""
     make_suite(driver="def test_it(gpu_node): pass\n")
-    first = pytester.runpytest_subprocess(
-        f"--gpu-cluster=path:{make_cluster('gpu-1')}", "--gpu-record=kept", ".", *QUIET
+    first = run_here(
+        pytester, f"--gpu-cluster=path:{make_cluster('gpu-1')}", "--gpu-record=kept", ".", *QUIET
     )
     first.assert_outcomes(passed=1)
     assert Path(pytester.path, "kept", "recording.yaml").exists()
-    again = pytester.runpytest_subprocess("--gpu-cluster=path:kept", ".", *QUIET)
+    again = run_here(pytester, "--gpu-cluster=path:kept", ".", *QUIET)
     again.assert_outcomes(passed=1)
     (pytester.path / "file").write_text("")
     line = refused(
-        pytester.runpytest_subprocess(
-            "--gpu-cluster=path:kept", "--gpu-record=file/inside", ".", *QUIET
-        )
+        run_here(pytester, "--gpu-cluster=path:kept", "--gpu-record=file/inside", ".", *QUIET)
     )
     assert line.startswith("--gpu-record: ")

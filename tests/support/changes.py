@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tests.samples.sample_copy import SampleCopy
+from tests.support import yaml_text
 
 Change = Callable[[SampleCopy], None]
 GPU = "nvidia.com/gpu"
@@ -64,7 +63,7 @@ def add_object(copy: SampleCopy, plural: str, text: str) -> None:
     """Add an object, written as YAML."""
 
     def add(objects: dict[str, Any]) -> None:
-        objects["items"].append(yaml.safe_load(text))
+        objects["items"].append(yaml_text.load(text))
 
     copy.edit_yaml(copy.folder / f"kubernetes/{plural}.yaml", add)
 
@@ -72,13 +71,13 @@ def add_object(copy: SampleCopy, plural: str, text: str) -> None:
 def command(copy: SampleCopy, word: str, **change: Any) -> None:
     """Change the command that has a word among its arguments; without anything, drop it."""
     path = copy.node / "commands.yaml"
-    commands = yaml.safe_load(path.read_text())
+    commands = yaml_text.load(path.read_text())
     (hit,) = [c for c in commands if word in (" ".join(c["argv"]))]
     if change:
         hit.update(change)
     else:
         commands.remove(hit)
-    path.write_text(yaml.safe_dump(commands))
+    path.write_text(yaml_text.dump(commands))
 
 
 def containerd_config(copy: SampleCopy) -> Path:

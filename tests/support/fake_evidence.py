@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from types import EllipsisType
 from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry, KubeObject, NodeEvidence
 from pytest_gpu.memory import Memory
@@ -162,6 +163,8 @@ class FakeCluster:
         title: str = "fake",
     ) -> None:
         self.title = title
+        self.suite = ""
+        self.asked: Asked = None
         self.taken = taken
         self.memory = Memory()
         self._nodes = dict(nodes or {})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.layers import Layer
@@ -43,6 +44,8 @@ class Cluster:
     title: str = "sample:made-up"
     taken: datetime = TAKEN
     memory: Memory = field(default_factory=Memory)
+    suite: str = "0.1.0"
+    asked: Asked = None
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
         """Return the Node objects."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api.client import ApiError, KubeClient, Query
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence
@@ -178,6 +179,8 @@ class _Objects:
         self.title = ""
         self.taken = datetime.now(UTC)
         self.memory = Memory()
+        self.suite = ""
+        self.asked: Asked = None
         self._objects = objects
 
     def node(self, name: str) -> NodeEvidence:

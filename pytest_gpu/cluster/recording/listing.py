@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,18 @@ def clean(path: str, where: str) -> str:
     if not path.startswith("/") or ".." in parts or "\0" in path:
         raise RecordingError(f"{where}: {path!r} must be an absolute path without '..'")
     return "/" + "/".join(part for part in parts if part not in ("", "."))
+
+
+def directories_above(*paths: Iterable[str]) -> set[str]:
+    """Return the directories that recorded paths imply."""
+    found = {"/"}
+    for group in paths:
+        for path in group:
+            above = path.rpartition("/")[0]
+            while above and above not in found:
+                found.add(above)
+                above = above.rpartition("/")[0]
+    return found
 
 
 def parse_listing(data: bytes, where: str) -> Listing:

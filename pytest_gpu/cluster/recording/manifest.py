@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording import shapes, yaml_io
 from pytest_gpu.cluster.recording.folder import Folder, printable
+from pytest_gpu.cluster.recording.kinds import FILES_OF_KIND, KINDS, NODE_KINDS, RESOURCE_KINDS
 from pytest_gpu.errors import RecordingError
 
 FORMAT = 1
@@ -15,7 +19,10 @@ FORMAT = 1
 
 FILE = "recording.yaml"
 
-_KEYS = ("format", "taken", "suite", "base", "absent", "note")
+EVERY = "*"
+"""Stands for every node in a removal; no node can have this name."""
+
+_KEYS = ("format", "taken", "suite", "base", "nodes", "absent", "asked", "note")
 _WHOLE = ("commands.yaml", "elf.yaml", "nvml.json", "outcomes/sandbox.yaml", "outcomes/pod.yaml")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _PLURAL = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -23,13 +30,20 @@ _PLURAL = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """``taken`` may be missing in an overlay; ``removed`` are the lines under ``absent:``."""
+    """What ``recording.yaml`` says.
+
+    ``taken`` may be missing in an overlay; ``removed`` are the lines under ``absent:``, with a
+    kind of files replaced by the files; ``renamed`` maps a node's name to the one in the base;
+    ``asked`` are the questions that were asked, ``None`` if it does not say.
+    """
 
     taken: datetime | None
     suite: str
     base: str | None
     removed: frozenset[str]
     note: str = ""
+    asked: Asked = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def removed_below(self, prefix: str) -> tuple[str, ...]:
         """Return what stands behind ``prefix`` in the lines that begin with it, sorted."""
@@ -39,7 +53,11 @@ class Manifest:
 
     def removes_file(self, node: str, name: str) -> bool:
         """Say whether one file of a node, or the whole node, is removed from the base."""
-        return f"nodes/{node}" in self.removed or f"nodes/{node}/{name}" in self.removed
+        return f"nodes/{node}" in self.removed or self.removes_kind(node, name)
+
+    def removes_kind(self, node: str, kind: str) -> bool:
+        """Say whether a file or a kind of commands is removed, of this node or of every one."""
+        return any(f"nodes/{each}/{kind}" in self.removed for each in (node, EVERY))
 
 
 def read_manifest(folder: Folder) -> Manifest:
@@ -60,8 +78,10 @@ def read_manifest(folder: Folder) -> Manifest:
         taken=shapes.moment(raw["taken"], f"{where}: taken") if "taken" in raw else None,
         suite=str(raw.get("suite", "")),
         base=shapes.text(raw["base"], f"{where}: base") if "base" in raw else None,
-        removed=frozenset(_removal(line, f"{where}: absent") for line in lines),
+        removed=frozenset(each for line in lines for each in _removals(line, f"{where}: absent")),
         note=shapes.text(raw.get("note", ""), f"{where}: note"),
+        asked=frozenset(shapes.texts(raw["asked"], f"{where}: asked")) if "asked" in raw else None,
+        renamed=_renamed(raw, f"{where}: nodes"),
     )
 
 
@@ -98,27 +118,53 @@ def _check_format(found: object, where: str) -> None:
         )
 
 
-def _removal(line: str, where: str) -> str:
-    """Check a line under ``absent:``: one with a typo would remove nothing, unnoticed."""
+def _renamed(raw: Mapping[str, Any], where: str) -> Mapping[str, str]:
+    """Return the base's node names by the new ones; each of both stands once."""
+    found = shapes.mapping(raw.get("nodes") or {}, where)
+    if found and "base" not in raw:
+        raise RecordingError(f"{where}: renames the nodes of a base, and there is no base")
+    names = {
+        check_node_name(new, where): check_node_name(shapes.text(old, f"{where}: {new}"), where)
+        for new, old in found.items()
+    }
+    if len(set(names.values())) < len(names):
+        raise RecordingError(f"{where}: gives two names to one node; see 'like' in node.yaml")
+    return names
+
+
+def _removals(line: str, where: str) -> Sequence[str]:
+    """Return what a line under ``absent:`` removes; one with a typo would remove nothing."""
+    if line in RESOURCE_KINDS:
+        return (f"kubernetes/{line}.yaml",)
+    if line in KINDS:
+        return _of_node(EVERY, line)
     head, _, rest = line.partition("/")
     name, _, below = rest.partition("/")
     if head == "nodes" and _is_node_removal(below):
         kept = below if below.startswith("commands/") else below.rstrip("/")
-        return f"nodes/{check_node_name(name, where)}/{kept}".rstrip("/" if not kept else "")
+        return _of_node(check_node_name(name, where), kept)
     if head == "kubernetes" and _is_object_removal(name, below):
-        return f"kubernetes/{check_plural(name, where)}" + (f"/{below}" if below else "")
+        return (f"kubernetes/{check_plural(name, where)}" + (f"/{below}" if below else ""),)
     raise RecordingError(
-        f"{where}: {printable(line)!r} is nothing that can be removed: nodes/NODE, "
-        f"nodes/NODE/files/PATH, nodes/NODE/commands/ARGV, nodes/NODE/{{{','.join(_WHOLE)}}}, "
+        f"{where}: {printable(line)!r} is nothing that can be removed: a kind "
+        f"({', '.join(KINDS)}), nodes/NODE, nodes/NODE/KIND, nodes/NODE/files/PATH, "
+        f"nodes/NODE/commands/ARGV, nodes/NODE/{{{','.join(_WHOLE)}}}, "
         "kubernetes/PLURAL/[NAMESPACE/]NAME or kubernetes/PLURAL.yaml"
     )
+
+
+def _of_node(node: str, below: str) -> Sequence[str]:
+    if not below:
+        return (f"nodes/{node}",)
+    return tuple(f"nodes/{node}/{name}" for name in FILES_OF_KIND.get(below, (below,)))
 
 
 def _is_node_removal(below: str) -> bool:
     folder, _, path = below.partition("/")
     if folder == "files":
         return bool(path.strip("/")) and ".." not in path.split("/")
-    return not below or below in _WHOLE or (folder == "commands" and bool(path))
+    known = below in _WHOLE or below in NODE_KINDS
+    return not below or known or (folder == "commands" and bool(path))
 
 
 def _is_object_removal(name: str, below: str) -> bool:

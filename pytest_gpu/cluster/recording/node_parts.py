@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_gpu.cluster.recording.kinds import COMMANDS_OF_KIND
 from pytest_gpu.cluster.recording.listing import Listing, parse_listing
 from pytest_gpu.cluster.recording.node_files import NodeHead, parse_elf, parse_head
 from pytest_gpu.cluster.recording.overlay import Part
+from pytest_gpu.cluster.recording.renaming import is_renamed_away, name_above
 from pytest_gpu.cluster.recording.view import Recorded, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePart:
-    """One node in one recording of a chain."""
+    """One node in one recording of a chain.
+
+    ``node`` is its name in this recording; ``above`` are the renamings (new names to old ones) of
+    the recordings above this one, the nearest first.
+    """
 
     node: str
     part: Part
+    above: Sequence[Mapping[str, str]] = ()
 
     @property
     def exists(self) -> bool:
@@ -29,10 +36,12 @@ class NodePart:
         found = self.part.manifest.removed_below(f"nodes/{self.node}/files/")
         return tuple(f"/{path}" for path in found)
 
-    @property
-    def removed_commands(self) -> tuple[str, ...]:
-        """The commands that this recording removes, arguments joined by blanks."""
-        return self.part.manifest.removed_below(f"nodes/{self.node}/commands/")
+    def removes_command(self, argv: Sequence[str]) -> bool:
+        """Say whether this recording removes a command from those below it, alone or by kind."""
+        manifest = self.part.manifest
+        kinds = (kind for kind, is_one in COMMANDS_OF_KIND.items() if is_one(argv))
+        alone = f"nodes/{self.node}/commands/{' '.join(argv)}" in manifest.removed
+        return alone or any(manifest.removes_kind(self.node, kind) for kind in kinds)
 
     def removes(self, name: str) -> bool:
         """Say whether this recording removes one file of the node from those below it."""
@@ -82,9 +91,16 @@ class NodePart:
 
 def node_parts(node: str, chain: Sequence[Part]) -> tuple[NodePart, ...]:
     """Return a node's parts; a recording that removes the node hides all below it."""
-    gone = [at for at, part in enumerate(chain) if f"nodes/{node}" in part.manifest.removed]
-    start = gone[-1] if gone else 0
-    return tuple(NodePart(node=node, part=part) for part in chain[start:])
+    found: list[NodePart] = []
+    above: tuple[Mapping[str, str], ...] = ()
+    for part in reversed(chain):
+        found.append(NodePart(node=node, part=part, above=above))
+        renamed = part.manifest.renamed
+        if f"nodes/{node}" in part.manifest.removed or is_renamed_away(node, renamed):
+            break
+        node = renamed.get(node, node)
+        above = (renamed, *above) if renamed else above
+    return tuple(reversed(found))
 
 
 def head_of(parts: Sequence[NodePart]) -> NodeHead:
@@ -94,7 +110,7 @@ def head_of(parts: Sequence[NodePart]) -> NodeHead:
         if data := part.data("node.yaml"):
             head = parse_head(data, part.where("node.yaml"))
             found = NodeHead(
-                like=head.like or found.like,
+                like=(head.like and name_above(head.like, part.above)) or found.like,
                 door=head.door or found.door,
                 reason=head.reason or found.reason,
             )

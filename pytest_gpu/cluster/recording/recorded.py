@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pytest_gpu.cluster.recording import kube_shapes, shapes, yaml_io
+from pytest_gpu.asked import Asked
+from pytest_gpu.cluster.recording import kept_outcomes, kube_shapes, shapes, yaml_io
 from pytest_gpu.cluster.recording.archive import unpack
 from pytest_gpu.cluster.recording.folder import Folder
+from pytest_gpu.cluster.recording.kinds import RUNTIME_HANDLERS
 from pytest_gpu.cluster.recording.manifest import FILE, check_plural
 from pytest_gpu.cluster.recording.overlay import Part, read_chain
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
+from pytest_gpu.cluster.recording.renaming import name_above, with_new_names
 from pytest_gpu.cluster.recording.samples import is_sample
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
@@ -40,6 +43,9 @@ class RecordedCluster:
         self._chain = chain
         self._nodes: dict[str, RecordedNode] = {}
         self._objects: dict[str, tuple[KubeObject, ...]] = {}
+        for at, part in enumerate(chain):
+            if part.manifest.renamed:
+                _check_renamed(part, RecordedCluster(chain[:at], title))
         # Also when nobody closes it: at the latest when the process ends.
         self._close = weakref.finalize(self, _remove, private)
 
@@ -72,9 +78,20 @@ class RecordedCluster:
         return next((part.manifest.suite for part in self._chain[::-1] if part.manifest.suite), "")
 
     @property
+    def asked(self) -> Asked:
+        """The questions that were asked; an overlay's own list counts instead of its base's."""
+        lists = (part.manifest.asked for part in reversed(self._chain))
+        return next((asked for asked in lists if asked is not None), None)
+
+    @property
     def note(self) -> str:
         """What its author wrote about the recording, empty if nothing."""
         return self._chain[-1].manifest.note
+
+    @property
+    def warning(self) -> str | None:
+        """What its author should know: outcomes of the base that may not hold any more."""
+        return kept_outcomes.warning(self.node_names(), self._chain)
 
     def node(self, name: str) -> RecordedNode:
         """Return one node's evidence; a node nobody visited has a door of kind none.
@@ -103,6 +120,7 @@ class RecordedCluster:
         """Return the sorted names of the nodes that the recording has evidence of."""
         found: set[str] = set()
         for part in self._chain:
+            found = {name_above(name, [part.manifest.renamed]) for name in found}
             found.difference_update(part.manifest.removed_below("nodes/"))
             found.update(part.folder.names("nodes"))
         return tuple(sorted(found))
@@ -139,6 +157,10 @@ class RecordedCluster:
         relative = f"kubernetes/{resource}.yaml"
         found: dict[str, KubeObject] | None = None
         for part in self._chain:
+            if found and part.manifest.renamed:
+                found = _renamed(resource, found, part)
+            if found and resource == "nodes":
+                found = {name: _without_handlers(each, part) for name, each in found.items()}
             if relative in part.manifest.removed:
                 found = None
             for name in part.manifest.removed_below(f"kubernetes/{resource}/"):
@@ -212,9 +234,45 @@ def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
             metadata = shapes.mapping(item.get("metadata"), at)
             name = shapes.text(metadata.get("name"), f"{at}.name")
             kube_shapes.check(resource, item, f"{where}: {name}")
-            namespace = metadata.get("namespace")
-            found[f"{namespace}/{name}" if namespace else name] = item
+            found[_key(item)] = item
     return found
+
+
+def _check_renamed(part: Part, base: RecordedCluster) -> None:
+    """Refuse new names for nodes that are not there, and names that another node has."""
+    where, renamed = f"{part.folder.where(FILE)}: nodes", part.manifest.renamed
+    try:
+        objects = base.objects("nodes")
+    except NotInEvidence:
+        objects = ()
+    known = {*base.node_names(), *(str(each["metadata"]["name"]) for each in objects)}
+    for new, old in renamed.items():
+        if old not in known:
+            has = ", ".join(sorted(known)) or "none"
+            raise RecordingError(f"{where}: the base has no node {old!r}; its nodes are {has}")
+        if new in known and new not in renamed.values():
+            raise RecordingError(f"{where}: the base has a node {new!r} already")
+
+
+def _renamed(resource: str, below: Mapping[str, KubeObject], part: Part) -> dict[str, KubeObject]:
+    """Return the base's objects with the new names that an overlay gives to its nodes."""
+    found = (with_new_names(resource, each, [part.manifest.renamed]) for each in below.values())
+    return {_key(each): each for each in found}
+
+
+def _without_handlers(node: KubeObject, part: Part) -> KubeObject:
+    """Return a Node of the base, without the handlers it reports if an overlay removes them."""
+    if not part.manifest.removes_kind(str(node["metadata"]["name"]), RUNTIME_HANDLERS):
+        return node
+    status = node.get("status") or {}
+    kept = {key: value for key, value in status.items() if key != "runtimeHandlers"}
+    return {**node, "status": kept}
+
+
+def _key(item: KubeObject) -> str:
+    metadata = item["metadata"]
+    namespace = metadata.get("namespace")
+    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])
 
 
 def _items(document: KubeObject, where: str) -> list[Any]:

@@ -11,6 +11,7 @@ from pytest_gpu.cluster.recording.manifest import check_node_name
 from pytest_gpu.cluster.recording.node_files import OUTCOMES, NodeHead, parse_commands
 from pytest_gpu.cluster.recording.node_parts import head_of, highest, is_removed, node_parts
 from pytest_gpu.cluster.recording.overlay import Part
+from pytest_gpu.cluster.recording.renaming import outcome_with_new_names
 from pytest_gpu.cluster.recording.view import ABSENT, UNKNOWN, View
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
@@ -150,8 +151,7 @@ class RecordedNode:
         for part in self._parts:
             if part.removes("commands.yaml"):
                 found = {}
-            for line in part.removed_commands:
-                found = {argv: each for argv, each in found.items() if " ".join(argv) != line}
+            found = {argv: each for argv, each in found.items() if not part.removes_command(argv)}
             data = part.data("commands.yaml")
             added = parse_commands(data, part.where("commands.yaml")) if data else ()
             found |= {each.argv: each for each in added}
@@ -194,7 +194,7 @@ class RecordedNode:
             found = load(part.data(name) or b"", part.where(name))
             whole = shapes.mapping(found, part.where(name))
             kube_shapes.check("pods", whole.get("pod") or {}, f"{part.where(name)}: pod")
-            return whole
+            return outcome_with_new_names(whole, part.above)
         if self.like and not is_removed(self._parts, name):
             return self.like.whole(name)
         return None

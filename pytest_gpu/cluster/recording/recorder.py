@@ -14,9 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording import node_files, yaml_io
 from pytest_gpu.cluster.recording.archive import pack
-from pytest_gpu.cluster.recording.listing import Listing, clean, write_listing
+from pytest_gpu.cluster.recording.listing import Listing, clean, directories_above, write_listing
 from pytest_gpu.cluster.recording.manifest import FILE, FORMAT, check_node_name, check_plural
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
@@ -133,19 +134,27 @@ class Recorder:
         taken: when the evidence was taken, with a time zone.
         suite: the version of pytest-gpu that took it; this one's if not given.
         note: what a person should know about the recording.
+        asked: the questions that were asked, ``None`` for all that there will ever be.
 
     Raises:
         RecordingError: the folder is not empty.
     """
 
     def __init__(
-        self, folder: Path, *, taken: datetime, suite: str | None = None, note: str = ""
+        self,
+        folder: Path,
+        *,
+        taken: datetime,
+        suite: str | None = None,
+        note: str = "",
+        asked: Asked = None,
     ) -> None:
         refuse_used(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         when = taken.astimezone(UTC).isoformat().replace("+00:00", "Z")
         head: dict[str, Any] = {"format": FORMAT, "taken": when, "suite": suite or _suite()}
+        head |= {"asked": sorted(asked)} if asked is not None else {}
         head |= {"note": redact_text(note)} if note else {}
         (folder / FILE).write_bytes(yaml_io.dump(head))
 
@@ -172,12 +181,13 @@ class Recorder:
         return NodeRecorder(self.folder / "nodes" / check_node_name(name))
 
 
-def record(cluster: RecordedCluster | Path, to: Path) -> None:
+def record(cluster: RecordedCluster | Path, to: Path, asked: Asked = None) -> None:
     """Write a recorded cluster as one flat recording, redacted: no base is needed any more.
 
     Args:
         cluster: an open recording, or the path of one.
         to: a folder, or a path that ends in ``.tar.gz``; it must not exist or be empty.
+        asked: the questions that were asked; those that the recording itself lists if not given.
 
     Raises:
         RecordingError: ``to`` is in use, or the recording cannot be read.
@@ -185,13 +195,13 @@ def record(cluster: RecordedCluster | Path, to: Path) -> None:
     refuse_used(to)
     if isinstance(cluster, Path):
         with open_recording(cluster, str(cluster)) as opened:
-            record(opened, to)
+            record(opened, to, asked)
         return
     to.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that a half-written recording never stands there.
     private = Path(tempfile.mkdtemp(prefix=".pytest-gpu-", dir=to.parent))
     try:
-        _write_flat(cluster, private / "recording")
+        _write_flat(cluster, private / "recording", cluster.asked if asked is None else asked)
         _publish(private, to, cluster.taken.timestamp())
     finally:
         shutil.rmtree(private, ignore_errors=True)
@@ -216,8 +226,10 @@ def refuse_used(path: Path) -> None:
         raise RecordingError(f"{path}: is in use; name a path that does not exist")
 
 
-def _write_flat(cluster: RecordedCluster, folder: Path) -> None:
-    recorder = Recorder(folder, taken=cluster.taken, suite=cluster.suite, note=cluster.note)
+def _write_flat(cluster: RecordedCluster, folder: Path, asked: Asked) -> None:
+    recorder = Recorder(
+        folder, taken=cluster.taken, suite=cluster.suite, note=cluster.note, asked=asked
+    )
     for resource in cluster.resources():
         if resource != "secrets":
             recorder.add_objects(resource, cluster.objects(resource))
@@ -254,7 +266,8 @@ def write_paths(node: RecordedNode, writer: NodeRecorder) -> None:
         writer.add_file(path, node.read(path) or b"")
     for path in sorted(view.entries):
         writer.add_entry(view.entries[path])
-    for path in sorted(view.directories - view.complete - _above(view.files, view.entries)):
+    implied = directories_above(view.files, view.entries)
+    for path in sorted(view.directories - view.complete - implied):
         if path not in view.entries:  # a folder without content does not survive git and wheels
             writer.add_entry(Entry(path=path, kind="directory"))
     for path in sorted(view.complete):
@@ -263,18 +276,6 @@ def write_paths(node: RecordedNode, writer: NodeRecorder) -> None:
         writer.add_absent(path)
     for path in sorted(view.elves):
         writer.add_elf(view.elves[path])
-
-
-def _above(*paths: Iterable[str]) -> set[str]:
-    """Return the directories that recorded paths imply."""
-    found = {"/"}
-    for group in paths:
-        for path in group:
-            above = path.rpartition("/")[0]
-            while above and above not in found:
-                found.add(above)
-                above = above.rpartition("/")[0]
-    return found
 
 
 def _write_answers(node: RecordedNode, writer: NodeRecorder, shares: bool) -> None:

@@ -11,16 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_gpu.cluster.recording.redact_text import (
-    REDACTED,
     is_secret_env,
     is_secret_flag,
     is_secret_name,
     redact_text,
 )
-from pytest_gpu.evidence import CommandResult, KubeObject
+from pytest_gpu.evidence import REDACTED, CommandResult, KubeObject
 
 __all__ = [
-    "REDACTED",
     "redact_argv",
     "redact_command",
     "redact_file",

@@ -10,18 +10,13 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import accumulate
 from typing import Any
 
 import yaml
 
 from pytest_gpu.errors import RecordingError
-
-try:
-    from yaml import CSafeDumper as _BaseDumper
-    from yaml import CSafeLoader as _BaseLoader
-except ImportError:  # PyYAML was built without libyaml: slower, the same result
-    from yaml import SafeDumper as _BaseDumper  # type: ignore[assignment]
-    from yaml import SafeLoader as _BaseLoader  # type: ignore[assignment]
+from pytest_gpu.libyaml import SafeDumper, SafeLoader
 
 MAX_DEPTH = 100
 """Nesting that is read. Both libyaml's binding and Python itself recurse: 5,000 crash them."""
@@ -38,13 +33,13 @@ _UNPRINTABLE = re.compile("[^\n\t -~\u00a0-\u2027\u202a-\ud7ff]")
 _UNLIKELY_BLOCK = re.compile(r"\A\s|[ \t]\n|[ \t]\Z")
 
 
-class _Loader(_BaseLoader):
+class _Loader(SafeLoader):
     """The safe loader without timestamps, and with every key once."""
 
     # "=" is a tag of YAML 1.1 that safe loaders know and cannot construct.
     yaml_implicit_resolvers = {  # noqa: RUF012 - the name and type are PyYAML's
         first: [pair for pair in pairs if pair[0] not in (_TIMESTAMP, _VALUE)]
-        for first, pairs in _BaseLoader.yaml_implicit_resolvers.items()
+        for first, pairs in SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -57,7 +52,7 @@ class _Loader(_BaseLoader):
         return found
 
 
-class _Dumper(_BaseDumper):
+class _Dumper(SafeDumper):
     """The safe dumper without aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -118,7 +113,7 @@ def load_json(data: bytes, where: str) -> Any:
     try:
         return _parse_json(text)
     except RecursionError:
-        raise RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels") from None
+        raise _too_deep(where) from None
     except ValueError as error:
         raise RecordingError(f"{where}: is no valid JSON: {error}") from None
 
@@ -157,6 +152,7 @@ def _check_structure(data: bytes, where: str) -> None:
     if b"&" not in data and brackets < MAX_DEPTH and not _BLOCK_PREFIX.search(data):
         return
     depth = 0
+    told = None
     try:
         for event in yaml.parse(data, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent)
@@ -164,17 +160,36 @@ def _check_structure(data: bytes, where: str) -> None:
             if isinstance(event, yaml.AliasEvent):
                 raise RecordingError(f"{where}: has an alias (*{event.anchor}); write it in full")
             if depth > MAX_DEPTH:
-                raise RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels")
+                raise _too_deep(where)
+            told = event
     except yaml.YAMLError as error:
+        # Newer parsers have a limit of their own. They look ahead for the end of a key, so that
+        # they may give up before we are told of the first bracket.
+        if depth + _deepest(_untold(told, error, data)) > MAX_DEPTH:
+            raise _too_deep(where) from None
         raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
 
 
+def _untold(told: yaml.Event | None, error: yaml.YAMLError, data: bytes) -> str:
+    """Return the text from the last event to where a parser gave up; empty if it does not say."""
+    start = told.end_mark if told else None
+    end = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return data.decode("utf-8-sig")[start.index if start else 0 : end.index] if end else ""
+
+
+def _deepest(text: str) -> int:
+    """Return how deep the brackets outside of strings are nested."""
+    steps = (1 if b in "[{" else -1 for b in _NO_BRACKETS.sub("", _STRINGS.sub("", text)))
+    return max(accumulate(steps), default=0)
+
+
+def _too_deep(where: str) -> RecordingError:
+    return RecordingError(f"{where}: is nested deeper than {MAX_DEPTH} levels")
+
+
 def _parse_json(text: str) -> Any:
-    depth = 0
-    for bracket in _NO_BRACKETS.sub("", _STRINGS.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > MAX_DEPTH:
-            raise RecursionError
+    if _deepest(text) > MAX_DEPTH:
+        raise RecursionError
     return json.loads(text, object_pairs_hook=_once)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording.folder import Folder
 from pytest_gpu.cluster.recording.overlay import read_chain
 from pytest_gpu.cluster.recording.recorded import RecordedCluster
@@ -40,6 +41,8 @@ class MachineOnly:
         self.title = TITLE
         self.taken = taken
         self.memory = Memory()
+        self.suite = ""
+        self.asked: Asked = None
         self._node = node
 
     def objects(self, resource: str) -> Sequence[KubeObject]:

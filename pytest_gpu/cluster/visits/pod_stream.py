@@ -113,8 +113,6 @@ class PodStream:
         self._socket.close(timeout=1)
         # Where the other end closed first, close() does nothing, and the connection stays open.
         self._socket.shutdown()
-        # The library leaves the socket open where the other end said goodbye first.
-        self._socket.shutdown()
 
     def _receive(self, deadline: float) -> bytes:
         """Return the next part of the command's output, empty if it was something else."""

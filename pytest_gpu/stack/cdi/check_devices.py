@@ -14,7 +14,6 @@ from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode, mig_devices
@@ -27,12 +26,11 @@ from pytest_gpu.stack.cdi.requests import (
     MANAGEMENT_KIND,
     annotation_prefix,
     plugin_of,
-    strategies,
 )
 from pytest_gpu.stack.cdi.specs import CdiSpec, cdi_of
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.gpu.nvml import nvml_of
-from pytest_gpu.stack.kube.device_plugin import restart_plugin
+from pytest_gpu.stack.kube.device_plugin import restart_plugin, strategy
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
 
@@ -57,7 +55,7 @@ def not_taken(node: Node) -> Finding | None:
 
 def _off(node: Node) -> tuple[Evidence, ...]:
     """Return what shows that containerd injects no CDI devices, nothing if it does."""
-    config, live = containerd_of(node).config, live_cdi(node)
+    config, live = containerd_of(node).config, containerd_of(node).live
     told = Evidence(source=config.path, text="enable_cdi = true")
     if containerd_of(node).version < (1, 7):
         release = containerd_of(node).release
@@ -66,25 +64,12 @@ def _off(node: Node) -> tuple[Evidence, ...]:
         built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
         told_off = ("enable_cdi",) in config.values
         return (config.origin("enable_cdi") if told_off else built_in,)
-    if live is False:
+    if live and live.config and live.config.cdi_enabled is False:
         return (
             told,
             Evidence(source="crictl info", text='the running containerd: "enableCDI": false'),
         )
     return ()
-
-
-def live_cdi(node: Node) -> bool | None:
-    """Return whether the running containerd has CDI on, as ``crictl info`` says, if it does."""
-    live = containerd_of(node).live
-    for result in reversed(node.evidence.commands):
-        if live and not live.error and " ".join(result.argv) == live.command:
-            try:
-                said = json_document(result.stdout)["config"].get("enableCDI")
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return None
-            return said if isinstance(said, bool) else None
-    return None
 
 
 def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
@@ -121,7 +106,8 @@ def _unheeded(node: Node) -> Finding | None:
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return None
-    said, words = strategies(node, plugin)
+    told = strategy(node.cluster, plugin)
+    words = set(told.means)
     prefix = annotation_prefix(plugin)
     if words & {"cdi-cri", *BESIDE_CDI} or "cdi-annotations" not in words or prefix == PREFIX:
         return None
@@ -130,7 +116,7 @@ def _unheeded(node: Node) -> Finding | None:
     handlers = join(containerd_of(node).gpu_handlers) or "none"
     return Finding.of(
         "runtime/cdi-annotations-unheeded",
-        said,
+        told.said,
         Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}"),
         Evidence(source="containerd", text=f"heeds {PREFIX} only; NVIDIA handlers: {handlers}"),
         prefix=prefix,

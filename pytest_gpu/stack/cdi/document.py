@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from pytest_gpu.libyaml import SafeLoader
+
 Path = tuple[str | int, ...]
 """Where something stands in a document, such as ("devices", 0, "name")."""
 
@@ -23,7 +25,6 @@ DEEPEST = 100
 
 _INDENTED = re.compile(rb"(?m)^[ \t?:\-]{200}")
 _BRACKETS = re.compile(rb"[\[\]{}]")
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _TRUE = frozenset({"yes", "true", "on"})
 
@@ -66,7 +67,7 @@ def compose(content: bytes) -> Any:
     if _INDENTED.search(content) or _depth(content) > DEEPEST:
         raise BadSpec("nested deeper than any spec")
     try:
-        loader = _LOADER(content)
+        loader: Any = SafeLoader(content)
         try:
             return loader.get_node() if loader.check_node() else None
         finally:

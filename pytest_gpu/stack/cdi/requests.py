@@ -17,7 +17,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.cdi.device_names import ids
 from pytest_gpu.stack.cdi.handlers import PREFIX, handlers_used, heeding, mode_of, spec_dirs
 from pytest_gpu.stack.kube import device_plugin
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting, strategy
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.objects import annotations_of, path_of
 from pytest_gpu.stack.kube.operator import policy_section
@@ -75,17 +75,6 @@ def plugin_of(node: Node) -> DevicePlugin | None:
     return device_plugin.find(node.cluster, node.name)
 
 
-def strategies(node: Node, plugin: DevicePlugin) -> tuple[Evidence, frozenset[str]]:
-    """Return by which means the plugin hands devices over, and where that is told."""
-    told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
-    source = plugin.name
-    if not told and policy_section(node.cluster, "cdi").get("enabled"):
-        told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
-    words = frozenset(word.strip() for word in (told or "envvar").split(","))
-    said = f"DEVICE_LIST_STRATEGY={told}" if told else "DEVICE_LIST_STRATEGY is not set: envvar"
-    return Evidence(source=source, text=said), words
-
-
 def annotation_prefix(plugin: DevicePlugin) -> str:
     """Return the prefix of the annotations in which the plugin names devices."""
     return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
@@ -96,8 +85,9 @@ def _by_plugin(node: Node) -> Iterator[Way]:
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return
-    said, words = strategies(node, plugin)
-    if not words & {"cdi-cri", "cdi-annotations"}:
+    told = strategy(node.cluster, plugin)
+    words = frozenset(told.means)
+    if not told.by_cdi:
         return
     reader, directories = _reader(node, plugin, words)
     if reader == CONTAINERD and not containerd_of(node).config.cdi_enabled and words & BESIDE_CDI:
@@ -107,7 +97,7 @@ def _by_plugin(node: Node) -> Iterator[Way]:
         directories=directories,
         kinds=frozenset({PLUGIN_KIND}),
         devices=tuple(f"{PLUGIN_KIND}={name}" for name in ids(node, plugin)),
-        said=said,
+        said=told.said,
     )
 
 
@@ -146,8 +136,8 @@ def _named_by_plugin(node: Node) -> tuple[str, ...]:
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return ()
-    _, words = strategies(node, plugin)
-    return ids(node, plugin) if words & BESIDE_CDI else ()
+    means = strategy(node.cluster, plugin).means
+    return () if BESIDE_CDI.isdisjoint(means) else ids(node, plugin)
 
 
 def _by_nri(node: Node) -> Iterator[Way]:

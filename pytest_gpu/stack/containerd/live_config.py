@@ -54,7 +54,7 @@ def parse(stdout: str) -> LiveConfig:
     return LiveConfig(
         runtimes={name: _runtime(entry) for name, entry in section["runtimes"].items()},
         default=str(section.get("defaultRuntimeName", "")),
-        cdi_enabled=_told(config, "enableCDI", bool),
+        cdi_enabled=_told(config, "enableCDI", _switch),
         cdi_dirs=_told(config, "cdiSpecDirs", _texts),
         sandbox_image=_told(config, "sandboxImage", str),
         cni_bin_dirs=_told(cni, "binDir", lambda one: (str(one),) if one else None)
@@ -65,6 +65,11 @@ def parse(stdout: str) -> LiveConfig:
 
 def _texts(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(map(str, values))
+
+
+def _switch(value: object) -> bool | None:
+    """Return a switch as it is printed; anything else tells nothing."""
+    return value if isinstance(value, bool) else None
 
 
 def _told(table: Mapping[str, Any], key: str, kind: Any) -> Any:

@@ -130,7 +130,7 @@ def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveCon
     problems = loaded.problems + version_problems(loaded.roots, number, version)
     problems += name_problems(loaded.roots, number, modern=modern)
     found = sections(loaded.roots, number, version)
-    values = {**_flat(found), **_outside(loaded.roots, found)}
+    values = {**_flat(found), **_told_options(found), **_outside(loaded.roots, found)}
     get = _Values(values)
     default = defaults(version)
     name, runtimes = _runtimes(get, found, version)
@@ -219,15 +219,11 @@ def _runtimes(get: _Values, found: Sections, version: Version) -> tuple[str, Map
     ``default`` is the default one (``ValidatePluginConfig``).
     """
     name = get("containerd", "default_runtime_name", default=defaults(version).default_runtime)
-    containerd = found.cri.get("containerd") if found.cri else None
-    entries = dict(_entries(containerd, "runtimes"))
-    for old, handler in _OLD_TABLES.items() if not found.modern else ():
-        entry = containerd.get(old) if containerd else None
-        if entry and entry.get("runtime_type") and entry.value["runtime_type"].value:
-            entries[handler] = entry
-            name = handler if handler == "default" else name
+    if "default" in _old_tables(found):
+        name = "default"
     runtimes = {
-        handler: _runtime(handler, entry, modern=found.modern) for handler, entry in entries.items()
+        handler: _runtime(handler, entry, modern=found.modern)
+        for handler, entry in _handlers(found).items()
     }
     if found.modern or ("containerd", "runtimes") not in get.known:
         runtimes.setdefault("runc", BUILT_IN_RUNC)
@@ -237,9 +233,29 @@ def _runtimes(get: _Values, found: Sections, version: Version) -> tuple[str, Map
 _OLD_TABLES = {"untrusted_workload_runtime": "untrusted", "default_runtime": "default"}
 
 
-def _entries(table: Told | None, key: str) -> Mapping[str, Told]:
-    found = table.get(key) if table else None
-    return found.value if found else {}
+def _handlers(found: Sections) -> Mapping[str, Told]:
+    """Return the table of every handler by its name."""
+    runtimes = found.cri.get("containerd", "runtimes") if found.cri else None
+    return {**(runtimes.value if runtimes else {}), **_old_tables(found)}
+
+
+def _old_tables(found: Sections) -> Mapping[str, Told]:
+    """Return the handlers that have tables of their own, which only 1.x reads."""
+    if found.modern or found.cri is None:
+        return {}
+    tables = {name: found.cri.get("containerd", old) for old, name in _OLD_TABLES.items()}
+    return {n: t for n, t in tables.items() if t and (kind := t.get("runtime_type")) and kind.value}
+
+
+def _told_options(found: Sections) -> dict[Path, Told]:
+    """Return runc's options of every handler by their own names, however the file writes them."""
+    decoder = Decoder(modern=found.modern)
+    return {
+        ("containerd", "runtimes", handler, "options", name): told
+        for handler, entry in _handlers(found).items()
+        for name in _OPTIONS
+        if (told := decoder.pick(entry.get("options"), name))
+    }
 
 
 BUILT_IN_RUNC = Runtime(

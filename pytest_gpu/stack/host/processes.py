@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.known import known
 
 TICKS = 100
 """USER_HZ, the unit of start times in /proc/PID/stat: 100 on every Linux port NVIDIA supports."""
@@ -29,16 +30,17 @@ SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 class Process:
     """One process. ``started`` is seconds since the epoch, ``None`` where procfs does not tell.
 
-    ``sockets`` are the paths of the Unix sockets it holds open. ``foreign`` processes have another
-    network than the node: they belong to a node inside this one, such as kind's and k3d's. One with
-    an ``own_root`` has another root file system: a path that it was given is not the node's.
+    ``sockets`` are the paths of the Unix sockets it listens on, ``None`` where nobody looked.
+    ``foreign`` processes have another network than the node: they belong to a node inside this one,
+    such as kind's and k3d's. One with an ``own_root`` has another root file system: a path that it
+    was given is not the node's.
     """
 
     pid: int
     argv: tuple[str, ...]
     exe: str | None = None
     started: float | None = None
-    sockets: frozenset[str] = frozenset()
+    sockets: frozenset[str] | None = frozenset()
     foreign: bool = False
     own_root: bool = False
 
@@ -91,21 +93,24 @@ def running(evidence: NodeEvidence) -> tuple[Process, ...]:
     return tuple(process for process in found if process.argv)
 
 
-def listening(evidence: NodeEvidence) -> dict[str, str]:
-    """Return the path of every Unix socket that somebody listens on, by inode."""
-    return socket_paths(_text(evidence, "/proc/net/unix"))
+def listening(evidence: NodeEvidence) -> dict[str, str] | None:
+    """Return the path of every Unix socket that somebody listens on, by inode.
+
+    ``None`` where nobody looked.
+    """
+    content = known(lambda: evidence.read("/proc/net/unix"))
+    return None if content is None else socket_paths(content.decode(errors="replace"))
 
 
 def _process(
-    evidence: NodeEvidence, pid: int, paths: dict[str, str], boot: float | None
+    evidence: NodeEvidence, pid: int, paths: dict[str, str] | None, boot: float | None
 ) -> Process:
-    inodes = _open_sockets(evidence, pid)
     found = Process(
         pid=pid,
         argv=arguments(evidence.read(f"/proc/{pid}/cmdline") or b""),
         exe=_target(evidence, f"/proc/{pid}/exe"),
         started=start_time(_text(evidence, f"/proc/{pid}/stat"), boot),
-        sockets=frozenset(paths[inode] for inode in inodes if inode in paths),
+        sockets=_own_sockets(paths, _open_sockets(evidence, pid)),
     )
     if not DAEMONS & {found.program, PurePosixPath(found.words[0]).name}:
         return found
@@ -178,11 +183,17 @@ def start_time(stat: str, boot: float | None) -> float | None:
     return boot + int(fields[19]) / TICKS
 
 
-def _open_sockets(evidence: NodeEvidence, pid: int) -> list[str]:
+def _own_sockets(paths: dict[str, str] | None, inodes: list[str] | None) -> frozenset[str] | None:
+    if paths is None or inodes is None:
+        return None
+    return frozenset(paths[inode] for inode in inodes if inode in paths)
+
+
+def _open_sockets(evidence: NodeEvidence, pid: int) -> list[str] | None:
     try:
         names = evidence.names(f"/proc/{pid}/fd") or ()
     except NotInEvidence:
-        return []
+        return None
     targets = (_target(evidence, f"/proc/{pid}/fd/{name}") or "" for name in names)
     return [target[8:-1] for target in targets if target.startswith("socket:[")]
 

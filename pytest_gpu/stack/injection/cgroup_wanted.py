@@ -47,20 +47,9 @@ def systemd_for_new(node: Node) -> bool:
 
 def says(node: Node, runtime: Runtime) -> Evidence:
     """Return what a handler says of its driver; without options it inherits nothing."""
+    told = containerd_of(node).config.origin("runtimes", runtime.name, "options", OPTION)
+    if told.line is not None:
+        text = f"{runtime.name}: {told.text}"
+        return Evidence(source=told.source, line=told.line, text=text)
     text = f"{runtime.name}: {OPTION} = {str(runtime.systemd_cgroup).lower()}"
-    line = _option_line(node, runtime.name)
-    return line or Evidence(source=runtime.source.source, line=runtime.source.line, text=text)
-
-
-def _option_line(node: Node, handler: str) -> Evidence | None:
-    """Return the line of the files that sets a handler's option, the one that counts."""
-    for file in reversed(containerd_of(node).config.files):
-        inside = False
-        for number, line in enumerate(file.text.splitlines(), 1):
-            bare = line.replace('"', "").replace("'", "").strip()
-            if bare.startswith("["):
-                inside = bare.endswith(f".runtimes.{handler}.options]")
-            elif inside and bare.partition("=")[0].strip().lower() == OPTION.lower():
-                text = f"{handler}: {line.strip()}"
-                return Evidence(source=file.path, line=number, text=text)
-    return None
+    return Evidence(source=runtime.source.source, line=runtime.source.line, text=text)

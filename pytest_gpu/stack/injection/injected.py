@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node, fact
-from pytest_gpu.stack.distributions import every
+from pytest_gpu.known import known
+from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.distributions.settings_files import configured_default
+from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.operator import policy_section
@@ -62,11 +64,7 @@ def beside_the_files(node: Node) -> str | None:
 
 def _named_devices(node: Node) -> str | None:
     plugin = device_plugin.find(node.cluster, node.name)
-    cdi = policy_section(node.cluster, "cdi")
-    strategy = device_plugin.setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
-    if not strategy and cdi.get("enabled"):
-        strategy = "cdi-cri"
-    by_cdi = "cdi-cri" in strategy or "cdi-annotations" in strategy
+    by_cdi = device_plugin.strategy(node.cluster, plugin).by_cdi
     return (
         "the plugin names CDI devices"
         if by_cdi and containerd_of(node).config.cdi_enabled
@@ -94,16 +92,10 @@ def default_evidence(node: Node) -> tuple[Evidence, ...]:
 
 def _not_live(node: Node, default: str) -> tuple[Evidence, ...]:
     """Return the line of a distribution's own settings that asks for another default than runs."""
-    found = []
-    for path in every.settings_files():
-        try:
-            text = (node.evidence.read(path) or b"").decode(errors="replace")
-        except NotInEvidence:
-            continue
-        for number, line in enumerate(text.splitlines(), 1):
-            key, _, value = line.partition(":")
-            wanted = value.strip().strip("\"'")
-            if key.strip() == "default-runtime" and wanted != default:
-                said = f"{line.strip()}  (not live: the default is {default})"
-                found.append(Evidence(source=path, line=number, text=said))
-    return tuple(found)
+    told = known(
+        lambda: configured_default(processes_of(node), node.evidence, distribution_of(node))
+    )
+    if told is None or told.said is None or told.name == default:
+        return ()
+    said, text = told.said, f"{told.said.text}  (not live: the default is {default})"
+    return (Evidence(source=said.source, line=said.line, text=text),)

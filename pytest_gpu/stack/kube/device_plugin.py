@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.nodes import DRA_DRIVER, RESOURCE_PREFIX, quantity
@@ -24,6 +25,7 @@ from pytest_gpu.stack.kube.objects import (
     status_of,
     template_of,
 )
+from pytest_gpu.stack.kube.operator import policy_section
 from pytest_gpu.stack.kube.placement import fitting
 from pytest_gpu.stack.kube.pod_state import is_running
 from pytest_gpu.stack.kube.pods import pods_on
@@ -108,6 +110,37 @@ def _values_of(flag: str, words: Sequence[str]) -> Iterator[str]:
             yield "true"
         else:
             yield from words[at + 1 : at + 2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """By which means a plugin hands devices over, in its own order, and where that is told.
+
+    ``told`` is false where nothing tells it, so that the plugin's default counts.
+    """
+
+    means: tuple[str, ...]
+    said: Evidence
+    told: bool
+
+    @property
+    def by_cdi(self) -> bool:
+        """Whether the plugin names CDI devices to the kubelet or in annotations."""
+        return not {"cdi-cri", "cdi-annotations"}.isdisjoint(self.means)
+
+
+def strategy(cluster: ClusterEvidence, plugin: DevicePlugin) -> Strategy:
+    """Return the plugin's own strategy, else that of the ClusterPolicy, else the default."""
+    told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
+    source = plugin.name
+    if not told and policy_section(cluster, "cdi").get("enabled"):
+        told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
+    said = f"DEVICE_LIST_STRATEGY={told}" if told else "DEVICE_LIST_STRATEGY is not set: envvar"
+    return Strategy(
+        means=tuple(word.strip() for word in (told or "envvar").split(",")),
+        said=Evidence(source=source, text=said),
+        told=bool(told),
+    )
 
 
 @cluster_fact

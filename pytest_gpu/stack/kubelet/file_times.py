@@ -59,13 +59,24 @@ def _just_rendered(node: Node, path: str) -> bool:
     return rendered and changed is not None and started is not None and changed <= started + GRACE
 
 
-def file_against_start(node: Node, path: str) -> Iterator[Evidence]:
-    """Yield the line that compares a file's time with containerd's start, where both are known."""
+def runs_otherwise(node: Node) -> bool:
+    """Say whether the running containerd is known to have other handlers than its files define."""
+    live = containerd_of(node).live
+    if live is None or live.error:
+        return False
+    return live.handlers != frozenset(containerd_of(node).config.runtimes)
+
+
+def file_against_start(node: Node, path: str, *, loaded: bool) -> Iterator[Evidence]:
+    """Yield the line that compares a file's time with containerd's start, where both are known.
+
+    A file that is older and not ``loaded`` was not there yet: its time is that of its original.
+    """
     process, changed = containerd_of(node).process, changed_at(node, path)
     if process is None or process.started is None or changed is None:
         return
     text = f"started {clock(process.started)}; {path} changed {clock(changed)}"
-    if changed < process.started:
+    if not loaded and is_older(node, path):
         text += ": put in place later with its old time, or imported only since then"
     yield Evidence(source=f"containerd, pid {process.pid}", text=text)
 

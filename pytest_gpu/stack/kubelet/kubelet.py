@@ -153,7 +153,7 @@ def _own_socket(processes: Sequence[Process], distribution: Distribution) -> str
     for process in processes:
         program = process.exe or ""
         if distribution.home and program.startswith(distribution.home):
-            for path in sorted(process.sockets):
+            for path in sorted(process.sockets or ()):
                 if path.endswith("/containerd.sock"):
                     return path
     return None
@@ -225,7 +225,7 @@ def _runtime(
     """Return which runtime the kubelet uses; its own command line outranks the Node object."""
     if _told_docker(argv) or "cri-dockerd" in socket:
         return "docker"
-    listening = [each for each in processes if socket in each.sockets and not each.foreign]
+    listening = [p for p in processes if socket in (p.sockets or ()) and not p.foreign]
     if any(each.is_program("crio") for each in listening) or socket.endswith("/crio.sock"):
         return "cri-o"
     name = str(node_info(node).get("containerRuntimeVersion", "")).partition("://")[0]

@@ -32,25 +32,41 @@ def listener(socket: str, processes: Sequence[Process], evidence: NodeEvidence) 
         NotInEvidence: somebody listens there, and it is not known who.
     """
     own = [each for each in processes if each.is_program("containerd") and not each.foreign]
-    found = [each for each in own if socket in _resolved(each.sockets, evidence)]
+    found = [each for each in own if socket in _resolved(each.sockets or (), evidence)]
     if found:
         return max(found, key=lambda each: (each.started or 0.0, each.pid))
     silent = [process for process in own if not process.sockets]
     for process in silent:
         if real_socket(told_socket(process, evidence), evidence) == socket:
             return process
-    if socket in _resolved(listening(evidence).values(), evidence):
+    listens = _somebody_listens(socket, evidence)
+    if listens or (listens is None and own):
         raise NotInEvidence(evidence.name, f"who listens on {socket}")
     return None
 
 
 def is_served(socket: str, processes: Sequence[Process], evidence: NodeEvidence) -> bool:
-    """Say whether somebody is known to listen on a socket."""
+    """Say whether somebody listens on a socket.
+
+    Raises:
+        NotInEvidence: nobody looked, and no containerd was told to.
+    """
     socket = real_socket(socket, evidence)
-    if socket in _resolved(listening(evidence).values(), evidence):
+    listens = _somebody_listens(socket, evidence)
+    if listens:
         return True
     own = [p for p in processes if p.is_program("containerd") and not p.foreign and not p.sockets]
-    return any(real_socket(told_socket(process, evidence), evidence) == socket for process in own)
+    if any(real_socket(told_socket(process, evidence), evidence) == socket for process in own):
+        return True
+    if listens is None:
+        raise NotInEvidence(evidence.name, f"who listens on {socket}")
+    return False
+
+
+def _somebody_listens(socket: str, evidence: NodeEvidence) -> bool | None:
+    """Say whether a socket is listened on, ``None`` where nobody looked."""
+    paths = listening(evidence)
+    return None if paths is None else socket in _resolved(paths.values(), evidence)
 
 
 def _resolved(paths: Iterable[str], evidence: NodeEvidence) -> set[str]:
@@ -90,7 +106,7 @@ def socket_of(process: Process, evidence: NodeEvidence) -> str:
     The one for ttrpc lies beside it with an ending of its own, and that of ``[debug]`` only where
     it was asked for.
     """
-    own = sorted(path for path in process.sockets if path.endswith(".sock"))
+    own = sorted(path for path in process.sockets or () if path.endswith(".sock"))
     if len(own) == 1:
         return own[0]
     told = told_socket(process, evidence)

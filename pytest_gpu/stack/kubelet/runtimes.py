@@ -92,7 +92,7 @@ class _Around:
             return ""
         if program == "containerd":
             return real_socket(socket_of(process, self.evidence), self.evidence)
-        found = sorted(real_socket(path, self.evidence) for path in process.sockets)
+        found = sorted(real_socket(path, self.evidence) for path in process.sockets or ())
         # The socket for ttrpc lies beside, with an ending of its own.
         return next((path for path in found if path.endswith(".sock")), "")
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import difflib
 import shlex
 
-REDACTED = "<redacted>"
-"""What the evidence says instead of a secret: such a line is not the file's own."""
+from pytest_gpu.evidence import REDACTED
 
 _CONTEXT = 3
 

@@ -70,7 +70,7 @@ def _handler_not_loaded(node: Node, live: LiveHandlers) -> Finding | None:
         "runtime/not-restarted",
         source,
         _loaded(live),
-        *file_against_start(node, source.source),
+        *file_against_start(node, source.source, loaded=False),
         handler=handler,
     )
 
@@ -86,7 +86,7 @@ def _change_not_loaded(node: Node, live: LiveHandlers) -> Finding | None:
     return Finding.of(
         "runtime/change-not-loaded",
         *_lines(live, broken),
-        *file_against_start(node, broken[0].source.source),
+        *file_against_start(node, broken[0].source.source, loaded=False),
         change=broken[0].what,
         on_disk=broken[0].on_disk,
     )
@@ -112,7 +112,7 @@ def change_at_restart(node: Node) -> Finding | None:
     return Finding.of(
         "runtime/change-at-restart",
         *_lines(live, found),
-        *file_against_start(node, found[0].source.source),
+        *file_against_start(node, found[0].source.source, loaded=False),
         change=found[0].what,
         running=found[0].running,
         on_disk=found[0].on_disk,

@@ -10,22 +10,20 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.distributions import settings_files
 from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.distributions.settings_files import Default
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
-from pytest_gpu.stack.host.processes import SEARCH_PATH, flag, processes_of
-from pytest_gpu.stack.host.systemd_unit import service
+from pytest_gpu.stack.host.processes import SEARCH_PATH, processes_of
 from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.rendering import rendering_of
@@ -170,42 +168,18 @@ def also_on_path(node: Node, binary: str) -> bool:
     return any(posixpath.dirname(binary) in path.split(":") for path in folders)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Default:
-    """A default runtime that a distribution was told, ``None`` where it was not, and who told."""
-
-    name: str | None = None
-    source: str = ""
-
-
 def configured_default(node: Node) -> Default:
     """Return ``default-runtime`` of the distribution's flags, else of its settings.
 
     Raises:
         NotInEvidence: nobody read a file of the settings, or it is none.
     """
-    folder = distribution_of(node).settings
-    if folder is None:
-        return Default()
-    words = _command_line(node)
-    if told := flag(words, "--default-runtime"):
-        return Default(name=told, source=f"the command line of {distribution_of(node).name}")
-    settings = settings_files.read(words, node.evidence, folder)
-    if settings.unread:
-        raise NotInEvidence(node.name, f"a readable {settings.unread[0]}")
-    value = settings.values.get("default-runtime")
-    source = settings.sources.get("default-runtime", "")
-    return Default(name=str(value), source=source) if value else Default()
-
-
-def _command_line(node: Node) -> tuple[str, ...]:
-    """Return the words that the distribution was started with, else those that its unit has."""
-    names = distribution_of(node).programs
-    for process in processes_of(node):
-        if posixpath.basename(process.words[0]) in names and not process.foreign:
-            return process.words
-    unit = known(partial(service, node.evidence, distribution_of(node).containerd_unit))
-    return unit.argv if unit else ()
+    told = settings_files.configured_default(
+        processes_of(node), node.evidence, distribution_of(node)
+    )
+    if told.unread:
+        raise NotInEvidence(node.name, f"a readable {told.unread[0]}")
+    return told
 
 
 def finding(node: Node, made: Rendering, cause: str, *evidence: Evidence, **values: str) -> Finding:

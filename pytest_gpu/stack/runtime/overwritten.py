@@ -17,7 +17,12 @@ from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.host.processes import boot_time
 from pytest_gpu.stack.kube.objects import spec_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
-from pytest_gpu.stack.kubelet.file_times import changed_at, clock, file_against_start
+from pytest_gpu.stack.kubelet.file_times import (
+    changed_at,
+    clock,
+    file_against_start,
+    runs_otherwise,
+)
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.toolkit_pods import (
     PodState,
@@ -119,7 +124,7 @@ def _after_boot(node: Node, pod: PodState) -> tuple[Evidence, ...]:
 def who_rewrote(node: Node) -> Iterator[Evidence]:
     """Yield what tells when and by whom containerd's file was last written."""
     config = containerd_of(node).config_path
-    yield from file_against_start(node, config)
+    yield from file_against_start(node, config, loaded=not runs_otherwise(node))
     yield from toolkit_start(node)
     root = next((file for file in containerd_of(node).config.files if file.path == config), None)
     for number, line in enumerate(root.text.splitlines()[:20] if root else (), 1):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_gpu.causes import Evidence, Finding, evidence_at
+from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import MalformedError, toml
 from pytest_gpu.stack.containerd.config_file import CRI_V2, CRI_V3, subtable
@@ -101,14 +101,6 @@ def default_not_found(node: Node, made: Rendering) -> Finding | None:
         node,
         made,
         "runtime/default-runtime-not-found",
-        _told(node, default),
+        *((default.said,) if default.said else ()),
         Evidence(source="nvidia-container-runtime", text=made.rule.not_found),
     )
-
-
-def _told(node: Node, default: next_start.Default) -> Evidence:
-    """Return the line that asks for a default runtime, in a file or on the command line."""
-    if not default.source.startswith("/"):
-        return Evidence(source=default.source, text=f"--default-runtime={default.name}")
-    text = (node.evidence.read(default.source) or b"").decode(errors="replace")
-    return evidence_at(default.source, text, "default-runtime")

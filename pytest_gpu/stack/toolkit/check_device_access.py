@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
@@ -11,7 +10,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.kube import device_plugin
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, Strategy, setting, strategy
 from pytest_gpu.stack.kube.objects import judged_alone
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.toolkit import config_patch
@@ -42,10 +41,10 @@ def refuses_devices(node: Node) -> Finding | None:
     plugin = device_plugin.find(node.cluster, node.name) if configs else None
     if plugin is None or plugin.kind != "nvidia":
         return None
-    ways = [way.strip() for way in strategy(plugin).split(",")]
+    told = strategy(node.cluster, plugin)
     for config in configs:
-        if not any(_accepts(config, way) for way in ways):
-            return _refusal(node, config, plugin, ways)
+        if not any(_accepts(config, way) for way in told.means):
+            return _refusal(node, config, plugin, told)
     return None
 
 
@@ -54,11 +53,10 @@ def _accepts(config: ToolkitConfig, way: str) -> bool:
     return way.startswith("cdi-") or bool(config.value(_ACCEPTED_BY.get(way, ENVVAR)))
 
 
-def _refusal(
-    node: Node, config: ToolkitConfig, plugin: DevicePlugin, ways: Sequence[str]
-) -> Finding:
-    if setting(plugin, "CONFIG_FILE", "--config-file") and not _told(plugin):
+def _refusal(node: Node, config: ToolkitConfig, plugin: DevicePlugin, told: Strategy) -> Finding:
+    if setting(plugin, "CONFIG_FILE", "--config-file") and not told.told:
         raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
+    ways = told.means
     switch = _ACCEPTED_BY.get(ways[0], ENVVAR)
     return Finding.of(
         _CAUSES.get(ways[0], _CAUSES["envvar"]),
@@ -67,15 +65,6 @@ def _refusal(
         path=config.path,
         patch=config_patch.set_own(node, config, switch, value=True),
     )
-
-
-def strategy(plugin: DevicePlugin) -> str:
-    """Return how a plugin names GPUs to containers (``DEVICE_LIST_STRATEGY``)."""
-    return _told(plugin) or "envvar"
-
-
-def _told(plugin: DevicePlugin) -> str:
-    return setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
 
 
 @check("toolkit/no-cgroups")

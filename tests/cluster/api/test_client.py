@@ -15,6 +15,7 @@ from pytest_gpu.cluster.api.kubeconfig import kube_contexts, read_kubeconfig
 from pytest_gpu.cluster.api.login import open_client
 from pytest_gpu.errors import GpuError
 from tests.cluster.api.fake_api import FakeApi, FakeServer, free_port
+from tests.support.runs import run_here
 
 EKS = "arn:aws:eks:eu-central-1:1234:cluster/gpu"
 
@@ -156,7 +157,7 @@ def test_run_against_a_useless_server_ends_with_4(
     """One line, no traceback."""
     url = server.url if kind == "unauthorized" else f"http://127.0.0.1:{free_port()}"
     file = write(pytester.path / "config", "a", {"token": "wrong"}, a=url)
-    result = pytester.runpytest_subprocess("--gpu-cluster=a", f"--gpu-kubeconfig={file}")
+    result = run_here(pytester, "--gpu-cluster=a", f"--gpu-kubeconfig={file}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     lines = [line for line in result.errlines if line]
     assert len(lines) == 1

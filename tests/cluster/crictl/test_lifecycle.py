@@ -20,6 +20,8 @@ from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox import config_files
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
+from pytest_gpu.survey.first_questions import first_questions
+from pytest_gpu.survey.survey import crictl_of
 from tests.cluster.crictl.crictl_node import (
     DEVICES,
     IMAGE,
@@ -250,7 +252,18 @@ def test_other_runtimes_are_left_alone(runtime: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", ["crictl", "/usr/local/bin/crictl", "/var/lib/rancher/rke2/bin/crictl", "k3s crictl"]
+    "program",
+    [
+        "crictl",
+        "/usr/local/bin/crictl",
+        "/usr/bin/crictl",
+        "/opt/bin/crictl",
+        "/home/kubernetes/bin/crictl",
+        "/var/lib/rancher/rke2/bin/crictl",
+        "/var/lib/rancher/k3s/data/current/bin/crictl",
+        "/usr/local/bin/k3s crictl",
+        "k3s crictl",
+    ],
 )
 def test_crictl_is_found_where_distributions_put_it(program: str) -> None:
     """And is told."""
@@ -260,6 +273,15 @@ def test_crictl_is_found_where_distributions_put_it(program: str) -> None:
         "endpoint": "unix:///run/containerd/containerd.sock",
         "version": "v1.31.1",
     }
+
+
+def test_the_visit_finds_every_crictl_that_the_sandboxes_find() -> None:
+    """With a path: what lies along a shell's PATH only the shell can tell."""
+    for command in tool.PLACES:
+        node = Machine(files={command[0]: "ELF"}).node()
+        assert crictl_of(node) == (command if command[0].startswith("/") else None)
+        if command[0].startswith("/"):
+            assert command[0] in first_questions().stat
 
 
 def test_the_crictl_that_answered_before_is_taken_first() -> None:

@@ -15,11 +15,14 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.cluster.visits.local import Machine, node_object, open_local, this_machine
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.layers import Layer
 from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.run.suite import questions
 from pytest_gpu.stack.distributions.detect import detect
 from pytest_gpu.stack.host.processes import Process
 from tests.probe.fake_machine import build, with_nvml
 from tests.support.fake_evidence import FakeNode
+from tests.support.runs import QUIET, run_here
 
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.550.144.03"
 VERSION = "550.144.03"
@@ -32,13 +35,6 @@ needs_devices = pytest.mark.skipif(
     reason="needs root, for mknod(2), and a C compiler, for a mock of NVML",
 )
 
-PLUGIN = """
-from pathlib import Path
-from pytest_gpu.cluster import local
-
-local.this_machine = lambda: local.Machine(name="the-machine", root=Path(ROOT), enter="here")
-"""
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -50,16 +46,15 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def judge(pytester: pytest.Pytester, root: Path) -> Judge:
+def judge(pytester: pytest.Pytester, root: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     """Return a function that judges that machine through the local door."""
+    machine = Machine(name="the-machine", root=root, enter="here")
+    monkeypatch.setattr("pytest_gpu.cluster.visits.local.this_machine", lambda: machine)
 
     def run(*args: str) -> tuple[int, dict[str, Any], str]:
-        (pytester.path / "fake_machine_plugin.py").write_text(f"ROOT = {str(root)!r}\n{PLUGIN}")
         report = pytester.path / "out.json"
-        options = ("-p", "fake_machine_plugin", "-p", "no:cacheprovider", "-p", "no:randomly")
-        command = ("--gpu-cluster=local", f"--gpu-report={report}", *options, *args)
-        pytester.syspathinsert()
-        result = pytester.runpytest_subprocess(*command)
+        command = ("--gpu-cluster=local", f"--gpu-report={report}", *QUIET, *args)
+        result = run_here(pytester, *command)
         return int(result.ret), json.loads(report.read_text()), result.stdout.str()
 
     return run
@@ -124,13 +119,15 @@ def test_recording_of_a_machine_is_judged_the_same(
     kept = pytester.path / "kept"
     _, document, _ = judge(f"--gpu-record={kept}")
     report = pytester.path / "again.json"
-    pytester.runpytest_subprocess(
-        f"--gpu-cluster=path:{kept}", "--gpu-layers=sandbox", f"--gpu-report={report}"
+    run_here(
+        pytester, f"--gpu-cluster=path:{kept}", "--gpu-layers=sandbox", f"--gpu-report={report}"
     )
     again = json.loads(report.read_text())
     assert [(n["layer"], n["cause"]) for n in again["nodes"]] == [
         (n["layer"], n["cause"]) for n in document["nodes"]
     ]
+    with open_recording(kept, "kept") as cluster:
+        assert cluster.asked == questions(Layer.SANDBOX)
 
 
 def test_this_machine() -> None:
@@ -157,7 +154,7 @@ def test_nothing_is_looked_at_unless_tests_run(tmp_path: Path) -> None:
 
 def test_layers_above_the_sandbox_cannot_be_asked(pytester: pytest.Pytester) -> None:
     """Who asks for them is told why, before anything is looked at."""
-    result = pytester.runpytest_subprocess("--gpu-cluster=local", "--gpu-layers=device-plugin")
+    result = run_here(pytester, "--gpu-cluster=local", "--gpu-layers=device-plugin")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--gpu-layers: device-plugin: *asks no Kubernetes*sandbox*"])
 

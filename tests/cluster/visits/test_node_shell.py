@@ -21,6 +21,7 @@ from pytest_gpu.errors import GpuError, NotInEvidence, Unproven
 from pytest_gpu.evidence import Door, KubeObject
 from tests.probe.probing import OLDEST, python
 from tests.support.fake_evidence import FakeCluster, node_object
+from tests.support.runs import run_here
 
 SSH = """\
 #!/bin/sh
@@ -257,10 +258,10 @@ def test_fixture(pytester: pytest.Pytester) -> None:
         """
     )
     options = ("-p", "no:cacheprovider", "-p", "no:randomly", "-rA")
-    result = pytester.runpytest_subprocess("--gpu-cluster=local", *options, "test_fixture.py")
+    result = run_here(pytester, "--gpu-cluster=local", *options, "test_fixture.py")
     result.assert_outcomes(passed=1)
-    result = pytester.runpytest_subprocess("--gpu-cluster=sample:healthy-rke2", "test_fixture.py")
+    result = run_here(pytester, "--gpu-cluster=sample:healthy-rke2", "test_fixture.py")
     result.stdout.fnmatch_lines(["*no way into*recorded*"])
     assert result.ret == 1
-    wrong = pytester.runpytest_subprocess("--gpu-cluster=local", "--gpu-node-shell=telnet")
+    wrong = run_here(pytester, "--gpu-cluster=local", "--gpu-node-shell=telnet")
     wrong.stderr.fnmatch_lines(["*--gpu-node-shell: telnet: is no way into a node*"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.visits.node_shell import ProbeShell
 from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
 from pytest_gpu.cluster.visits.seen import SeenNode
@@ -34,6 +35,8 @@ class Listed:
     def __init__(self, api: Api) -> None:
         """Read all lists."""
         self.title = "lab"
+        self.suite = ""
+        self.asked: Asked = None
         self.taken = datetime.now(UTC)
         self.memory = Memory()
         self.nodes: dict[str, SeenNode] = {}

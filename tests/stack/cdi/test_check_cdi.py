@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import Door
 from pytest_gpu.stack.cdi import check_devices, check_specs
 from pytest_gpu.stack.cdi.requests import ways
+from pytest_gpu.stack.containerd.live_config import LiveConfig
 from pytest_gpu.survey.wishes import wishes
 from tests.stack.cdi.cdi_machine import (
     CDI_MODE,
@@ -29,7 +29,7 @@ from tests.stack.cdi.cdi_machine import (
     toolkit_spec,
     uuids,
 )
-from tests.stack.kube.kube_machine import INFO, cause, plugin_pod, pod, told
+from tests.stack.kube.kube_machine import cause, plugin_pod, pod, told
 
 
 def found(machine: CdiMachine) -> tuple[str | None, str | None]:
@@ -239,8 +239,8 @@ def test_containerd_does_not_inject() -> None:
     assert "enable_cdi" in told(finding)
     old = CdiMachine(cdi_enabled=True, version=(1, 6, 20))
     assert "knows no CDI" in told(check_devices.not_taken(old.node()))
-    said = json.dumps({"config": {"enableCDI": False}})
-    unread = CdiMachine(version=(1, 7, 24), commands=[(INFO, 0, said, "")])
+    loaded = LiveConfig(runtimes={}, default="runc", cdi_enabled=False)
+    unread = CdiMachine(version=(1, 7, 24), loaded=loaded)
     assert "has not read it" in told(check_devices.not_taken(unread.node()))
 
 

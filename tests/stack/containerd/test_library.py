@@ -9,6 +9,7 @@ import pytest
 
 from pytest_gpu.stack.kubelet.containerd import effective_config
 from tests.stack.containerd.test_merge import CONFIG
+from tests.support.runs import run_here
 
 PAGE = Path(__file__).parents[3] / "docs/reference/containerd.md"
 
@@ -49,5 +50,5 @@ def test_fixture_gives_the_configuration_of_the_node(pytester: pytest.Pytester) 
         """
     )
     modules = pytester.path.glob("test_*.py")
-    result = pytester.runpytest_subprocess("--gpu-cluster=sample:healthy-kubeadm", *modules)
+    result = run_here(pytester, "--gpu-cluster=sample:healthy-kubeadm", *modules)
     result.assert_outcomes(passed=1)

@@ -66,7 +66,22 @@ def test_a_process_is_put_together_from_its_folder() -> None:
     )
     (process,) = running(node)
     assert (process.pid, process.program, process.started) == (77, "containerd", 1_000_001.0)
-    assert process.sockets == {"/run/containerd/containerd.sock"}
+    assert process.sockets == frozenset({"/run/containerd/containerd.sock"})
+
+
+@pytest.mark.parametrize(
+    ("unix", "listed", "sockets"),
+    [(UNIX, True, frozenset()), (UNIX, False, None), (None, True, None), (None, False, None)],
+)
+def test_sockets_that_nobody_looked_at_are_unknown(
+    unix: str | None, listed: bool, sockets: frozenset[str] | None
+) -> None:
+    """Neither the open files of a process nor the list of sockets tells without the other."""
+    files = {"/proc/77/cmdline": "/usr/bin/containerd\0"}
+    files |= {} if unix is None else {"/proc/net/unix": unix}
+    complete = ["/proc", "/proc/77/fd"] if listed else ["/proc"]
+    (process,) = running(FakeNode(files=files, complete=complete))
+    assert process.sockets == sockets
 
 
 def test_unlisted_proc_is_unknown_not_empty() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_gpu.causes import Evidence, Finding, as_json, message
 from pytest_gpu.evidence import Door
 from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.stack.containerd.live_config import LiveConfig
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime
 from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.kubelet.containerd import Containerd, containerd_of
@@ -167,6 +168,7 @@ class Machine:
     )
     default: str = "runc"
     live: Sequence[str] = ("runc", "nvidia")
+    loaded: LiveConfig | None = None
     cdi_enabled: bool = False
     systemd: bool = True
     serves: bool = True
@@ -182,11 +184,13 @@ class Machine:
     taints: list[dict[str, str]] = field(default_factory=list)
     ready: str = "True"
     message: str = ""
+    kubelet_version: str = ""
     outcomes: dict[str, Object] = field(
         default_factory=lambda: {"sandbox": sandbox(), "pod": suite_pod()}
     )
     nvml: Object | None = field(default_factory=nvml)
     files: dict[str, str] = field(default_factory=dict)
+    listed: Sequence[str] = ()
     commands: list[Command] = field(default_factory=list)
     door: Door | None = None
     processes: tuple[Process, ...] = (CONTAINERD, KUBELET)
@@ -204,7 +208,7 @@ class Machine:
         return FakeNode(
             files=self.files,
             devices={"/dev/nvidia0": (195, 0), "/dev/nvidiactl": (195, 255)},
-            complete=["/dev"],
+            complete=["/dev", *self.listed],
             commands=self.commands,
             nvml=self.nvml,
             outcomes=self.outcomes,
@@ -215,6 +219,7 @@ class Machine:
         node = node_object(capacity=self.capacity, allocatable=self.allocatable, labels=self.labels)
         condition = {"type": "Ready", "status": self.ready, "message": self.message}
         node["status"]["conditions"] = [condition]
+        node["status"]["nodeInfo"]["kubeletVersion"] = self.kubelet_version
         node["spec"] = {"taints": self.taints}
         return {
             "nodes": [node],
@@ -254,6 +259,7 @@ class Machine:
             default=self.default,
             error="" if self.serves else "connection refused",
             command=INFO,
+            config=self.loaded,
         )
         return Containerd(
             version=(1, 7, 24),

@@ -16,7 +16,13 @@ from pytest_gpu.evidence import Door
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.host.processes import Process, root_mount, running
 from pytest_gpu.stack.kubelet.containerd import others
-from pytest_gpu.stack.kubelet.listeners import config_path, listener, socket_of, told_socket
+from pytest_gpu.stack.kubelet.listeners import (
+    config_path,
+    is_served,
+    listener,
+    socket_of,
+    told_socket,
+)
 from pytest_gpu.stack.runtime import check_cri, check_handler
 from pytest_gpu.survey.survey import MAX_ROUNDS
 from pytest_gpu.survey.wishes import WishingCluster
@@ -57,6 +63,20 @@ def evidence(
         complete=["/proc", "/etc/containerd", *fds],
         absent=more.get("absent", ()),
     )
+
+
+class Unread(FakeNode):
+    """Evidence of the same node, of which one file was not read."""
+
+    def __init__(self, node: FakeNode, path: str) -> None:
+        vars(self).update(vars(node))
+        self._unread = path
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes, but not those."""
+        if path == self._unread:
+            raise NotInEvidence(self.name, path)
+        return super().read(path)
 
 
 def namespaces(pid: int, *, net: bool = False, mounts: bool = False) -> dict[str, str]:
@@ -103,6 +123,8 @@ def test_a_listener_that_nobody_recognises_is_unknown() -> None:
     with pytest.raises(NotInEvidence, match=SOCKET):
         behind(node)
     assert behind(evidence({9: "/usr/bin/containerd"}, {9: "/run/x"})) is None
+    with pytest.raises(NotInEvidence, match=SOCKET):
+        behind(evidence({7: "/usr/bin/nri-proxy"}, {7: SOCKET}))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +187,20 @@ def test_an_open_socket_counts_before_what_files_tell(open_ones: list[str], sock
     argv = ("/usr/bin/containerd",)
     found = Process(pid=7, argv=argv, exe=argv[0], sockets=frozenset(open_ones))
     assert socket_of(found, FakeNode(files=files)) == socket
+
+
+def test_who_listens_is_unknown_where_nobody_looked_at_the_sockets() -> None:
+    """A containerd that was told another socket proves nothing about this one."""
+    argvs = {1: "/sbin/init", 7: "/usr/bin/containerd --address /run/other.sock"}
+    node = evidence(argvs)
+    assert listener(SOCKET, running(node), node) is None, "all was looked at"
+    assert not is_served(SOCKET, running(node), node)
+    unread = Unread(node, "/proc/net/unix")
+    for ask in (listener, is_served):
+        with pytest.raises(NotInEvidence, match="who listens on"):
+            ask(SOCKET, running(unread), unread)
+    alone = Unread(evidence({1: "/sbin/init"}), "/proc/net/unix")
+    assert listener(SOCKET, running(alone), alone) is None, "no containerd runs at all"
 
 
 def test_a_kind_node_beside_is_another_machine() -> None:

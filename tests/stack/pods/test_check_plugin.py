@@ -114,6 +114,7 @@ def test_a_plugin_under_runc_sees_no_gpu(changes: dict[str, Any]) -> None:
     machine = down(runtime_class=None, **changes)
     log = "E0402 22:17:31 factory.go:112] Incompatible strategy detected auto"
     machine.commands = [("crictl logs 8f21", 0, log, "")]
+    machine.kubelet_version = "v1.31.2+rke2r1"
     machine.files = {"/etc/rancher/rke2/config.yaml": "token: x\ndefault-runtime: nvidia\n"}
     assert first(machine) == "runtimeclass/plugin-without-runtimeclass"
     text = told(check_plugin.without_gpu(machine.node()))

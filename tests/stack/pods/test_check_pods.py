@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.stack.host.processes import Process
 from pytest_gpu.stack.pods import check_pods, check_suite_pod
 from tests.stack.kube import kube_machine
 from tests.stack.kube.kube_machine import (
+    CONTAINERD,
     GPU,
+    KUBELET,
     NVIDIA,
     Machine,
     cause,
@@ -26,6 +29,7 @@ from tests.stack.kube.kube_machine import (
 from tests.stack.kube.test_device_plugin import policy
 
 REFUSED = 'Failed to create pod sandbox: no runtime for "nvidia" is configured'
+RKE2 = "v1.31.2+rke2r1"
 CREATING: dict[str, Any] = {"phase": "Pending", "statuses": waiting("ContainerCreating")}
 CHECKS = (
     check_pods.not_ready,
@@ -117,12 +121,68 @@ def test_an_unknown_handler_is_seen_while_its_pods_still_run() -> None:
 def test_pods_under_runc_have_no_gpu() -> None:
     """Nothing tells of it but the evidence: no error, no event."""
     machine = having(pod("a"), pod("b"))
+    machine.kubelet_version = RKE2
     machine.files = {"/etc/rancher/rke2/config.yaml": "default-runtime: nvidia\n"}
     assert first(machine) == "runtimeclass/workload-without-runtimeclass"
     text = told(check_pods.without_gpu(machine.node()))
     for line in ("default/a, default/b", "runtimeClassName: (none)", "default-runtime: nvidia"):
         assert line in text
     assert "GPU handlers: nvidia" in text
+
+
+DROP_IN = "/etc/rancher/rke2/config.yaml.d/50-gpu.yaml"
+SETTINGS = "/etc/rancher/rke2/config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({DROP_IN: "# x\ndefault-runtime: nvidia\n"}, f"{DROP_IN}:2: default-runtime: nvidia  ("),
+        (
+            {SETTINGS: "default-runtime: runc\n", DROP_IN: "default-runtime: nvidia\n"},
+            f"{DROP_IN}:1: default-runtime: nvidia  (",
+        ),
+        (
+            {SETTINGS: "# default-runtime: crun\ndefault-runtime: 'nvidia'\n"},
+            f"{SETTINGS}:2: default-runtime: 'nvidia'  (",
+        ),
+        (
+            {SETTINGS: "{default-runtime: nvidia}\n"},
+            f"{SETTINGS}:1: {{default-runtime: nvidia}}  (",
+        ),
+    ],
+)
+def test_the_default_that_was_meant_is_told_wherever_it_stands(
+    files: dict[str, str], told: str
+) -> None:
+    """In the main file or in the folder beside it, whose files count more."""
+    machine = having(pod())
+    machine.kubelet_version, machine.files, machine.listed = RKE2, files, [f"{SETTINGS}.d"]
+    assert f"{told}not live: the default is runc)" in evidence(machine)
+
+
+def test_the_default_may_be_meant_by_a_flag() -> None:
+    """It outranks the files."""
+    machine = having(pod())
+    agent = Process(pid=1, argv=("/usr/local/bin/rke2", "agent", "--default-runtime=nvidia"))
+    machine.kubelet_version, machine.processes = RKE2, (CONTAINERD, KUBELET, agent)
+    assert "the command line of rke2: --default-runtime=nvidia  (not live" in evidence(machine)
+
+
+@pytest.mark.parametrize(
+    ("version", "setting"),
+    [(RKE2, "default-runtime: runc"), ("v1.31.2", "default-runtime: nvidia")],
+)
+def test_a_setting_in_force_or_of_another_product_is_not_told(version: str, setting: str) -> None:
+    """What was left behind by an RKE2 that is gone means nothing."""
+    machine = having(pod())
+    machine.kubelet_version, machine.files = version, {SETTINGS: f"{setting}\n"}
+    assert "not live" not in evidence(machine)
+
+
+def evidence(machine: Machine) -> str:
+    """Return the evidence of pods without a GPU."""
+    return told(check_pods.without_gpu(machine.node()))
 
 
 def test_a_fleet_of_such_pods_is_counted() -> None:

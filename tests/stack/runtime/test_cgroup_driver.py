@@ -14,7 +14,7 @@ from pytest_gpu.stack.runtime.check_cgroups import (
     cgroup_driver_differs,
     systemd_cgroup_without_systemd,
 )
-from tests.stack.containerd.test_merge import CONFIG, handler
+from tests.stack.containerd.test_merge import CONFIG, CRI2, CRI3, handler
 from tests.stack.runtime.runtime_machine import KUBELET, KUBELET_CONFIG, NVIDIA, SOCKET, Machine
 from tests.support.told import full
 
@@ -64,6 +64,48 @@ def test_the_line_of_the_option_is_told() -> None:
     assert handlers.startswith(f"{CONFIG}:")
     assert handlers.endswith("nvidia: SystemdCgroup = true")
     assert kubelet.endswith("cgroupDriver: cgroupfs")
+
+
+@pytest.mark.parametrize(
+    ("version", "number", "dead", "counts"),
+    [
+        ("2.1.9", 3, CRI2, CRI3),
+        ("1.7.24", 2, CRI3, CRI2),
+        ("1.7.24", 2, "plugins.cri.containerd", CRI2),
+    ],
+)
+@pytest.mark.parametrize("dead_first", [True, False])
+def test_the_line_quoted_is_in_the_section_that_counts(
+    version: str, number: int, dead: str, counts: str, dead_first: bool
+) -> None:
+    """A section that this containerd passes over says something else, before or after it."""
+    passed_over = handler("nvidia", dead, binary=NVIDIA, systemd=True)
+    read = handler("runc", counts, systemd=True) + handler("nvidia", counts, binary=NVIDIA)
+    parts = [passed_over, read] if dead_first else [read, passed_over]
+    text = "\n".join([f"version = {number}", *parts])
+    node = Machine(files={CONFIG: text}, version=version, kubelet_version="v1.30.4")
+    line = text[: text.index("SystemdCgroup = false")].count("\n") + 1
+    assert said(node)[0] == f"{CONFIG}:{line}: nvidia: SystemdCgroup = false"
+
+
+INLINE = f'options = {{ BinaryName = "{NVIDIA}", SystemdCgroup = true }}'
+
+
+@pytest.mark.parametrize(
+    ("options", "quoted"),
+    [
+        (f'options.BinaryName = "{NVIDIA}"\noptions.systemdcgroup = true', "options.systemdcgroup"),
+        (f'options.BinaryName = "{NVIDIA}"\noptions.SystemdCgroup = true', "options.SystemdCgroup"),
+        (INLINE, INLINE),
+    ],
+)
+def test_the_option_is_quoted_however_it_is_written(options: str, quoted: str) -> None:
+    """In another case that containerd takes, as a dotted key, in a table of one line."""
+    kind = 'runtime_type = "io.containerd.runc.v2"'
+    defined = f"[{CRI2}.runtimes.nvidia]\n{kind}\n{options}\n"
+    node = Machine(files={CONFIG: f"version = 2\n{handler('runc')}{defined}"})
+    node.kubelet_config = "cgroupDriver: cgroupfs\n"
+    assert f": nvidia: {quoted}" in said(node)[0]
 
 
 def test_a_flag_of_the_kubelet_outranks_its_file() -> None:

@@ -42,6 +42,8 @@ def test_what_was_not_printed_is_unknown() -> None:
     assert config.runtimes["b"] == LiveRuntime(binary="", systemd_cgroup=False)
     assert config.runtimes["c"] == LiveRuntime(binary="/b", systemd_cgroup=True)
     assert (config.default, config.cdi_enabled, config.cdi_dirs) == ("", None, None)
+    config = parse('{"config": {"containerd": {"runtimes": {}}, "enableCDI": "false"}}')
+    assert config.cdi_enabled is None, "a text is no switch"
 
 
 def test_the_same_values_are_no_difference() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from pytest_gpu.stack.distributions import every
-from pytest_gpu.stack.runtime import check_handler
+from pytest_gpu.stack.runtime import check_handler, check_restart
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.runtime.runtime_machine import STARTED, Machine
 from tests.stack.runtime.test_check_runtime import (
@@ -56,6 +59,33 @@ def test_times_only_explain() -> None:
     for started in (None, "1970-01-13T00:00:00Z", "yesterday"):
         found = check_handler.no_gpu_handler(machine(started, STARTED - 50_000).node())
         assert cause(found) == "runtime/config-overwritten"
+
+
+OLD_TIME = "put in place later with its old time"
+
+
+@pytest.mark.parametrize(
+    ("live", "told"), [(("runc",), False), (None, False), (("runc", "kata"), True)]
+)
+def test_a_file_that_runs_as_it_stands_was_not_put_in_place_later(
+    live: Sequence[str] | None, told: bool
+) -> None:
+    """Older than the start, and loaded: its time is right. Only what runs otherwise is strange."""
+    made = machine("1970-01-12T13:46:40Z", STARTED - 9000)
+    made.live = live
+    found = check_handler.no_gpu_handler(made.node())
+    assert cause(found) == "runtime/config-overwritten"
+    assert f"{CONFIG} changed 1970-01-12" in text_of(found)
+    assert (OLD_TIME in text_of(found)) is told
+
+
+def test_a_file_that_lost_what_still_runs_was_put_in_place_later() -> None:
+    """The daemon read another one when it started."""
+    made = machine("1970-01-12T13:46:40Z", STARTED - 9000)
+    made.live = ("runc", "nvidia")
+    found = check_restart.lost_at_restart(made.node())
+    assert cause(found) == "runtime/lost-at-restart"
+    assert OLD_TIME in text_of(found)
 
 
 def test_written_anew_at_boot() -> None:

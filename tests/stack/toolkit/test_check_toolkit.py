@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.toolkit import check_config, check_device_access
 from pytest_gpu.stack.toolkit.own_config import CLI, DEFAULTS, RUNTIME, config_path, own_config
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.containerd.test_merge import handler as table
+from tests.stack.kube.test_device_plugin import policy
 from tests.stack.runtime.runtime_machine import HEALTHY, NVIDIA, Machine
 from tests.stack.runtime.test_check_runtime import OWN, cause, text_of
 from tests.support.fake_evidence import FakeNode
@@ -202,6 +204,21 @@ def test_what_the_plugin_hands_over(text: str, strategy: str, expected: str | No
     node.objects = plugin(strategy)
     found = check_device_access.refuses_devices(node.node())
     assert cause(found) == expected
+
+
+def test_all_checks_read_one_strategy_of_the_plugin() -> None:
+    """Where only the ClusterPolicy tells it: the toolkit's switches are about something else."""
+    node = machine(NO_ENVVAR)
+    node.objects = {
+        **plugin(),
+        "daemonsets": [],
+        "clusterpolicies": [policy(cdi={"enabled": True})],
+    }
+    found = node.node()
+    assert check_device_access.refuses_devices(found) is None
+    told = device_plugin.strategy(found.cluster, device_plugin.find(found.cluster, found.name))
+    assert told.means == ("cdi-annotations", "cdi-cri")
+    assert told.said.source == "clusterpolicy: cdi.enabled: true"
 
 
 def test_a_flag_of_the_plugin_counts_before_its_variable() -> None:

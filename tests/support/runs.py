@@ -1,0 +1,85 @@
+"""Running pytest from a test: in this process, or in one of its own.
+
+Starting Python and loading every plugin of the environment takes about two seconds of processor,
+judging a node a tenth of that. So use :func:`run_here`, except where the test is about a process:
+its signals, its exit, what it imports, what it leaves behind.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import pytest_gpu
+from pytest_gpu.run.suite import suite_path
+
+QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
+"""Fail on warnings, keep the order, leave nothing behind."""
+
+OTHERS = {
+    "hypothesispytest": (),
+    "platformdirs": (),
+    "pytest-kind": ("--kind-", "--kubeconfig"),
+    "allure_pytest": ("--alluredir", "--clean-alluredir"),
+    "xdist": ("-n", "--dist", "--tx"),
+    "xdist.looponfail": ("-n", "--dist", "--tx"),
+}
+"""Plugins of the tests' environment that cost time, and the options that ask for them."""
+
+LOADED_BEFORE = "ignore::pytest.PytestAssertRewriteWarning"
+"""The plugin of the run around this one is the same module."""
+
+
+def run_here(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
+    """Run pytest in this process; with ``-n`` in one of its own.
+
+    execnet leaves pipes to its workers open, which would be blamed on a later test.
+    """
+    if any(str(arg).startswith("-n") for arg in args):
+        return run_apart(pytester, *args)
+    with keeping_compiled(pytester):
+        return pytester.runpytest_inprocess(*_with_what_is_asked(args), "-W", LOADED_BEFORE)
+
+
+def run_apart(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
+    """Run pytest in a process of its own."""
+    with keeping_compiled(pytester):
+        return pytester.runpytest_subprocess(*_with_what_is_asked(args))
+
+
+@contextmanager
+def keeping_compiled(pytester: pytest.Pytester) -> Iterator[None]:
+    """Let processes share what they compile, also where the environment forbids to write it.
+
+    It lies beside the folders of this run's tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(pytester.path.parent / "compiled"))
+        yield
+
+
+def load_all() -> None:
+    """Import all our modules and the shipped suite, before any run in this process does.
+
+    pytester forgets afterwards what such a run was the first to import, so each would import and
+    compile it all again.
+    """
+    for package in (pytest_gpu, importlib.import_module(suite_path().name)):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+def _with_what_is_asked(args: tuple[object, ...]) -> list[str]:
+    given = [str(arg) for arg in args]
+    return [*given, *(word for name in _unasked(given) for word in ("-p", f"no:{name}"))]
+
+
+def _unasked(args: list[str]) -> Iterator[str]:
+    for name, options in OTHERS.items():
+        if not any(arg.startswith(options) for arg in args if options):
+            yield name
