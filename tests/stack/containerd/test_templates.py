@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.causes import Finding
+from pytest_gpu.causes import Finding, fix_of
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.containerd.templates import parse_template, rendering
 from pytest_gpu.stack.runtime import check_handler, check_restart, check_templates
 from tests.stack.containerd.test_merge import CRI2, CRI3
@@ -206,7 +207,8 @@ def test_a_default_written_into_the_rendered_file() -> None:
     machine.mtimes[RENDERED] = STARTED + 60
     finding = next_time(machine)
     assert cause(finding) == "runtime/rendered-file-edited"
-    assert "default-runtime: nvidia" in text_of(finding)
+    assert finding
+    assert "default-runtime: nvidia" in str(fix_of(filled(finding, machine.node())))
     machine.files[SETTINGS] = "default-runtime: nvidia\n"
     assert next_time(machine) is None
 

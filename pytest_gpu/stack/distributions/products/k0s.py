@@ -1,4 +1,4 @@
-"""k0s: its worker starts the kubelet and hands flags on.
+"""k0s: its worker starts the kubelet and hands flags on. It brings ctr only, and no crictl.
 
 Source: docs.k0sproject.io "CRI runtime".
 """

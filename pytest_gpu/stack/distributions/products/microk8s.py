@@ -1,4 +1,4 @@
-"""MicroK8s: a snap with the kubelet inside kubelite.
+"""MicroK8s: a snap with the kubelet inside kubelite. It brings ctr only, and no crictl.
 
 Sources: microk8s.io "Configuring services"; its ``wrappers/run-containerd-with-args``, in which
 sed puts paths into ``containerd-template.toml``, and ``run-kubelite-with-args``.
