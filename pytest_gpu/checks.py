@@ -77,7 +77,7 @@ class Question(Generic[_T]):
 
 
 def question(name: str) -> Callable[[Callable[[Node], _T]], Question[_T]]:
-    """Register a question under a name such as ``gpu/driver-files``."""
+    """Register a question under a name such as ``gpu/libcuda``."""
 
     def registering(function: Callable[[Node], _T]) -> Question[_T]:
         return Question(name, function)

@@ -115,6 +115,6 @@ def test_visits_ask_what_checks_of_the_node_and_questions_need() -> None:
     """What asks Kubernetes alone is left out."""
     names = asked_by_visits()
     assert "runtime/no-gpu-handler" in names
-    assert "gpu/driver-files" in names
+    assert "gpu/libcuda" in names
     assert not any(name.startswith("pods/") for name in names)
     assert question("x/y")(lambda node: node.name)(GpuNode("a", FakeCluster())) == "a"

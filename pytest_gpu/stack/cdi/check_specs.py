@@ -124,6 +124,7 @@ def spec_at_rest_wrong(node: Node) -> Finding | None:
     return None
 
 
+@question("cdi/entries-named")
 def entries_named(node: Node) -> Iterator[Entry | None]:
     """Yield what there is of all that NVIDIA's specs name, so that a visit asks for it at once."""
     directories = {containerd_of(node).config.cdi_dirs}

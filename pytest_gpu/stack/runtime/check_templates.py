@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.checks import check
+from pytest_gpu.checks import check, question
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
@@ -29,6 +29,12 @@ from pytest_gpu.stack.runtime.next_start import NextStart
 from pytest_gpu.stack.runtime.template_damage import damaged, default_not_found
 
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)
+
+
+@question("runtime/rendering")
+def rendered_from(node: Node) -> object:
+    """Return from what the configuration is rendered: shown wherever it lacks a handler."""
+    return rendering_of(node)
 
 
 @check("runtime/fault-at-next-start")

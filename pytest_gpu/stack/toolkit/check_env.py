@@ -10,7 +10,7 @@ import posixpath
 from dataclasses import replace
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.checks import check
+from pytest_gpu.checks import check, question
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.reached import handed_out_now
@@ -62,6 +62,7 @@ def _where(node: Node) -> str:
     return f"DaemonSet {path_of(toolkit_of(node).daemonset or {})}"
 
 
+@question("toolkit/socket-ignored")
 def socket_ignored(node: Node) -> Finding | None:
     """Find an operator that was told this containerd's socket and rendered another."""
     toolkit, evidence = toolkit_of(node), node.evidence
@@ -98,6 +99,7 @@ def _upgrade(node: Node) -> str:
     return replace(release, version=_HEEDS_SOCKET).upgrade()
 
 
+@question("toolkit/signals-another")
 def signals_another(node: Node) -> Finding | None:
     """Find a toolkit that signals another socket than this containerd's."""
     toolkit = toolkit_of(node)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from pytest_gpu.causes import Evidence, Finding
-from pytest_gpu.checks import check
+from pytest_gpu.checks import check, question
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.looks import first_finding
@@ -26,6 +26,12 @@ from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_conf
 
 LOW_LEVEL = f"{RUNTIME}.runtimes"
 COMMON = ("runc", "crun")
+
+
+@question("toolkit/installed")
+def usual_runtime(node: Node) -> object:
+    """Return the NVIDIA runtime where it usually is: shown where no handler starts it."""
+    return installed(node)
 
 
 @check("toolkit/handler-without-type")
