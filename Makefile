@@ -11,6 +11,9 @@ JOBS ?= auto
 DEMO := sample:k8s-snap-two-containerds
 DEMO_CAUSE := runtime/toolkit-configured-other-containerd
 
+# Hundreds of tests start a Python of their own: without its cache each would compile us again.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 QUIET_PIP := pip -qq --disable-pip-version-check
 PIP := $(BIN)/python -m $(QUIET_PIP)

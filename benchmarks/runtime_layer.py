@@ -26,7 +26,8 @@ from pathlib import Path
 import yaml
 from pytest_gpu.conformance import test_runtime
 
-from pytest_gpu.causes import LATENT, GpuFailure, catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.causes import LATENT, GpuFailure
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.errors import GpuError

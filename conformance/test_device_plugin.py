@@ -7,7 +7,7 @@ import pytest
 from pytest_gpu.causes import fail
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
-from pytest_gpu.stack.pods import check_count, check_plugin
+from pytest_gpu.stack.pods import check_count, check_plugin, check_plugin_pod
 
 pytestmark = pytest.mark.gpu_layer(Layer.DEVICE_PLUGIN)
 
@@ -32,13 +32,13 @@ def test_plugin_runs_where_it_can_see_gpus(gpu_node: Node) -> None:
 
 def test_plugin_has_a_pod_on_the_node(gpu_node: Node) -> None:
     """The plugin's DaemonSet has put a pod on this node: no taint and no selector keeps it off."""
-    if finding := check_plugin.not_scheduled(gpu_node):
+    if finding := check_plugin_pod.not_scheduled(gpu_node):
         fail(finding)
 
 
 def test_plugin_runs(gpu_node: Node) -> None:
     """The plugin's pod on this node runs."""
-    if finding := check_plugin.not_running(gpu_node):
+    if finding := check_plugin_pod.not_running(gpu_node):
         fail(finding)
 
 

@@ -15,6 +15,7 @@ from pytest_gpu.stack.runtime import (
     check_cri,
     check_handler,
     check_restart,
+    check_serving,
     check_templates,
 )
 from pytest_gpu.stack.toolkit import (
@@ -32,13 +33,13 @@ pytestmark = pytest.mark.gpu_layer(Layer.RUNTIME)
 
 def test_kubelet_uses_containerd(gpu_node: Node) -> None:
     """The kubelet uses the container runtime that GPUs were set up for, not Docker beside it."""
-    if finding := check_cri.uses_no_containerd(gpu_node):
+    if finding := check_serving.uses_no_containerd(gpu_node):
         fail(finding)
 
 
 def test_containerd_listens_on_the_kubelets_socket(gpu_node: Node) -> None:
     """A containerd runs and listens on the very socket that this kubelet uses."""
-    if finding := check_cri.not_running(gpu_node):
+    if finding := check_serving.not_running(gpu_node):
         fail(finding)
 
 
@@ -72,7 +73,7 @@ def test_gpu_injection_is_configured(gpu_node: Node) -> None:
 
 def test_cri_answers(gpu_node: Node) -> None:
     """The running containerd answers on the CRI."""
-    if finding := check_cri.silent(gpu_node):
+    if finding := check_serving.silent(gpu_node):
         fail(finding)
 
 

@@ -1,44 +1,24 @@
-"""Causes, findings, and the three words a conformance test has: fail, latent, unproven.
+"""Findings, and the three words a conformance test has: fail, latent, unproven.
 
-The catalogue is data: ``catalogue/<prefix>.toml`` holds the causes ``<prefix>/<name>``. The
-prefix says whose thing must be fixed. A new cause is one entry there.
+A finding names a cause of the catalogue; its values fill the texts of that cause.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from functools import cache
-from importlib.resources import files
 from typing import Any, NoReturn
 
+from pytest_gpu.catalogue import Cause, catalogue
 from pytest_gpu.errors import GpuError, Unproven
+from pytest_gpu.steps import Slot, Step, Steps, Value
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
 
 # A test body has no way to reach its item, so the plugin lends it this list while it runs.
 LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running test")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """One root cause of the catalogue.
-
-    Texts hold ``{placeholders}`` for a finding's values. ``fix`` maps a distribution (or
-    ``default``) to lines; a line that starts with ``$ `` is a command. ``explains`` holds
-    patterns of causes that are mere consequences of this one.
-    """
-
-    id: str
-    title: str
-    why: str
-    check: tuple[str, ...]
-    fix: Mapping[str, tuple[str, ...]]
-    explains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +34,17 @@ class Evidence:
 class Finding:
     """A cause as seen on one node, with the evidence that decides for it.
 
-    ``values`` fill the placeholders of the cause's texts. A check gives its own; those that every
-    cause may use (the node, its distribution's commands) are added when the finding is reported.
+    ``values`` fill the placeholders of the cause's texts, or are steps of its fix. A check gives
+    its own; those that every cause may use (the node, its distribution's commands) are added when
+    the finding is reported.
     """
 
     cause: str
     evidence: tuple[Evidence, ...]
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cause: str, *evidence: Evidence, **values: str) -> Finding:
+    def of(cls, cause: str, *evidence: Evidence, **values: Value) -> Finding:
         """Return a finding of a cause of the catalogue, such as ``runtime/config-invalid``."""
         return cls(cause=cause, evidence=evidence, values=values)
 
@@ -102,29 +83,6 @@ def latent(finding: Finding) -> None:
     LATENT.get().append(finding)
 
 
-@cache
-def catalogue() -> Mapping[str, Cause]:
-    """Return every cause by its ID."""
-    found: dict[str, Cause] = {}
-    for file in sorted(files("pytest_gpu.catalogue").iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".toml"):
-            prefix = file.name.removesuffix(".toml")
-            for name, entry in tomllib.loads(file.read_text(encoding="utf-8")).items():
-                found[f"{prefix}/{name}"] = _cause(f"{prefix}/{name}", entry)
-    return found
-
-
-def _cause(cause_id: str, entry: Mapping[str, Any]) -> Cause:
-    return Cause(
-        id=cause_id,
-        title=entry["title"],
-        why=entry["why"].strip(),
-        check=tuple(entry["check"]),
-        fix={name: tuple(lines) for name, lines in entry["fix"].items()},
-        explains=tuple(entry.get("explains", ())),
-    )
-
-
 def cause_of(finding: Finding) -> Cause:
     """Return the catalogue's entry for a finding.
 
@@ -141,37 +99,58 @@ def fill(text: str, finding: Finding) -> str:
     """Replace the placeholders of a catalogue text by the finding's values.
 
     Raises:
-        GpuError: a placeholder has no value.
+        GpuError: a placeholder has no value, or has steps, which stand alone.
     """
 
     def value(match: re.Match[str]) -> str:
-        try:
-            return finding.values[match[1]]
-        except KeyError:
-            raise GpuError(f"{finding.cause}: no value for {match[0]}") from None
+        found = _value(finding, match[1])
+        if not isinstance(found, str):
+            alone = f'{{ steps = "{match[1]}" }}'
+            raise GpuError(f"{finding.cause}: {match[0]} has steps: write {alone}")
+        return found
 
     return _PLACEHOLDER.sub(value, text)
 
 
-def fix_of(finding: Finding) -> tuple[str, ...]:
+def _value(finding: Finding, name: str) -> Value:
+    try:
+        return finding.values[name]
+    except KeyError:
+        raise GpuError(f"{finding.cause}: no value for {{{name}}}") from None
+
+
+def steps_of(finding: Finding) -> Steps:
     """Return the fix for the finding's distribution, or for its family's, filled in.
 
-    A value may bring several steps of its own, parted by empty lines, or none. Where something is
-    done on the node itself, what its distribution's admins must know comes first.
+    Where something is done on the node itself, what its distribution's admins must know comes
+    first.
     """
     fix = cause_of(finding).fix
-    names = (finding.values.get(key, "default") for key in ("distribution", "family"))
-    lines = next((fix[name] for name in names if name in fix), fix["default"])
-    steps = [step for line in lines for step in fill(line, finding).split("\n\n") if step]
-    values = finding.values
-    if (how := values.get("how")) and any(_on_the_node(step, values) for step in steps):
-        steps.insert(0, how)
-    return tuple(steps)
+    names = [finding.values.get(key) for key in ("distribution", "family")]
+    name = next((each for each in names if isinstance(each, str) and each in fix), "default")
+    steps = tuple(step for entry in fix[name] for step in _filled(entry, finding))
+    how = finding.values.get("how")
+    if how and any(step.kind == "node" for step in steps):
+        return (Step("words", fill("{how}", finding)), *steps)
+    return steps
 
 
-def _on_the_node(step: str, values: Mapping[str, str]) -> bool:
-    restarts = (values.get("restart"), values.get("restart_kubelet"))
-    return "sudo " in step or any(each and each in step for each in restarts)
+def _filled(entry: Step | Slot, finding: Finding) -> Iterator[Step]:
+    if isinstance(entry, Step):
+        if text := fill(entry.text, finding):
+            yield Step(entry.kind, text)
+        return
+    steps = _value(finding, entry.name)
+    if isinstance(steps, str):
+        raise GpuError(f"{finding.cause}: {{{entry.name}}} is a text, and no steps")
+    if steps and entry.before:
+        yield Step("words", fill(entry.before, finding))
+    yield from steps
+
+
+def fix_of(finding: Finding) -> tuple[str, ...]:
+    """Return the steps of the fix as reports show them."""
+    return tuple(step.shown for step in steps_of(finding))
 
 
 def message(finding: Finding) -> str:
@@ -189,12 +168,6 @@ def show(item: Evidence) -> str:
     return f"{where}: {item.text}"
 
 
-def explains(cause_id: str, other: str) -> bool:
-    """Say whether the first cause has the second as its mere consequence."""
-    cause = catalogue().get(cause_id)
-    return cause is not None and any(fnmatchcase(other, pattern) for pattern in cause.explains)
-
-
 def as_json(finding: Finding) -> dict[str, Any]:
     """Return a finding with all its texts filled in, as plain JSON types.
 
@@ -205,7 +178,7 @@ def as_json(finding: Finding) -> dict[str, Any]:
         "cause": finding.cause,
         "title": fill(cause.title, finding),
         "why": fill(cause.why, finding),
-        "check": [fill(line, finding) for line in cause.check],
+        "check": [fill(step.shown, finding) for step in cause.check],
         "fix": list(fix_of(finding)),
         "explains": list(cause.explains),
         "evidence": [

@@ -96,13 +96,9 @@ from pytest_gpu.errors import GpuError, NotInEvidence
 
 pytestmark = pytest.mark.gpu_layer(Layer.{layer})
 
-class Anything(dict):
-    def __missing__(self, key):
-        return key
-
 def finding(node, cause="runtime/binary-missing"):
     evidence = Evidence(source="/etc/x.toml", line=3, text="it is broken")
-    return Finding(cause=cause, evidence=(evidence,), values=Anything(node=node.name))
+    return Finding.of(cause, evidence, handler="nvidia", binary="/opt/gone", patch=())
 
 """
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from pytest_gpu.causes import Cause, catalogue
+from pytest_gpu.catalogue import Cause, catalogue
 from pytest_gpu.checks import registered
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.layers import Layer
+from pytest_gpu.steps import Slot, Step
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -85,21 +86,31 @@ def _anchor(cause: Cause) -> str:
 
 def _cause(cause: Cause) -> Iterator[str]:
     yield from (f"## {cause.id}", "", f"**{_prose(cause.title)}**", "", _prose(cause.why), "")
-    yield from ("To see it by hand:", "", *_lines(cause.check))
+    yield from ("To see it by hand:", "", *_steps(cause.check))
     for name, fix in cause.fix.items():
-        yield from ("Fix:" if name == "default" else f"Fix on {name}:", "", *_lines(fix))
+        yield from ("Fix:" if name == "default" else f"Fix on {name}:", "", *_steps(fix))
     if cause.explains:
         names = ", ".join(f"`{pattern}`" for pattern in cause.explains)
         yield from (f"Explains, as its mere consequences: {names}", "")
 
 
-def _lines(lines: Iterable[str]) -> Iterator[str]:
+def _steps(steps: Iterable[Step | Slot]) -> Iterator[str]:
     """Yield sentences as paragraphs, and commands and whole files as blocks."""
-    for is_block, group in groupby(lines, key=lambda line: line.startswith("$ ") or "\n" in line):
+    for is_block, group in groupby(steps, key=_is_block):
         if is_block:
-            yield from ("```console", *group, "```", "")
+            yield from ("```console", *(step.shown for step in group), "```", "")
         else:
-            yield from (text for line in group for text in (_prose(line), ""))
+            yield from (text for step in group for text in _paragraphs(step))
+
+
+def _is_block(step: Step | Slot) -> bool:
+    return isinstance(step, Step) and step.kind != "words"
+
+
+def _paragraphs(step: Step | Slot) -> Iterator[str]:
+    if isinstance(step, Slot) and step.before:
+        yield from (_prose(step.before), "")
+    yield from (_prose(step.shown), "")
 
 
 def _prose(text: str) -> str:

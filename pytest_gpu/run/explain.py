@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from pytest_gpu.causes import Cause, catalogue
+from pytest_gpu.catalogue import Cause, catalogue
 from pytest_gpu.errors import GpuError
+from pytest_gpu.steps import Slot, Step
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
 WIDTH = 80
@@ -44,23 +45,33 @@ def _lines(cause: Cause) -> Iterator[str]:
     yield ""
     yield from _wrapped(cause.why)
     yield from _block("Check by hand", cause.check)
-    for distribution, lines in cause.fix.items():
+    for distribution, steps in cause.fix.items():
         where = "" if len(cause.fix) == 1 else f" ({_where(distribution)})"
-        yield from _block(f"Fix{where}", lines)
-    yield from _block("Explains, as its mere consequences", cause.explains)
+        yield from _block(f"Fix{where}", steps)
+    if cause.explains:
+        yield from ("", "Explains, as its mere consequences:")
+        yield from (f"  {pattern}" for pattern in cause.explains)
 
 
 def _where(distribution: str) -> str:
     return "any other distribution" if distribution == "default" else distribution
 
 
-def _block(title: str, lines: tuple[str, ...]) -> Iterator[str]:
-    if lines:
-        yield ""
-        yield f"{title}:"
-        for line in lines:
-            # A command is to be copied: it is never broken.
-            yield from [f"  {_shown(line)}"] if line.startswith("$ ") else _wrapped(line, "  ")
+def _block(title: str, steps: Iterable[Step | Slot]) -> Iterator[str]:
+    yield ""
+    yield f"{title}:"
+    for step in steps:
+        yield from _step(step)
+
+
+def _step(step: Step | Slot) -> Iterator[str]:
+    if isinstance(step, Slot):
+        yield from _wrapped(step.before, "  ")
+    # What is to be copied is never broken.
+    if isinstance(step, Step) and step.kind != "words":
+        yield f"  {_shown(step.shown)}"
+    else:
+        yield from _wrapped(step.shown, "  ")
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

@@ -21,6 +21,7 @@ PACKAGES: Mapping[str, str] = {
 WORDS = (
     "pytest_gpu",
     "pytest_gpu.asked",
+    "pytest_gpu.catalogue",
     "pytest_gpu.causes",
     "pytest_gpu.checks",
     "pytest_gpu.errors",
@@ -32,6 +33,7 @@ WORDS = (
     "pytest_gpu.looks",
     "pytest_gpu.memory",
     "pytest_gpu.parsing",
+    "pytest_gpu.steps",
 )
 """Modules that every room may use."""
 
@@ -41,7 +43,7 @@ ALONE = frozenset({*WORDS, "pytest_gpu.stack"})
 FLOORS: tuple[tuple[str, ...], ...] = (
     (*WORDS, "pytest_gpu.stack", "pytest_gpu.probe"),
     ("pytest_gpu.settings",),
-    ("pytest_gpu.stack.host",),
+    ("pytest_gpu.stack.host", "pytest_gpu.stack.cri"),
     ("pytest_gpu.stack.distributions", "pytest_gpu.stack.kube"),
     ("pytest_gpu.stack.gpu", "pytest_gpu.stack.containerd"),
     ("pytest_gpu.stack.kubelet",),

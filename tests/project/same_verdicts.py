@@ -32,6 +32,9 @@ INSIDE = Path(__file__).with_name("inside_checkout.py")
 IGNORED = frozenset({"report.run.started", "report.run.duration"})
 """What differs between any two runs."""
 
+NEW = frozenset({"missing", "not_asked", "taken_by"})
+"""Keys that reports of an older checkout do not have: nothing to compare them with."""
+
 ABSENT = "(absent)"
 WIDTH = 160
 """Characters of a value that are shown."""
@@ -126,7 +129,7 @@ def differences(old: object, new: object, path: str = "") -> Iterator[str]:
     if old == new or path in IGNORED:
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted({*old, *new}):
+        for key in sorted({*old, *new} - (NEW - old.keys())):
             inner = f"{path}.{key}".lstrip(".")
             yield from differences(old.get(key, ABSENT), new.get(key, ABSENT), inner)
     elif isinstance(old, list) and isinstance(new, list):

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from markdown_it import MarkdownIt
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cluster.recording.samples import sample_names
 from pytest_gpu.layers import Layer
 from tests.project import picture

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.project.wheel_check import ROOT, SETUPS, build
+from tests.project.wheel_check import ROOT, SETUPS, build, sources, wheel_of
 
 MAPPED = {"conformance": "pytest_gpu/conformance", "fixtures": "pytest_gpu/fixtures"}
 
@@ -40,14 +40,21 @@ def test_the_wheel_holds_exactly_the_repository_files(tmp_path: Path) -> None:
     assert shipped == set(_repository())
 
 
-def test_every_package_is_listed_for_the_build(project: dict[str, Any]) -> None:
-    """A new subpackage must be named: setuptools ships what is listed."""
-    found = {
-        ".".join(file.relative_to(ROOT).parent.parts)
-        for file in (ROOT / "pytest_gpu").rglob("__init__.py")
+def test_a_new_package_needs_no_line_anywhere(tmp_path: Path) -> None:
+    """Packages and what lies beside their modules are found, not listed."""
+    source = sources(tmp_path)
+    new = source / "pytest_gpu" / "stack" / "made_up" / "deeper"
+    new.mkdir(parents=True)
+    names = ["__init__.py", "causes.toml", "schema.json", "list.yaml"]
+    for folder in (new.parent, new):
+        for name in names:
+            (folder / name).write_text("")
+    shipped = zipfile.ZipFile(wheel_of(source, tmp_path)).namelist()
+    made_up = {name for name in shipped if "/made_up/" in name}
+    package = "pytest_gpu/stack/made_up"
+    assert made_up == {
+        f"{each}/{name}" for each in (package, f"{package}/deeper") for name in names
     }
-    mapped = {name.replace("/", ".") for name in MAPPED.values()}
-    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(found | mapped)
 
 
 @pytest.mark.parametrize("folder", MAPPED)

@@ -18,7 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "pytest_gpu", "conformance", "fixtures")
+SOURCES = (
+    "pyproject.toml",
+    "setup.py",
+    "README.md",
+    "LICENSE",
+    "pytest_gpu",
+    "conformance",
+    "fixtures",
+)
 SECONDS = 600
 
 
@@ -69,10 +77,20 @@ def main() -> int:
 
 def build(folder: Path) -> Path:
     """Build the wheel from a copy of the sources: nothing left by earlier builds gets in."""
+    return wheel_of(sources(folder), folder)
+
+
+def sources(folder: Path) -> Path:
+    """Copy what the wheel is made of; return where it is."""
     source = folder / "source"
     source.mkdir()
     for name in SOURCES:
         _copy(ROOT / name, source / name)
+    return source
+
+
+def wheel_of(source: Path, folder: Path) -> Path:
+    """Build the wheel of a copy of the sources."""
     _run([sys.executable, "-m", "pip", "-qq", "wheel", "--no-deps", "-w", folder, source])
     return next(folder.glob("*.whl"))
 

@@ -8,9 +8,16 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_gpu.steps import Step
+
 _PATCH = re.compile(r"\$ sudo patch -d / -p1 <<'EOF'\n(.*?)EOF", re.DOTALL)
 _UNIX = re.compile(r"\$ sudo sed -i 's/\\r\$//' (/\S+)")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+
+
+def shown(steps: Sequence[Step]) -> list[str]:
+    """Return steps as a report shows them."""
+    return [step.shown for step in steps]
 
 
 def patches(fix: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from tests.samples.mending import diffs
 from tests.samples.runtime_cases import IDS, RECORDINGS, Case, cases, read
 from tests.samples.sample_table import SAMPLES

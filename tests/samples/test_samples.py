@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cluster.recording.samples import sample_names
 from tests.samples.sample_table import SAMPLES, Expected
 from tests.support.runs import QUIET, run_here

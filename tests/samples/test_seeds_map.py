@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cluster.recording.samples import sample_names
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from tests.conftest import MakeCluster, MakeSuite
 from tests.support.runs import QUIET, run_here
 

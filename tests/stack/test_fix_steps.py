@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.steps import Slot, Step
 
-CHANGES = ("{patch}", "{diff}", "{steps}", "{change}")
-"""Placeholders that hold, or may hold, a patch of a file of the node."""
+CHANGES = {"patch", "own_file", "same_file", "tell", "define", "change"}
+"""Slots that hold, or may hold, a patch of a file of the node."""
 
 WITHOUT_RESTART = (
     # The NVIDIA runtime reads its own file before every container.
@@ -20,30 +21,40 @@ WITHOUT_RESTART = (
     "runtime/next-toolkit-start-",
 )
 
+Entry = Step | Slot
+
+
+def changes(entry: Entry) -> bool:
+    """Return whether an entry of a fix may bring the patch of a file."""
+    return isinstance(entry, Slot) and entry.name in CHANGES
+
+
 FIXES = {
     f"{cause.id}[{name}]": steps
     for cause in catalogue().values()
     for name, steps in cause.fix.items()
-    if cause.id.startswith(("runtime/", "docker/")) and set(CHANGES) & set(steps)
+    if cause.id.startswith(("runtime/", "docker/")) and any(map(changes, steps))
 }
 
 
-def after_the_change(steps: tuple[str, ...]) -> tuple[str, ...]:
+def after_the_change(steps: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Return the steps that follow the one that changes a file."""
-    return steps[1 + max(at for at, step in enumerate(steps) if step in CHANGES) :]
+    return steps[1 + max(at for at, step in enumerate(steps) if changes(step)) :]
 
 
-def verifies(steps: tuple[str, ...]) -> bool:
+def verifies(steps: tuple[Entry, ...]) -> bool:
     """Return whether words such as "See that it is loaded:" lead to a command."""
     return any(
-        words.startswith(("See ", "Look at ")) and command.startswith("$ ")
+        isinstance(command, Step)
+        and command.kind == "node"
+        and words.shown.startswith(("See ", "Look at "))
         for words, command in pairwise(steps)
     )
 
 
-def restarts(steps: tuple[str, ...]) -> bool:
+def restarts(steps: tuple[Entry, ...]) -> bool:
     """Return whether a step restarts who reads the file."""
-    return any(step in {"$ {restart}", "$ sudo systemctl restart docker"} for step in steps)
+    return any(step.shown in {"$ {restart}", "$ sudo systemctl restart docker"} for step in steps)
 
 
 def test_there_are_such_fixes() -> None:

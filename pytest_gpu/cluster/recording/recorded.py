@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from pytest_gpu.asked import Asked
-from pytest_gpu.cluster.recording import kept_outcomes, kube_shapes, shapes, yaml_io
+from pytest_gpu.cluster.recording import kept_outcomes
 from pytest_gpu.cluster.recording.archive import unpack
 from pytest_gpu.cluster.recording.folder import Folder
-from pytest_gpu.cluster.recording.kinds import RUNTIME_HANDLERS
 from pytest_gpu.cluster.recording.manifest import FILE, check_plural
 from pytest_gpu.cluster.recording.overlay import Part, read_chain
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
-from pytest_gpu.cluster.recording.renaming import name_above, with_new_names
+from pytest_gpu.cluster.recording.recorded_objects import merged
+from pytest_gpu.cluster.recording.renaming import name_above
 from pytest_gpu.cluster.recording.samples import is_sample
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
@@ -141,7 +141,7 @@ class RecordedCluster:
             NotInEvidence: the recording has no such file.
         """
         if resource not in self._objects:
-            self._objects[resource] = self._merged(check_plural(resource))
+            self._objects[resource] = merged(check_plural(resource), self._chain)
         return self._objects[resource]
 
     def check(self) -> None:
@@ -152,25 +152,6 @@ class RecordedCluster:
         """
         for resource in self.resources():
             self.objects(resource)
-
-    def _merged(self, resource: str) -> tuple[KubeObject, ...]:
-        relative = f"kubernetes/{resource}.yaml"
-        found: dict[str, KubeObject] | None = None
-        for part in self._chain:
-            if found and part.manifest.renamed:
-                found = _renamed(resource, found, part)
-            if found and resource == "nodes":
-                found = {name: _without_handlers(each, part) for name, each in found.items()}
-            if relative in part.manifest.removed:
-                found = None
-            for name in part.manifest.removed_below(f"kubernetes/{resource}/"):
-                (found or {}).pop(name, None)
-            data = part.folder.read(relative)
-            if data is not None:
-                found = (found or {}) | _by_name(resource, data, part.folder.where(relative))
-        if found is None:
-            raise NotInEvidence("the cluster", f"the list of {resource}")
-        return tuple(found.values())
 
 
 def open_recording(path: Path, title: str) -> RecordedCluster:
@@ -222,22 +203,6 @@ def _taken(chain: Sequence[Part]) -> datetime:
     raise RecordingError(f"{where}: taken is missing: when was it recorded?")
 
 
-def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
-    """Return the objects of a file by ``namespace/name``, or ``name`` where there is no other."""
-    found: dict[str, KubeObject] = {}
-    documents = yaml_io.load_all(data, where)
-    if not documents:
-        raise RecordingError(f"{where}: is empty; a list of no objects is 'items: []'")
-    for document in documents:
-        for item in _items(shapes.mapping(document, where), where):
-            at = f"{where}: object {len(found) + 1}: metadata"
-            metadata = shapes.mapping(item.get("metadata"), at)
-            name = shapes.text(metadata.get("name"), f"{at}.name")
-            kube_shapes.check(resource, item, f"{where}: {name}")
-            found[_key(item)] = item
-    return found
-
-
 def _check_renamed(part: Part, base: RecordedCluster) -> None:
     """Refuse new names for nodes that are not there, and names that another node has."""
     where, renamed = f"{part.folder.where(FILE)}: nodes", part.manifest.renamed
@@ -252,36 +217,3 @@ def _check_renamed(part: Part, base: RecordedCluster) -> None:
             raise RecordingError(f"{where}: the base has no node {old!r}; its nodes are {has}")
         if new in known and new not in renamed.values():
             raise RecordingError(f"{where}: the base has a node {new!r} already")
-
-
-def _renamed(resource: str, below: Mapping[str, KubeObject], part: Part) -> dict[str, KubeObject]:
-    """Return the base's objects with the new names that an overlay gives to its nodes."""
-    found = (with_new_names(resource, each, [part.manifest.renamed]) for each in below.values())
-    return {_key(each): each for each in found}
-
-
-def _without_handlers(node: KubeObject, part: Part) -> KubeObject:
-    """Return a Node of the base, without the handlers it reports if an overlay removes them."""
-    if not part.manifest.removes_kind(str(node["metadata"]["name"]), RUNTIME_HANDLERS):
-        return node
-    status = node.get("status") or {}
-    kept = {key: value for key, value in status.items() if key != "runtimeHandlers"}
-    return {**node, "status": kept}
-
-
-def _key(item: KubeObject) -> str:
-    metadata = item["metadata"]
-    namespace = metadata.get("namespace")
-    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])
-
-
-def _items(document: KubeObject, where: str) -> list[Any]:
-    kind = str(document.get("kind", ""))
-    if "items" not in document:
-        return [document]
-    items = [shapes.mapping(each, where) for each in shapes.items(document["items"], where)]
-    # The API's own lists, such as a PodList, leave out what all their items share.
-    if kind in ("List", ""):
-        return items
-    shared = {"apiVersion": document.get("apiVersion", ""), "kind": kind.removesuffix("List")}
-    return [{**shared, **each} for each in items]

@@ -21,7 +21,6 @@ from pytest_gpu.stack.cdi.handlers import PREFIX, heeding
 from pytest_gpu.stack.cdi.regenerate import generate, remake
 from pytest_gpu.stack.cdi.requests import (
     BESIDE_CDI,
-    CONTAINERD,
     DRA_KIND,
     MANAGEMENT_KIND,
     annotation_prefix,
@@ -32,7 +31,9 @@ from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.kube.device_plugin import restart_plugin, strategy
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.steps import Step, Steps
 
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
@@ -48,25 +49,25 @@ def not_taken(node: Node) -> Finding | None:
     if finding := _unheeded(node):
         return finding
     for registry in registries(node):
-        if registry.reader == CONTAINERD and (seen := _off(node)):
+        if registry.reader == runtime_of(node).name and (seen := _off(node)):
             return _switched_off(node, registry, *seen)
     return None
 
 
 def _off(node: Node) -> tuple[Evidence, ...]:
     """Return what shows that containerd injects no CDI devices, nothing if it does."""
-    config, live = containerd_of(node).config, containerd_of(node).live
-    told = Evidence(source=config.path, text="enable_cdi = true")
-    if containerd_of(node).version < (1, 7):
-        release = containerd_of(node).release
-        return (Evidence(source=f"containerd {release}", text="knows no CDI: it came with 1.7"),)
+    containerd = containerd_of(node)
+    config, live = containerd.config, containerd.live
+    if not containerd.generation.knows_cdi:
+        source = f"containerd {containerd.release}"
+        return (Evidence(source=source, text="knows no CDI: it came with 1.7"),)
     if not config.cdi_enabled:
         built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
         told_off = ("enable_cdi",) in config.values
         return (config.origin("enable_cdi") if told_off else built_in,)
     if live and live.config and live.config.cdi_enabled is False:
         return (
-            told,
+            Evidence(source=config.path, text="enable_cdi = true"),
             Evidence(source="crictl info", text='the running containerd: "enableCDI": false'),
         )
     return ()
@@ -74,11 +75,10 @@ def _off(node: Node) -> tuple[Evidence, ...]:
 
 def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
     config = containerd_of(node).config
-    told = [way.said for way in registry.ways]
     plugin = plugin_of(node)
     return Finding.of(
         "runtime/cdi-off-in-containerd",
-        *told,
+        *(way.said for way in registry.ways),
         *seen,
         release=containerd_of(node).release,
         config=config.path,
@@ -87,18 +87,21 @@ def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
     )
 
 
-def _switch_on(node: Node) -> str:
+def _switch_on(node: Node) -> Steps:
     """Return what to change so that containerd injects CDI devices."""
     config = containerd_of(node).config
-    if containerd_of(node).version < (1, 7):
-        return (
+    if not containerd_of(node).generation.knows_cdi:
+        said = (
             "containerd 1.6 cannot: upgrade it to 1.7 or newer, or let the plugin name devices to"
             " the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
         )
+        return (Step("words", said),)
     if config.cdi_enabled:
-        return "The file has it already, the running containerd has not read it:"
+        said = "The file has it already, the running containerd has not read it:"
+        return (Step("words", said),)
     fix = config_fix.enable_cdi(node)
-    return fix["patch"] or f"Set enable_cdi = true in the CRI section of {fix['file']}."
+    by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")
+    return fix.patch or (by_hand,)
 
 
 def _unheeded(node: Node) -> Finding | None:
@@ -113,12 +116,14 @@ def _unheeded(node: Node) -> Finding | None:
         return None
     if heeding(node, prefix):
         return None
-    handlers = join(containerd_of(node).gpu_handlers) or "none"
+    handlers = join(runtime_of(node).gpu_handlers) or "none"
     return Finding.of(
         "runtime/cdi-annotations-unheeded",
         told.said,
         Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}"),
-        Evidence(source="containerd", text=f"heeds {PREFIX} only; NVIDIA handlers: {handlers}"),
+        Evidence(
+            source=runtime_of(node).name, text=f"heeds {PREFIX} only; NVIDIA handlers: {handlers}"
+        ),
         prefix=prefix,
         plugin=plugin.name,
         restart_plugin=restart_plugin(plugin),
@@ -161,7 +166,7 @@ def _missing(node: Node, registry: Registry, lost: list[str]) -> Finding:
         reader=registry.reader,
         directories=join(registry.directories),
         path=path,
-        default_runtime=containerd_of(node).default_runtime,
+        default_runtime=runtime_of(node).default_runtime,
         remake=remake(node, path, kind),
         generate=generate(node, path, kind),
     )

@@ -18,11 +18,11 @@ from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.handlers import handlers_used, spec_dirs
-from pytest_gpu.stack.cdi.regenerate import reader_version, remake
-from pytest_gpu.stack.cdi.requests import CONTAINERD, Way, ways
+from pytest_gpu.stack.cdi.regenerate import remake
+from pytest_gpu.stack.cdi.requests import CdiRequest, ways
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.cdi.truth import followed, untrue
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Registry:
 
     reader: str
     specs: CdiSpecs
-    ways: tuple[Way, ...]
+    ways: tuple[CdiRequest, ...]
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -67,7 +67,7 @@ def registries(node: Node) -> tuple[Registry, ...]:
     Raises:
         NotInEvidence: what is asked for here was not read.
     """
-    found: dict[tuple[str, ...], list[Way]] = {}
+    found: dict[tuple[str, ...], list[CdiRequest]] = {}
     for way in ways(node):
         found.setdefault((way.reader, *way.directories), []).append(way)
     return tuple(
@@ -77,7 +77,7 @@ def registries(node: Node) -> tuple[Registry, ...]:
 
 
 def _specs(node: Node, directories: tuple[str, ...]) -> CdiSpecs:
-    if directories == containerd_of(node).config.cdi_dirs:
+    if directories == runtime_of(node).cdi_dirs:
         return cdi_of(node)
     return cdi_specs.read(node.evidence, directories)
 
@@ -94,7 +94,7 @@ def spec_in_use_wrong(node: Node) -> Finding | None:
 
     Raises:
         NotInEvidence: a directory or a path was not looked at.
-        Unproven: a spec is of a version that this containerd may not know.
+        Unproven: a spec is of a version that this runtime may not know.
     """
     for registry in registries(node):
         if registry.specs.unknown:
@@ -127,7 +127,7 @@ def spec_at_rest_wrong(node: Node) -> Finding | None:
 @question("cdi/entries-named")
 def entries_named(node: Node) -> Iterator[Entry | None]:
     """Yield what there is of all that NVIDIA's specs name, so that a visit asks for it at once."""
-    directories = {containerd_of(node).config.cdi_dirs}
+    directories = {runtime_of(node).cdi_dirs}
     directories |= {spec_dirs(config) for _, config in handlers_used(node)}
     for each in directories:
         for spec in _specs(node, each).specs:
@@ -188,19 +188,20 @@ def _needed(registry: Registry) -> Iterator[tuple[CdiSpec, CdiEdits]]:
 
 
 def _prove_version(node: Node, registry: Registry) -> None:
-    """Make sure that containerd knows the version of every spec that is needed.
+    """Make sure that the container runtime knows the version of every spec that is needed.
 
     Raises:
-        Unproven: one is of a version that came later than what this containerd surely knows.
+        Unproven: one is of a version that came later than what it surely knows.
     """
-    if registry.reader != CONTAINERD:
+    runtime = runtime_of(node)
+    if registry.reader != runtime.name:
         return  # the NVIDIA runtime and the specs come from one release
     used: Mapping[str, CdiSpec] = registry.specs.resolved
-    surely = reader_version(containerd_of(node).version)
+    surely = runtime.newest_cdi
     for name in registry.needed:
         spec = used.get(name)
         if spec and tuple(map(int, spec.version.split("."))) > surely:
             raise Unproven(
-                f"whether containerd {containerd_of(node).release} knows"
+                f"whether {runtime.name} {runtime.release} knows"
                 f" CDI version {spec.version}, which {spec.path} needs"
             )

@@ -6,7 +6,8 @@ Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
 from __future__ import annotations
 
 from pytest_gpu.gpu_node import Node, fact
-from pytest_gpu.stack.containerd.merge import CDI_DIRS, Runtime
+from pytest_gpu.stack.containerd.merge import CDI_DIRS
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.injection.reached import gpu_runtimes_used
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
 
@@ -14,7 +15,7 @@ PREFIX = "cdi.k8s.io/"
 """What keys of annotations begin with in the CDI standard."""
 
 
-def heeding(node: Node, prefix: str) -> list[tuple[Runtime, ToolkitConfig]]:
+def heeding(node: Node, prefix: str) -> list[tuple[Handler, ToolkitConfig]]:
     """Return the NVIDIA handlers that look at annotations of a prefix."""
     return [
         (runtime, config)
@@ -32,7 +33,7 @@ def spec_dirs(config: ToolkitConfig) -> tuple[str, ...]:
     return tuple(map(str, config.value(f"{RUNTIME}.modes.cdi.spec-dirs"))) or CDI_DIRS
 
 
-def mode_of(runtime: Runtime, config: ToolkitConfig) -> str:
+def mode_of(runtime: Handler, config: ToolkitConfig) -> str:
     """Return a handler's mode: some programs have theirs in their name."""
     suffix = str(runtime.binary).rpartition(".")[2]
     if suffix in {"cdi", "legacy"}:
@@ -41,7 +42,7 @@ def mode_of(runtime: Runtime, config: ToolkitConfig) -> str:
 
 
 @fact
-def handlers_used(node: Node) -> list[tuple[Runtime, ToolkitConfig]]:
+def handlers_used(node: Node) -> list[tuple[Handler, ToolkitConfig]]:
     """Return the NVIDIA handlers that pods use, with their own configuration."""
     return [
         (runtime, own_config(node.evidence, str(runtime.binary)))

@@ -13,6 +13,7 @@ from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.device_plugin import restart_plugin
 from pytest_gpu.stack.kube.objects import path_of
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
+from pytest_gpu.steps import Step, Steps
 
 UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 REFRESH = "nvidia-cdi-refresh.service"
@@ -21,27 +22,34 @@ REFRESHED = "/var/run/cdi/nvidia.yaml"
 CTK = ("/usr/bin/nvidia-ctk", f"{INSTALL_DIR}/nvidia-ctk")
 
 
-def remake(node: Node, path: str, kind: str) -> str:
-    """Return the steps that make a spec again, an empty line between two of them."""
+def remake(node: Node, path: str, kind: str) -> Steps:
+    """Return the steps that make a spec again."""
     vendor = kind.partition("/")[0]
     if vendor == PLUGIN_KIND.partition("/")[0] or "device-plugin" in posixpath.basename(path):
         plugin = known(lambda: device_plugin.find(node.cluster, node.name))
         command = restart_plugin(plugin) if plugin else "kubectl get daemonsets -A"
-        return f"The device plugin makes this file when it starts; start it anew:\n\n$ {command}"
+        said = "The device plugin makes this file when it starts; start it anew:"
+        return (Step("words", said), Step("cluster", command))
     if vendor == MANAGEMENT_KIND.partition("/")[0]:
-        return f"{_toolkit(node)}\n\n{generate(node, path, kind)}"
+        return (*_toolkit(node), Step("node", generate(node, path, kind)))
     if vendor == DRA_KIND.partition("/")[0]:
-        return (
+        said = (
             "The DRA driver makes this file when a claim is prepared; start its kubelet plugin"
-            " anew:\n\n$ kubectl get pods -A | grep dra"
+            " anew:"
         )
+        return (Step("words", said), Step("cluster", "kubectl get pods -A | grep dra"))
     if _refreshed(node):
-        restart = f"$ sudo systemctl restart {REFRESH}"
-        if node.evidence.resolve(path) == node.evidence.resolve(REFRESHED):
-            return restart
-        remove = f"It writes {REFRESHED}; remove the copy nobody renews:\n\n$ sudo rm {path}"
-        return f"{restart}\n\n{remove}"
-    return generate(node, path)
+        return _refresh(node, path)
+    return (Step("node", generate(node, path)),)
+
+
+def _refresh(node: Node, path: str) -> Steps:
+    """Return how the toolkit's own unit makes its spec again, and what to do with another one."""
+    restart = Step("node", f"sudo systemctl restart {REFRESH}")
+    if node.evidence.resolve(path) == node.evidence.resolve(REFRESHED):
+        return (restart,)
+    said = f"It writes {REFRESHED}; remove the copy nobody renews:"
+    return (restart, Step("words", said), Step("node", f"sudo rm {path}"))
 
 
 def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> str:
@@ -55,7 +63,7 @@ def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> str:
     if kind != DEFAULT_KIND:
         vendor, _, class_ = kind.partition("/")
         words += [f"--vendor={vendor}", f"--class={class_}"]
-    return f"$ sudo {_ctk(node)} cdi generate {' '.join(words)}"
+    return f"sudo {_ctk(node)} cdi generate {' '.join(words)}"
 
 
 def _ctk(node: Node) -> str:
@@ -74,22 +82,13 @@ def _refreshed(node: Node) -> bool:
     )
 
 
-def _toolkit(node: Node) -> str:
+def _toolkit(node: Node) -> Steps:
     """Return how the operator's toolkit, which makes the management spec, is started anew."""
     daemonset = toolkit_of(node).daemonset
     if daemonset is None:
-        return "The GPU operator's toolkit makes this file when it starts; by hand:"
+        said = "The GPU operator's toolkit makes this file when it starts; by hand:"
+        return (Step("words", said),)
     namespace, _, name = path_of(daemonset).partition("/")
     command = f"kubectl rollout restart daemonset/{name} -n {namespace}"
     said = "The toolkit makes this file when it starts; start it anew:"
-    return f"{said}\n\n$ {command}\n\nOr by hand:"
-
-
-def reader_version(containerd: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the newest CDI version that a containerd surely knows.
-
-    Measured on Debian's 1.7.24 (library 0.8.0) and 2.1.9 (1.0.1); 1.7.0 came with 0.5.
-    """
-    if containerd >= (2, 1, 9):
-        return (1, 0, 0)
-    return (0, 8, 0) if containerd >= (1, 7, 24) else (0, 5, 0)
+    return (Step("words", said), Step("cluster", command), Step("words", "Or by hand:"))

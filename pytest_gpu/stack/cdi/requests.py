@@ -22,7 +22,7 @@ from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.objects import annotations_of, path_of
 from pytest_gpu.stack.kube.operator import policy_section
 from pytest_gpu.stack.kube.pods import pods_on
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME
 
 PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
@@ -32,19 +32,18 @@ DRA_KIND = "k8s.gpu.nvidia.com/device"
 AUTOMATIC_VENDOR = "runtime.nvidia.com"
 """Devices of this vendor are described by the NVIDIA runtime itself when a container starts."""
 NRI_PREFIX = "nvidia.cdi.k8s.io/"
-CONTAINERD = "containerd"
 BESIDE_CDI = frozenset({"envvar", "volume-mounts"})
 """Means of a plugin that name devices to an NVIDIA handler, and to nobody else."""
 _NAMES = re.compile(r"[\w.-]+/[\w.-]+=[\w.:-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class CdiRequest:
     """One way of asking.
 
-    ``reader`` is who looks for the specs: ``containerd``, or an NVIDIA handler; ``directories``
-    are where it looks. ``kinds`` are asked for; the qualified ``devices`` must be there. ``said``
-    is where it is told so.
+    ``reader`` is who looks for the specs: the container runtime, or an NVIDIA handler;
+    ``directories`` are where it looks. ``kinds`` are asked for; the qualified ``devices`` must be
+    there. ``said`` is where it is told so.
     """
 
     reader: str
@@ -54,7 +53,7 @@ class Way:
     said: Evidence
 
 
-def ways(node: Node) -> tuple[Way, ...]:
+def ways(node: Node) -> tuple[CdiRequest, ...]:
     """Return every way in which containers ask for CDI devices here.
 
     Raises:
@@ -80,7 +79,7 @@ def annotation_prefix(plugin: DevicePlugin) -> str:
     return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
 
 
-def _by_plugin(node: Node) -> Iterator[Way]:
+def _by_plugin(node: Node) -> Iterator[CdiRequest]:
     """Yield the way of a plugin that names CDI devices to the kubelet or in annotations."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
@@ -90,9 +89,10 @@ def _by_plugin(node: Node) -> Iterator[Way]:
     if not told.by_cdi:
         return
     reader, directories = _reader(node, plugin, words)
-    if reader == CONTAINERD and not containerd_of(node).config.cdi_enabled and words & BESIDE_CDI:
+    runtime = runtime_of(node)
+    if reader == runtime.name and not runtime.cdi_enabled and words & BESIDE_CDI:
         return  # ignored: the devices come by the other means
-    yield Way(
+    yield CdiRequest(
         reader=reader,
         directories=directories,
         kinds=frozenset({PLUGIN_KIND}),
@@ -104,25 +104,25 @@ def _by_plugin(node: Node) -> Iterator[Way]:
 def _reader(node: Node, plugin: DevicePlugin, words: frozenset[str]) -> tuple[str, tuple[str, ...]]:
     """Return who heeds what the plugin says, and where that one looks for specs.
 
-    containerd takes devices from the CRI, and from annotations of the standard's own prefix; an
-    NVIDIA handler from annotations only. If nobody does, containerd was meant.
+    A runtime takes devices from the CRI, and from annotations of the standard's own prefix; an
+    NVIDIA handler from annotations only. If nobody does, the runtime was meant.
     """
-    config = containerd_of(node).config
+    runtime = runtime_of(node)
     heeds = "cdi-cri" in words or annotation_prefix(plugin) == PREFIX
-    if not (config.cdi_enabled and heeds) and "cdi-annotations" in words:
-        for runtime, own in heeding(node, annotation_prefix(plugin)):
-            return runtime.name, spec_dirs(own)
-    return CONTAINERD, config.cdi_dirs
+    if not (runtime.cdi_enabled and heeds) and "cdi-annotations" in words:
+        for handler, own in heeding(node, annotation_prefix(plugin)):
+            return handler.name, spec_dirs(own)
+    return runtime.name, runtime.cdi_dirs
 
 
-def _by_runtimes(node: Node) -> Iterator[Way]:
+def _by_runtimes(node: Node) -> Iterator[CdiRequest]:
     """Yield the ways of NVIDIA handlers that work in cdi mode."""
     for runtime, config in handlers_used(node):
         kind = str(config.value(f"{RUNTIME}.modes.cdi.default-kind")) or DEFAULT_KIND
         if mode_of(runtime, config) != "cdi" or kind.startswith(f"{AUTOMATIC_VENDOR}/"):
             continue
         said = f'mode = "cdi" for handler {runtime.name}, default-kind = "{kind}"'
-        yield Way(
+        yield CdiRequest(
             reader=runtime.name,
             directories=spec_dirs(config),
             kinds=frozenset({kind}),
@@ -140,8 +140,8 @@ def _named_by_plugin(node: Node) -> tuple[str, ...]:
     return () if BESIDE_CDI.isdisjoint(means) else ids(node, plugin)
 
 
-def _by_nri(node: Node) -> Iterator[Way]:
-    """Yield what pods ask of the toolkit's NRI plugin; it has containerd inject."""
+def _by_nri(node: Node) -> Iterator[CdiRequest]:
+    """Yield what pods ask of the toolkit's NRI plugin; it has the runtime inject."""
     if not policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
         return
     for pod in known(lambda: pods_on(node.cluster, node.name)) or ():
@@ -149,21 +149,21 @@ def _by_nri(node: Node) -> Iterator[Way]:
         asked = [notes[key] for key in notes if key.startswith(NRI_PREFIX)]
         names = tuple(dict.fromkeys(_NAMES.findall(",".join(map(str, asked)))))
         if names:
-            yield Way(
-                reader=CONTAINERD,
-                directories=containerd_of(node).config.cdi_dirs,
+            yield CdiRequest(
+                reader=runtime_of(node).name,
+                directories=runtime_of(node).cdi_dirs,
                 kinds=frozenset(name.partition("=")[0] for name in names),
                 devices=names,
                 said=Evidence(source=f"pod {path_of(pod)}", text=f"{NRI_PREFIX}…: {asked[0]}"),
             )
 
 
-def _by_dra(node: Node) -> Iterator[Way]:
+def _by_dra(node: Node) -> Iterator[CdiRequest]:
     """Yield the way of DRA; its driver makes the specs when a claim is prepared."""
     if node.name in dra_nodes(node.cluster):
-        yield Way(
-            reader=CONTAINERD,
-            directories=containerd_of(node).config.cdi_dirs,
+        yield CdiRequest(
+            reader=runtime_of(node).name,
+            directories=runtime_of(node).cdi_dirs,
             kinds=frozenset({DRA_KIND}),
             devices=(),
             said=Evidence(source=f"resourceslices of node {node.name}", text="DRA offers GPUs"),

@@ -19,7 +19,7 @@ from pytest_gpu.memory import lazy
 from pytest_gpu.stack.cdi.document import BadSpec, line_of, load
 from pytest_gpu.stack.cdi.rules import check, version_of
 from pytest_gpu.stack.cdi.shape import shaped
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 VENDOR = "nvidia.com"
 SUFFIXES = (".json", ".yaml")
@@ -232,4 +232,4 @@ def _bind_mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 @fact
 def cdi_of(node: Node) -> CdiSpecs:
     """Return the CDI specs that the runtime can see."""
-    return read(node.evidence, containerd_of(node).config.cdi_dirs)
+    return read(node.evidence, runtime_of(node).cdi_dirs)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pytest_gpu.causes import Evidence
 from pytest_gpu.stack.containerd.config_file import BadToml, ConfigFile, parse
 from pytest_gpu.stack.containerd.import_glob import BadPatternError, clean, expand
-from pytest_gpu.stack.containerd.schema import ROOT, Version
+from pytest_gpu.stack.containerd.release import Generation
+from pytest_gpu.stack.containerd.schema import ROOT
 from pytest_gpu.stack.containerd.toml_lines import (
     BROKEN_INLINE,
     BYTE_ORDER_MARK,
@@ -39,7 +40,7 @@ class Loaded:
     problems: list[Evidence] = field(default_factory=list)
 
 
-def load(read: Read, names: Names, path: str, version: Version) -> Loaded:
+def load(read: Read, names: Names, path: str, generation: Generation) -> Loaded:
     """Read the root file and, breadth first as containerd does, everything it imports."""
     loaded = Loaded()
     pending, seen = [path], set[str]()
@@ -48,11 +49,11 @@ def load(read: Read, names: Names, path: str, version: Version) -> Loaded:
         if current in seen:
             continue
         seen.add(current)
-        root = _file(read, current, loaded, version, is_root=current == path)
+        root = _file(read, current, loaded, generation, is_root=current == path)
         if root is None:
             continue
         for pattern in _imports(root):
-            absolute = _absolute(pattern, current, version)
+            absolute = _absolute(pattern, current, generation)
             loaded.patterns.append(absolute)
             pending += _expand(names, root, absolute, loaded)
     return loaded
@@ -63,7 +64,9 @@ def _imports(root: Told) -> list[str]:
     return [str(pattern) for pattern in found.value] if found else []
 
 
-def _file(read: Read, path: str, loaded: Loaded, version: Version, *, is_root: bool) -> Told | None:
+def _file(
+    read: Read, path: str, loaded: Loaded, generation: Generation, *, is_root: bool
+) -> Told | None:
     """Read and decode one file; a missing root file is none, a missing import a problem."""
     content = read(path)
     if content is None:
@@ -72,16 +75,15 @@ def _file(read: Read, path: str, loaded: Loaded, version: Version, *, is_root: b
                 Evidence(source=path, text="imported, but there is no such file")
             )
         return None
-    modern = version >= (2,)
     try:
         file = parse(path, content)
     except BadToml as bad:
         loaded.problems.append(bad.evidence)
         return None
-    if file.strict_error and not file.generous <= _GENEROUS[modern]:
+    if file.strict_error and not file.generous <= _GENEROUS[generation.go_toml_2]:
         loaded.problems.append(file.strict_error)
         return None
-    return _decoded(file, loaded, modern=modern)
+    return _decoded(file, loaded, modern=generation.go_toml_2)
 
 
 def _decoded(file: ConfigFile, loaded: Loaded, *, modern: bool) -> Told | None:
@@ -98,9 +100,9 @@ def _decoded(file: ConfigFile, loaded: Loaded, *, modern: bool) -> Told | None:
     return root
 
 
-def _absolute(pattern: str, parent: str, version: Version) -> str:
+def _absolute(pattern: str, parent: str, generation: Generation) -> str:
     """Resolve an import; containerd 1.6 leaves a relative glob to its working directory, /."""
-    if "*" in pattern and version < (1, 7):
+    if "*" in pattern and not generation.imports_from_own_folder:
         return pattern if pattern.startswith("/") else f"/{pattern}"
     if pattern.startswith("/"):
         return clean(pattern)
@@ -120,15 +122,16 @@ def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]
         return []
 
 
-def version_problems(roots: Sequence[Told], merged: int, version: Version) -> list[Evidence]:
+def version_problems(roots: Sequence[Told], merged: int, generation: Generation) -> list[Evidence]:
     """Return what containerd refuses to start with because of version numbers; 1.6 never does."""
-    if version < (1, 7):
+    if not generation.refuses_unknown_config:
         return []
-    newest = 2 if version < (2,) else 3 if version < (2, 3) else 4
     text = f"containerd config version `{merged}` is not supported"
     found = _versions(roots)
-    problems = [_with(each, text) for each in found if each.value == merged > newest]
-    if version >= (2, 3):
+    problems = [
+        _with(each, text) for each in found if each.value == merged > generation.newest_config
+    ]
+    if generation.refuses_newer_drop_ins:
         first = next((each.value for each in found if each.value), 0)
         text = f"drop-in config version {{}} higher than root config version {first}"
         problems += [_with(e, text.format(e.value)) for e in found if e.value > first]

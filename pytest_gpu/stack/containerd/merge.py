@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.stack.containerd.config_file import CRI_IMAGES, CRI_V2, CRI_V3, ConfigFile
+from pytest_gpu.stack.containerd.handlers import BUILT_IN_RUNC, RUNC_OPTIONS, handler_of
 from pytest_gpu.stack.containerd.load import (
     Names,
     Read,
@@ -22,42 +23,15 @@ from pytest_gpu.stack.containerd.load import (
     version_problems,
 )
 from pytest_gpu.stack.containerd.plugin_tables import NRI_URI, Sections, merged_version, sections
-from pytest_gpu.stack.containerd.schema import Version, defaults
+from pytest_gpu.stack.containerd.release import Generation, Version
+from pytest_gpu.stack.containerd.schema import defaults
 from pytest_gpu.stack.containerd.toml_lines import Path
 from pytest_gpu.stack.containerd.values import Decoder, Told
+from pytest_gpu.stack.cri.handler import Handler
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
 
 _IN_CONTAINERD = {"default_runtime_name", "runtimes", "snapshotter"}
-_OPTIONS = (
-    *("BinaryName", "SystemdCgroup", "Root", "ShimCgroup", "NoPivotRoot", "NoNewKeyring"),
-    *("IoGid", "IoUid", "CriuPath", "CriuImagePath", "CriuWorkPath"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """One handler of the merged table; ``source`` is the line that defines it.
-
-    ``binary`` is ``options.BinaryName``, ``None`` where the runtime's own default (runc) counts.
-    ``options`` has runc's options under their own names, in whatever case the file writes them
-    and containerd takes them, and all others as the file has them. The annotations are the names
-    or patterns of those that are handed on to the runtime.
-    """
-
-    name: str
-    runtime_type: str
-    binary: str | None
-    systemd_cgroup: bool
-    source: Evidence
-    options: Mapping[str, Any] = field(default_factory=dict)
-    runtime_path: str = ""
-    pod_annotations: tuple[str, ...] = ()
-    container_annotations: tuple[str, ...] = ()
-    privileged_without_host_devices: bool = False
-    base_runtime_spec: str = ""
-    cni_conf_dir: str = ""
-    snapshotter: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +54,7 @@ class EffectiveConfig:
     path: str
     files: tuple[ConfigFile, ...]
     version: int
-    runtimes: Mapping[str, Runtime]
+    runtimes: Mapping[str, Handler]
     default_runtime: str
     cdi_enabled: bool
     cdi_dirs: tuple[str, ...]
@@ -124,16 +98,16 @@ def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveCon
 
     ``read`` and ``names`` are the look-ups of :class:`~pytest_gpu.evidence.NodeEvidence`.
     """
-    loaded = load(read, names, path, version)
-    modern = version >= (2,)
-    number = merged_version(loaded.roots, version)
-    problems = loaded.problems + version_problems(loaded.roots, number, version)
-    problems += name_problems(loaded.roots, number, modern=modern)
-    found = sections(loaded.roots, number, version)
+    generation = Generation(version)
+    loaded = load(read, names, path, generation)
+    number = merged_version(loaded.roots, generation)
+    problems = loaded.problems + version_problems(loaded.roots, number, generation)
+    problems += name_problems(loaded.roots, number, modern=generation.takes_over_older_sections)
+    found = sections(loaded.roots, number, generation)
     values = {**_flat(found), **_told_options(found), **_outside(loaded.roots, found)}
     get = _Values(values)
-    default = defaults(version)
-    name, runtimes = _runtimes(get, found, version)
+    default = defaults(generation)
+    name, runtimes = _runtimes(get, found, generation)
     return EffectiveConfig(
         path=path,
         files=tuple(loaded.files),
@@ -148,7 +122,7 @@ def merge(read: Read, names: Names, path: str, version: Version) -> EffectiveCon
         required=tuple(name for root in loaded.roots for name, _ in listed(root, _REQUIRED)),
         sandbox_image=get("sandbox_image", default=default.sandbox_image),
         snapshotter=get("containerd", "snapshotter", default=default.snapshotter),
-        cni=_cni(get, version),
+        cni=_cni(get, generation),
         nri_enabled=_nri(get, found.disabled, default=default.nri),
         values=values,
     )
@@ -202,27 +176,29 @@ def _nri(get: _Values, disabled: Sequence[str], *, default: bool) -> bool:
     return NRI_URI not in disabled and not get("nri", "disable", default=not default)
 
 
-def _cni(get: _Values, version: Version) -> Cni:
+def _cni(get: _Values, generation: Generation) -> Cni:
     """Return the CNI's folders; 2.1 knows several, and the old single one counts alone."""
-    default = defaults(version)
+    default = defaults(generation)
     conf_dir = get("cni", "conf_dir", default=default.cni_conf_dir)
-    several = version >= (2, 1)
+    several = generation.several_cni_folders
     one = get("cni", "bin_dir", default="" if several else default.cni_bin_dirs[0])
     many = get("cni", "bin_dirs", default=default.cni_bin_dirs) if several else ()
     return Cni(bin_dirs=(one,) if one else tuple(many), conf_dir=conf_dir)
 
 
-def _runtimes(get: _Values, found: Sections, version: Version) -> tuple[str, Mapping[str, Runtime]]:
+def _runtimes(
+    get: _Values, found: Sections, generation: Generation
+) -> tuple[str, Mapping[str, Handler]]:
     """Return the default and all handlers; the built-in runc stands unless 1.x reads a table.
 
     1.x still takes the handlers ``default`` and ``untrusted`` from tables of their own, and that
     ``default`` is the default one (``ValidatePluginConfig``).
     """
-    name = get("containerd", "default_runtime_name", default=defaults(version).default_runtime)
+    name = get("containerd", "default_runtime_name", default=defaults(generation).default_runtime)
     if "default" in _old_tables(found):
         name = "default"
     runtimes = {
-        handler: _runtime(handler, entry, modern=found.modern)
+        handler: handler_of(handler, entry, modern=found.modern)
         for handler, entry in _handlers(found).items()
     }
     if found.modern or ("containerd", "runtimes") not in get.known:
@@ -253,49 +229,6 @@ def _told_options(found: Sections) -> dict[Path, Told]:
     return {
         ("containerd", "runtimes", handler, "options", name): told
         for handler, entry in _handlers(found).items()
-        for name in _OPTIONS
+        for name in RUNC_OPTIONS
         if (told := decoder.pick(entry.get("options"), name))
     }
-
-
-BUILT_IN_RUNC = Runtime(
-    name="runc",
-    runtime_type="io.containerd.runc.v2",
-    binary=None,
-    systemd_cgroup=False,
-    source=Evidence(source="containerd", text="built-in default: runc"),
-)
-
-
-def _runtime(name: str, entry: Told, *, modern: bool) -> Runtime:
-    get = _Values({(key,): told for key, told in entry.value.items()})
-    default_type = BUILT_IN_RUNC.runtime_type if modern and name == "runc" else ""
-    options = _options(entry.get("options"), modern=modern)
-    binary = options.get("BinaryName")
-    return Runtime(
-        name=name,
-        runtime_type=get("runtime_type", default=default_type),
-        binary=binary if isinstance(binary, str) and binary else None,
-        systemd_cgroup=options.get("SystemdCgroup") is True,
-        source=entry.evidence,
-        options=options,
-        runtime_path=get("runtime_path", default=""),
-        pod_annotations=tuple(get("pod_annotations", default=())),
-        container_annotations=tuple(get("container_annotations", default=())),
-        privileged_without_host_devices=get("privileged_without_host_devices", default=False),
-        base_runtime_spec=get("base_runtime_spec", default=""),
-        cni_conf_dir=get("cni_conf_dir", default=""),
-        snapshotter=get("snapshotter", default=""),
-    )
-
-
-def _options(table: Told | None, *, modern: bool) -> Mapping[str, Any]:
-    """Return the options; runc's are decoded into fields, whose case counts less or not."""
-    if table is None:
-        return {}
-    decoder = Decoder(modern=modern)
-    known = {name: decoder.pick(table, name) for name in _OPTIONS}
-    found = {name: told.plain() for name, told in known.items() if told}
-    taken = {name.lower() for name in found}
-    rest = {key: each.plain() for key, each in table.value.items() if key.lower() not in taken}
-    return {**found, **rest}

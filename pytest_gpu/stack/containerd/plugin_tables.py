@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence
 from pytest_gpu.stack.containerd.config_file import CRI_IMAGES, CRI_V1, CRI_V2, CRI_V3
 from pytest_gpu.stack.containerd.load import is_old, listed
-from pytest_gpu.stack.containerd.schema import NRI, SERVER, Version, cri, images
+from pytest_gpu.stack.containerd.release import Generation
+from pytest_gpu.stack.containerd.schema import NRI, SERVER, cri, images
 from pytest_gpu.stack.containerd.values import Decoder, Told, merged
 
 NRI_URI = "io.containerd.nri.v1.nri"
-EACH_FILE = (2, 3)
-"""The release that migrates each file before it merges them (containerd's config.go of then)."""
 
 # What 2.x takes from the old section into that of the images.
 _TO_IMAGES = (
@@ -49,37 +48,36 @@ class Sections:
     wrong: list[Evidence]
 
 
-def merged_version(roots: Sequence[Told], release: Version) -> int:
+def merged_version(roots: Sequence[Told], generation: Generation) -> int:
     """Return the version the merged configuration is read as: the last one that a file names.
 
     2.x starts at its own version and brings a file of version 1 up to what it has by then; 2.3
     brings every file up to its own.
     """
-    version = 1 if release < (2,) else 3 if release < EACH_FILE else 4
-    modern = release >= (2,)
-    if release >= EACH_FILE:
+    version = generation.assumed_config
+    if generation.migrates_each_file:
         return max([version, *map(number, roots)])
     for root in roots:
         told = root.get("version")
-        if told and told.value and not (modern and told.value == 1):
+        if told and told.value and not (generation.takes_over_older_sections and told.value == 1):
             version = told.value
     return version
 
 
-def sections(roots: Sequence[Told], version: int, release: Version) -> Sections:
+def sections(roots: Sequence[Told], version: int, generation: Generation) -> Sections:
     """Return the sections that count in a merged configuration of a version.
 
     1.x looks at the one name of that version. 2.x at the newest names; while the merged version
     is older it takes over from the older name what the newest does not say.
     """
-    if release < (2,):
-        return _old(roots, version, release)
+    if not generation.merges_sections:
+        return _old(roots, version, generation)
     decoder = Decoder(modern=True)
-    found = _merged(roots, decoder if release >= EACH_FILE else None)
+    found = _merged(roots, decoder if generation.migrates_each_file else None)
     if version < 3:
         _migrate(found, decoder)
-    section = decoder.decode(cri(release), _some(found.get(CRI_V3)))
-    image = decoder.decode(images(release), _some(found.get(CRI_IMAGES)))
+    section = decoder.decode(cri(generation), _some(found.get(CRI_V3)))
+    image = decoder.decode(images(generation), _some(found.get(CRI_IMAGES)))
     decoder.decode(SERVER, _some(found.get(CRI_V2)))
     return Sections(
         modern=True,
@@ -98,7 +96,7 @@ def _some(told: Told | None) -> list[Told]:
     return [told] if told else []
 
 
-def _old(roots: Sequence[Told], version: int, release: Version) -> Sections:
+def _old(roots: Sequence[Told], version: int, generation: Generation) -> Sections:
     """1.x: the section of the last file that has one; in version 1 by the plugin's short name."""
     decoder = Decoder(modern=False)
     section, nri = (CRI_V1, "nri") if version == 1 else (CRI_V2, NRI_URI)
@@ -106,8 +104,8 @@ def _old(roots: Sequence[Told], version: int, release: Version) -> Sections:
     if version == 1:
         # A full name means nothing there: 1.x compares it with the short ones.
         names = [_renamed(name) for name in names if "." not in name]
-    found = decoder.decode(cri(release), _last(roots, section))
-    nri_found = decoder.decode(NRI, _last(roots, nri)) if release >= (1, 7) else None
+    found = decoder.decode(cri(generation), _last(roots, section))
+    nri_found = decoder.decode(NRI, _last(roots, nri)) if generation.knows_nri else None
     return Sections(
         modern=False,
         cri=found,

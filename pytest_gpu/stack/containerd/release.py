@@ -1,11 +1,142 @@
-"""Which release of containerd a process is, and reading a version from text."""
+"""Which release of containerd a process is, and what its generation does otherwise than others."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.host.processes import DELETED, Process
+
+Version = tuple[int, ...]
+"""A version as numbers, such as ``(1, 7, 24)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a containerd of a version does otherwise than those before or after it.
+
+    Sources, unless a property names another one: ``cmd/containerd/server/config/config.go`` (1.x:
+    ``services/server/config``) and the CRI plugin's ``config.go`` (1.x: ``pkg/cri/config``, 2.x:
+    ``internal/cri/config``), as the real containerd of 1.6, 1.7 and 2.x was seen to do.
+    """
+
+    version: Version
+
+    @property
+    def go_toml_2(self) -> bool:
+        """Whether files are decoded by go-toml 2, which matches keys in any case (2.0)."""
+        return self.version >= (2,)
+
+    @property
+    def merges_sections(self) -> bool:
+        """Whether a plugin's section is merged from all files (2.0).
+
+        1.x takes the whole section from the file that is imported last, so that a drop-in with one
+        handler removes all others.
+        """
+        return self.version >= (2,)
+
+    @property
+    def migrates_each_file(self) -> bool:
+        """Whether each file is brought to the newest version before files are merged (2.3)."""
+        return self.version >= (2, 3)
+
+    @property
+    def refuses_newer_drop_ins(self) -> bool:
+        """Whether it refuses a drop-in of a higher version than the root file's (2.3)."""
+        return self.version >= (2, 3)
+
+    @property
+    def newest_config(self) -> int:
+        """The newest version of configuration files that it reads: 2 (1.x), 3 (2.0) or 4 (2.3)."""
+        return 2 if self.version < (2,) else 3 if self.version < (2, 3) else 4
+
+    @property
+    def assumed_config(self) -> int:
+        """The version that files without one are merged as: 1 in 1.x, the newest from 2.0 on."""
+        return self.newest_config if self.version >= (2,) else 1
+
+    @property
+    def reads_config_3(self) -> bool:
+        """Whether it reads version 3, which has the runtimes and the images apart (2.0)."""
+        return self.newest_config >= 3
+
+    @property
+    def refuses_unknown_config(self) -> bool:
+        """Whether a version that it does not know keeps it from starting (1.7)."""
+        return self.version >= (1, 7)
+
+    @property
+    def takes_over_older_sections(self) -> bool:
+        """Whether it also reads a section by the names of older versions (2.0).
+
+        1.x reads the one name that belongs to the merged version.
+        """
+        return self.version >= (2,)
+
+    @property
+    def imports_from_own_folder(self) -> bool:
+        """Whether a relative import with ``*`` starts at its file's folder (1.7), not at ``/``."""
+        return self.version >= (1, 7)
+
+    @property
+    def has_fields_of_1_7(self) -> bool:
+        """Whether it has the CRI's fields that came with 1.7, such as a handler's snapshotter."""
+        return self.version >= (1, 7)
+
+    @property
+    def one_cri_section(self) -> bool:
+        """Whether the CRI's runtimes, images and server share one section (1.x)."""
+        return self.version < (2,)
+
+    @property
+    def several_cni_folders(self) -> bool:
+        """Whether ``cni.bin_dirs`` lists the folders of CNI's programs (2.1)."""
+        return self.version >= (2, 1)
+
+    @property
+    def knows_nri(self) -> bool:
+        """Whether it has NRI's second version (1.7)."""
+        return self.version >= (1, 7)
+
+    @property
+    def nri_by_default(self) -> bool:
+        """Whether NRI is on where no file says anything (2.0)."""
+        return self.version >= (2,)
+
+    @property
+    def knows_cdi(self) -> bool:
+        """Whether it can inject CDI devices: ``enable_cdi`` came with 1.7."""
+        return self.version >= (1, 7)
+
+    @property
+    def cdi_by_default(self) -> bool:
+        """Whether CDI is on where no file says anything (2.0)."""
+        return self.version >= (2,)
+
+    @property
+    def newest_cdi(self) -> Version:
+        """The newest version of CDI specs that it surely reads.
+
+        Measured on Debian's 1.7.24 (library 0.8.0) and 2.1.9 (1.0.1); 1.7.0 came with 0.5.
+        """
+        if self.version >= (2, 1, 9):
+            return (1, 0, 0)
+        return (0, 8, 0) if self.version >= (1, 7, 24) else (0, 5, 0)
+
+    @property
+    def sandbox_image(self) -> str:
+        """The image of a sandbox where no file names one."""
+        if self.version >= (2,):
+            return "registry.k8s.io/pause:3.10"
+        number = "3.8" if self.version >= (1, 7) else "3.6"
+        return f"registry.k8s.io/pause:{number}"
+
+    @property
+    def tells_cgroup_driver(self) -> bool:
+        """Whether it tells the kubelet its cgroup driver (2.0: ``runtime_config_linux.go``)."""
+        return self.version >= (2,)
 
 
 def printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...] | None:

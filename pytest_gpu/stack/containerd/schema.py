@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-Version = tuple[int, ...]
+from pytest_gpu.stack.containerd.release import Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +83,20 @@ NRI = _struct("plugin_path plugin_config_path socket_path", "disable disable_con
 
 
 @cache
-def runtime(version: Version) -> Struct:
+def runtime(generation: Generation) -> Struct:
     """Return the fields of one entry of ``containerd.runtimes``."""
     texts = "runtime_type runtime_path base_runtime_spec cni_conf_dir"
     flags = "privileged_without_host_devices"
-    if version >= (1, 7):
+    if generation.has_fields_of_1_7:
         texts += " snapshotter"
         flags += " privileged_without_host_devices_all_devices_allowed"
-    texts += " runtime_engine runtime_root" if version < (2,) else " sandboxer io_type"
+    texts += " runtime_engine runtime_root" if generation.one_cri_section else " sandboxer io_type"
     lists: dict[str, Kind] = {"pod_annotations": LIST, "container_annotations": LIST}
     return _struct(texts, flags, "cni_max_conf_num", options=Table(ANY), **lists)
 
 
 @cache
-def cri(version: Version) -> Struct:
+def cri(generation: Generation) -> Struct:
     """Return the fields of the CRI section that holds the runtimes."""
     texts = "unset_seccomp_profile"
     flags = (
@@ -106,38 +106,38 @@ def cri(version: Version) -> Struct:
         " netns_mounts_under_state_dir enable_unprivileged_ports enable_unprivileged_icmp"
     )
     numbers = "selinux_category_range max_container_log_line_size"
-    more: dict[str, Kind] = {"containerd": _containerd(version), "cni": _cni(version)}
-    if version >= (1, 7):
+    more: dict[str, Kind] = {"containerd": _containerd(generation), "cni": _cni(generation)}
+    if generation.knows_cdi:
         more |= {"cdi_spec_dirs": LIST, "enable_cdi": FLAG, "drain_exec_sync_io_timeout": TEXT}
-    if version < (2,):
-        moved = {**images(version).fields, **SERVER.fields}
+    if generation.one_cri_section:
+        moved = {**images(generation).fields, **SERVER.fields}
         more |= {name: moved[name] for name in moved if name not in {"snapshotter"}}
         texts += " sandbox_image"
         flags += " systemd_cgroup disable_cgroup"
     return _struct(texts, flags, numbers, **more)
 
 
-def _containerd(version: Version) -> Struct:
+def _containerd(generation: Generation) -> Struct:
     flags = "ignore_rdt_not_enabled_errors"
-    if version >= (2,):
-        return _struct("default_runtime_name", flags, runtimes=Table(runtime(version)))
+    if not generation.one_cri_section:
+        return _struct("default_runtime_name", flags, runtimes=Table(runtime(generation)))
     flags += " no_pivot disable_snapshot_annotations discard_unpacked_layers"
     return _struct(
         "default_runtime_name snapshotter",
         flags,
-        runtimes=Table(runtime(version)),
-        default_runtime=runtime(version),
-        untrusted_workload_runtime=runtime(version),
+        runtimes=Table(runtime(generation)),
+        default_runtime=runtime(generation),
+        untrusted_workload_runtime=runtime(generation),
     )
 
 
-def _cni(version: Version) -> Struct:
-    lists: dict[str, Kind] = {"bin_dirs": LIST} if version >= (2, 1) else {}
+def _cni(generation: Generation) -> Struct:
+    lists: dict[str, Kind] = {"bin_dirs": LIST} if generation.several_cni_folders else {}
     return _struct("bin_dir conf_dir conf_template ip_pref", "", "max_conf_num", **lists)
 
 
 @cache
-def images(version: Version) -> Struct:
+def images(generation: Generation) -> Struct:
     """Return the fields of the CRI's image section, which 1.x has within the one section."""
     registry = _struct(
         "config_path",
@@ -147,11 +147,11 @@ def images(version: Version) -> Struct:
         headers=Table(LIST),
     )
     texts, flags = "snapshotter", "disable_snapshot_annotations discard_unpacked_layers"
-    more: dict[str, Kind] = {"pinned_images": Table(TEXT)} if version >= (2,) else {}
-    if version >= (1, 7):
+    more: dict[str, Kind] = {} if generation.one_cri_section else {"pinned_images": Table(TEXT)}
+    if generation.has_fields_of_1_7:
         texts, flags = f"{texts} image_pull_progress_timeout", f"{flags} image_pull_with_sync_fs"
     more |= {"registry": registry, "image_decryption": _struct("key_model")}
-    if version < (2,):
+    if generation.one_cri_section:
         flags = flags.replace("disable_snapshot_annotations discard_unpacked_layers", "")
     return _struct(texts, flags, "max_concurrent_downloads stats_collect_period", **more)
 
@@ -179,9 +179,10 @@ class Defaults:
     nri: bool
 
 
-def defaults(version: Version) -> Defaults:
+def defaults(generation: Generation) -> Defaults:
     """Return the defaults of a containerd as its project releases it."""
-    if version >= (2,):
-        return Defaults(cdi=True, nri=True, sandbox_image="registry.k8s.io/pause:3.10")
-    image = "registry.k8s.io/pause:3.8" if version >= (1, 7) else "registry.k8s.io/pause:3.6"
-    return Defaults(cdi=False, nri=False, sandbox_image=image)
+    return Defaults(
+        cdi=generation.cdi_by_default,
+        nri=generation.nri_by_default,
+        sandbox_image=generation.sandbox_image,
+    )

@@ -24,7 +24,7 @@ from pytest_gpu.stack.host.systemd_unit import service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ProductSettings:
     """What the files say together; flags of the command line are not among it and outrank it.
 
     ``sources`` maps each name to the last file that sets it. ``unread`` are files and folders that
@@ -36,7 +36,7 @@ class Settings:
     unread: tuple[str, ...]
 
 
-def read(words: Sequence[str], evidence: NodeEvidence, folder: str) -> Settings:
+def read(words: Sequence[str], evidence: NodeEvidence, folder: str) -> ProductSettings:
     """Return the settings that a command line reads, usually those in a folder."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -45,7 +45,7 @@ def read(words: Sequence[str], evidence: NodeEvidence, folder: str) -> Settings:
         for key, value in _yaml(evidence, path, unread).items():
             name = _add(values, str(key), value)
             sources[name] = path
-    return Settings(values=values, sources=sources, unread=tuple(unread))
+    return ProductSettings(values=values, sources=sources, unread=tuple(unread))
 
 
 def _files(

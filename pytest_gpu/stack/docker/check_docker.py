@@ -19,6 +19,7 @@ from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.repair.json_diff import patched
 from pytest_gpu.stack.toolkit.installed import installed
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
+from pytest_gpu.steps import Steps
 
 
 def docker_evidence(node: Node) -> Iterator[Evidence]:
@@ -76,17 +77,17 @@ def _without_nvidia(node: Node, docker: Docker) -> Finding:
     )
 
 
-def _by_hand(node: Node, docker: Docker) -> str:
-    """Return the steps that add an installed runtime to the file, none where nothing is."""
+def _by_hand(node: Node, docker: Docker) -> Steps:
+    """Return the patch that adds an installed runtime to the file, none where nothing is."""
     binary = installed(node)
     if binary is None:
-        return ""
+        return ()
     content = node.evidence.read(docker.config)
     said = json_document(content) if content and content.strip() else {}
     runtimes = {**(said.get("runtimes") or {}), "nvidia": {"path": binary, "args": []}}
     text = content.decode() if content is not None else None
     path = node.evidence.resolve(docker.config)
-    return f"Or by hand:\n\n{patched(path, text, {**said, 'runtimes': runtimes})}"
+    return patched(path, text, {**said, "runtimes": runtimes})
 
 
 def _undefined_default(node: Node, docker: Docker) -> Iterator[Finding]:

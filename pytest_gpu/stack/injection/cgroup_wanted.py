@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.injection import cgroups
 from pytest_gpu.stack.kube.objects import object_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 OPTION = "SystemdCgroup"
 
@@ -27,13 +27,14 @@ class Wanted:
 
 def wanted_driver(node: Node) -> Wanted | None:
     """Return what handlers must say, ``None`` where nothing tells the kubelet's driver."""
-    containerd, kubelet = containerd_of(node), kubelet_of(node)
-    modern = containerd.version[0] >= 2
-    asks = modern and cgroups.asks_runtime(object_of(node), kubelet, node.evidence)
+    runtime, kubelet = runtime_of(node), kubelet_of(node)
+    asks = runtime.tells_cgroup_driver and cgroups.asks_runtime(
+        object_of(node), kubelet, node.evidence
+    )
     if not asks and (driver := cgroups.kubelet_driver(kubelet, node.evidence)):
         said = cgroups.kubelet_says(kubelet, node.evidence)
         return Wanted(systemd=driver == "systemd", said=said, by_kubelet=True)
-    told = cgroups.told_by(containerd.config)
+    told = runtime.driver_handler
     if told is None:
         return None
     return Wanted(systemd=told.systemd_cgroup, said=says(node, told), by_kubelet=False)
@@ -45,9 +46,9 @@ def systemd_for_new(node: Node) -> bool:
     return wanted is None or wanted.systemd
 
 
-def says(node: Node, runtime: Runtime) -> Evidence:
+def says(node: Node, runtime: Handler) -> Evidence:
     """Return what a handler says of its driver; without options it inherits nothing."""
-    told = containerd_of(node).config.origin("runtimes", runtime.name, "options", OPTION)
+    told = runtime_of(node).origin("systemd_cgroup", runtime.name)
     if told.line is not None:
         text = f"{runtime.name}: {told.text}"
         return Evidence(source=told.source, line=told.line, text=text)

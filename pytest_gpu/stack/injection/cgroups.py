@@ -16,7 +16,6 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.known import known
 from pytest_gpu.parsing import MalformedError, yaml_document
-from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime
 from pytest_gpu.stack.host.processes import Process, flag
 from pytest_gpu.stack.kube.objects import node_info
 from pytest_gpu.stack.kubelet.kubelet import Kubelet
@@ -117,15 +116,3 @@ def kubelet_driver(kubelet: Kubelet, evidence: NodeEvidence) -> str | None:
         raise NotInEvidence(evidence.name, f"the kubelet's configuration {kubelet.unread}")
     own = kubelet.process is not None and kubelet.process.is_program("kubelet")
     return "cgroupfs" if own else None
-
-
-def told_by(config: EffectiveConfig) -> Runtime | None:
-    """Return the handler whose option containerd 2.x tells the kubelet: the default one first."""
-    names = sorted(config.runtimes, key=lambda name: (name != config.default_runtime, name))
-    found = (config.runtimes[name] for name in names)
-    return next((runtime for runtime in found if is_runc(runtime)), None)
-
-
-def is_runc(runtime: Runtime) -> bool:
-    """Say whether a handler's shim is runc's, the one that knows SystemdCgroup."""
-    return runtime.runtime_type.startswith("io.containerd.runc.")

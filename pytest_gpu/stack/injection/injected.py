@@ -15,23 +15,23 @@ from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.operator import policy_section
 from pytest_gpu.stack.kube.runtimeclass import class_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 
 def injects(node: Node, handler: str) -> bool:
     """Say whether containers under a handler (``""``: the default one) get GPUs now.
 
-    A handler that only the running containerd still has works until the next restart. One that
+    A handler that only the running program still has works until the next restart. One that
     does not lead to runc (Kata, gVisor) brings its GPUs in ways of its own.
     """
-    containerd = containerd_of(node)
-    name = handler or containerd.default_runtime
-    runtime = containerd.config.runtimes.get(name)
-    if runtime is None:
-        return containerd.knows(name) and name.startswith("nvidia")
-    if runtime.runtime_type and "runc" not in runtime.runtime_type:
+    runtime = runtime_of(node)
+    name = handler or runtime.default_runtime
+    found = runtime.handler(name)
+    if found is None:
+        return runtime.knows(name) and name.startswith("nvidia")
+    if found.runtime_type and "runc" not in found.runtime_type:
         return bool(handler)
-    return containerd.injects(name)
+    return runtime.injects(name)
 
 
 @fact
@@ -52,7 +52,7 @@ def prove_no_other_way(node: Node) -> None:
 
 @fact
 def beside_the_files(node: Node) -> str | None:
-    """Return a way that containerd's files and CDI specs at rest need not show."""
+    """Return a way that the runtime's files and CDI specs at rest need not show."""
     if node.name in dra_nodes(node.cluster):
         return "DRA hands CDI devices to containerd"
     if device_plugin.find(node.cluster, node.name).kind == "google":
@@ -65,11 +65,7 @@ def beside_the_files(node: Node) -> str | None:
 def _named_devices(node: Node) -> str | None:
     plugin = device_plugin.find(node.cluster, node.name)
     by_cdi = device_plugin.strategy(node.cluster, plugin).by_cdi
-    return (
-        "the plugin names CDI devices"
-        if by_cdi and containerd_of(node).config.cdi_enabled
-        else None
-    )
+    return "the plugin names CDI devices" if by_cdi and runtime_of(node).cdi_enabled else None
 
 
 def class_evidence(where: str, pod_spec: Mapping[str, Any]) -> Evidence:
@@ -79,15 +75,12 @@ def class_evidence(where: str, pod_spec: Mapping[str, Any]) -> Evidence:
 
 def default_evidence(node: Node) -> tuple[Evidence, ...]:
     """Return what the default handler is now, where it stands, and what was meant to be it."""
-    containerd = containerd_of(node)
-    name = containerd.default_runtime
-    runtime = containerd.config.runtimes.get(name)
-    binary = (runtime.binary if runtime else None) or "runc"
-    live = containerd.live
-    asked = live is not None and not live.error
-    where = (live.command if live and asked else "") or containerd.config_path
+    runtime = runtime_of(node)
+    name = runtime.default_runtime
+    handler = runtime.handler(name)
+    binary = (handler.binary if handler else None) or "runc"
     text = f'default runtime "{name}" runs {binary}, which injects no GPU'
-    return (Evidence(source=where, text=text), *_not_live(node, name))
+    return (Evidence(source=runtime.told_by, text=text), *_not_live(node, name))
 
 
 def _not_live(node: Node, default: str) -> tuple[Evidence, ...]:

@@ -1,39 +1,39 @@
-"""Which handlers of containerd a GPU container can get."""
+"""Which handlers of the container runtime a GPU container can get."""
 
 from __future__ import annotations
 
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.injection.injected import needs_no_handler
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.objects import spec_of
 from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kube.pods import pods_on, uses_gpu
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 PLAIN = "nvidia"
 """The handler, and the RuntimeClass, that everything of NVIDIA's uses where nobody says more."""
 
 
 @fact
-def gpu_runtimes(node: Node) -> list[Runtime]:
+def gpu_runtimes(node: Node) -> list[Handler]:
     """Return the GPU handlers that pods of this node get, else all where GPUs come by handlers.
 
-    With the values they run with now: those that are loaded, if the running containerd told them.
+    With the values they run with now: those that are loaded, if the running program told them.
     """
     return gpu_runtimes_used(node) or ([] if another_way(node) else _gpu_runtimes(node))
 
 
 @fact
-def gpu_runtimes_used(node: Node) -> list[Runtime]:
+def gpu_runtimes_used(node: Node) -> list[Handler]:
     """Return the GPU handlers that are the default, or that pods of this node name.
 
     The plain ``nvidia`` counts, too, where GPUs come by handlers; every other one only if it is
     named: distributions define handlers and classes for modes that nobody asked for.
     """
-    used = {containerd_of(node).default_runtime, *named_handlers(node)}
+    used = {runtime_of(node).default_runtime, *named_handlers(node)}
     if not another_way(node):
         by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
         used |= {PLAIN, by_class.get(PLAIN, PLAIN)}
@@ -41,9 +41,10 @@ def gpu_runtimes_used(node: Node) -> list[Runtime]:
 
 
 @fact
-def _gpu_runtimes(node: Node) -> list[Runtime]:
-    now = (containerd_of(node).now(name) for name in containerd_of(node).gpu_handlers)
-    return [runtime for runtime in now if runtime and runtime.binary]
+def _gpu_runtimes(node: Node) -> list[Handler]:
+    runtime = runtime_of(node)
+    now = (runtime.now(name) for name in runtime.gpu_handlers)
+    return [handler for handler in now if handler and handler.binary]
 
 
 @fact
@@ -60,21 +61,12 @@ def named_handlers(node: Node) -> frozenset[str]:
     return frozenset(runtimeclass.handler_of(each, by_class) or "" for each in specs) - {""}
 
 
-def serves_cri(node: Node) -> bool:
-    """Say whether the files on disk let containerd serve the CRI."""
-    config = containerd_of(node).config
-    return not (
-        config.problems or config.cri_disabled or config.default_runtime not in config.runtimes
-    )
-
-
 def handed_out_now(node: Node) -> bool:
     """Say whether containers get a GPU handler now: on disk, loaded as far as known, CRI on."""
-    containerd = containerd_of(node)
-    live = containerd.live
-    if not serves_cri(node) or not containerd.gpu_handlers:
+    runtime = runtime_of(node)
+    if not runtime.serves_cri or not runtime.gpu_handlers:
         return False
-    return live is None or any(name in live.handlers for name in containerd.gpu_handlers)
+    return runtime.loaded is None or not runtime.loaded.isdisjoint(runtime.gpu_handlers)
 
 
 def by_default(node: Node) -> list[KubeObject]:
@@ -86,13 +78,13 @@ def by_default(node: Node) -> list[KubeObject]:
     ]
 
 
-def pod_runtimes(node: Node) -> list[Runtime]:
+def pod_runtimes(node: Node) -> list[Handler]:
     """Return every handler that pods here get: the default one, those they name, those of GPUs.
 
     A RuntimeClass that none of them names makes no handler count: it may be meant for other nodes.
     """
-    containerd = containerd_of(node)
-    gpus = (runtime.name for runtime in gpu_runtimes(node))
-    names = (containerd.default_runtime, *sorted(named_handlers(node)), *gpus)
-    found = (containerd.config.runtimes.get(name) for name in dict.fromkeys(names))
-    return [runtime for runtime in found if runtime]
+    runtime = runtime_of(node)
+    gpus = (handler.name for handler in gpu_runtimes(node))
+    names = (runtime.default_runtime, *sorted(named_handlers(node)), *gpus)
+    found = (runtime.handler(name) for name in dict.fromkeys(names))
+    return [handler for handler in found if handler]

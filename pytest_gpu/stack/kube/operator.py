@@ -15,6 +15,7 @@ from typing import Any
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional, spec_of
+from pytest_gpu.steps import Step, Steps
 
 _CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d+\..*)")
 OPERATOR_CHART = "gpu-operator"
@@ -92,16 +93,17 @@ def _operator_objects(cluster: ClusterEvidence) -> Iterator[KubeObject]:
                 yield thing
 
 
-def change_values(cluster: ClusterEvidence, path: str, value: str) -> str:
-    """Return the command that sets one value of the GPU operator, such as operator.runtimeClass.
+def change_values(cluster: ClusterEvidence, path: str, value: str) -> Steps:
+    """Return the step that sets one value of the GPU operator, such as operator.runtimeClass.
 
     Helm's release is upgraded where there is one; without it the ClusterPolicy itself is changed.
     """
     if release := operator_release(cluster):
-        return release.upgrade(f"{path}={value}")
+        return (Step("helm", release.upgrade(f"{path}={value}")),)
     policy = cluster_policy(cluster)
     name = name_of(policy) if policy else "cluster-policy"
-    return f"kubectl patch clusterpolicy {name} --type merge -p '{_nested(path, value)}'"
+    command = f"kubectl patch clusterpolicy {name} --type merge -p '{_nested(path, value)}'"
+    return (Step("cluster", command),)
 
 
 def _nested(path: str, value: str) -> str:

@@ -16,8 +16,8 @@ from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 NEEDED = ("pods", "runtimeclasses")
 """The resources without which no verdict on a node can be reached."""
@@ -115,10 +115,7 @@ def _serving(node: Node) -> Process | None:
     """Return the process behind the CRI socket, ``None`` if the CRI is not served."""
     if kubelet_of(node).runtime == "docker":
         return next((p for p in processes_of(node) if p.is_program("dockerd")), None)
-    containerd = containerd_of(node)
-    if containerd.live is not None and containerd.live.error:
-        return None
-    return containerd.process
+    return None if runtime_of(node).error else runtime_of(node).process
 
 
 def _status(node: Node) -> Iterator[CommandResult]:

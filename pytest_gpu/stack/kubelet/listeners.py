@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.containerd.load import load
-from pytest_gpu.stack.containerd.release import printed_version
+from pytest_gpu.stack.containerd.release import Generation, Version, printed_version
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.distribution import OwnContainerd
 from pytest_gpu.stack.host.processes import DELETED, Process, listening
@@ -19,7 +19,7 @@ from pytest_gpu.stack.host.processes import DELETED, Process, listening
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
 
-_SOME_1X = (1, 7)
+_SOME_1X: Version = (1, 7)
 """What a containerd that did not print its version is taken for: it may read any file."""
 
 
@@ -92,8 +92,8 @@ def told_socket(process: Process, evidence: NodeEvidence) -> str:
         return own.socket
     if process.own_root:
         return DEFAULT_SOCKET
-    version = printed_version(process, evidence) or _SOME_1X
-    roots = load(evidence.read, evidence.names, config_path(process), version).roots
+    generation = Generation(printed_version(process, evidence) or _SOME_1X)
+    roots = load(evidence.read, evidence.names, config_path(process), generation).roots
     tables = [table for root in roots if (table := root.get("grpc"))]
     told = [str(found.value) for table in tables if (found := table.get("address"))]
     # One that is empty takes the place of none when files are merged.

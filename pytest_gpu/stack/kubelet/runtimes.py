@@ -28,7 +28,7 @@ _DOCKERS_OWN = "/run/docker/containerd/containerd.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
+class Daemon:
     """One daemon that runs containers, or brings a kubelet to one that does.
 
     ``socket`` and ``config`` are empty where they are not known, or are none of the node's files;
@@ -57,7 +57,7 @@ class Runtime:
 
 def read(
     kubelet: Kubelet, processes: Sequence[Process], evidence: NodeEvidence
-) -> tuple[Runtime, ...]:
+) -> tuple[Daemon, ...]:
     """Return every runtime on the node, by PID."""
     around = _Around(kubelet=kubelet, processes=processes, evidence=evidence)
     return tuple(around.runtimes())
@@ -71,14 +71,14 @@ class _Around:
     processes: Sequence[Process]
     evidence: NodeEvidence
 
-    def runtimes(self) -> Iterator[Runtime]:
+    def runtimes(self) -> Iterator[Daemon]:
         for process in self.processes:
             program = next((name for name in _KINDS if process.is_program(name)), None)
             if program is None:
                 continue
             socket = self._socket(program, process)
             version = printed_version(process, self.evidence) or ()
-            yield Runtime(
+            yield Daemon(
                 kind=_KINDS[program],
                 process=process,
                 socket=socket,
@@ -133,7 +133,7 @@ def _config(program: str, process: Process) -> str:
 
 
 @fact
-def runtimes_of(node: Node) -> tuple[Runtime, ...]:
+def runtimes_of(node: Node) -> tuple[Daemon, ...]:
     """Return every container runtime on the node, and whom it serves."""
     return read(kubelet_of(node), processes_of(node), node.evidence)
 

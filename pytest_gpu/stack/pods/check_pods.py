@@ -24,7 +24,7 @@ from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import metadata, object_of, path_of, spec_of
 from pytest_gpu.stack.kube.pod_state import is_running, kubectl_state, messages
 from pytest_gpu.stack.kube.pods import asks_for_cdi, gpu_requests, pods_on, uses_gpu
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_plugin import class_values, of
 from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, User, broken_class, plugin_users, some
 
@@ -88,13 +88,13 @@ def without_gpu(node: Node) -> Finding | None:
         for pod in lost[:SHOWN]
         if not is_running(pod)
     ]
-    handlers = join(containerd_of(node).gpu_handlers) or "none"
+    handlers = join(runtime_of(node).gpu_handlers) or "none"
     return Finding.of(
         "runtimeclass/workload-without-runtimeclass",
         *shown,
         *states,
         *default_evidence(node),
-        Evidence(source=containerd_of(node).config_path, text=f"GPU handlers: {handlers}"),
+        Evidence(source=runtime_of(node).config_path, text=f"GPU handlers: {handlers}"),
         pods=some([path_of(pod) for pod in lost]),
         **class_values(node, of(node)),
     )
@@ -140,7 +140,7 @@ def _explained(node: Node, pod: KubeObject, said: Evidence) -> Finding | None:
     known = gpu_error(said.text)
     if known is None:
         return None
-    name = runtimeclass.class_of(spec_of(pod)) or containerd_of(node).default_runtime
+    name = runtimeclass.class_of(spec_of(pod)) or runtime_of(node).default_runtime
     return Finding.of(known.cause, said, state, **{"handler": name, **known.values})
 
 

@@ -13,7 +13,7 @@ from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.objects import path_of, spec_of, template_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 User = tuple[str, Mapping[str, Any]]
 """Who uses a RuntimeClass: what to call it, such as ``pod default/train``, and its pod spec."""
@@ -37,7 +37,7 @@ def broken_class(node: Node, users: Iterable[User]) -> Finding | None:
         theirs = [user for user in naming if runtimeclass.class_of(user[1]) == name]
         if name not in by_class:
             return _missing(node, name, theirs)
-        if not containerd_of(node).knows(by_class[name]):
+        if not runtime_of(node).knows(by_class[name]):
             return _handler_unknown(node, name, by_class[name], theirs)
     return None
 
@@ -60,23 +60,20 @@ def _there_are(node: Node) -> str:
 
 
 def _handler_unknown(node: Node, name: str, handler: str, users: Sequence[User]) -> Finding:
-    containerd = containerd_of(node)
-    live = containerd.live
-    asked = live is not None and not live.error
-    known = sorted(live.handlers if live and asked else containerd.config.runtimes)
-    right = next(iter(containerd.gpu_handlers), "nvidia")
+    runtime = runtime_of(node)
+    right = next(iter(runtime.gpu_handlers), "nvidia")
     return Finding.of(
         "runtimeclass/handler-unknown",
         Evidence(source=f"runtimeclass {name}", text=f"handler: {handler}"),
         Evidence(
-            source=live.command if live and asked else containerd.config_path,
-            text=f"containerd's handlers: {', '.join(known) or 'none'}",
+            source=runtime.told_by,
+            text=f"{runtime.name}'s handlers: {', '.join(runtime.handlers) or 'none'}",
         ),
         *(class_evidence(where, spec) for where, spec in users[:SHOWN]),
         runtime_class=name,
         handler=handler,
         users=some([where for where, _ in users]),
-        known=join(known),
+        known=join(runtime.handlers),
         create=create_class(node, name),
         right=right,
     )
@@ -103,7 +100,7 @@ def rejections(node: Node, plugin: DevicePlugin) -> tuple[Evidence, ...]:
 def create_class(node: Node, name: str) -> str:
     """Return the manifest of a RuntimeClass whose handler injects GPUs on this node."""
     try:
-        handler = next(iter(containerd_of(node).gpu_handlers), "nvidia")
+        handler = next(iter(runtime_of(node).gpu_handlers), "nvidia")
     except NotInEvidence:
         handler = "nvidia"
     return (

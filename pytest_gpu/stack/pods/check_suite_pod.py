@@ -15,7 +15,7 @@ from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import condition_of, path_of, spec_of, status_of
 from pytest_gpu.stack.kube.pod_state import kubectl_state, messages
 from pytest_gpu.stack.kube.pods import gpu_requests, pods_on
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_runtimeclasses import create_class
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 
@@ -131,7 +131,7 @@ def handler_name(node: Node, suite: SuitePod) -> str:
     """Return the handler the pod runs under, by name."""
     by_class = runtimeclass.handlers(node.cluster)
     handler = runtimeclass.handler_of(spec_of(suite.pod), by_class)
-    return handler or containerd_of(node).default_runtime
+    return handler or runtime_of(node).default_runtime
 
 
 @check("pods/suite-pod-wrong-number", visit=False)

@@ -10,7 +10,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.injection.injected import injects, needs_no_handler
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.objects import object_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.pod_object import PodPlan, advertised
 
 USUAL = "nvidia"
@@ -54,7 +54,7 @@ def runtime_class(node: Node) -> str | None:
         if another_way or injects(node, ""):
             return None
         fitting = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
-        handlers = containerd_of(node).gpu_handlers
+        handlers = runtime_of(node).gpu_handlers
     except NotInEvidence:
         return USUAL if USUAL in by_class else None
     return fitting or (USUAL if USUAL in by_class or handlers else None)

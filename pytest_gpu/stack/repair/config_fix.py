@@ -7,6 +7,7 @@ there is no patch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
@@ -23,9 +24,10 @@ from pytest_gpu.stack.containerd.config_file import (
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair.config_places import (
-    Place,
+    FixPlace,
     below_cri,
     drop_ins,
     effective,
@@ -39,13 +41,27 @@ from pytest_gpu.stack.repair.config_places import (
 )
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.repair.toml_diff import Keys, edited, handler_table
+from pytest_gpu.steps import Step, Steps, Value
 
 Changes = Mapping[Keys, Any]
 Good = Callable[[EffectiveConfig], bool]
 
 
-def set_option(node: Node, handler: str, name: str, value: object) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that set ``BinaryName`` of a handler, or ``SystemdCgroup``.
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A repair: the file in which it belongs, and the patch of it, none where none was good."""
+
+    file: str
+    patch: Steps = ()
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """The values ``file`` and ``patch`` of a finding."""
+        return {"file": self.file, "patch": self.patch}
+
+
+def set_option(node: Node, handler: str, name: str, value: object) -> Fix:
+    """Return the repair that set ``BinaryName`` of a handler, or ``SystemdCgroup``.
 
     The latter is set for all handlers of its file that run runc and are wrong: one cgroup driver
     is right for a whole node.
@@ -77,8 +93,8 @@ def _others(node: Node, files: Sequence[ConfigFile], value: object) -> list[str]
     ]
 
 
-def set_type(node: Node, handler: str, runtime_type: str) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that give a handler its type."""
+def set_type(node: Node, handler: str, runtime_type: str) -> Fix:
+    """Return the repair that give a handler its type."""
     changes: Changes = {("containerd", "runtimes", handler, "runtime_type"): runtime_type}
     return _first(
         node,
@@ -88,8 +104,8 @@ def set_type(node: Node, handler: str, runtime_type: str) -> Mapping[str, str]:
     )
 
 
-def set_default(node: Node, handler: str) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that make a defined handler the default."""
+def set_default(node: Node, handler: str) -> Fix:
+    """Return the repair that make a defined handler the default."""
     keys = ("containerd", "default_runtime_name")
     files = [file for file in containerd_of(node).config.files if below_cri(file, keys) is not None]
     return _first(
@@ -100,8 +116,8 @@ def set_default(node: Node, handler: str) -> Mapping[str, str]:
     )
 
 
-def enable_cdi(node: Node) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that let containerd inject CDI devices."""
+def enable_cdi(node: Node) -> Fix:
+    """Return the repair that let containerd inject CDI devices."""
     keys = ("enable_cdi",)
     files = [file for file in containerd_of(node).config.files if below_cri(file, keys) is not None]
     where = [*files[-1:], *last_section(node)]
@@ -110,8 +126,8 @@ def enable_cdi(node: Node) -> Mapping[str, str]:
 
 def add_handler(
     node: Node, handler: str, table: Mapping[str, Any], *, default: bool = False
-) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that define a GPU handler, and make it the default if wanted.
+) -> Fix:
+    """Return the repair that define a GPU handler, and make it the default if wanted.
 
     From 2.x on a drop-in is best, since nobody else writes it. 1.x would take the whole CRI section
     from it, so that there the file is right that has this section now; with a first handler of its
@@ -124,26 +140,23 @@ def add_handler(
         named = not default or config.default_runtime == handler
         return kept and named and handler_injects(config, handler) and not config.problems
 
-    modern = containerd_of(node).version[0] >= 2
-    where = [*(drop_ins(node) if modern else ()), *places(node, last_section(node))]
+    where = [*drop_ins(node), *places(node, last_section(node))]
     alone: dict[Keys, Any] = {("containerd", "runtimes", handler): table}
     if default:
         alone[("containerd", "default_runtime_name")] = handler
     fix = _tried(node, where, alone, good)
-    return fix if fix["patch"] else _tried(node, where, {**_runc(node), **alone}, good)
+    return fix if fix.patch else _tried(node, where, {**_runc(node), **alone}, good)
 
 
-def outlast(node: Node, handler: str, table: Mapping[str, Any]) -> str:
+def outlast(node: Node, handler: str, table: Mapping[str, Any]) -> Steps:
     """Return the patch that lets a handler outlast the next start of who renders the file."""
-    modern = containerd_of(node).version[0] >= 2
-    where = [*(drop_ins(node) if modern else ()), *template(node)]
+    where = [*drop_ins(node), *template(node)]
     changes: Changes = {("containerd", "runtimes", handler): table}
-    fix = _tried(node, where, changes, lambda config: handler_injects(config, handler))
-    return fix["patch"]
+    return _tried(node, where, changes, lambda config: handler_injects(config, handler)).patch
 
 
-def add_runc(node: Node) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that define runc, where no handler is defined at all."""
+def add_runc(node: Node) -> Fix:
+    """Return the repair that define runc, where no handler is defined at all."""
     return _first(node, last_section(node), _runc(node), lambda config: "runc" in config.runtimes)
 
 
@@ -155,37 +168,36 @@ def _runc(node: Node) -> Changes:
     return {keys: next(iter(defined), handler_table(None, systemd_cgroup=systemd))}
 
 
-def enable_cri(node: Node) -> Mapping[str, str]:
-    """Return ``patch`` and ``file`` that take the CRI out of every ``disabled_plugins``."""
-    patches, texts = [], {}
+def enable_cri(node: Node) -> Fix:
+    """Return the repair that take the CRI out of every ``disabled_plugins``."""
+    patches: list[Step] = []
+    texts: dict[str, str] = {}
     for file in containerd_of(node).config.files:
         named = file.table.get("disabled_plugins") or []
         kept = [name for name in named if name not in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}]
         after = edited(file.text, {("disabled_plugins",): kept})
         if kept != named and after is not None and not is_rendered(node, file.path):
             texts[file.path] = after
-            patches.append(patch(node.evidence.resolve(file.path), file.text, after))
+            patches += patch(node.evidence.resolve(file.path), file.text, after)
     good = bool(texts) and not effective(node, texts).cri_disabled
     where = next(iter(texts), source_of(node, containerd_of(node).config_path))
-    return {"patch": "\n\n".join(patches) if good else "", "file": where}
+    return Fix(where, tuple(patches) if good else ())
 
 
-def _first(
-    node: Node, files: Sequence[ConfigFile], changes: Changes, good: Good
-) -> Mapping[str, str]:
+def _first(node: Node, files: Sequence[ConfigFile], changes: Changes, good: Good) -> Fix:
     return _tried(node, places(node, files), changes, good)
 
 
-def _tried(node: Node, where: Sequence[Place], changes: Changes, good: Good) -> Mapping[str, str]:
+def _tried(node: Node, where: Sequence[FixPlace], changes: Changes, good: Good) -> Fix:
     """Return the first patch that brings what is wanted; without one, where to do it by hand."""
     for place in where if not distribution_of(node).sealed else ():
         after = _changed(place, changes)
         if after is None or (place.merged and not _brings(node, place.path, after, good)):
             continue
         path = node.evidence.resolve(place.path)
-        return {"patch": patch(path, place.text, after), "file": path}
+        return Fix(path, patch(path, place.text, after))
     usual = source_of(node, containerd_of(node).config_path)
-    return {"patch": "", "file": where[0].path if where else usual}
+    return Fix(where[0].path if where else usual)
 
 
 def _brings(node: Node, path: str, text: str, good: Good) -> bool:
@@ -195,7 +207,7 @@ def _brings(node: Node, path: str, text: str, good: Good) -> bool:
         return False
 
 
-def _changed(place: Place, changes: Changes) -> str | None:
+def _changed(place: FixPlace, changes: Changes) -> str | None:
     section = ("plugins", cri_plugin(place.version))
     below: dict[Keys, Any] = {(*section, *keys): value for keys, value in changes.items()}
     if not place.merged:
@@ -205,7 +217,7 @@ def _changed(place: Place, changes: Changes) -> str | None:
     return edited(place.text or "", below)
 
 
-def _in_template(place: Place, changes: Changes) -> str | None:
+def _in_template(place: FixPlace, changes: Changes) -> str | None:
     """Return a template changed: what Go fills in stays, behind a comment's sign meanwhile.
 
     A template that takes over the distribution's own text can be added to, not changed: what

@@ -33,7 +33,7 @@ DROP_IN = "99-nvidia.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class FixPlace:
     """A file that a change may be written into.
 
     ``text`` is ``None`` where it is still to be made, ``begins`` what it then begins with.
@@ -82,15 +82,14 @@ def effective(node: Node, texts: Mapping[str, str]) -> EffectiveConfig:
     return merge(read, names, containerd.config_path, containerd.version)
 
 
-def places(node: Node, files: Sequence[ConfigFile]) -> list[Place]:
+def places(node: Node, files: Sequence[ConfigFile]) -> list[FixPlace]:
     """Return where to write instead of, or into, files: never into a rendered one."""
-    found: list[Place] = []
+    found: list[FixPlace] = []
     for file in files:
         if is_rendered(node, file.path):
-            found += [*(drop_ins(node) if containerd_of(node).version[0] >= 2 else ())]
-            found += template(node)
+            found += [*drop_ins(node), *template(node)]
         else:
-            found.append(Place(path=file.path, text=file.text, version=_section(node, file)))
+            found.append(FixPlace(path=file.path, text=file.text, version=_section(node, file)))
     return found
 
 
@@ -100,20 +99,25 @@ def _section(node: Node, file: ConfigFile) -> int:
     for version in (3, 2, 1):
         if cri_plugin(version) in plugins and cri_plugin(version) in _counting(node):
             return version
-    return (
-        file.version if containerd_of(node).version[0] >= 2 else containerd_of(node).config.version
-    )
+    containerd = containerd_of(node)
+    own_names = containerd.generation.takes_over_older_sections
+    return file.version if own_names else containerd.config.version
 
 
 def _counting(node: Node) -> set[str]:
     config = containerd_of(node).config
-    if containerd_of(node).version[0] < 2:
+    if not containerd_of(node).generation.takes_over_older_sections:
         return {cri_plugin(config.version)}
     return {CRI_V1, CRI_V2, CRI_V3}
 
 
-def drop_ins(node: Node) -> Iterator[Place]:
-    """Yield the toolkit's usual drop-in in every folder that the imports look into."""
+def drop_ins(node: Node) -> Iterator[FixPlace]:
+    """Yield the toolkit's usual drop-in in every folder that the imports look into.
+
+    None where a file that is imported would replace the CRI section of all others.
+    """
+    if not containerd_of(node).generation.merges_sections:
+        return
     config = containerd_of(node).config
     for pattern in config.imports:
         folder, name = posixpath.split(pattern)
@@ -121,10 +125,10 @@ def drop_ins(node: Node) -> Iterator[Place]:
             path = posixpath.join(folder, DROP_IN)
             file = next((each for each in config.files if each.path == path), None)
             version = file.version if file else config.version
-            yield Place(path=path, text=file.text if file else None, version=version)
+            yield FixPlace(path=path, text=file.text if file else None, version=version)
 
 
-def template(node: Node) -> Iterator[Place]:
+def template(node: Node) -> Iterator[FixPlace]:
     """Yield the template of the rendered file, also a new one that takes over the built-in one."""
     made = known(lambda: rendering_of(node))
     if made is None:
@@ -133,7 +137,7 @@ def template(node: Node) -> Iterator[Place]:
     if used is not None or made.rule.base:
         path, text = (used.path, used.text) if used else (made.wanted, None)
         begins = made.rule.base
-        yield Place(path=path, text=text, version=made.version, merged=False, begins=begins)
+        yield FixPlace(path=path, text=text, version=made.version, merged=False, begins=begins)
 
 
 def holding(node: Node, handler: str) -> list[ConfigFile]:

@@ -17,13 +17,14 @@ from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import effective, is_rendered
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.repair.toml_diff import edited
+from pytest_gpu.steps import Steps
 
 _SAME_IN_3 = {"containerd", "cni", "enable_cdi", "cdi_spec_dirs", "enable_selinux"}
 _SAME_BELOW = {"runtimes", "default_runtime_name"}
 _CONVERTED = ((2, 3), (3, 2))
 
 
-def one_version(node: Node) -> str:
+def one_version(node: Node) -> Steps:
     """Return the patches that bring all files to one version, none where sections would change."""
     config = containerd_of(node).config
     others = {file.version for file in config.files} - {config.version}
@@ -32,15 +33,15 @@ def one_version(node: Node) -> str:
         texts = {file.path: to_version(file, version) for file in files}
         if fix := _tried(node, texts):
             return fix
-    return ""
+    return ()
 
 
-def readable(node: Node) -> str:
+def readable(node: Node) -> Steps:
     """Return the patches after which containerd starts, none where nobody can tell them."""
     for texts in (_without_gone(node), _without_bad_names(node), _older(node)):
         if fix := _tried(node, texts):
             return fix
-    return ""
+    return ()
 
 
 def to_version(file: ConfigFile, version: int) -> str | None:
@@ -89,24 +90,26 @@ def _older(node: Node) -> Mapping[str, str | None]:
 
 def _too_new(node: Node) -> Iterator[tuple[str, ConfigFile]]:
     for file in containerd_of(node).config.files:
-        if file.version > 2 and containerd_of(node).version < (2,):
+        if file.version > 2 and not containerd_of(node).generation.reads_config_3:
             yield file.path, file
 
 
-def _tried(node: Node, texts: Mapping[str, str | None]) -> str:
+def _tried(node: Node, texts: Mapping[str, str | None]) -> Steps:
     """Return patches of the files if containerd makes of them no less than before, and starts."""
     known = {path: text for path, text in texts.items() if text is not None}
     if not known or len(known) < len(texts) or any(is_rendered(node, path) for path in known):
-        return ""
+        return ()
     before = {file.path: file.text for file in containerd_of(node).config.files}
     try:
         after = effective(node, known)
     except NotInEvidence:
-        return ""
+        return ()
     if after.problems or not _no_less(containerd_of(node).config, after):
-        return ""
+        return ()
     resolve = node.evidence.resolve
-    return "\n\n".join(patch(resolve(path), before[path], text) for path, text in known.items())
+    return tuple(
+        step for path, text in known.items() for step in patch(resolve(path), before[path], text)
+    )
 
 
 def _no_less(before: EffectiveConfig, after: EffectiveConfig) -> bool:

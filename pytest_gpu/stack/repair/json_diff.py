@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.stack.repair.patch import patch, unified
+from pytest_gpu.steps import Steps
 
 
 def diff(name: str, text: str, wanted: Mapping[str, Any]) -> str:
@@ -15,7 +16,7 @@ def diff(name: str, text: str, wanted: Mapping[str, Any]) -> str:
     return unified(name, f"{text.strip()}\n", f"{edited(text, wanted).strip()}\n").rstrip("\n")
 
 
-def patched(path: str, text: str | None, wanted: Mapping[str, Any]) -> str:
+def patched(path: str, text: str | None, wanted: Mapping[str, Any]) -> Steps:
     """Return the patch after which a file of the node says what is wanted; ``None`` makes it."""
     after = f"{_written_anew('', wanted)}\n" if text is None else edited(text, wanted)
     return patch(path, text, after)

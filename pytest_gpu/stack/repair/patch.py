@@ -10,24 +10,28 @@ import difflib
 import shlex
 
 from pytest_gpu.evidence import REDACTED
+from pytest_gpu.steps import Step, Steps
 
 _CONTEXT = 3
 
 
-def patch(path: str, before: str | None, after: str) -> str:
+def patch(path: str, before: str | None, after: str) -> Steps:
     r"""Return the commands that change a file, or make it where ``before`` is ``None``.
 
-    Steps are parted by empty lines, as in every fix; none where nothing changes. A file with
+    There are none where nothing changes. A file with
     Windows' line ends gets those of Unix first: a ``\r`` would be lost when the diff is copied.
     Where no diff can be told, because a line to change holds a secret, words say so.
     """
     diff = unified(path, unix(before or ""), unix(after), is_new=before is None)
     if not diff:
-        return ""
+        return ()
     if REDACTED in diff:
-        return f"Edit {path} by hand: a line to change holds a secret, which was not recorded."
-    steps = [f"$ sudo sed -i 's/\\r$//' {shlex.quote(path)}"] if "\r\n" in (before or "") else []
-    return "\n\n".join([*steps, f"$ sudo patch -d / -p1 <<'EOF'\n{diff}EOF"])
+        said = f"Edit {path} by hand: a line to change holds a secret, which was not recorded."
+        return (Step("words", said),)
+    change = Step("node", f"sudo patch -d / -p1 <<'EOF'\n{diff}EOF")
+    if "\r\n" in (before or ""):
+        return (Step("node", f"sudo sed -i 's/\\r$//' {shlex.quote(path)}"), change)
+    return (change,)
 
 
 def unix(text: str) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 
 from pytest_gpu.stack.containerd.config_file import RUNC_TYPE, ConfigFile, cri_plugin
 from pytest_gpu.stack.repair.patch import patch, unix
+from pytest_gpu.steps import Step, Steps
 
 Keys = tuple[str, ...]
 
 
 def with_handler(
     file: ConfigFile, handler: str, *, binary: str | None, systemd_cgroup: bool
-) -> str:
+) -> Steps:
     """Return the patch that adds a handler to a file, in words where the file cannot be patched.
 
     Args:
@@ -37,7 +38,7 @@ def handler_table(binary: str | None, *, systemd_cgroup: bool) -> Mapping[str, A
     return {"runtime_type": RUNC_TYPE, "options": {**options, "SystemdCgroup": systemd_cgroup}}
 
 
-def changed(path: str, text: str | None, changes: Mapping[Keys, Any]) -> str:
+def changed(path: str, text: str | None, changes: Mapping[Keys, Any]) -> Steps:
     """Return the patch that changes a TOML file, in words where its layout allows none.
 
     Args:
@@ -47,7 +48,7 @@ def changed(path: str, text: str | None, changes: Mapping[Keys, Any]) -> str:
     """
     after = edited(text or "", changes)
     if after is None:
-        return f"Edit {path} by hand, so that it says:\n{told(changes)}"
+        return (Step("words", f"Edit {path} by hand, so that it says:\n{told(changes)}"),)
     return patch(path, text, after)
 
 
@@ -71,6 +72,6 @@ def told(changes: Mapping[Keys, Any]) -> str:
     return "\n".join([*removed, (edited("", kept) or "").strip()]).strip()
 
 
-def new_file(path: str, text: str) -> str:
+def new_file(path: str, text: str) -> Steps:
     """Return the patch that creates a file."""
     return patch(path, None, text)

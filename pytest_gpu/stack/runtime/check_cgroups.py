@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.injection import cgroups
 from pytest_gpu.stack.injection.cgroup_wanted import OPTION, Wanted, says, wanted_driver
@@ -37,14 +37,14 @@ def cgroup_driver_differs(node: Node) -> Finding | None:
     return _handler_differs(node, differing, wanted)
 
 
-def _runc_runtimes(node: Node) -> Sequence[Runtime]:
+def _runc_runtimes(node: Node) -> Sequence[Handler]:
     """Return the handlers that pods can get; where no GPU handler is, nothing is judged."""
     if not gpu_runtimes(node):
         return ()
-    return [runtime for runtime in pod_runtimes(node) if cgroups.is_runc(runtime)]
+    return [runtime for runtime in pod_runtimes(node) if runtime.is_runc]
 
 
-def _handler_differs(node: Node, differing: Sequence[Runtime], wanted: Wanted) -> Finding:
+def _handler_differs(node: Node, differing: Sequence[Handler], wanted: Wanted) -> Finding:
     first = differing[0]
     plain = first.name not in containerd_of(node).gpu_handlers
     cause = "runtime/runc-cgroup-driver-differs" if plain else "runtime/cgroup-driver-differs"
@@ -55,7 +55,7 @@ def _handler_differs(node: Node, differing: Sequence[Runtime], wanted: Wanted) -
         *_copied(node),
         handler=first.name,
         wanted=str(wanted.systemd).lower(),
-        **config_fix.set_option(node, first.name, OPTION, wanted.systemd),
+        **config_fix.set_option(node, first.name, OPTION, wanted.systemd).values,
     )
 
 
@@ -77,7 +77,7 @@ def _sets(text: str, key: str) -> bool:
     return bool(re.search(rf"^\s*(\[.*\.)?{key}\s*[\]=]", text, re.MULTILINE))
 
 
-def _kubelet_differs(node: Node, handlers: Sequence[Runtime], wanted: Wanted) -> Finding:
+def _kubelet_differs(node: Node, handlers: Sequence[Handler], wanted: Wanted) -> Finding:
     """Tell of a kubelet that is alone: all handlers agree with each other."""
     return Finding.of(
         "runtime/kubelet-cgroup-driver-differs",
@@ -103,6 +103,6 @@ def systemd_cgroup_without_systemd(node: Node) -> Finding | None:
                 says(node, runtime),
                 shown,
                 handler=runtime.name,
-                **config_fix.set_option(node, runtime.name, OPTION, False),
+                **config_fix.set_option(node, runtime.name, OPTION, False).values,
             )
     return None

@@ -1,18 +1,14 @@
-"""Why the containerd of a kubelet does not serve the CRI as it should."""
+"""Whether a containerd can serve the CRI with its configuration files as they are."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
-from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import (
     CRI_IMAGES,
     CRI_V1,
@@ -24,67 +20,18 @@ from pytest_gpu.stack.containerd.config_file import (
 )
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.containerd.release import printed_version
-from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.docker.check_docker import docker_evidence
 from pytest_gpu.stack.host.processes import processes_of
-from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.kube.nodes import readiness
-from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet import beside
-from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of, handler_injects, others
-from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
-from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of, others
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair import config_fix, config_versions
 from pytest_gpu.stack.repair.toml_diff import new_file, with_handler
+from pytest_gpu.stack.runtime.cri_log import cri_log
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
+from pytest_gpu.steps import Steps, Value
 
 RUNC_DROP_IN = "00-k8s-runc.toml"
-_ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
-_CRI_LOG = re.compile(r"failed to load plugin.*cri|no corresponding runtime configured")
-
-
-@check("runtime/uses-no-containerd")
-def uses_no_containerd(node: Node) -> Finding | None:
-    """Find a kubelet that still talks to Docker while GPUs are set up for containerd.
-
-    Raises:
-        Unproven: it uses a runtime whose configuration this version does not judge.
-    """
-    kubelet = kubelet_of(node)
-    if kubelet.runtime == "docker":
-        return Finding.of("runtime/kubelet-uses-docker", *docker_evidence(node))
-    if kubelet.runtime == "cri-o":
-        raise Unproven(CRI_O)
-    return None
-
-
-@check("runtime/not-running")
-def not_running(node: Node) -> Finding | None:
-    """Find that nothing listens on the kubelet's CRI socket."""
-    containerd = containerd_of(node)
-    if containerd.process is not None:
-        return None
-    seen = tuple(beside.beside(node)) or (Evidence(source="/proc", text="no containerd runs"),)
-    return Finding.of(
-        "runtime/containerd-not-running",
-        Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}"),
-        *_told(node),
-        *seen,
-        *cri_log(node),
-        socket=containerd.socket,
-    )
-
-
-def _told(node: Node) -> Iterator[Evidence]:
-    """Yield where a kubelet that does not run was told its socket: the lines that say so."""
-    if kubelet_of(node).running:
-        return
-    for path in (*service(node.evidence, distribution_of(node).kubelet_unit).files, KUBELET_CONFIG):
-        text = (known(partial(node.evidence.read, path)) or b"").decode(errors="replace")
-        for number, line in enumerate(text.splitlines(), 1):
-            if _ENDPOINT.search(line) and not line.lstrip().startswith("#"):
-                yield Evidence(source=path, line=number, text=line.strip())
 
 
 @check("runtime/others-unreadable")
@@ -153,7 +100,7 @@ def cri_disabled(node: Node) -> Finding | None:
         if place[0] == "disabled_plugins" and place[-1] in {CRI_V1, CRI_V2, CRI_V3, CRI_IMAGES}
     ]
     return Finding.of(
-        "runtime/cri-disabled", *lines, config=config.path, **config_fix.enable_cri(node)
+        "runtime/cri-disabled", *lines, config=config.path, **config_fix.enable_cri(node).values
     )
 
 
@@ -180,14 +127,14 @@ def default_undefined(node: Node) -> Finding | None:
     )
 
 
-def _other_default(node: Node) -> Mapping[str, str]:
+def _other_default(node: Node) -> Mapping[str, Value]:
     """Return the fix that makes a defined handler the default: one spelled alike, runc, or any."""
     config = containerd_of(node).config
     alike = [name for name in config.runtimes if name.lower() == config.default_runtime.lower()]
     for name in (*alike, "runc", *config.runtimes):
         if name in config.runtimes:
-            return {"other": name, **config_fix.set_default(node, name)}
-    return {"other": "runc", **config_fix.add_runc(node)}
+            return {"other": name, **config_fix.set_default(node, name).values}
+    return {"other": "runc", **config_fix.add_runc(node).values}
 
 
 def _replacing_file(config: EffectiveConfig) -> ConfigFile | None:
@@ -213,33 +160,32 @@ def _left_no_runc(node: Node, culprit: ConfigFile) -> Finding:
         ),
         *cri_log(node),
         drop_in=culprit.path,
-        steps=_runc_steps(node, culprit),
+        **_runc_patches(node, culprit),
         release=containerd_of(node).release,
         rule=_merge_rule(node),
     )
 
 
 def _merge_rule(node: Node) -> str:
-    if containerd_of(node).version[0] >= 2:
+    if containerd_of(node).generation.merges_sections:
         return "merges the sections of all files"
     return "replaces the whole CRI section by the one of the file imported last"
 
 
-def _runc_steps(node: Node, culprit: ConfigFile) -> str:
-    """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces."""
+def _runc_patches(node: Node, culprit: ConfigFile) -> Mapping[str, Steps]:
+    """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces.
+
+    ``own_file`` makes one for runc, ``same_file`` adds it to the file that took it away.
+    """
     config, systemd = containerd_of(node).config, systemd_for_new(node)
-    steps = []
+    own: Steps = ()
+    same: Steps = ()
     base = _runc_file(config, culprit)
     if base and base not in {file.path for file in config.files}:
-        text = _RUNC_TEXT.format(systemd=str(systemd).lower())
-        steps += ["Put the runc runtime in place:", new_file(base, text)]
-    if containerd_of(node).version[0] < 2:
-        steps += [
-            f"Let {culprit.path} contain runc, too, since containerd"
-            f" {containerd_of(node).release} {_merge_rule(node)}:",
-            with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd),
-        ]
-    return "\n\n".join(steps)
+        own = new_file(base, _RUNC_TEXT.format(systemd=str(systemd).lower()))
+    if not containerd_of(node).generation.merges_sections:
+        same = with_handler(culprit, "runc", binary=None, systemd_cgroup=systemd)
+    return {"own_file": own, "same_file": same}
 
 
 def _runc_file(config: EffectiveConfig, culprit: ConfigFile) -> str | None:
@@ -261,44 +207,3 @@ version = 2
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
   SystemdCgroup = {systemd}
 """
-
-
-@check("runtime/silent")
-def silent(node: Node) -> Finding | None:
-    """Find a running containerd that does not answer the CRI.
-
-    Where nobody could ask it (a host without crictl), its kubelet has: a node whose runtime does
-    not answer is NotReady within half a minute.
-
-    Raises:
-        Unproven: nobody asked it.
-    """
-    live = containerd_of(node).live
-    if live is None:
-        if readiness(object_of(node)).ready:
-            return None
-        raise Unproven("nobody asked the running containerd (crictl info)")
-    if not live.error:
-        return None
-    return Finding.of(
-        "runtime/cri-not-served",
-        Evidence(source=live.command, text=_last_line(live.error)),
-        *cri_log(node),
-        socket=containerd_of(node).socket,
-    )
-
-
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1] if text.strip() else "(no output)"
-
-
-def cri_log(node: Node) -> tuple[Evidence, ...]:
-    """Return what containerd's own log says of its CRI plugin, the last such line."""
-    unit = distribution_of(node).containerd_unit
-    for result in reversed(node.evidence.commands):
-        if result.argv[0] == "journalctl" and any(unit in part for part in result.argv):
-            for number, line in reversed(list(enumerate(result.stdout.splitlines(), 1))):
-                if _CRI_LOG.search(line):
-                    source = " ".join(result.argv)
-                    return (Evidence(source=source, line=number, text=line.strip()),)
-    return ()

@@ -18,8 +18,9 @@ from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import file_against_start, read_as_they_are
 from pytest_gpu.stack.kubelet.live_handlers import LiveHandlers
 from pytest_gpu.stack.runtime import next_start
-from pytest_gpu.stack.runtime.check_handler import by_hand, still_live
+from pytest_gpu.stack.runtime.check_handler import still_live
 from pytest_gpu.stack.runtime.check_templates import edited_in_vain
+from pytest_gpu.stack.runtime.handler_fix import define_handler
 from pytest_gpu.stack.runtime.live_values import Difference, differences
 from pytest_gpu.stack.runtime.overwritten import who_rewrote
 from pytest_gpu.stack.toolkit.check_env import never_signalled
@@ -140,5 +141,5 @@ def lost_at_restart(node: Node) -> Finding | None:
         ),
         *who_rewrote(node),
         config=containerd.config_path,
-        **by_hand(node),
+        **define_handler(node).values,
     )

@@ -14,8 +14,8 @@ from pytest_gpu.checks import check, question
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, handler_line, subtable
-from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.templates import Rendering, Template, is_rendered
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -27,6 +27,7 @@ from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.runtime import next_start
 from pytest_gpu.stack.runtime.next_start import NextStart
 from pytest_gpu.stack.runtime.template_damage import damaged, default_not_found
+from pytest_gpu.steps import Steps
 
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)
 
@@ -66,7 +67,7 @@ def _loses(node: Node, made: Rendering) -> Finding | None:
     return None
 
 
-def edited_in_vain(node: Node, runtime: Runtime) -> Finding | None:
+def edited_in_vain(node: Node, runtime: Handler) -> Finding | None:
     """Find that a handler that is not loaded yet will not be there after the next start either.
 
     Raises:
@@ -80,7 +81,7 @@ def edited_in_vain(node: Node, runtime: Runtime) -> Finding | None:
     return _why_lost(node, coming, runtime)
 
 
-def _in_use(node: Node, made: Rendering) -> list[Runtime]:
+def _in_use(node: Node, made: Rendering) -> list[Handler]:
     """Return the GPU handlers of the rendered file itself that work now and that pods can get."""
     containerd = containerd_of(node)
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
@@ -90,7 +91,7 @@ def _in_use(node: Node, made: Rendering) -> list[Runtime]:
     return [each for each in own if each.name in reached and containerd.knows(each.name)]
 
 
-def _comes_again(node: Node, coming: NextStart, runtime: Runtime) -> bool:
+def _comes_again(node: Node, coming: NextStart, runtime: Handler) -> bool:
     if runtime.name in coming.handlers:
         return True
     may_be_found = runtime.name in coming.rendering.rule.found and runtime.binary
@@ -98,7 +99,7 @@ def _comes_again(node: Node, coming: NextStart, runtime: Runtime) -> bool:
     return bool(may_be_found and lists and next_start.also_on_path(node, str(runtime.binary)))
 
 
-def _why_lost(node: Node, coming: NextStart, runtime: Runtime) -> Finding:
+def _why_lost(node: Node, coming: NextStart, runtime: Handler) -> Finding:
     made = coming.rendering
     if finding := misplaced(node, made):
         return finding
@@ -115,7 +116,7 @@ def _why_lost(node: Node, coming: NextStart, runtime: Runtime) -> Finding:
     return edited(node, made, runtime)
 
 
-def edited(node: Node, made: Rendering, runtime: Runtime) -> Finding:
+def edited(node: Node, made: Rendering, runtime: Handler) -> Finding:
     """Return the finding of a handler that somebody wrote into the rendered file itself."""
     return next_start.finding(
         node,
@@ -129,7 +130,7 @@ def edited(node: Node, made: Rendering, runtime: Runtime) -> Finding:
     )
 
 
-def _table(node: Node, runtime: Runtime) -> Mapping[str, Any]:
+def _table(node: Node, runtime: Handler) -> Mapping[str, Any]:
     files = containerd_of(node).config.files
     file = next((each for each in files if each.path == runtime.source.source), None)
     return handler_in(file, runtime.name) if file else {}
@@ -197,21 +198,21 @@ def misplaced(node: Node, made: Rendering) -> Finding | None:
     )
 
 
-def _moved(node: Node, ignored: Template) -> str:
+def _moved(node: Node, ignored: Template) -> Steps:
     """Return the patch that puts the handlers of a template that is not read where they count."""
     for name in next_start.by_hand(ignored.table or {}, _NAMES):
         table = handler_in(ignored.as_file, name)
         if is_nvidia(str(table.get("options", {}).get("BinaryName", ""))):
             return config_fix.outlast(node, name, table)
-    return ""
+    return ()
 
 
-def _renamed(node: Node, template: Template, section: str) -> str:
+def _renamed(node: Node, template: Template, section: str) -> Steps:
     """Return the patch that puts a template's handlers under the section that counts."""
     old = next((each for each in (CRI_V3, CRI_V2) if each != section), CRI_V2)
     beside = set(subtable(subtable(template.table or {}, "plugins"), old)) - {"containerd"}
     if beside or section == CRI_V1:
-        return ""
+        return ()
     text = re.sub(rf"([\"']){re.escape(old)}\1", rf"\g<1>{section}\g<1>", template.text)
     return patch(node.evidence.resolve(template.path), template.text, text)
 

@@ -9,10 +9,11 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.live_config import LiveConfig, LiveRuntime
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.kube.objects import optional, spec_of, template_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.runtime.check_handler import names_gpu_class
 
@@ -55,7 +56,7 @@ def _differences(node: Node, live: LiveConfig) -> Iterator[Difference]:
     yield from _of_sandboxes(node, live)
 
 
-def _of_handler(node: Node, disk: Runtime, live: LiveRuntime) -> Iterator[Difference]:
+def _of_handler(node: Node, disk: Handler, live: LiveRuntime) -> Iterator[Difference]:
     def different(*keys: str, running: str, on_disk: str, broken: bool) -> Difference:
         return Difference(
             what=f"{disk.name}: {keys[-1]}",
@@ -88,7 +89,7 @@ def _of_handler(node: Node, disk: Runtime, live: LiveRuntime) -> Iterator[Differ
         )
 
 
-def _line(node: Node, runtime: Runtime, *keys: str) -> Evidence:
+def _line(node: Node, runtime: Handler, *keys: str) -> Evidence:
     """Return the line of a handler's value, else the handler's own: a default has no line."""
     origin = containerd_of(node).config.origin("runtimes", runtime.name, *keys)
     return origin if origin.line is not None else runtime.source
@@ -105,7 +106,11 @@ def _gone(node: Node, binary: str) -> bool:
 def _kubelet_wants(node: Node) -> bool | None:
     """Return the SystemdCgroup that the kubelet needs; from 2.x on it takes containerd's."""
     driver = kubelet_of(node).cgroup_driver
-    return driver == "systemd" if driver and containerd_of(node).version[0] < 2 else None
+    return (
+        driver == "systemd"
+        if driver and not containerd_of(node).generation.tells_cgroup_driver
+        else None
+    )
 
 
 def _of_default(node: Node, live: LiveConfig) -> Iterator[Difference]:

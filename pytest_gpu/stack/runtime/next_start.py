@@ -16,9 +16,9 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
-from pytest_gpu.stack.containerd.merge import Runtime
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.containerd.templates import Rendering, Template
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.distributions import settings_files
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.distributions.settings_files import Default
@@ -28,6 +28,7 @@ from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.toolkit.chain import search_path
+from pytest_gpu.steps import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def counting(node: Node, made: Rendering, template: Template | None) -> tuple[st
     told = template.table.get("version") if template and template.table else None
     own = template is None or template.base or merges(node, made)
     version = made.version if own and made.rule.base else int(told or 1)
-    if containerd_of(node).version[0] < 2:
+    if not containerd_of(node).generation.takes_over_older_sections:
         return (CRI_V1,) if version == 1 else (CRI_V2,)
     return (CRI_V3,) if version >= 3 else (CRI_V3, CRI_V2, CRI_V1)[: 2 if version == 2 else 3]
 
@@ -114,7 +115,7 @@ def _default(table: Mapping[str, Any], plugins: Sequence[str]) -> str | None:
     return None
 
 
-def _of_drop_ins(node: Node, made: Rendering) -> list[Runtime]:
+def _of_drop_ins(node: Node, made: Rendering) -> list[Handler]:
     containerd = containerd_of(node)
     runtimes = (containerd.config.runtimes[name] for name in containerd.gpu_handlers)
     return [runtime for runtime in runtimes if runtime.source.source != made.path]
@@ -182,9 +183,11 @@ def configured_default(node: Node) -> Default:
     return told
 
 
-def finding(node: Node, made: Rendering, cause: str, *evidence: Evidence, **values: str) -> Finding:
+def finding(
+    node: Node, made: Rendering, cause: str, *evidence: Evidence, **values: Value
+) -> Finding:
     """Return a finding about how a configuration is rendered, with its paths filled in."""
     template = made.template.path if made.template else made.wanted
     paths = {"config": made.path, "template": template, "wanted": made.wanted}
-    always = {**paths, "version": str(made.version), "patch": ""}
+    always: dict[str, Value] = {**paths, "version": str(made.version), "patch": ()}
     return Finding.of(cause, *evidence, **{**always, **values})

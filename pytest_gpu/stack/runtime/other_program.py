@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia, prove_known
 from pytest_gpu.stack.injection.injected import beside_the_files
 from pytest_gpu.stack.injection.reached import named_handlers
@@ -57,9 +57,11 @@ def starts_another(node: Node, names: Iterable[str]) -> Finding | None:
     return None
 
 
-def _another(node: Node, runtime: Runtime, program: str) -> Finding:
+def _another(node: Node, runtime: Handler, program: str) -> Finding:
     right = installed(node)
-    fix = config_fix.set_option(node, runtime.name, "BinaryName", right) if right else {}
+    fix = config_fix.Fix(runtime.source.source)
+    if right:
+        fix = config_fix.set_option(node, runtime.name, "BinaryName", right)
     return Finding.of(
         "runtime/handler-starts-another-program",
         runtime.source,
@@ -68,6 +70,5 @@ def _another(node: Node, runtime: Runtime, program: str) -> Finding:
         handler=runtime.name,
         program=program,
         right=right or BINARIES[-1],
-        file=fix.get("file", runtime.source.source),
-        patch=fix.get("patch", ""),
+        **fix.values,
     )

@@ -7,7 +7,7 @@ Sources: the toolkit's container writes at its start only (nvidia-container-tool
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
@@ -23,6 +23,7 @@ from pytest_gpu.stack.kubelet.file_times import (
     file_against_start,
     runs_otherwise,
 )
+from pytest_gpu.stack.repair.config_fix import Fix
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.toolkit_pods import (
     PodState,
@@ -45,13 +46,13 @@ _OWNER = re.compile(
 )
 
 
-def overwritten(node: Node, more: Mapping[str, str]) -> Finding | None:
+def overwritten(node: Node, fix: Fix) -> Finding | None:
     """Find that somebody wrote the file again after the handler had been there.
 
     The toolkit's pod is Ready only once it has written; a handler that is not there was lost.
-    ``more`` are values for the fix: the patch that puts the handler back.
+    ``fix`` puts the handler back.
     """
-    if finding := _by_bootstrap(node, more):
+    if finding := _by_bootstrap(node, fix):
         return finding
     pod, config = toolkit_pod(node), containerd_of(node).config_path
     written = node.evidence.resolve(toolkit_of(node).config_path)
@@ -68,7 +69,7 @@ def overwritten(node: Node, more: Mapping[str, str]) -> Finding | None:
         config=config,
         selector=_selector(toolkit_of(node).daemonset),
         namespace=pod.namespace,
-        **more,
+        **fix.values,
     )
 
 
@@ -79,7 +80,7 @@ def now_there(node: Node) -> Evidence:
     return Evidence(source=config.path, text=text)
 
 
-def _by_bootstrap(node: Node, more: Mapping[str, str]) -> Finding | None:
+def _by_bootstrap(node: Node, fix: Fix) -> Finding | None:
     """Find that the file is the one that the image's bootstrap script copies, byte by byte."""
     original, config = bootstrap_copy(node), containerd_of(node).config_path
     if original is None:
@@ -92,7 +93,7 @@ def _by_bootstrap(node: Node, more: Mapping[str, str]) -> Finding | None:
         *toolkit_pod_evidence(node),
         config=config,
         original=original,
-        **more,
+        **fix.values,
     )
 
 

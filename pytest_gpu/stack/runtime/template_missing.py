@@ -16,6 +16,7 @@ from pytest_gpu.stack.runtime.check_templates import (
     nvidia_line,
     written_after_start,
 )
+from pytest_gpu.steps import Steps
 
 
 def missing_by_template(node: Node) -> Finding | None:
@@ -45,11 +46,11 @@ def _without_nvidia(node: Node, made: Rendering, template: Template) -> Finding:
     )
 
 
-def _handler(node: Node, made: Rendering) -> str:
+def _handler(node: Node, made: Rendering) -> Steps:
     """Return the patch that defines the handler in the template, if its runtime is installed."""
     binary = next_start.found_runtimes(node, made).get("nvidia")
     if binary is None:
-        return ""
+        return ()
     table = handler_table(binary, systemd_cgroup=systemd_for_new(node))
     return config_fix.outlast(node, "nvidia", table)
 

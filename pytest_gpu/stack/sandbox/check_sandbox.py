@@ -1,4 +1,4 @@
-"""Whether a sandbox starts with GPUs when only crictl and containerd take part."""
+"""Whether a sandbox starts with GPUs when only crictl and the container runtime take part."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
-from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_suite_pod import passed_under
 from pytest_gpu.stack.sandbox import sandboxes as sandbox_sandboxes
 from pytest_gpu.stack.sandbox.refusal import REFUSED, refusals
@@ -93,13 +93,13 @@ def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     cause = "sandbox/gpu-sandbox-fails"
     if is_cgroup_error(run.text):
         cause = "sandbox/handler-cgroup-driver"
-    handler = run.handler or containerd_of(node).default_runtime
+    handler = run.handler or runtime_of(node).default_runtime
     return Finding.of(
         cause,
         shown,
         control,
         handler=handler,
-        config=containerd_of(node).config_path,
+        config=runtime_of(node).config_path,
         why=run.error,
     )
 
@@ -182,7 +182,7 @@ def _lacks(node: Node, run: SandboxRun, cause: str, missing: Sequence[str]) -> F
         cause,
         Evidence(source=run.command, text=f"injected: {got}"),
         Evidence(source=run.command, text=f"not injected: {', '.join(missing)}"),
-        handler=run.handler or containerd_of(node).default_runtime,
+        handler=run.handler or runtime_of(node).default_runtime,
         missing=", ".join(missing),
-        config=containerd_of(node).config_path,
+        config=runtime_of(node).config_path,
     )

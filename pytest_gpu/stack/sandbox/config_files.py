@@ -15,8 +15,8 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.cdi.specs import cdi_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -64,22 +64,25 @@ def gpu_request(node: Node) -> Request:
     Raises:
         Unproven: by no way that a sandbox can ask for.
     """
-    if handlers := containerd_of(node).gpu_handlers:
-        return Request(handler=handlers[0])
-    if containerd_of(node).config.cdi_enabled and (devices := cdi_of(node).gpu_devices):
+    runtime = runtime_of(node)
+    if runtime.gpu_handlers:
+        return Request(handler=runtime.gpu_handlers[0])
+    if runtime.cdi_enabled and (devices := cdi_of(node).gpu_devices):
         every = "nvidia.com/gpu=all"
         return Request(cdi_devices=(every if every in devices else min(devices),))
-    raise Unproven("containerd has no handler that injects GPUs, and no CDI device is known here")
+    raise Unproven(
+        f"{runtime.name} has no handler that injects GPUs, and no CDI device is known here"
+    )
 
 
 def systemd_cgroups(node: Node) -> bool:
-    """Say whether runc gets its cgroups from systemd here: containerd's own word comes first."""
+    """Say whether runc gets its cgroups from systemd here: the runtime's own word comes first."""
     try:
-        runtime = containerd_of(node).config.runtimes.get(containerd_of(node).default_runtime)
+        handler = runtime_of(node).handler(runtime_of(node).default_runtime)
     except NotInEvidence:
-        runtime = None
-    if runtime is not None:
-        return runtime.systemd_cgroup
+        handler = None
+    if handler is not None:
+        return handler.systemd_cgroup
     return kubelet_of(node).cgroup_driver == "systemd"
 
 

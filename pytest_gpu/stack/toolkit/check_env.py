@@ -21,6 +21,7 @@ from pytest_gpu.stack.repair.config_places import is_rendered
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
+from pytest_gpu.steps import Step, Steps
 
 _SOCKETS = ("RUNTIME_SOCKET", "CONTAINERD_SOCKET")
 _HEEDS_SOCKET = "v25.3.4"
@@ -92,11 +93,12 @@ def _operator(node: Node) -> str:
     return chart.removeprefix("gpu-operator-") or "of this cluster"
 
 
-def _upgrade(node: Node) -> str:
+def _upgrade(node: Node) -> Steps:
     release = operator_release(node.cluster)
     if release is None:
-        return f"kubectl get deployment -A -l app=gpu-operator   # install {_HEEDS_SOCKET} or newer"
-    return replace(release, version=_HEEDS_SOCKET).upgrade()
+        command = "kubectl get deployment -A -l app=gpu-operator"
+        return (Step("cluster", f"{command}   # install {_HEEDS_SOCKET} or newer"),)
+    return (Step("helm", replace(release, version=_HEEDS_SOCKET).upgrade()),)
 
 
 @question("toolkit/signals-another")

@@ -6,7 +6,7 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.mounts import mount_of
 from pytest_gpu.stack.host.program import Program, host_glibc
 from pytest_gpu.stack.kube.objects import node_info, object_of
@@ -29,7 +29,7 @@ def not_executable(node: Node) -> Finding | None:
     return each_program(node, _forbidden)
 
 
-def _forbidden(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _forbidden(node: Node, runtime: Handler, program: Program) -> Finding | None:
     entry = program.entry
     if entry is None:
         return None
@@ -58,7 +58,7 @@ def on_noexec_mount(node: Node) -> Finding | None:
     return each_program(node, _noexec)
 
 
-def _noexec(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _noexec(node: Node, runtime: Handler, program: Program) -> Finding | None:
     if program.entry is None:
         return None
     mount = mount_of(node.evidence, program.file)
@@ -80,7 +80,7 @@ def damaged(node: Node) -> Finding | None:
     return each_program(node, _damaged)
 
 
-def _damaged(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _damaged(node: Node, runtime: Handler, program: Program) -> Finding | None:
     why = _damage(program)
     if not why:
         return None
@@ -113,7 +113,7 @@ def wrong_architecture(node: Node) -> Finding | None:
     return each_program(node, _foreign)
 
 
-def _foreign(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _foreign(node: Node, runtime: Handler, program: Program) -> Finding | None:
     summary = program.summary
     if summary is None or summary.error or program.is_script:
         return None

@@ -14,7 +14,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.looks import first_finding
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.program import Program
 from pytest_gpu.stack.kube.operator import change_values
 from pytest_gpu.stack.toolkit.check_programs import each_program
@@ -38,7 +38,7 @@ def _starts(program: Program) -> ElfSummary | None:
     return summary if summary and not summary.error else None
 
 
-def _without_interpreter(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _without_interpreter(node: Node, runtime: Handler, program: Program) -> Finding | None:
     summary = _starts(program)
     wanted = summary.interpreter if summary else None
     if not wanted or node.evidence.entry(node.evidence.resolve(wanted)) is not None:
@@ -63,14 +63,14 @@ def library_missing(node: Node) -> Finding | None:
     return each_program(node, _without_library)
 
 
-def _without_library(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _without_library(node: Node, runtime: Handler, program: Program) -> Finding | None:
     return first_finding(
         partial(_library, node, runtime, program, asking, name) for asking, name in _needed(program)
     )
 
 
 def _library(
-    node: Node, runtime: Runtime, program: Program, asking: str, name: str
+    node: Node, runtime: Handler, program: Program, asking: str, name: str
 ) -> Finding | None:
     if program.library(name) is not None:
         return None
@@ -117,7 +117,7 @@ def glibc_too_old(node: Node) -> Finding | None:
     return each_program(node, _too_new)
 
 
-def _too_new(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _too_new(node: Node, runtime: Handler, program: Program) -> Finding | None:
     summary = _starts(program)
     looks = [] if summary is None else [partial(_against_glibc, node, program, summary)]
     return first_finding([*looks, partial(_own_too_new, node, program)])

@@ -17,14 +17,23 @@ from pytest_gpu.stack.containerd.config_file import Table
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.host.processes import DELETED
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.injection.reached import by_default, gpu_runtimes, handed_out_now, serves_cri
+from pytest_gpu.stack.injection.reached import by_default, gpu_runtimes, handed_out_now
 from pytest_gpu.stack.kube.objects import judged_alone, path_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of, handler_injects
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair.toml_diff import with_handler
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
-from pytest_gpu.stack.toolkit.operator_values import other_name, starts_from, toolkit_values
+from pytest_gpu.stack.toolkit.operator_values import (
+    apply,
+    entries,
+    other_name,
+    starts_from,
+    toolkit_values,
+    values_file,
+)
 from pytest_gpu.stack.toolkit.output import Order
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
+from pytest_gpu.steps import Step, Steps
 
 
 @check("toolkit/next-start")
@@ -41,7 +50,7 @@ def next_start(node: Node) -> Finding | None:
     order = _order(node)
     process = containerd_of(node).process
     replaced = process is not None and str(process.exe).endswith(DELETED)
-    if order is None or replaced or not serves_cri(node):
+    if order is None or replaced or not containerd_of(node).serves_cri:
         return None
     begun = start(node, toolkit_of(node), order)
     if begun is None:
@@ -127,22 +136,19 @@ def _finding(
         *seen,
         Evidence(source="toolkit's image", text=toolkit_of(node).image),
         written=join(list(files)),
-        steps=_steps(node),
         release=containerd_of(node).release,
-        **toolkit_values(node),
-        **values,
+        **{**toolkit_values(node), **_repair(node), **values},
     )
 
 
-def _steps(node: Node) -> str:
-    """Return what to change so that the toolkit finds what it has to keep."""
-    told, root = toolkit_values(node), starts_from(node)
-    if root is None or "RUNTIME_CONFIG_SOURCE" in told["values"] or other_name(node):
-        tell = "Tell the toolkit of this node's containerd; toolkit-values.yaml:"
-        return "\n\n".join(
-            [*filter(None, [told["runc"]]), tell, told["values"], f"$ {told['apply']}"]
-        )
+def _repair(node: Node) -> Mapping[str, Steps]:
+    """Return what to change so that the toolkit finds what it has to keep.
+
+    That is told to the toolkit (``tell``), or runc is defined in what it starts from
+    (``define``).
+    """
+    root = starts_from(node)
+    if root is None or "RUNTIME_CONFIG_SOURCE" in entries(node) or other_name(node):
+        return {"tell": (Step("file", values_file(node)), *apply(node)), "define": ()}
     runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd_for_new(node))
-    return (
-        f"Define runc in the file that the toolkit starts from; it keeps what it finds:\n\n{runc}"
-    )
+    return {"runc": (), "tell": (), "define": runc}

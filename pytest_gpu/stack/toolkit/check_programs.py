@@ -12,7 +12,7 @@ from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.looks import first_finding
 from pytest_gpu.stack.containerd.config_file import RUNC_TYPE, ConfigFile
-from pytest_gpu.stack.containerd.merge import Runtime
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import SEARCH_PATH
 from pytest_gpu.stack.host.program import Program
 from pytest_gpu.stack.injection.reached import gpu_runtimes
@@ -23,6 +23,7 @@ from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, sea
 from pytest_gpu.stack.toolkit.installed import installed
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
+from pytest_gpu.steps import Step, Steps
 
 LOW_LEVEL = f"{RUNTIME}.runtimes"
 COMMON = ("runc", "crun")
@@ -43,7 +44,7 @@ def handler_without_type(node: Node) -> Finding | None:
                 "runtime/handler-without-type",
                 runtime.source,
                 handler=runtime.name,
-                **config_fix.set_type(node, runtime.name, RUNC_TYPE),
+                **config_fix.set_type(node, runtime.name, RUNC_TYPE).values,
             )
     return None
 
@@ -65,12 +66,12 @@ def _path(node: Node) -> SearchPath:
     return search_path(node.evidence, containerd_of(node).process)
 
 
-def _installed(node: Node, runtime: Runtime) -> Program | None:
+def _installed(node: Node, runtime: Handler) -> Program | None:
     """Return the program that a handler names, ``None`` if it is not there."""
     return locate(node.evidence, [str(runtime.binary)], _path(node))
 
 
-def _missing(node: Node, runtime: Runtime) -> Finding:
+def _missing(node: Node, runtime: Handler) -> Finding:
     """Tell a default runtime that an uninstallation left behind from any other handler."""
     binary = str(runtime.binary)
     gone = _gone(node, binary)
@@ -94,17 +95,17 @@ def _gone(node: Node, binary: str) -> str:
     return "is not there" if target == binary else f"is a link to {target}, which is not there"
 
 
-def _other_binary(node: Node, runtime: Runtime) -> str:
+def _other_binary(node: Node, runtime: Handler) -> Steps:
     """Return the steps that let a handler start a runtime that is installed, if one is."""
     found = installed(node)
     if found is None:
-        return ""
+        return ()
     fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
-    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}" in {fix["file"]}'
-    return f"{said}:\n\n{fix['patch']}" if fix["patch"] else f"{said}, by hand."
+    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}" in {fix.file}'
+    return (Step("words", f"{said}:" if fix.patch else f"{said}, by hand."), *fix.patch)
 
 
-def _uninstalled(node: Node, runtime: Runtime, gone: str) -> Finding:
+def _uninstalled(node: Node, runtime: Handler, gone: str) -> Finding:
     config = containerd_of(node).config
     key = "default_runtime_name"
     saying = [file for file in config.files if key in file.text] or config.files
@@ -115,7 +116,7 @@ def _uninstalled(node: Node, runtime: Runtime, gone: str) -> Finding:
         Evidence(source=str(runtime.binary), text=gone),
         binary=str(runtime.binary),
         handler=runtime.name,
-        **config_fix.set_default(node, "runc"),
+        **config_fix.set_default(node, "runc").values,
     )
 
 
@@ -128,7 +129,7 @@ def _line_of(file: ConfigFile, key: str) -> Evidence:
     return found
 
 
-def chains(node: Node) -> Iterator[tuple[Runtime, Chain]]:
+def chains(node: Node) -> Iterator[tuple[Handler, Chain]]:
     """Yield what each GPU handler starts, of those whose own program is there.
 
     Raises:
@@ -140,7 +141,7 @@ def chains(node: Node) -> Iterator[tuple[Runtime, Chain]]:
 
 
 def each_program(
-    node: Node, look: Callable[[Node, Runtime, Program], Finding | None]
+    node: Node, look: Callable[[Node, Handler, Program], Finding | None]
 ) -> Finding | None:
     """Return the first finding that a look has at a program of a handler.
 
@@ -151,7 +152,7 @@ def each_program(
 
 
 @fact
-def _programs(node: Node) -> Sequence[tuple[Runtime, Program]]:
+def _programs(node: Node) -> Sequence[tuple[Handler, Program]]:
     return [(runtime, each) for runtime, found in chains(node) for each in found.programs]
 
 
@@ -161,7 +162,7 @@ def half_installed(node: Node) -> Finding | None:
     return each_program(node, _not_there)
 
 
-def _not_there(node: Node, runtime: Runtime, program: Program) -> Finding | None:
+def _not_there(node: Node, runtime: Handler, program: Program) -> Finding | None:
     if program.entry is not None:
         return None
     return Finding.of(
@@ -194,7 +195,7 @@ def _wider(node: Node) -> SearchPath:
     return replace(path, folders=(*path.folders, *SEARCH_PATH))
 
 
-def _none_of(node: Node, runtime: Runtime, found: Chain) -> Finding:
+def _none_of(node: Node, runtime: Handler, found: Chain) -> Finding:
     config = own_config(node.evidence, found.programs[0].path)
     names = ", ".join(found.runtimes) or "(an empty list)"
     looked = ", ".join(dict.fromkeys(_wider(node).folders))
@@ -211,13 +212,12 @@ def _none_of(node: Node, runtime: Runtime, found: Chain) -> Finding:
     )
 
 
-def _name_one(node: Node, config: ToolkitConfig) -> str:
+def _name_one(node: Node, config: ToolkitConfig) -> Steps:
     """Return the patch that names the runtime which containerd itself starts, if one is there."""
     runtimes = containerd_of(node).config.runtimes
     plain = [each for each in runtimes if each not in containerd_of(node).gpu_handlers]
     told = [binary for each in plain if (binary := runtimes[each].binary)]
     program = known(lambda: locate(node.evidence, [*told, *COMMON], _wider(node)))
     if program is None:
-        return ""
-    patch = config_patch.set_own(node, config, LOW_LEVEL, [program.path])
-    return f"Name the one that the node has, in {config.path}:\n\n{patch}"
+        return ()
+    return config_patch.set_own(node, config, LOW_LEVEL, [program.path])

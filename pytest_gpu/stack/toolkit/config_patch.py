@@ -14,23 +14,24 @@ from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.libraries import OPERATOR_ROOT
 from pytest_gpu.stack.repair.toml_diff import changed
 from pytest_gpu.stack.toolkit.own_config import DEFAULTS, ToolkitConfig
+from pytest_gpu.steps import Steps
 
 
-def set_own(node: Node, config: ToolkitConfig, name: str, value: Any) -> str:
+def set_own(node: Node, config: ToolkitConfig, name: str, value: Any) -> Steps:
     """Return the patch that sets one value; ``name`` is a key of ``DEFAULTS``."""
     path = node.evidence.resolve(config.path)
     return changed(path, config.text, {tuple(name.split(".")): value})
 
 
-def root_of_the_host(node: Node, config: ToolkitConfig, name: str) -> str:
+def root_of_the_host(node: Node, config: ToolkitConfig, name: str) -> Steps:
     """Return the patch that makes / the driver's root, none where a container has the driver."""
     driver = known(lambda: driver_of(node).directory)
     if driver is None or driver.startswith(OPERATOR_ROOT):
-        return ""
+        return ()
     return set_own(node, config, name, "/")
 
 
-def of_its_type(node: Node, config: ToolkitConfig, name: str) -> str:
+def of_its_type(node: Node, config: ToolkitConfig, name: str) -> Steps:
     """Return the patch that writes a value as the type it must be of, where that is plain."""
     value: Any = config.table
     for key in name.split("."):
@@ -40,4 +41,4 @@ def of_its_type(node: Node, config: ToolkitConfig, name: str) -> str:
         return set_own(node, config, name, value == "true")
     if kind is list and isinstance(value, str):
         return set_own(node, config, name, [value])
-    return ""
+    return ()

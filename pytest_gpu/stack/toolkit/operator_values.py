@@ -10,7 +10,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import ConfigFile
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
-from pytest_gpu.stack.injection.reached import by_default, serves_cri
+from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.operator import operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -19,6 +19,7 @@ from pytest_gpu.stack.repair.toml_diff import with_handler
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
+from pytest_gpu.steps import Step, Steps, Value
 
 FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
 ALIASES = {
@@ -30,18 +31,18 @@ ALIASES = {
 """Names that the installer prefers: left in place they would outdo what is told."""
 
 
-def toolkit_values(node: Node) -> Mapping[str, str]:
-    """Return config, socket, the whole ``env`` list as YAML, and the command that applies it.
+def toolkit_values(node: Node) -> Mapping[str, Value]:
+    """Return config, socket, the whole ``env`` list as YAML, and the step that applies it.
 
-    And ``runc``: what to define before the toolkit is told so, ``""`` where nothing is missing.
+    And ``runc``: the patch to make before the toolkit is told so, none where nothing is missing.
     """
     containerd = containerd_of(node)
     return {
         "config": containerd.config_path,
         "socket": containerd.socket,
-        "values": _values(node),
-        "runc": _define_runc(node),
-        "apply": _apply(node),
+        "values": values_file(node),
+        "runc": define_runc(node),
+        "apply": apply(node),
     }
 
 
@@ -114,7 +115,7 @@ def _by_default(node: Node) -> bool:
     return relied and bool(known(lambda: by_default(node)))
 
 
-def _entries(node: Node) -> Mapping[str, str]:
+def entries(node: Node) -> Mapping[str, str]:
     """Return the whole environment: Helm replaces lists, so what was set before stands in it too.
 
     A path for a file that the toolkit shall leave alone must not stay behind.
@@ -124,9 +125,10 @@ def _entries(node: Node) -> Mapping[str, str]:
     return {**{name: asked[name] for name in asked if name not in left}, **wanted}
 
 
-def _values(node: Node) -> str:
+def values_file(node: Node) -> str:
+    """Return toolkit-values.yaml, which holds the whole ``env`` list."""
     lines = ["toolkit:", "  env:"]
-    for name, value in _entries(node).items():
+    for name, value in entries(node).items():
         lines += [f"  - name: {name}", f'    value: "{value}"']
     return "\n".join(lines)
 
@@ -138,33 +140,34 @@ def starts_from(node: Node) -> ConfigFile | None:
     return root if root and root.version > 1 and not is_rendered(node, root.path) else None
 
 
-def _define_runc(node: Node) -> str:
-    """Return what keeps the CRI when the toolkit starts with the values that are proposed.
+def define_runc(node: Node) -> Steps:
+    """Return the patch that keeps the CRI when the toolkit starts with the proposed values.
 
     A drop-in of the toolkit holds runc only where it stands in what the toolkit starts from.
     """
     root = starts_from(node)
-    if root is None or root in holding(node, "runc") or not serves_cri(node):
-        return ""
+    if root is None or root in holding(node, "runc") or not containerd_of(node).serves_cri:
+        return ()
     begun = known(lambda: _begun(node))
     if begun is None or begun.keeps_cri:
-        return ""
-    runc = with_handler(root, "runc", binary=None, systemd_cgroup=systemd_for_new(node))
-    return f"First define runc in {root.path}: the toolkit keeps what it finds.\n\n{runc}"
+        return ()
+    return with_handler(root, "runc", binary=None, systemd_cgroup=systemd_for_new(node))
 
 
 def _begun(node: Node) -> Start | None:
     """Return what the toolkit's start with the proposed values comes to."""
-    entries = _entries(node)
+    asked = entries(node)
     stay = {k: v for k, v in toolkit_of(node).rendered.items() if ALIASES.get(k, k) not in FILES}
-    told = {name: value for name, value in stay.items() if ALIASES.get(name) not in entries}
-    proposed = replace(toolkit_of(node), asked=entries, rendered={**told, **entries})
+    told = {name: value for name, value in stay.items() if ALIASES.get(name) not in asked}
+    proposed = replace(toolkit_of(node), asked=asked, rendered={**told, **asked})
     order = order_of(node, proposed)
     return start(node, proposed, order) if order else None
 
 
-def _apply(node: Node) -> str:
+def apply(node: Node) -> Steps:
+    """Return the step that has the operator take toolkit-values.yaml."""
     release = operator_release(node.cluster)
     if release is None:
-        return "kubectl edit clusterpolicy   # put the env list under spec.toolkit"
-    return f"{release.upgrade()} -f toolkit-values.yaml"
+        edit = "kubectl edit clusterpolicy   # put the env list under spec.toolkit"
+        return (Step("cluster", edit),)
+    return (Step("helm", f"{release.upgrade()} -f toolkit-values.yaml"),)

@@ -14,8 +14,9 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import CRI_V3, Table, cri_plugin, parse
-from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime, merge
-from pytest_gpu.stack.containerd.release import parse_version
+from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
+from pytest_gpu.stack.containerd.release import Generation, parse_version
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import DELETED, SEARCH_PATH, Process, processes_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG
@@ -115,7 +116,7 @@ def dump(node: Node, version: tuple[int, ...]) -> Table | None:
     config = merge(evidence.read, evidence.names, DEFAULT_CONFIG, version)
     if config.problems:
         return None
-    modern = version[0] >= 2
+    modern = Generation(version).reads_config_3
     off = CRI_V3 in config.disabled if modern else config.cri_disabled
     shown = {} if off else {cri_plugin(3 if modern else 2): _section(config)}
     lists = {"imports": list(config.imports), "disabled_plugins": list(config.disabled)}
@@ -128,6 +129,6 @@ def _section(config: EffectiveConfig) -> Mapping[str, Any]:
     return {"enable_cdi": config.cdi_enabled, "containerd": containerd}
 
 
-def _entry(runtime: Runtime) -> Mapping[str, Any]:
+def _entry(runtime: Handler) -> Mapping[str, Any]:
     options = {"BinaryName": runtime.binary or "", "SystemdCgroup": runtime.systemd_cgroup}
     return {"runtime_type": runtime.runtime_type, "options": options}

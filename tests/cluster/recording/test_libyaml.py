@@ -42,6 +42,10 @@ def again() -> Iterator[ModuleType]:
     for name in [name for name in sys.modules if _is_reloaded(name)]:
         del sys.modules[name]
     sys.modules.update(before)
+    for name, module in before.items():
+        package, _, child = name.rpartition(".")
+        if package:  # importing it again has put the new one there, too
+            setattr(sys.modules[package], child, module)
 
 
 def _is_reloaded(name: str) -> bool:

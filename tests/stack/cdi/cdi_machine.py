@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
-from pytest_gpu.stack.kubelet.containerd import Containerd
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from tests.stack.kube.kube_machine import Machine, Object, daemonset, plugin_pod, pod
 from tests.support.fake_evidence import FakeNode
 

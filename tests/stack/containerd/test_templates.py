@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.causes import Finding, fix_of
+from pytest_gpu.causes import Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.containerd.templates import parse_template, rendering
@@ -206,9 +206,9 @@ def test_a_default_written_into_the_rendered_file() -> None:
     assert next_time(machine) is None, "it may come from a flag"
     machine.mtimes[RENDERED] = STARTED + 60
     finding = next_time(machine)
-    assert cause(finding) == "runtime/rendered-file-edited"
     assert finding
-    assert "default-runtime: nvidia" in str(fix_of(filled(finding, machine.node())))
+    assert cause(finding) == "runtime/rendered-file-edited"
+    assert "default-runtime: nvidia" in text_of(filled(finding, machine.node()))
     machine.files[SETTINGS] = "default-runtime: nvidia\n"
     assert next_time(machine) is None
 

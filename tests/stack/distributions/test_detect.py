@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import Finding, catalogue, fix_of
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.causes import Finding, fix_of
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.distributions.detect import detect
@@ -173,9 +174,9 @@ def test_a_fix_for_a_distribution_serves_its_family() -> None:
         finding = Finding(cause=cause.id, evidence=(), values={**values, **more})
         return fix_of(finding)[0]
 
-    assert first(distribution="eks-al2023", family="eks") == cause.fix["eks"][0]
-    assert first(distribution="aks", family="") == cause.fix["default"][0]
-    assert first() == cause.fix["default"][0]
+    assert first(distribution="eks-al2023", family="eks") == cause.fix["eks"][0].shown
+    assert first(distribution="aks", family="") == cause.fix["default"][0].shown
+    assert first() == cause.fix["default"][0].shown
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.causes import catalogue, fix_of
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.causes import fix_of
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.distributions import every, products

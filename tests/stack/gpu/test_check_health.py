@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import catalogue
+from pytest_gpu.catalogue import catalogue
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.stack.gpu import check_driver, check_hardware, check_health
 from tests.stack.gpu.gpu_machine import (

@@ -12,9 +12,11 @@ from pytest_gpu.causes import Evidence, Finding, as_json, message
 from pytest_gpu.evidence import Door
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.containerd.live_config import LiveConfig
-from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime
+from pytest_gpu.stack.containerd.merge import EffectiveConfig
+from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.host.processes import Process, processes_of
-from pytest_gpu.stack.kubelet.containerd import Containerd, containerd_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.kubelet.live_handlers import LiveHandlers
 from tests.support.fake_evidence import NOON, Command, FakeCluster, FakeNode, node_object
@@ -233,7 +235,7 @@ class Machine:
 
     def _containerd(self) -> Containerd:
         runtimes = {
-            name: Runtime(
+            name: Handler(
                 name=name,
                 runtime_type="io.containerd.runc.v2",
                 binary=binary,

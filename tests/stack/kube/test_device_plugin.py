@@ -10,6 +10,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.stack.kube import device_plugin, sharing
 from pytest_gpu.stack.kube.operator import change_values, helm_release
 from pytest_gpu.stack.kube.runtimeclass import class_for_gpus, handler_of
+from tests.samples.mending import shown
 from tests.stack.kube.kube_machine import GPU, Machine, plugin_pod, pod
 
 HELM = {"meta.helm.sh/release-name": "gpu", "meta.helm.sh/release-namespace": "nvidia"}
@@ -207,14 +208,14 @@ def test_a_release_is_read_from_what_helm_leaves_on_its_objects() -> None:
     assert (release.chart, release.version) == ("gpu-operator", "v25.3.4")
     helm = Machine(objects={"clusterpolicies": [owned]}).node().cluster
     plain = Machine(objects={"clusterpolicies": [policy()]}).node().cluster
-    assert change_values(helm, "operator.runtimeClass", "nvidia") == (
-        "helm upgrade gpu nvidia/gpu-operator -n nvidia --version v25.3.4 --reuse-values"
+    assert shown(change_values(helm, "operator.runtimeClass", "nvidia")) == [
+        "$ helm upgrade gpu nvidia/gpu-operator -n nvidia --version v25.3.4 --reuse-values"
         " --set operator.runtimeClass=nvidia"
-    )
-    assert change_values(plain, "operator.runtimeClass", "nvidia") == (
-        "kubectl patch clusterpolicy cluster-policy --type merge"
+    ]
+    assert shown(change_values(plain, "operator.runtimeClass", "nvidia")) == [
+        "$ kubectl patch clusterpolicy cluster-policy --type merge"
         ' -p \'{"spec": {"operator": {"runtimeClass": "nvidia"}}}\''
-    )
+    ]
 
 
 def test_handlers_follow_runtimeclasses() -> None:

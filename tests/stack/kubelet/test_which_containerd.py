@@ -23,7 +23,7 @@ from pytest_gpu.stack.kubelet.listeners import (
     socket_of,
     told_socket,
 )
-from pytest_gpu.stack.runtime import check_cri, check_handler
+from pytest_gpu.stack.runtime import check_cri, check_handler, check_serving
 from pytest_gpu.survey.survey import MAX_ROUNDS
 from pytest_gpu.survey.wishes import WishingCluster
 from tests.samples.sample_copy import SampleCopy
@@ -327,10 +327,10 @@ def test_kubelet_on_crio_is_plainly_unproven() -> None:
     node = around(evidence({5: argv, 7: "/usr/bin/crio"}, {7: "/run/own.sock"}))
     node.object["status"]["nodeInfo"].clear()
     with pytest.raises(Unproven, match="CRI-O"):
-        check_cri.uses_no_containerd(node)
+        check_serving.uses_no_containerd(node)
     argv = "/usr/bin/kubelet --container-runtime-endpoint=unix:///run/crio/crio.sock"
     with pytest.raises(Unproven, match="CRI-O"):
-        check_cri.uses_no_containerd(around(evidence({5: argv})))
+        check_serving.uses_no_containerd(around(evidence({5: argv})))
 
 
 def test_the_wrong_file_is_not_laid_at_a_kind_nodes_door() -> None:
@@ -357,11 +357,11 @@ def test_evidence_names_what_else_runs() -> None:
     machine = Machine(
         containerds={"/run/x.sock": "/usr/bin/containerd"}, others=["/usr/bin/dockerd"]
     )
-    text = text_of(check_cri.not_running(machine.node()))
+    text = text_of(check_serving.not_running(machine.node()))
     assert "containerd on /run/x.sock, configuration /etc/containerd/config.toml" in text
     assert "Docker, configuration /etc/docker/daemon.json; serves its own users" in text
     machine.containerds, machine.others = {}, []
-    assert "no containerd runs" in text_of(check_cri.not_running(machine.node()))
+    assert "no containerd runs" in text_of(check_serving.not_running(machine.node()))
     machine = Machine(files={"/etc/containerd/config.toml": "version = 2\n"}, live=None)
     machine.others = ["/usr/bin/dockerd"]
     assert "serves its own users" in text_of(check_handler.no_gpu_handler(machine.node()))
@@ -380,7 +380,7 @@ def test_evidence_names_the_line_that_told_a_dead_kubelet() -> None:
     machine.listed = [*folders, "/usr/local/lib/systemd/system"]
     node = machine.node()
     node.object["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
-    finding = check_cri.not_running(node)
+    finding = check_serving.not_running(node)
     assert f"{flags}:2" in "\n".join(f"{e.source}:{e.line}" for e in finding.evidence)  # type: ignore[union-attr]
 
 

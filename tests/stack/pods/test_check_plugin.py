@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.errors import Unproven
-from pytest_gpu.stack.pods import check_count, check_plugin
+from pytest_gpu.stack.pods import check_count, check_plugin, check_plugin_pod
 from tests.stack.kube.kube_machine import (
     GPU,
     Machine,
@@ -31,8 +31,8 @@ CHECKS = (
     check_plugin.not_deployed,
     check_plugin.class_broken,
     check_plugin.without_gpu,
-    check_plugin.not_scheduled,
-    check_plugin.not_running,
+    check_plugin_pod.not_scheduled,
+    check_plugin_pod.not_running,
     check_count.not_registered,
     check_count.unhealthy,
     check_count.miscounts,
@@ -177,12 +177,12 @@ def test_a_taint_keeps_the_plugin_away() -> None:
     taint = {"key": "gpu", "effect": "NoSchedule"}
     machine = Machine(pods=[], capacity={}, taints=[taint])
     assert first(machine) == "device-plugin/not-scheduled"
-    text = told(check_plugin.not_scheduled(machine.node()))
+    text = told(check_plugin_pod.not_scheduled(machine.node()))
     assert "untolerated taint gpu:NoSchedule" in text
     assert "- key: gpu" in text
     template = daemonset()["spec"]["template"]["spec"]
     machine.daemonsets = [daemonset({**template, "tolerations": [{"operator": "Exists"}]})]
-    assert "untolerated" not in told(check_plugin.not_scheduled(machine.node()))
+    assert "untolerated" not in told(check_plugin_pod.not_scheduled(machine.node()))
 
 
 def test_a_selector_keeps_the_plugin_away() -> None:
@@ -194,7 +194,7 @@ def test_a_selector_keeps_the_plugin_away() -> None:
     )
     machine.labels = {"nvidia.com/gpu.deploy.device-plugin": "false"}
     assert "the node has nvidia.com/gpu.deploy.device-plugin=false" in told(
-        check_plugin.not_scheduled(machine.node())
+        check_plugin_pod.not_scheduled(machine.node())
     )
 
 

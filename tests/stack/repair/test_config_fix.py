@@ -18,11 +18,12 @@ from pytest_gpu.stack.runtime import (
     check_handler,
     check_restart,
     check_templates,
+    handler_fix,
     next_start,
     template_missing,
 )
 from pytest_gpu.stack.toolkit import check_programs
-from tests.samples.mending import apply, diffs, target
+from tests.samples.mending import apply, diffs, shown, target
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.containerd.test_merge import handler as table
 from tests.stack.runtime.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
@@ -240,22 +241,22 @@ def test_without_a_place_that_lasts_words_name_the_template() -> None:
 def test_a_template_is_made_on_what_the_distribution_renders(tmp_path: Path) -> None:
     """A new one takes over all of it, and adds a handler."""
     machine = k3s(f"{RENDERED}{ONLY_RUNC}", "1.7.24")
-    fix = check_handler.define_handler(machine.node())
-    apply([fix["patch"]], tmp_path)
-    text = (tmp_path / fix["file"][1:]).read_text()
+    fix = handler_fix.define_handler(machine.node())
+    apply(shown(fix.patch), tmp_path)
+    text = (tmp_path / fix.file[1:]).read_text()
     assert text.startswith('{{ template "base" . }}\n\n[plugins.')
-    assert fix["file"] in {f"{K3S}/config.toml.tmpl", f"{K3S}/config-v3.toml.tmpl"}
+    assert fix.file in {f"{K3S}/config.toml.tmpl", f"{K3S}/config-v3.toml.tmpl"}
 
 
 def test_a_template_that_is_there_is_added_to(tmp_path: Path) -> None:
     """What Go fills in stays as it is."""
     machine = k3s(f"{RENDERED}{ONLY_RUNC}", "1.7.24")
-    path = check_handler.define_handler(machine.node())["file"]
+    path = handler_fix.define_handler(machine.node()).file
     template = '# ours\n{{ template "base" . }}\n{{- if .X }}\n[debug]\n{{ end }}\nlevel = "info"\n'
     machine.files[path] = template
     (tmp_path / path[1:]).parent.mkdir(parents=True)
     (tmp_path / path[1:]).write_text(template)
-    apply([check_handler.define_handler(machine.node())["patch"]], tmp_path)
+    apply(shown(handler_fix.define_handler(machine.node()).patch), tmp_path)
     after = (tmp_path / path[1:]).read_text()
     assert [line for line in template.splitlines() if line not in after.splitlines()] == []
     assert ".runtimes.nvidia]" in after

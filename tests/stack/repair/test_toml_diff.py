@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_gpu.stack.containerd.config_file import parse
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.repair.toml_diff import changed, edited, told, with_handler
-from tests.samples.mending import applied, apply, diffs
+from tests.samples.mending import applied, apply, diffs, shown
 
 PATH = "/etc/containerd/config.toml"
 CRI = ("plugins", "io.containerd.grpc.v1.cri")
@@ -76,9 +76,10 @@ def test_patch_applies_to_every_layout(tmp_path: Path, layout: str, end: str, ch
     put(tmp_path / PATH[1:], text)
     fix = changed(PATH, text, CHANGES[change])
     if (layout, change) == EMPTIED:
-        assert "by hand" in fix
+        (words,) = fix
+        assert "by hand" in words.text
         return
-    apply(fix.split("\n\n"), tmp_path)
+    apply(shown(fix), tmp_path)
     after = (tmp_path / PATH[1:]).read_bytes().decode()
     wanted = tomllib.loads(text)
     for keys, value in CHANGES[change].items():
@@ -110,13 +111,13 @@ def put_plain(table: dict[str, Any], keys: tuple[str, ...], value: object) -> No
 )
 def test_what_cannot_be_patched_is_told_in_words(text: str, changes: dict[Any, Any]) -> None:
     """No wrong patch is shown: words name the file and what it shall say."""
-    words = changed(PATH, text, changes)
-    assert words.startswith(f"Edit {PATH} by hand, so that it says:\n")
-    assert not diffs([words])
+    (step,) = changed(PATH, text, changes)
+    assert step.kind == "words"
+    assert step.text.startswith(f"Edit {PATH} by hand, so that it says:\n")
     put_into: dict[str, Any] = {}
     for keys, value in changes.items():
         put_plain(put_into, keys, value)
-    assert tomllib.loads(words.partition("\n")[2]) == put_into
+    assert tomllib.loads(step.text.partition("\n")[2]) == put_into
 
 
 def test_a_list_loses_and_gains_single_items() -> None:
@@ -140,7 +141,7 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     file = parse("/etc/containerd/conf.d/99-nvidia.toml", b"version = 2\n")
     empty = parse(file.path, b"")
     fix = with_handler(empty, "nvidia", binary="/usr/bin/x", systemd_cgroup=True)
-    apply([fix], tmp_path)
+    apply(shown(fix), tmp_path)
     written = tomllib.loads((tmp_path / file.path[1:]).read_text())
     assert written["version"] == 1
     assert written["plugins"]["cri"]["containerd"]["runtimes"]["nvidia"]["runtime_type"]
@@ -152,15 +153,17 @@ def test_a_patch_shows_no_line_that_was_redacted(tmp_path: Path) -> None:
     real = seen.replace("<redacted>", "hunter2")
     put(tmp_path / PATH[1:], real)
     fix = changed(PATH, seen, {("cri", "x"): 5})
-    assert "<redacted>" not in fix
-    apply([fix], tmp_path)
+    assert "<redacted>" not in str(fix)
+    apply(shown(fix), tmp_path)
     assert (tmp_path / PATH[1:]).read_text() == real.replace("x = 1", "x = 5")
-    assert "by hand" in changed(PATH, seen, {("auth", "password"): "new"})
+    (words,) = changed(PATH, seen, {("auth", "password"): "new"})
+    assert words.kind == "words"
+    assert "by hand" in words.text
 
 
 def test_nothing_to_change_is_no_step() -> None:
     """What is already so needs no patch."""
-    assert changed(PATH, "version = 2\n", {("version",): 2}) == ""
+    assert changed(PATH, "version = 2\n", {("version",): 2}) == ()
 
 
 def test_what_is_to_be_removed_is_told_as_a_comment() -> None:
@@ -177,7 +180,7 @@ TEXTS = st.lists(LINES, max_size=12).map("\n".join)
 def test_every_patch_leads_from_one_text_to_the_other(before: str, after: str) -> None:
     """Whatever the two texts are, with or without line feeds at their ends."""
     fix = patch("/x", before, after)
-    assert before == after if not fix else applied(diffs([fix])[0], before) == after
+    assert before == after if not fix else applied(diffs(shown(fix))[0], before) == after
 
 
 @settings(deadline=None, max_examples=25)
@@ -189,7 +192,7 @@ def test_the_real_patch_agrees(
     folder = tmp_path_factory.mktemp("patched")
     if before and after and (fix := patch("/x", before, after)):
         put(folder / "x", before)
-        apply([fix], folder)
+        apply(shown(fix), folder)
         assert (folder / "x").read_bytes().decode() == after
 
 

@@ -18,7 +18,7 @@ from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.containerd.templates import Rendering
 from pytest_gpu.stack.host.processes import TICKS, boot_time
-from pytest_gpu.stack.kubelet.containerd import Containerd
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.rendering import rendering_of
 from tests.samples.mending import apply, diffs, target
 from tests.samples.sample_copy import SampleCopy

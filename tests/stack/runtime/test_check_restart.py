@@ -10,7 +10,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.stack.containerd.live_config import LiveRuntime, parse
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.injection.reached import gpu_runtimes
-from pytest_gpu.stack.runtime import check_cri, check_handler, check_restart
+from pytest_gpu.stack.runtime import check_handler, check_restart, check_serving
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.containerd.test_merge import handler as table
 from tests.stack.runtime.runtime_machine import HEALTHY, NVIDIA, STARTED, Machine
@@ -211,13 +211,13 @@ def test_unasked_containerd_is_unproven(at: float | None) -> None:
 def test_a_silent_kubelet_without_crictl_is_unproven() -> None:
     """Neither was asked whether the CRI answers."""
     with pytest.raises(Unproven):
-        check_cri.silent(missed(Machine(live=None).node()))
+        check_serving.silent(missed(Machine(live=None).node()))
 
 
 def test_a_host_without_crictl_can_be_judged() -> None:
     """Its kubelet gets answers, and containerd is younger than every file that it reads."""
     node = Machine(live=None, mtimes={CONFIG: STARTED - 1}).node()
-    assert cause(check_cri.silent(node)) is None
+    assert cause(check_serving.silent(node)) is None
     assert cause(check_restart.not_restarted(node)) is None
 
 

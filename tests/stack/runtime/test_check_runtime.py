@@ -19,9 +19,11 @@ from pytest_gpu.stack.runtime import (
     check_cri,
     check_handler,
     check_restart,
+    check_serving,
     check_templates,
 )
 from pytest_gpu.stack.toolkit import check_config, check_libraries, check_programs
+from tests.samples.mending import shown
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.containerd.test_merge import handler as table
 from tests.stack.runtime.runtime_machine import (
@@ -75,15 +77,15 @@ def test_a_healthy_machine_shows_nothing() -> None:
     """No cause is found where nothing is broken."""
     node = Machine().node()
     checks = [
-        check_cri.uses_no_containerd,
-        check_cri.not_running,
+        check_serving.uses_no_containerd,
+        check_serving.not_running,
         check_cri.unreadable,
         check_cri.versions_mixed,
     ]
     checks += [
         check_cri.cri_disabled,
         check_cri.default_undefined,
-        check_cri.silent,
+        check_serving.silent,
         check_handler.no_gpu_handler,
     ]
     checks += [
@@ -109,7 +111,7 @@ def test_a_healthy_machine_shows_nothing() -> None:
 def test_kubelet_on_docker_is_found_by_its_own_flag() -> None:
     """The command line of the kubelet outranks what the Node object still says."""
     machine = Machine(kubelet="/usr/bin/kubelet --container-runtime docker --config /x")
-    finding = check_cri.uses_no_containerd(machine.node())
+    finding = check_serving.uses_no_containerd(machine.node())
     assert cause(finding) == "runtime/kubelet-uses-docker"
     assert "--container-runtime docker" in text_of(finding)
 
@@ -117,7 +119,7 @@ def test_kubelet_on_docker_is_found_by_its_own_flag() -> None:
 def test_containerd_that_listens_elsewhere_is_not_the_kubelets() -> None:
     """A containerd runs, but not on the socket the kubelet uses."""
     machine = Machine(containerds={"/run/other.sock": "/usr/bin/containerd"})
-    assert cause(check_cri.not_running(machine.node())) == "runtime/containerd-not-running"
+    assert cause(check_serving.not_running(machine.node())) == "runtime/containerd-not-running"
 
 
 def test_broken_toml_names_the_file() -> None:
@@ -167,7 +169,7 @@ def test_the_runc_that_is_proposed_has_the_kubelets_cgroup_driver() -> None:
     text = text_of(check_cri.default_undefined(machine.node()))
     assert text.count("SystemdCgroup = false") == len(("00-k8s-runc.toml", DROP_IN))
     machine.files = {CONFIG: IMPORTING}
-    assert "+SystemdCgroup = false" in config_fix.add_runc(machine.node())["patch"]
+    assert "+SystemdCgroup = false" in str(shown(config_fix.add_runc(machine.node()).patch))
 
 
 def test_with_the_runc_file_in_place_1x_is_still_red_and_2x_green() -> None:
@@ -309,7 +311,7 @@ def missed(node: GpuNode) -> GpuNode:
 def test_cri_that_does_not_answer() -> None:
     """Crictl's own error is the evidence."""
     error = "rpc error: code = Unimplemented desc = unknown service runtime.v1.RuntimeService"
-    finding = check_cri.silent(Machine(info_error=error).node())
+    finding = check_serving.silent(Machine(info_error=error).node())
     assert cause(finding) == "runtime/cri-not-served"
     assert error in text_of(finding)
 
@@ -477,13 +479,13 @@ def test_a_value_of_another_type_stops_containerd(line: str) -> None:
 def test_trouble_of_crictl_itself_says_nothing_of_the_cri(error: str) -> None:
     """Nobody was asked, and no kubelet tells either."""
     with pytest.raises(Unproven):
-        check_cri.silent(missed(Machine(info_error=error).node()))
+        check_serving.silent(missed(Machine(info_error=error).node()))
 
 
 def test_a_kubelet_nobody_recognises_leaves_the_socket_unknown() -> None:
     """The node is Ready: something is the kubelet, and its socket would be a guess."""
     with pytest.raises(NotInEvidence):
-        check_cri.not_running(Machine(kubelet=None).node())
+        check_serving.not_running(Machine(kubelet=None).node())
 
 
 def test_an_empty_drop_in_mixes_no_versions() -> None:

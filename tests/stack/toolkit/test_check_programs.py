@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import Finding, as_json
+from pytest_gpu.causes import Finding, as_json, steps_of
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.gpu_node import Node
@@ -17,6 +17,7 @@ from pytest_gpu.stack.host import loader
 from pytest_gpu.stack.host.mounts import parse
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.toolkit import check_executable, check_libraries, check_programs
+from pytest_gpu.steps import Step, Steps
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.runtime.runtime_machine import (
     CLI,
@@ -102,15 +103,17 @@ def test_a_link_to_nothing_is_not_installed() -> None:
 
 @pytest.mark.parametrize(
     ("patch", "said"),
-    [("$ sudo patch", " in /etc/x:\n\n$ sudo patch"), ("", " in /etc/x, by hand.")],
+    [((Step("node", "sudo patch"),), " in /etc/x:"), ((), " in /etc/x, by hand.")],
 )
-def test_another_runtime_is_there(monkeypatch: pytest.MonkeyPatch, patch: str, said: str) -> None:
+def test_another_runtime_is_there(monkeypatch: pytest.MonkeyPatch, patch: Steps, said: str) -> None:
     """The handler can start that one; without a patch the words stand alone."""
-    monkeypatch.setattr(config_fix, "set_option", lambda *_: {"patch": patch, "file": "/etc/x"})
+    monkeypatch.setattr(config_fix, "set_option", lambda *_: config_fix.Fix("/etc/x", patch))
     text = HEALTHY.replace(NVIDIA, "/opt/gone/nvidia-container-runtime")
     found = check_programs.binary_missing(Machine(files={CONFIG: text}, listed=["/opt"]).node())
     assert found
-    assert found.values["patch"].endswith(f'be "{NVIDIA}"{said}')
+    words, *steps = steps_of(full(found))[3:]
+    assert words.text.endswith(f'be "{NVIDIA}"{said}')
+    assert tuple(steps[: len(patch)]) == patch
 
 
 def test_default_runtime_that_was_uninstalled() -> None:

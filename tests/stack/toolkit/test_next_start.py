@@ -11,7 +11,7 @@ from pytest_gpu.causes import LATENT
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.stack.runtime import check_handler, check_restart
 from pytest_gpu.stack.toolkit import check_env, check_next_start, operator_values
-from tests.samples.mending import applied, diffs
+from tests.samples.mending import applied, diffs, shown
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.containerd.test_merge import handler as table
 from tests.stack.runtime.runtime_machine import HEALTHY, NVIDIA, SOCKET, Machine
@@ -116,9 +116,8 @@ def test_the_containerd_of_docker_on_the_path() -> None:
     node.objects = toolkit(**env)
     found = check_next_start.next_start(node.node())
     assert cause(found) == "runtime/next-toolkit-start-breaks-cri"
-    assert (
-        '- name: RUNTIME_CONFIG_SOURCE\n    value: "file"'
-        in operator_values.toolkit_values(node.node())["values"]
+    assert '- name: RUNTIME_CONFIG_SOURCE\n    value: "file"' in operator_values.values_file(
+        node.node()
     )
     node.objects = toolkit(**env, RUNTIME_CONFIG_SOURCE="file")
     assert check_next_start.next_start(node.node()) is None
@@ -142,6 +141,7 @@ def test_another_name_of_the_handler() -> None:
     node.objects = toolkit(CONTAINERD_SET_AS_DEFAULT="false", CONTAINERD_RUNTIME_CLASS="gpu")
     found = check_next_start.next_start(node.node())
     assert cause(found) == "runtime/next-toolkit-start-loses-handler"
+    assert "Define runc" not in text_of(found), "the toolkit finds one already"
     assert "without nvidia" in text_of(found)
 
 
@@ -228,7 +228,7 @@ def test_a_rendered_file_is_not_the_toolkits_to_write() -> None:
     node.objects = toolkit(**env)
     found = check_env.misled(node.node())
     assert cause(found) == "runtime/toolkit-writes-rendered-file"
-    said = operator_values.toolkit_values(node.node())["values"]
+    said = operator_values.values_file(node.node())
     assert f'value: "{args}/containerd-template.toml"' in said
     assert f'value: "file={args}/containerd.toml"' in said
     node.objects = toolkit(**{**env, "CONTAINERD_CONFIG": f"{args}/containerd-template.toml"})
@@ -272,14 +272,13 @@ def test_a_new_node_whose_first_start_takes_the_cri_away(env: dict[str, str]) ->
     found = check_handler.no_gpu_handler(node.node())
     assert cause(found) == "runtime/handler-not-configured"
     assert f"First define runc in {CONFIG}" in text_of(found)
-    told = operator_values.toolkit_values(node.node())
-    (patch,) = diffs([told["runc"].split("\n\n", 1)[1]])
+    (patch,) = diffs(shown(operator_values.define_runc(node.node())))
     node.files[CONFIG] = applied(patch, node.files[CONFIG])
     node.objects = toolkit(
         CONTAINERD_SET_AS_DEFAULT="false", **operator_values.wanted_env(node.node())
     )
     assert check_next_start.next_start(node.node()) is None
-    assert operator_values.toolkit_values(node.node())["runc"] == ""
+    assert operator_values.define_runc(node.node()) == ()
 
 
 def test_a_new_node_that_lacks_nothing() -> None:
@@ -291,7 +290,7 @@ def test_a_new_node_that_lacks_nothing() -> None:
     on_path.binaries = [NVIDIA, TOOLKIT, "/usr/bin/containerd"]
     for each in (modern, on_path):
         assert check_next_start.next_start(each.node()) is None
-        assert operator_values.toolkit_values(each.node())["runc"] == ""
+        assert operator_values.define_runc(each.node()) == ()
 
 
 def asked(node: Machine, **env: str) -> None:
@@ -311,7 +310,7 @@ def test_every_value_that_is_proposed_fits_this_node() -> None:
     node.listed = [*ON_PATH, "/srv/k8s", "/srv/k8s/conf.d"]
     wrong = {"RUNTIME_CONFIG": "/srv/x.toml", "RUNTIME_SOCKET": "/run/x.sock", "RUNTIME": "docker"}
     asked(node, **wrong, CONTAINERD_RUNTIME_CLASS="gpu", CONTAINERD_SET_AS_DEFAULT="false", A="b")
-    said = operator_values.toolkit_values(node.node())["values"]
+    said = operator_values.values_file(node.node())
     names = [line.split(": ")[1] for line in said.splitlines() if "name:" in line]
     told = [line.split('"')[1] for line in said.splitlines() if "value:" in line]
     assert dict(zip(names, told, strict=True)) == {

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pytest_gpu.stack.containerd.merge import EffectiveConfig, Runtime, merge
+from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
+from pytest_gpu.stack.cri.handler import Handler
 
 RUNTIME = "io.containerd.cri.v1.runtime"
 SERVICE = "io.containerd.grpc.v1.cri"
@@ -165,7 +166,7 @@ def words(config: EffectiveConfig, version: tuple[int, ...]) -> Facts | str:
     )  # fmt: skip
 
 
-def _ours(runtime: Runtime) -> Mapping[str, Any]:
+def _ours(runtime: Handler) -> Mapping[str, Any]:
     facts = {each.name: getattr(runtime, each.name) for each in fields(runtime)}
     for name in ("name", "binary", "systemd_cgroup", "source"):
         del facts[name]

@@ -1,0 +1,136 @@
+"""Whether the device plugin's DaemonSet has a pod on a node, and the pod runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.injection.start_errors import gpu_error
+from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin
+from pytest_gpu.stack.kube.events import event_text, fresh_events
+from pytest_gpu.stack.kube.nodes import show_taint, taints, tolerates
+from pytest_gpu.stack.kube.objects import (
+    labels_of,
+    object_of,
+    path_of,
+    spec_of,
+    template_of,
+)
+from pytest_gpu.stack.kube.placement import unmet
+from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
+from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.pods.check_plugin import of, offered
+from pytest_gpu.stack.pods.check_runtimeclasses import rejections
+from pytest_gpu.stack.pods.plugin_log import plugin_log
+
+_READY_FILE = re.compile(r"toolkit-ready|waiting for nvidia container stack")
+_IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
+
+
+@check("pods/plugin-not-scheduled", visit=False)
+def not_scheduled(node: Node) -> Finding | None:
+    """Find what keeps the plugin's DaemonSet from putting a pod on this node."""
+    plugin = of(node)
+    if plugin.pods or not plugin.daemonsets or offered(node):
+        return None
+    daemonset = plugin.daemonsets[0]
+    reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
+    return Finding.of(
+        "device-plugin/not-scheduled",
+        Evidence(source=f"daemonset {path_of(daemonset)}", text="has no pod on this node"),
+        *reasons,
+        daemonset=path_of(daemonset),
+        toleration=_toleration(node, template_of(daemonset)),
+    )
+
+
+def _hard_taints(node: Node) -> Iterator[Mapping[str, str]]:
+    """Yield the taints that keep pods away, but those that every DaemonSet tolerates."""
+    for taint in taints(object_of(node)):
+        own = str(taint.get("key", "")).startswith("node.kubernetes.io/")
+        if taint.get("effect") in {"NoSchedule", "NoExecute"} and not own:
+            yield taint
+
+
+def _repelled(node: Node, template: Mapping[str, Any]) -> Iterator[Evidence]:
+    """Yield the taints and selectors of this node that do not let the pod in."""
+    where = f"node {node.name}"
+    for taint in _hard_taints(node):
+        if not tolerates(template.get("tolerations") or (), taint):
+            yield Evidence(source=where, text=f"untolerated taint {show_taint(taint)}")
+    labels = labels_of(object_of(node))
+    for key, value in unmet(template, object_of(node)).items():
+        has = f"{key}={labels[key]}" if key in labels else f"no label {key}"
+        text = f"the DaemonSet selects {key}={value}; the node has {has}"
+        yield Evidence(source=where, text=text)
+
+
+def _toleration(node: Node, template: Mapping[str, Any]) -> str:
+    """Return the tolerations that are missing, as YAML."""
+    given = template.get("tolerations") or ()
+    missing = [taint for taint in _hard_taints(node) if not tolerates(given, taint)]
+    entries = [f"- key: {t['key']}\n  operator: Exists\n  effect: {t['effect']}" for t in missing]
+    return "\n".join(entries) or "(no taint is in the way)"
+
+
+@check("pods/plugin-not-running", visit=False)
+def not_running(node: Node) -> Finding | None:
+    """Find why the plugin's pod on this node does not run."""
+    plugin = of(node)
+    if plugin.pod is None or plugin.running:
+        return None
+    texts = list(_texts(node, plugin))
+    for said in texts:
+        if known := gpu_error(said.text):
+            handler = runtimeclass.class_of(plugin.spec) or runtime_of(node).default_runtime
+            return Finding.of(known.cause, said, **{"handler": handler, **known.values})
+    state = kubectl_state(plugin.pod)
+    cause = _why(plugin, state, texts)
+    return Finding.of(
+        cause,
+        Evidence(source=plugin.name, text=f"is {state}"),
+        *texts[:3],
+        *plugin_log(node),
+        plugin=plugin.name,
+        pod=path_of(plugin.pod),
+        namespace=path_of(plugin.pod).partition("/")[0],
+        pod_name=path_of(plugin.pod).partition("/")[2],
+        state=state,
+    )
+
+
+def _why(plugin: DevicePlugin, state: str, texts: list[Evidence]) -> str:
+    if any(reason in state for reason in _IMAGE):
+        return "device-plugin/image-not-pulled"
+    if _waits_for_toolkit(plugin) or any(_READY_FILE.search(said.text) for said in texts):
+        return "device-plugin/waits-for-toolkit"
+    return "device-plugin/not-running"
+
+
+def _waits_for_toolkit(plugin: DevicePlugin) -> bool:
+    """Say whether the init container that waits for the toolkit is the one at work."""
+    spec = spec_of(plugin.pod) if plugin.pod else {}
+    waits = {
+        c["name"]
+        for c in spec.get("initContainers") or ()
+        if c["name"] == "toolkit-validation" or _READY_FILE.search(str(c.get("args", "")))
+    }
+    statuses = container_statuses(plugin.pod) if plugin.pod else ()
+    return any(s.get("name") in waits and "running" in (s.get("state") or {}) for s in statuses)
+
+
+def _texts(node: Node, plugin: DevicePlugin) -> Iterator[Evidence]:
+    """Yield what is said now about the plugin's pod: its status first, then fresh events."""
+    pod = plugin.pod
+    if pod is None:
+        return
+    for where, text in messages(pod):
+        yield Evidence(source=f"{plugin.name}, {where}", text=" ".join(text.split()))
+    for event in fresh_events(node.cluster, pod):
+        if event.get("type") == "Warning":
+            yield Evidence(source=f"event of {plugin.name}", text=event_text(event))

@@ -1,0 +1,97 @@
+"""Whether the kubelet uses a containerd that runs and serves the CRI now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
+from pytest_gpu.errors import Unproven
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
+from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.docker.check_docker import docker_evidence
+from pytest_gpu.stack.host.systemd_unit import service
+from pytest_gpu.stack.kube.nodes import readiness
+from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet import beside
+from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
+from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
+from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.runtime.cri_log import cri_log
+
+_ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
+
+
+@check("runtime/uses-no-containerd")
+def uses_no_containerd(node: Node) -> Finding | None:
+    """Find a kubelet that still talks to Docker while GPUs are set up for containerd.
+
+    Raises:
+        Unproven: it uses a runtime whose configuration this version does not judge.
+    """
+    kubelet = kubelet_of(node)
+    if kubelet.runtime == "docker":
+        return Finding.of("runtime/kubelet-uses-docker", *docker_evidence(node))
+    if kubelet.runtime == "cri-o":
+        raise Unproven(CRI_O)
+    return None
+
+
+@check("runtime/not-running")
+def not_running(node: Node) -> Finding | None:
+    """Find that nothing listens on the kubelet's CRI socket."""
+    containerd = containerd_of(node)
+    if containerd.process is not None:
+        return None
+    seen = tuple(beside.beside(node)) or (Evidence(source="/proc", text="no containerd runs"),)
+    return Finding.of(
+        "runtime/containerd-not-running",
+        Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}"),
+        *_told(node),
+        *seen,
+        *cri_log(node),
+        socket=containerd.socket,
+    )
+
+
+def _told(node: Node) -> Iterator[Evidence]:
+    """Yield where a kubelet that does not run was told its socket: the lines that say so."""
+    if kubelet_of(node).running:
+        return
+    for path in (*service(node.evidence, distribution_of(node).kubelet_unit).files, KUBELET_CONFIG):
+        text = (known(partial(node.evidence.read, path)) or b"").decode(errors="replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            if _ENDPOINT.search(line) and not line.lstrip().startswith("#"):
+                yield Evidence(source=path, line=number, text=line.strip())
+
+
+@check("runtime/silent")
+def silent(node: Node) -> Finding | None:
+    """Find a running containerd that does not answer the CRI.
+
+    Where nobody could ask it (a host without crictl), its kubelet has: a node whose runtime does
+    not answer is NotReady within half a minute.
+
+    Raises:
+        Unproven: nobody asked it.
+    """
+    live = containerd_of(node).live
+    if live is None:
+        if readiness(object_of(node)).ready:
+            return None
+        raise Unproven("nobody asked the running containerd (crictl info)")
+    if not live.error:
+        return None
+    return Finding.of(
+        "runtime/cri-not-served",
+        Evidence(source=live.command, text=_last_line(live.error)),
+        *cri_log(node),
+        socket=containerd_of(node).socket,
+    )
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else "(no output)"

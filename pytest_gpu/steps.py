@@ -1,0 +1,74 @@
+"""The steps of a fix: each says itself where it is done.
+
+In the catalogue a plain string is words. A table with one key is a command: ``node`` on the node,
+``cluster`` with kubectl, ``helm`` with helm, ``outside`` elsewhere (the cloud's tool, Windows); or
+``file``: the text of a file. ``{ steps = "patch" }`` stands for the steps that a finding brings as
+its value ``patch``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeGuard, get_args
+
+Kind = Literal["words", "node", "cluster", "helm", "outside", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: words, a command, or the text of a file."""
+
+    kind: Kind
+    text: str
+
+    @property
+    def is_command(self) -> bool:
+        """Whether this is to be typed into a shell."""
+        return self.kind not in ("words", "file")
+
+    @property
+    def shown(self) -> str:
+        """The step as reports show it: a command begins with ``$ ``."""
+        return f"$ {self.text}" if self.is_command else self.text
+
+
+Steps = tuple[Step, ...]
+
+Value = str | Steps
+"""What a finding fills into its cause's texts: a text, or whole steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where the steps of a finding's value stand; ``before`` is said only if there are any."""
+
+    name: str
+    before: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The slot as the catalogue's page shows it."""
+        return f"{{{self.name}}}"
+
+
+def read_step(entry: object) -> Step | Slot:
+    """Return a step as the catalogue writes it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(entry, str):
+        return Step("words", entry)
+    if isinstance(entry, Mapping) and all(isinstance(each, str) for each in entry.values()):
+        if "steps" in entry and entry.keys() <= {"steps", "before"}:
+            return Slot(entry["steps"], entry.get("before", ""))
+        kind, *more = entry
+        if _is_kind(kind) and not more:
+            return Step(kind, entry[kind])
+    kinds = ", ".join([*get_args(Kind)[1:], "steps"])
+    raise ValueError(f"{entry!r} is not a step: it must be words or a table of one of {kinds}")
+
+
+def _is_kind(name: str) -> TypeGuard[Kind]:
+    return name in get_args(Kind)

@@ -1,0 +1,61 @@
+"""What each generation of containerd does otherwise, at the releases where it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from pytest_gpu.stack.containerd.release import Generation
+
+RELEASES = ((1, 6, 36), (1, 7, 0), (1, 7, 24), (2, 0, 0), (2, 1, 0), (2, 1, 9), (2, 3, 0))
+
+SINCE: Mapping[str, tuple[int, ...]] = {
+    "refuses_unknown_config": (1, 7),
+    "imports_from_own_folder": (1, 7),
+    "has_fields_of_1_7": (1, 7),
+    "knows_nri": (1, 7),
+    "knows_cdi": (1, 7),
+    "go_toml_2": (2, 0),
+    "merges_sections": (2, 0),
+    "reads_config_3": (2, 0),
+    "takes_over_older_sections": (2, 0),
+    "nri_by_default": (2, 0),
+    "cdi_by_default": (2, 0),
+    "tells_cgroup_driver": (2, 0),
+    "several_cni_folders": (2, 1),
+    "migrates_each_file": (2, 3),
+    "refuses_newer_drop_ins": (2, 3),
+}
+
+
+@pytest.mark.parametrize("name", SINCE)
+def test_what_came_with_a_release_stays(name: str) -> None:
+    """What a release brought, all later ones have, and none before it."""
+    for version in RELEASES:
+        assert getattr(Generation(version), name) is (version[:2] >= SINCE[name]), version
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("one_cri_section", (True, True, True, False, False, False, False)),
+        ("newest_config", (2, 2, 2, 3, 3, 3, 4)),
+        ("assumed_config", (1, 1, 1, 3, 3, 3, 4)),
+        ("newest_cdi", ((0, 5, 0), (0, 5, 0), *[(0, 8, 0)] * 3, (1, 0, 0), (1, 0, 0))),
+        ("sandbox_image", ("3.6", "3.8", "3.8", "3.10", "3.10", "3.10", "3.10")),
+    ],
+)
+def test_what_changes_more_than_once(name: str, values: tuple[object, ...]) -> None:
+    """What a release replaced has the value of each release."""
+    found = [getattr(Generation(version), name) for version in RELEASES]
+    if name == "sandbox_image":
+        found = [image.removeprefix("registry.k8s.io/pause:") for image in found]
+    assert found == [*values]
+
+
+def test_every_property_is_in_these_tables() -> None:
+    """A property that is added is tried here, too."""
+    known = {*SINCE, "one_cri_section", "newest_config", "assumed_config", "newest_cdi"}
+    properties = {name for name, each in vars(Generation).items() if isinstance(each, property)}
+    assert properties == known | {"sandbox_image"}

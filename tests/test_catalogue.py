@@ -1,0 +1,181 @@
+"""The catalogue: what its files may say, and what becomes of a finding's values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_gpu import catalogue as catalogue_module
+from pytest_gpu.catalogue import catalogue, load
+from pytest_gpu.causes import Finding, fix_of, steps_of
+from pytest_gpu.errors import GpuError
+from pytest_gpu.steps import Slot, Step, Value, read_step
+
+HOW = "This node is sealed."
+
+CAUSE = """
+["runtime/x"]
+title = "The thing {thing} is broken"
+why = "It is."
+check = [{ node = "cat {thing}" }]
+["runtime/x".fix]
+default = ["Mend it."]
+"""
+
+
+def write(folder: Path, text: str, name: str = "runtime") -> Path:
+    """Write a package's causes; return the file."""
+    file = folder / name / "causes.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return file
+
+
+def refused(folder: Path) -> str:
+    """Return why a catalogue is refused: one line."""
+    with pytest.raises(GpuError) as error:
+        load(folder)
+    said = str(error.value)
+    assert "\n" not in said
+    return said
+
+
+def test_files_are_found_at_any_depth(tmp_path: Path) -> None:
+    """A new package needs no line anywhere; other TOML files are none of ours."""
+    write(tmp_path, CAUSE)
+    write(tmp_path, CAUSE.replace("/x", "/y"), "cdi/specs")
+    (tmp_path / "cdi" / "other.toml").write_text("[x]")
+    found = load(tmp_path)
+    assert list(found) == ["runtime/x", "runtime/y"]
+    assert found["runtime/x"].check == (Step("node", "cat {thing}"),)
+
+
+def test_every_causes_file_of_the_stack_is_in_the_catalogue() -> None:
+    """None is left out, and each package's causes are read once."""
+    files = (Path(catalogue_module.__file__).parent / "stack").rglob("causes.toml")
+    texts = [file.read_text() for file in files]
+    assert len(texts) > 5
+    assert sum(text.count("\ntitle = ") for text in texts) == len(catalogue())
+    assert catalogue() is catalogue()
+
+
+def test_an_id_stands_once(tmp_path: Path) -> None:
+    """Two packages with one cause: nobody knows which text counts."""
+    write(tmp_path, CAUSE, "a")
+    second = write(tmp_path, CAUSE, "b")
+    assert refused(tmp_path) == f"{second}: runtime/x: another causes.toml has this cause already"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("runtime/x", "x", "the ID must have a prefix"),
+        ("runtime/x", "runtime/", "the ID must have a prefix"),
+        ('why = "It is."', "", "why missing"),
+        ("default =", "eks =", "fix.default missing"),
+        ("why =", "reason = 1\nwhy =", "unknown key reason"),
+        ("{ node =", "{ nod =", "is not a step"),
+        ("{ node =", '{ helm = "x", node =', "is not a step"),
+        ('"Mend it."', "3", "is not a step"),
+        ('"Mend it."', '{ steps = "patch", after = "x" }', "is not a step"),
+        ('{ node = "cat {thing}" }', '{ steps = "patch" }', "only a fix takes"),
+        ('why = "It is."', 'why = "It is', "line"),
+        (CAUSE, 'title = "x"', "the ID must have a prefix"),
+        (CAUSE, '"a/b" = "x"', "must be a table"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, old: str, new: str, why: str) -> None:
+    """File, cause and fault, in one line."""
+    assert old in CAUSE
+    file = write(tmp_path, CAUSE.replace(old, new))
+    said = refused(tmp_path)
+    assert said.startswith(f"{file}: ")
+    assert why in said
+
+
+def test_the_kinds_of_steps() -> None:
+    """A command is shown with a dollar; words and files as they are."""
+    shown = {
+        "words": read_step("Mend it."),
+        "node": read_step({"node": "ls"}),
+        "file": read_step({"file": "a: 1"}),
+    }
+    assert [step.shown for step in shown.values()] == ["Mend it.", "$ ls", "a: 1"]
+    assert read_step({"steps": "patch"}) == Slot("patch")
+
+
+def finding(fix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **values: Value) -> Finding:
+    """Return a finding of a catalogue with one cause, of which this is the fix."""
+    write(tmp_path, CAUSE.replace('"Mend it."', fix))
+    monkeypatch.setattr("pytest_gpu.causes.catalogue", lambda: load(tmp_path))
+    return Finding(cause="runtime/x", evidence=(), values={"how": HOW, **values})
+
+
+@pytest.mark.parametrize(
+    ("fix", "said"),
+    [
+        ('"{nobody}"', "runtime/x: no value for {nobody}"),
+        ('{ steps = "nobody" }', "runtime/x: no value for {nobody}"),
+        ('{ steps = "text" }', "runtime/x: {text} is a text, and no steps"),
+        ('"First {patch}"', 'runtime/x: {patch} has steps: write { steps = "patch" }'),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(
+    fix: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An unknown placeholder, a text where steps stand, steps within a text: one line."""
+    found = finding(fix, monkeypatch, tmp_path, text="a", patch=(Step("node", "ls"),))
+    with pytest.raises(GpuError) as error:
+        fix_of(found)
+    assert str(error.value) == said
+
+
+PATCH = (Step("node", "patch it"),)
+
+
+@pytest.mark.parametrize(
+    ("fix", "patch", "steps"),
+    [
+        ('"Reset it: sudo nvidia-smi -r"', (), ["Reset it: sudo nvidia-smi -r"]),
+        ('{ cluster = "kubectl get pods" }', (), ["$ kubectl get pods"]),
+        ('{ helm = "helm upgrade" }', (), ["$ helm upgrade"]),
+        ('{ outside = "aws eks" }', (), ["$ aws eks"]),
+        ('{ file = "sudo: true" }', (), ["sudo: true"]),
+        ('{ node = "dcgmi diag" }', (), [HOW, "$ dcgmi diag"]),
+        ('"See:", { node = "ls" }', (), [HOW, "See:", "$ ls"]),
+        ('{ steps = "patch", before = "Or so:" }', PATCH, [HOW, "Or so:", "$ patch it"]),
+        ('"Words.", { steps = "patch", before = "Or so:" }', (), ["Words."]),
+    ],
+)
+def test_what_its_admins_must_know_comes_before_a_step_on_the_node(
+    fix: str,
+    patch: tuple[Step, ...],
+    steps: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """And before no other: words that speak of sudo are done nowhere."""
+    assert list(fix_of(finding(fix, monkeypatch, tmp_path, patch=patch))) == steps
+
+
+def test_steps_keep_their_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A text is filled in, whatever kind of step it is; an empty line in it parts nothing."""
+    found = finding('{ helm = "helm {thing}" }', monkeypatch, tmp_path, thing="a\n\nb")
+    assert steps_of(found) == (Step("helm", "helm a\n\nb"),)
+
+
+def test_commands_of_the_catalogue_are_of_the_kind_that_their_program_tells() -> None:
+    """Kubectl is never done on the node, sudo never elsewhere."""
+    steps = [
+        step
+        for cause in catalogue().values()
+        for step in (*cause.check, *(each for fix in cause.fix.values() for each in fix))
+        if isinstance(step, Step)
+    ]
+    kinds = {"kubectl": "cluster", "helm": "helm", "sudo": "node", "aws": "outside"}
+    assert len(steps) > 700
+    for step in steps:
+        program = step.text.partition(" ")[0]
+        assert step.kind == kinds.get(program, step.kind), step
+        assert not step.text.startswith("$ "), step
