@@ -1,4 +1,4 @@
-"""The settings of k3s and RKE2: config.yaml, the folder beside it, and their own command line.
+"""Settings of a distribution's own: a config.yaml, the folder beside it, its command line.
 
 Sources: docs.k3s.io and docs.rke2.io "Configuration File" (config.yaml, config.yaml.d, ``--config``
 and the order in which they count).
@@ -18,7 +18,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.known import known
 from pytest_gpu.parsing import MalformedError, yaml_document
-from pytest_gpu.stack.distributions.detect import Distribution
+from pytest_gpu.stack.distributions.distribution import Distribution
 from pytest_gpu.stack.host.processes import Process, flag
 from pytest_gpu.stack.host.systemd_unit import service
 
@@ -36,14 +36,12 @@ class ProductSettings:
     unread: tuple[str, ...]
 
 
-def read(
-    words: Sequence[str], evidence: NodeEvidence, distribution: Distribution
-) -> ProductSettings:
-    """Return the settings that a command line of the product reads, none for other products."""
+def read(words: Sequence[str], evidence: NodeEvidence, folder: str) -> ProductSettings:
+    """Return the settings that a command line reads, usually those in a folder."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     unread: list[str] = []
-    for path in _files(words, evidence, distribution, unread):
+    for path in _files(words, evidence, folder, unread):
         for key, value in _yaml(evidence, path, unread).items():
             name = _add(values, str(key), value)
             sources[name] = path
@@ -51,11 +49,9 @@ def read(
 
 
 def _files(
-    words: Sequence[str], evidence: NodeEvidence, distribution: Distribution, unread: list[str]
+    words: Sequence[str], evidence: NodeEvidence, folder: str, unread: list[str]
 ) -> Iterator[str]:
-    if not distribution.settings:
-        return
-    config = flag(tuple(words), "--config", "-c") or f"{distribution.settings}/config.yaml"
+    config = flag(tuple(words), "--config", "-c") or f"{folder}/config.yaml"
     yield config
     try:
         names = evidence.names(f"{config}.d") or ()
@@ -91,7 +87,7 @@ def items(value: object) -> list[object]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Default:
-    """A default runtime that RKE2 or k3s was told, ``None`` where it was not, and who told it.
+    """A default runtime that a distribution was told, ``None`` where it was not, and who told it.
 
     ``unread`` are files and folders that might tell another one.
     """
@@ -111,7 +107,7 @@ def configured_default(
     if told := flag(words, _FLAG):
         where = f"the command line of {distribution.name}"
         return Default(name=told, said=Evidence(source=where, text=f"{_FLAG}={told}"))
-    settings = read(words, evidence, distribution)
+    settings = read(words, evidence, distribution.settings)
     value = settings.values.get(_DEFAULT)
     if not value:
         return Default(unread=settings.unread)
@@ -126,11 +122,9 @@ _FLAG = f"--{_DEFAULT}"
 def _command_line(
     processes: Sequence[Process], evidence: NodeEvidence, distribution: Distribution
 ) -> tuple[str, ...]:
-    """Return the words that RKE2 or k3s was started with, else those that its unit has."""
-    product = distribution.name
-    names = {product, f"{product}-server", f"{product}-agent"}
+    """Return the words that the distribution was started with, else those that its unit has."""
     for process in processes:
-        if posixpath.basename(process.words[0]) in names and not process.foreign:
+        if posixpath.basename(process.words[0]) in distribution.programs and not process.foreign:
             return process.words
     unit = known(partial(service, evidence, distribution.containerd_unit))
     return unit.argv if unit else ()
