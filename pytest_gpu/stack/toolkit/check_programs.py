@@ -101,7 +101,7 @@ def _other_binary(node: Node, runtime: Runtime) -> Steps:
     if found is None:
         return ()
     fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
-    said = f'Set BinaryName = "{found}" for runtimes.{runtime.name} in {fix.file}'
+    said = f'Set BinaryName of runtimes.{runtime.name} to "{found}" in {fix.file}'
     return (Step("words", f"{said}:" if fix.patch else f"{said}, by hand."), *fix.patch)
 
 
