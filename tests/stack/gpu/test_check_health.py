@@ -1,4 +1,4 @@
-"""Every fault of a GPU that the driver drives turns its check red, and its near misses do not."""
+"""Every fault of a GPU that the driver handles makes its check fail, and near misses do not."""
 
 from __future__ import annotations
 
