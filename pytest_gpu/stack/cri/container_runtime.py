@@ -110,8 +110,8 @@ class ContainerRuntime(Protocol):
 
     @property
     def tells_cgroup_driver(self) -> bool:
-        """Whether it tells a kubelet that asks which cgroup driver to use."""
+        """Whether it answers a kubelet that asks which cgroup driver to use."""
 
     @property
     def driver_handler(self) -> Handler | None:
-        """The handler that decides which cgroup driver it tells, ``None`` if none does."""
+        """The handler whose cgroup driver it reports to the kubelet, ``None`` if none."""

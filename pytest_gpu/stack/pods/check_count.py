@@ -34,9 +34,7 @@ def not_registered(node: Node) -> Finding | None:
     shown = ", ".join(f"{key}: {amount}" for key, amount in capacity.items())
     return Finding.of(
         cause,
-        Evidence(
-            source=f"node {node.name}", text=f"capacity: {shown or 'no key nvidia.com/gpu'}"
-        ),
+        Evidence(source=f"node {node.name}", text=f"capacity: {shown or 'no key nvidia.com/gpu'}"),
         Evidence(source=plugin.name, text="runs" if plugin.running else "does not run"),
         plugin=plugin.name,
         restart_plugin=restart_plugin(plugin),

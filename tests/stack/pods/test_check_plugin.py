@@ -310,7 +310,7 @@ def test_plugins_that_count_by_other_rules_are_not_judged() -> None:
     }
     with pytest.raises(Unproven, match="its own rules"):
         check_count.miscounts(machine.node())
-    with pytest.raises(Unproven, match="not known"):
+    with pytest.raises(Unproven, match="unknown rules"):
         check_count.miscounts(Machine(pods=[], daemonsets=[], capacity={GPU: "3"}).node())
 
 

@@ -294,7 +294,7 @@ def test_without_a_pod_of_ours_nothing_is_proven() -> None:
 )
 def test_policies_and_quotas_are_no_gpu_faults(rejected: str) -> None:
     """The reason is told."""
-    with pytest.raises(Unproven, match="no GPU fault"):
+    with pytest.raises(Unproven, match="not a GPU fault"):
         check_suite_pod.not_started(Machine(outcomes={"pod": {"rejected": rejected}}).node())
 
 
