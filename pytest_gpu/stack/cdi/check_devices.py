@@ -128,7 +128,7 @@ def _unheeded(node: Node) -> Finding | None:
 
 @check("cdi/device-missing")
 def device_missing(node: Node) -> Finding | None:
-    """Find a device that is asked for, but that no spec in the directories read defines.
+    """Find a device that is asked for, but not defined by any spec that its reader sees.
 
     Raises:
         NotInEvidence: what is asked for was not collected.

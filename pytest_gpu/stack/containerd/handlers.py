@@ -52,7 +52,7 @@ def handler_of(name: str, entry: Told, *, modern: bool) -> Handler:
 
 
 def _options(table: Told | None, *, modern: bool) -> Mapping[str, Any]:
-    """Return the options; runc's are decoded into fields, whose names may differ in case."""
+    """Return the options; runc's are matched to their names by the rules of the decoder."""
     if table is None:
         return {}
     decoder = Decoder(modern=modern)

@@ -40,7 +40,7 @@ from pytest_gpu.steps import Step, Steps
 def next_start(node: Node) -> Finding | None:
     """Find what the toolkit's next start breaks, ``None`` if nothing works that it could break.
 
-    The CRI also works on a node without a handler, where the toolkit has not started yet. A
+    The CRI also works on a node without a handler, where the next start is the toolkit's first. A
     containerd whose program was replaced runs a different version once the toolkit restarts it.
 
     Raises:
@@ -91,7 +91,7 @@ def _lost(node: Node, after: EffectiveConfig, files: Mapping[str, Table]) -> Fin
     gone = [each for each in gpu_runtimes(node) if not handler_injects(after, each.name)]
     if not gone:
         return None
-    seen = _then(files, f"{_runtimes(after)}: without {join([each.name for each in gone])}")
+    seen = _then(files, f"{_runtimes(after)}, without {join([each.name for each in gone])}")
     cause = "runtime/next-toolkit-start-loses-handler"
     return _finding(node, cause, files, gone[0].source, seen, handler=gone[0].name)
 

@@ -111,7 +111,7 @@ def other_name(node: Node) -> str | None:
 
 
 def _by_default(node: Node) -> bool:
-    """Say whether GPU pods rely on a default that the toolkit is set not to change."""
+    """Say whether GPU pods rely on a default that the toolkit is configured not to set."""
     relied = containerd_of(node).injects("") and not toolkit_of(node).sets_default
     return relied and bool(known(lambda: by_default(node)))
 
