@@ -62,7 +62,7 @@ class Registry:
 
 @fact
 def registries(node: Node) -> tuple[Registry, ...]:
-    """Return what each reader sees that containers ask for devices.
+    """Return a registry for every reader of specs that serves requests for devices.
 
     Raises:
         NotInEvidence: what containers ask for here was not collected.

@@ -185,7 +185,7 @@ def misplaced(node: Node, made: Rendering) -> Finding | None:
         return None
     rendered = Evidence(
         source=made.path,
-        text=f"is rendered as version {made.version}, which reads {' and '.join(counts)}",
+        text=f"is rendered as version {made.version}, in which {' and '.join(counts)} counts",
     )
     return next_start.finding(
         node,
