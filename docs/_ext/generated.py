@@ -91,7 +91,7 @@ def _cause(cause: Cause) -> Iterator[str]:
         yield from ("Fix:" if name == "default" else f"Fix on {name}:", "", *_steps(fix))
     if cause.explains:
         names = ", ".join(f"`{pattern}`" for pattern in cause.explains)
-        yield from (f"Explains, as its mere consequences: {names}", "")
+        yield from (f"Consequences of this cause: {names}", "")
 
 
 def _steps(steps: Iterable[Step | Slot]) -> Iterator[str]:

@@ -23,7 +23,7 @@ _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def is_unicode(encoding: str | None) -> bool:
-    """Say whether a stream of this encoding can show every character."""
+    """Return whether a stream of this encoding can show every character."""
     try:
         return codecs.lookup(encoding or "ascii").name.startswith("utf")
     except LookupError:

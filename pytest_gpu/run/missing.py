@@ -126,7 +126,7 @@ class _Assuming:
         return self._evidence.outcome(kind)
 
     def assumes(self, what: str) -> bool:
-        """Say whether something counts as absent."""
+        """Return whether something counts as absent."""
         return what in self._absent
 
     def _or_none(self, look: Callable[[], _T | None], path: str) -> _T | None:

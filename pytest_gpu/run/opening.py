@@ -60,8 +60,8 @@ def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: Recorde
 
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:
-    from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - nobody pays who didn't order
-    from pytest_gpu.run.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - likewise
+    from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - keeps start-up fast
 
     if settings.record is not None:
         with blaming(f"--gpu-record: {settings.record}", str(settings.record)):

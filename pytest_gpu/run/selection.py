@@ -63,7 +63,7 @@ def _named(nodes: Sequence[KubeObject], asked: str) -> tuple[str, ...]:
 
 
 def _is_selector(words: Sequence[str], nodes: Sequence[KubeObject], known: set[str]) -> bool:
-    """Say whether words are meant as conditions: by an operator, or by being label keys."""
+    """Return whether words are meant as conditions: by an operator, or by being label keys."""
     if any("=" in word or word.startswith("!") for word in words):
         return True
     keys = {key for node in nodes for key in labels_of(node)}

@@ -108,7 +108,7 @@ class GpuSession:
         return self.names.index(name) % self.shards
 
     def _climbs(self, name: str, layer: Layer) -> bool:
-        """Say whether a node has tests of a layer and may still climb to it."""
+        """Return whether a node has tests of a layer and may still climb to it."""
         failed = self.ledger.first_failure(name)
         stands = self.settings.all_layers or failed is None or failed >= layer
         planned = self.ledger.planned().get("tests") or {}

@@ -23,7 +23,7 @@ class Term:
     negated: bool = False
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether labels meet this condition; ``key!=value`` also holds without the key."""
+        """Return whether labels meet this condition; ``key!=value`` also holds without the key."""
         holds = self.key in labels if self.value is None else labels.get(self.key) == self.value
         return holds is not self.negated
 
@@ -35,7 +35,7 @@ class Selector:
     terms: tuple[Term, ...]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether labels meet every condition."""
+        """Return whether labels meet every condition."""
         return all(term.matches(labels) for term in self.terms)
 
 
