@@ -16,7 +16,7 @@ from typing import Any
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.samples import sample_path
-from pytest_gpu.cluster.visits import all_nodes
+from pytest_gpu.cluster.visits import pod_line
 from pytest_gpu.stack.sandbox.config_files import END
 from tests.support.replay import Replay
 
@@ -90,4 +90,4 @@ class StubLine:
 def pytest_configure() -> None:
     """Lead every line to the stub."""
     # Both only say that a stand-in is no PodStream: there is no pod to exec into.
-    all_nodes._open_line = lambda *_: StubLine()  # type: ignore[assignment, return-value]
+    pod_line._open_line = lambda *_: StubLine()  # type: ignore[assignment, return-value]

@@ -22,10 +22,12 @@ from pytest_gpu.cluster.api.slow_waits import Told
 from pytest_gpu.cluster.api.sweep import sweep
 from pytest_gpu.cluster.live_door import LiveDoor
 from pytest_gpu.cluster.reach import Reach
+from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
-from pytest_gpu.cluster.recording.recorder import Recorder, record
+from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.recording.temporary import new_folder
-from pytest_gpu.cluster.visits.all_nodes import VISIT_TIME, Plan, Visits
+from pytest_gpu.cluster.visits.all_nodes import Plan, Visits
+from pytest_gpu.cluster.visits.pod_line import VISIT_TIME
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of

@@ -11,8 +11,8 @@ from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import Run
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.reach import Reach
-from pytest_gpu.cluster.visits.all_nodes import open_line
 from pytest_gpu.cluster.visits.node_shell import ProbeShell, open_shell
+from pytest_gpu.cluster.visits.pod_line import open_line
 from pytest_gpu.cluster.visits.visit_pod import visit_pod_name
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import Door, KubeObject

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_gpu.cluster.admins_files import admins_files
-from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
+from pytest_gpu.cluster.crictl.bench import Wishes
+from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.cluster.live_door import LiveDoor
 from pytest_gpu.cluster.recording.manifest import check_node_name

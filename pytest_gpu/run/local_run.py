@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_gpu.cluster.outcomes import leftovers
+from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
-from pytest_gpu.cluster.recording.recorder import record
 from pytest_gpu.errors import GpuError
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.suite import questions

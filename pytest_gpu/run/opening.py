@@ -98,7 +98,7 @@ def _session(
 
 
 def _record(cluster: RecordedCluster, to: Path) -> None:
-    from pytest_gpu.cluster.recording.recorder import record  # noqa: PLC0415 - few runs record
+    from pytest_gpu.cluster.recording.copying import record  # noqa: PLC0415 - only who asks
 
     with blaming(f"--gpu-record: {to}", str(to)):
         record(cluster, to)

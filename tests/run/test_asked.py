@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from pytest_gpu.asked import question_of, why_not_asked
+from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
-from pytest_gpu.cluster.recording.recorder import record
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.errors import GpuError, RecordingError
 from pytest_gpu.layers import Layer

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import open_recording
-from pytest_gpu.cluster.recording.recorder import record
 from pytest_gpu.cluster.recording.samples import sample_path
 from tests.support import yaml_text
 

@@ -15,7 +15,7 @@ from pytest_gpu.survey import wishes
 from tests.samples.sample_table import SAMPLES
 from tests.support.replay import Replay
 
-OURS = "our own error in "
+OURS = "bug of pytest-gpu in "
 
 
 def visited(sample: str) -> dict[str, tuple[SeenNode, Replay]]:

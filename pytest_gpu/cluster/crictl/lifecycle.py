@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from threading import Event
+from collections.abc import Sequence
 from typing import Any
 
+from pytest_gpu.cluster.crictl.bench import Bench, Wishes
+from pytest_gpu.cluster.crictl.ending import ended
 from pytest_gpu.cluster.crictl.leftovers import folder_name, is_stopped, remove_sandboxes, sweep
 from pytest_gpu.cluster.crictl.tool import (
     CALL_TIME,
@@ -29,78 +27,25 @@ from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error, is_network_error
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.sandbox.config_files import (
-    END,
     LOG,
     Mark,
     Request,
     container_text,
     find_image,
     gpu_request,
-    listing_of,
     pod_text,
     systemd_cgroups,
     wanted_image,
 )
-from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, was_reaped
+from pytest_gpu.stack.sandbox.sandboxes import was_reaped
 
 ATTEMPTS = 5
 """Attempts to start one sandbox: every two seconds the kubelet removes what it does not own."""
 
-END_TIME = 30.0
-"""Seconds within which a listing must have ended; it takes a few hundredths of a second."""
-
-LOG_TIME = 5.0
-"""Seconds within which the log of a container that succeeded must be complete."""
 
 FOLDERS = "/run"
 
 _WRITE = 'umask 077; mkdir "$5"; printf %s "$2" >"$1" && printf %s "$4" >"$3"'
-# Waits up to a second for the listing's end: fewer calls, and none that takes long.
-_AWAIT = """\
-n=0
-until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 20 ]; do
-  n=$((n+1))
-  sleep 0.05 || sleep 1
-done
-cat "$1"
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What the user asked for about sandboxes.
-
-    ``image`` is the suite's image; ``crictl`` a program to copy to a node that has none; ``owner``
-    and ``run`` mark what is created, which may be swept ``seconds`` later. Nothing more is
-    started once ``stop`` is set.
-    """
-
-    files: SandboxFiles
-    image: str
-    run: str
-    owner: str
-    crictl: Path | None = None
-    seconds: float = 300.0
-    stop: Event = field(default_factory=Event)
-
-
-@dataclass(kw_only=True)
-class Bench:
-    """What one node's sandboxes need; ``number`` and ``name`` are those of the latest one."""
-
-    node: Node
-    crictl: Crictl
-    wishes: Wishes
-    mark: Mark
-    folder: str
-    image: str
-    number: int = 0
-    name: str = ""
-
-    @property
-    def shell(self) -> Shell:
-        """The node."""
-        return self.crictl.shell
 
 
 def try_sandboxes(node: Node, shell: Shell, wishes: Wishes) -> dict[str, Any]:
@@ -247,7 +192,7 @@ def _attempt(bench: Bench, role: str, request: Request | None) -> tuple[CommandR
     started = bench.crictl.run("run", "--no-pull", *runtime, container, pod)
     if started.exit != 0:
         return _in_words(started), ""
-    return _ended(bench, started, f"{logs}/{LOG}")
+    return ended(bench, started, f"{logs}/{LOG}")
 
 
 def _in_words(done: CommandResult) -> CommandResult:
@@ -255,47 +200,3 @@ def _in_words(done: CommandResult) -> CommandResult:
         return done
     stderr = f"{done.stderr}\ncrictl timed out after {2 * CALL_TIME:.0f} s".strip()
     return CommandResult(argv=done.argv, exit=done.exit, stdout=done.stdout, stderr=stderr)
-
-
-def _ended(bench: Bench, started: CommandResult, log: str) -> tuple[CommandResult, str]:
-    """Wait for a started container's end, and return how it was and what it listed."""
-    deadline = time.monotonic() + END_TIME
-    container = started.stdout.split()[-1] if started.stdout.split() else ""
-    end: CommandResult | None = None
-    while True:
-        text = bench.shell.run(("sh", "-c", _AWAIT, "sh", log, END), LOOK_TIME).stdout
-        output, whole = listing_of(text)
-        if whole:
-            return CommandResult(argv=started.argv, exit=0), output
-        # The end was seen before this reading of the log: nothing more will be added to it.
-        if end is not None and end.exit != 0:
-            return end, output
-        if time.monotonic() > deadline:
-            return _late(started, end), output
-        if end is None and (end := _state(bench.crictl, container)) is not None:
-            deadline = min(deadline, time.monotonic() + LOG_TIME)
-
-
-def _late(started: CommandResult, end: CommandResult | None) -> CommandResult:
-    """Return the result for a listing without its end, which proves nothing about a GPU."""
-    text = f"the container timed out: it did not end within {END_TIME:.0f} s"
-    if end is not None:
-        text = "the container's log timed out: it succeeded, but the end of its listing is missing"
-    return CommandResult(argv=started.argv, exit=124, stderr=text)
-
-
-def _state(crictl: Crictl, container: str) -> CommandResult | None:
-    """Return how a container ended, ``None`` if it is not over yet."""
-    done = crictl.run("inspect", "--output", "json", container)
-    if done.exit != 0:
-        return done
-    try:
-        status: Mapping[str, Any] = json.loads(done.stdout)["status"]
-    except (ValueError, KeyError, TypeError):
-        return CommandResult(argv=done.argv, exit=1, stderr="crictl inspect printed no status")
-    if status.get("state") != "CONTAINER_EXITED":
-        return None
-    code = int(status.get("exitCode") or 0)
-    said = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
-    text = f"the container ended with exit code {code} {said}".rstrip()
-    return CommandResult(argv=done.argv, exit=code, stderr=text if code else "")

@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Callable
 
+from pytest_gpu.cluster.recording.secret_names import ENV, KEY, NAME
 from pytest_gpu.evidence import REDACTED
 
 # One rule's result may match another rule: they are applied until nothing changes.
@@ -19,16 +20,7 @@ _ROUNDS = 5
 # What ends a line for str.splitlines(): none of these characters may be removed.
 _EOL = "\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 
-# The end of a name whose value is a secret. "private_key_file" ends differently: it is a path.
-_WORDS = (
-    "pass(?:word|wd|phrase)|secret|token|(?:api|access|secret|client|private|auth)[_-]?key"
-    "|access[_-]?key[_-]?id|client[_-]key[_-]data|credentials?|_auth|x-amz-(?:signature|credential)"
-)
-_NAME = rf"[\w.-]{{0,80}}(?:{_WORDS})"
-# If the syntax shows that it is a name, short names count, too.
-_KEY = rf"(?:{_NAME}|[\w.-]{{0,80}}username|[\w.-]{{0,80}}\bauth|authorization)"
-_KEY_AND = rf"(?P<name>(?<![\w.-])[\"']?{_KEY}[\"']?[ \t]*[:=][ \t]*)"
-_ENV = r"[\w.-]{0,80}(?:TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|KEY)[\w.-]{0,80}"
+_KEY_AND = rf"(?P<name>(?<![\w.-])[\"']?{KEY}[\"']?[ \t]*[:=][ \t]*)"
 # Not secrets: the values of a switch, and placeholders for a value.
 _PLAIN = r"(?:true|false|null|none|yes|no|on|off|~)(?![\w.-])"
 
@@ -63,21 +55,6 @@ def _apply(rules: tuple[Rule, ...], text: str) -> str:
     for pattern, replace in rules:
         text = pattern.sub(replace, text)
     return text
-
-
-def is_secret_name(name: str) -> bool:
-    """Return whether a key of a mapping names a secret: ``password``, ``identitytoken``."""
-    return _FULL_NAME.fullmatch(name) is not None
-
-
-def is_secret_env(name: str) -> bool:
-    """Return whether an environment variable's name says that its value is a secret."""
-    return _FULL_ENV.fullmatch(name) is not None
-
-
-def is_secret_flag(argument: str) -> bool:
-    """Return whether the argument after this one is a secret, as after ``--password``."""
-    return _FULL_FLAG.fullmatch(argument) is not None
 
 
 def blank(text: str) -> str:
@@ -146,21 +123,21 @@ _OVER_LINES: tuple[Rule, ...] = (
     ),
     # TOML: a string over several lines
     _rule(
-        rf"(?P<name>^[ \t]*{_KEY}[ \t]*=[ \t]*)"
+        rf"(?P<name>^[ \t]*{KEY}[ \t]*=[ \t]*)"
         r"(?P<quote>\"{3}|'{3})(?P<value>[\s\S]{0,20000}?)(?P=quote)",
         _long_string,
         _LINE,
     ),
     # YAML: a block of lines, each indented further than its name
     _rule(
-        rf"(?P<name>^(?P<indent>[ \t]*)(?:-[ \t]+)*{_KEY}[ \t]*:[ \t]*[|>][-+0-9]*[ \t]*\r?\n)"
+        rf"(?P<name>^(?P<indent>[ \t]*)(?:-[ \t]+)*{KEY}[ \t]*:[ \t]*[|>][-+0-9]*[ \t]*\r?\n)"
         r"(?P<value>(?:(?:(?P=indent)[ \t]+[^\n]*|[ \t\r]*)(?:\n|\Z))+)",
         _block,
         _LINE,
     ),
     # an environment variable in YAML: its name, then its value
     _rule(
-        rf"(?P<name>\bname:[ \t]*[\"']?{_ENV}[\"']?[ \t]*\r?\n[ \t]*value:[ \t]*)(?!\s)[^{_EOL}]+",
+        rf"(?P<name>\bname:[ \t]*[\"']?{ENV}[\"']?[ \t]*\r?\n[ \t]*value:[ \t]*)(?!\s)[^{_EOL}]+",
         _after_name,
         0,
     ),
@@ -192,24 +169,24 @@ _BY_NAME: tuple[Rule, ...] = (
     _rule(rf"{_KEY_AND}(?P<quote>\")(?P<value>(?:[^\"\\{_EOL}]|\\.)*)\"", _quoted),
     _rule(rf"{_KEY_AND}(?P<quote>')(?P<value>[^'{_EOL}]*)'", _quoted),
     _rule(
-        rf"(?P<name>(?<![\w.-]){_KEY}\\\"[ \t]*:[ \t]*)"
+        rf"(?P<name>(?<![\w.-]){KEY}\\\"[ \t]*:[ \t]*)"
         rf"(?P<quote>\\\")(?P<value>[^\"\\{_EOL}]*)\\\"",
         _quoted,
     ),
     # a quote that nothing closes
     _rule(
-        rf"(?P<name>^[ \t-]*[\"']?{_KEY}[\"']?[ \t]*[:=][ \t]*[\"'])[^\"'{_EOL}]+$",
+        rf"(?P<name>^[ \t-]*[\"']?{KEY}[\"']?[ \t]*[:=][ \t]*[\"'])[^\"'{_EOL}]+$",
         _after_name,
         _LINE,
     ),
     # values without quotes: a line of TOML or YAML, flow YAML, a log, flags, the environment
     _rule(
-        rf"(?P<name>^[ \t-]*{_KEY}[ \t]*[:=][ \t]*)(?!{_PLAIN})(?![\[{{|>&*\"'#\s])[^{_EOL}]+",
+        rf"(?P<name>^[ \t-]*{KEY}[ \t]*[:=][ \t]*)(?!{_PLAIN})(?![\[{{|>&*\"'#\s])[^{_EOL}]+",
         _after_name,
         _LINE,
     ),
     _rule(
-        rf"(?P<name>[{{,][ \t]*{_NAME}[ \t]*:[ \t]+)(?!{_PLAIN})[^\s,}}\"'\[{{{_EOL}]+", _after_name
+        rf"(?P<name>[{{,][ \t]*{NAME}[ \t]*:[ \t]+)(?!{_PLAIN})[^\s,}}\"'\[{{{_EOL}]+", _after_name
     ),
     _rule(
         r"(?P<name>(?<![\w.-])(?:pass(?:word|wd|phrase)|(?:api|secret|access)[_-]?key):[ \t]+)"
@@ -217,18 +194,18 @@ _BY_NAME: tuple[Rule, ...] = (
         _after_name,
     ),
     _rule(r"(?P<name>(?<![\w.-])token:[ \t]+)(?=\S*\d)[\w.~+/=-]{16,}", _after_name),
-    _rule(rf"(?P<name>(?<![\w./-])-{{0,2}}{_NAME}=)(?!{_PLAIN}){_BARE}", _after_name),
-    _rule(rf"(?P<name>(?<![\w./-])--?{_NAME}[ \t]+)(?!{_PLAIN}|-){_BARE}", _after_name),
-    _rule(rf"(?P<name>\"--?{_NAME}\",\s*)(?P<quote>\")(?P<value>[^\"{_EOL}]+)\"", _quoted),
-    _rule(rf"(?P<name>(?<![\w./-]){_ENV}=)(?!{_PLAIN}){_BARE}", _after_name, 0),
+    _rule(rf"(?P<name>(?<![\w./-])-{{0,2}}{NAME}=)(?!{_PLAIN}){_BARE}", _after_name),
+    _rule(rf"(?P<name>(?<![\w./-])--?{NAME}[ \t]+)(?!{_PLAIN}|-){_BARE}", _after_name),
+    _rule(rf"(?P<name>\"--?{NAME}\",\s*)(?P<quote>\")(?P<value>[^\"{_EOL}]+)\"", _quoted),
+    _rule(rf"(?P<name>(?<![\w./-]){ENV}=)(?!{_PLAIN}){_BARE}", _after_name, 0),
     _rule(
-        rf"(?P<name>(?<![\w./-]){_ENV}=)(?P<quote>\\?[\"'])(?P<value>[^\"'\\{_EOL}]*)(?P=quote)",
+        rf"(?P<name>(?<![\w./-]){ENV}=)(?P<quote>\\?[\"'])(?P<value>[^\"'\\{_EOL}]*)(?P=quote)",
         _quoted,
         0,
     ),
     # an environment variable as the API and the CRI write it in JSON: its name, then its value
     _rule(
-        rf"(?P<name>\\?\"(?:name|key)\\?\":\s*\\?\"{_ENV}\\?\",\s*\\?\"value\\?\":\s*)"
+        rf"(?P<name>\\?\"(?:name|key)\\?\":\s*\\?\"{ENV}\\?\",\s*\\?\"value\\?\":\s*)"
         rf"(?P<quote>\\?\")(?P<value>[^\"\\{_EOL}]*)(?P=quote)",
         _quoted,
         0,
@@ -237,9 +214,6 @@ _BY_NAME: tuple[Rule, ...] = (
 
 _IN_LINE = (*_BY_SHAPE, *_BY_NAME)
 
-_FULL_NAME = re.compile(_KEY, re.IGNORECASE)
-_FULL_ENV = re.compile(_ENV, re.IGNORECASE)
-_FULL_FLAG = re.compile(rf"--?{_NAME}", re.IGNORECASE)
 
 # Most texts have no secret, nor have most lines of the others: one quick test skips the rules.
 _SUSPECT = r"(?:pass(?:w|phrase)|secret|token|key|auth|cred|username|x-amz)"

@@ -14,13 +14,11 @@ from pytest_gpu.cluster.api.client import ApiError
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.api.slow_waits import Told, summed_up
 from pytest_gpu.cluster.recording.recorder import Recorder
-from pytest_gpu.cluster.visits.pod_stream import PodStream
+from pytest_gpu.cluster.visits.pod_line import open_line
 from pytest_gpu.cluster.visits.seen import SeenNode
-from pytest_gpu.cluster.visits.visit import Stream, drive, greet
+from pytest_gpu.cluster.visits.visit import Stream, drive
 from pytest_gpu.cluster.visits.visit_pod import (
-    CONTAINER,
     config_map,
-    probe_command,
     visit_pod,
     visit_pod_name,
 )
@@ -28,9 +26,6 @@ from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, Door, KubeObject
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import name_of, status_of
-
-VISIT_TIME = 600
-"""Seconds after which a visit is over, complete or not: the probe ends itself."""
 
 NOT_READY_TIME = 30.0
 """Seconds that a pod has to start on a NotReady node; most of these nodes never start one."""
@@ -46,9 +41,6 @@ NO_SANDBOX_TIME = 30.0
 
 EVENTS_TIME = 10.0
 """Seconds between two checks of the events."""
-
-AGAIN = 1.0
-"""Seconds before a second attempt: a container may run a moment before exec finds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,30 +228,3 @@ class _PodVisits:
             self.visits.look(name, "pod", lambda: open_line(self.objects, pod))
         except GpuError as error:
             self.visits.no_door(name, f"the pod runs, but the probe in it does not answer: {error}")
-
-
-def open_line(objects: RunObjects, pod: str) -> PodStream:
-    """Return a line to a probe in a running pod; the probe has already said hello.
-
-    Raises:
-        GpuError: exec was refused, or the probe does not start.
-    """
-    try:
-        return _open_line(objects, pod)
-    except ApiError as error:
-        if error.status in (401, 403):
-            raise
-    time.sleep(AGAIN)
-    return _open_line(objects, pod)
-
-
-def _open_line(objects: RunObjects, pod: str) -> PodStream:
-    path = f"{objects.path('pods')}/{pod}"
-    command = probe_command(VISIT_TIME)
-    stream = PodStream(objects.client, path, CONTAINER, command, stdin=True)
-    try:
-        greet(stream)
-    except BaseException:
-        stream.close()
-        raise
-    return stream

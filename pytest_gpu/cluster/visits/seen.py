@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pytest_gpu.cluster.recording.copying import write_paths
 from pytest_gpu.cluster.recording.listing import KINDS, Listing
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
-from pytest_gpu.cluster.recording.recorder import NodeRecorder, write_paths
+from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from pytest_gpu.cluster.crictl import leftovers, lifecycle, tool
-from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
+from pytest_gpu.cluster.crictl.bench import Wishes
+from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.errors import Unproven
 from pytest_gpu.run.node_face import GpuNode
@@ -192,7 +193,7 @@ def test_a_container_that_ends_between_two_looks_is_heard_out() -> None:
 
 def test_a_listing_without_its_end_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The container ended well, but who knows what it wrote."""
-    monkeypatch.setattr(lifecycle, "LOG_TIME", 0.0)
+    monkeypatch.setattr("pytest_gpu.cluster.crictl.ending.LOG_TIME", 0.0)
     found = judged(tried(CrictlNode(starts=[fine, ending_well(DEVICES[0])])))
     with pytest.raises(Unproven, match="the end of its listing is missing"):
         diagnose.gpu_run(found)

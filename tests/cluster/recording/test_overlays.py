@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.kinds import COMMANDS_OF_KIND, KINDS
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
-from pytest_gpu.cluster.recording.recorder import record
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.errors import NotInEvidence, RecordingError
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_gpu.cluster.recording import yaml_io
+from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
-from pytest_gpu.cluster.recording.recorder import Recorder, record
+from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_gpu.cluster.crictl import lifecycle
-from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
+from pytest_gpu.cluster.crictl.bench import Wishes
+from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.cluster.visits.node_shell import ProbeShell
 from pytest_gpu.run.node_face import GpuNode
