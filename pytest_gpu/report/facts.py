@@ -11,7 +11,7 @@ from pytest_gpu.evidence import ClusterEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.distributions.products import UNKNOWN
+from pytest_gpu.stack.distributions.distribution import UNKNOWN
 from pytest_gpu.stack.kube.objects import node_info, optional
 from pytest_gpu.stack.kube.pods import WaitingPod
 from pytest_gpu.stack.kubelet.runtimes import runtimes_of

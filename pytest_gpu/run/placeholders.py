@@ -9,7 +9,7 @@ from pytest_gpu.causes import Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.distributions.products import UNKNOWN, Distribution
+from pytest_gpu.stack.distributions.distribution import UNKNOWN, Distribution
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 
 

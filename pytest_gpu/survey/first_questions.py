@@ -6,10 +6,11 @@ Paths come from the modules that read them, so that both cannot differ.
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 
 from pytest_gpu.stack.containerd import search
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
-from pytest_gpu.stack.distributions.products import CRICTL_PLACES
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.gpu import libraries, pci
 from pytest_gpu.stack.gpu.driver import VERSION_FILE
 from pytest_gpu.stack.host import loader, mounts, program, systemd_unit
@@ -33,9 +34,11 @@ _UNITS = tuple(f"{folder}/kubelet.service" for folder in systemd_unit.FOLDERS)
 _FLAGS = ("/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet", "/etc/sysconfig/kubelet")
 """Where kubeadm and the packages keep the kubelet's flags."""
 
-_DROP_INS = tuple(
-    f"{posixpath.dirname(place)}/{name}" for place in search.PLACES for name in search.DROP_INS
-)
+
+def _drop_ins() -> tuple[str, ...]:
+    folders = (posixpath.dirname(place) for place in search.usual_places())
+    return tuple(f"{folder}/{name}" for folder in folders for name in search.DROP_INS)
+
 
 _LISTED = (
     "/dev",
@@ -50,7 +53,6 @@ _LISTED = (
     "/run/cdi",
     loader.CONF_FOLDER,
     *CDI_DIRS,
-    *_DROP_INS,
     *(f"{unit}.d" for unit in _UNITS),
 )
 
@@ -67,13 +69,10 @@ _READ = (
     "/sys/fs/selinux/enforce",
     loader.CONF,
     "/etc/docker/daemon.json",
-    "/etc/rancher/rke2/config.yaml",
-    "/etc/rancher/k3s/config.yaml",
     kubelet.CONFIG,
     *instructions.CONFIGS,
     *_UNITS,
     *_FLAGS,
-    *search.PLACES,
 )
 
 _PATTERNS = (
@@ -82,26 +81,31 @@ _PATTERNS = (
     "/proc/driver/nvidia/gpus/*/information",
     *(f"{unit}.d/*.conf" for unit in _UNITS),
     *(f"{folder}/*.{suffix}" for folder in CDI_DIRS for suffix in ("yaml", "json")),
-    *(f"{folder}/*.toml" for folder in _DROP_INS),
     f"{loader.CONF_FOLDER}/*.conf",
 )
 
 
 def first_questions() -> Questions:
     """Return the first round."""
-    found = (
-        f"{d}/{name}" for d in (*libraries.DIRECTORIES, *libraries.SEALED) for name in _LIBRARIES
-    )
-    crictl = (command[0] for command in CRICTL_PLACES)
+    drop_ins = _drop_ins()
+    patterns = (*_PATTERNS, *(f"{folder}/*.toml" for folder in drop_ins))
+    files = (*_READ, *every.settings_files(), *search.usual_places())
     return Questions(
-        list=tuple(dict.fromkeys(_LISTED)),
-        stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *NAMESPACES, *found, *crictl, *_PROGRAMS))),
-        glob={ARGUMENTS: ARGUMENTS_LIMIT, **dict.fromkeys(_PATTERNS, FILE_LIMIT)},
-        read=dict.fromkeys(_READ, FILE_LIMIT),
+        list=tuple(dict.fromkeys((*_LISTED, *drop_ins))),
+        stat=tuple(dict.fromkeys((*SYSTEM_LINKS, *NAMESPACES, *_PROGRAMS, *_perhaps_there()))),
+        glob={ARGUMENTS: ARGUMENTS_LIMIT, **dict.fromkeys(patterns, FILE_LIMIT)},
+        read=dict.fromkeys(files, FILE_LIMIT),
         tail={},
         elf=(*program.GLIBC, *_TOOLKIT),
         run={("uname", "-r"): COMMAND_TIME, ("dmesg",): LOG_TIME},
     )
+
+
+def _perhaps_there() -> Iterator[str]:
+    """Yield the places of the driver's libraries and of crictl."""
+    for folder in (*libraries.DIRECTORIES, *every.libraries()):
+        yield from (f"{folder}/{name}" for name in _LIBRARIES)
+    yield from (command[0] for command in every.crictl_commands() if command[0].startswith("/"))
 
 
 _LIBRARIES = (libraries.NVML, libraries.CUDA, "libnvidia-ptxjitcompiler.so.1")

@@ -14,9 +14,9 @@ from pathlib import PurePosixPath
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.distributions.products import CRICTL_PLACES
-from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML, SEALED
+from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.survey.first_questions import first_questions
@@ -127,7 +127,7 @@ def _crictl_info(node: Node, kubelet: Kubelet) -> Iterator[tuple[str, ...]]:
 
 def crictl_of(node: Node) -> tuple[str, ...] | None:
     """Return the command line that starts the node's crictl, ``None`` if none was found."""
-    for command in dict.fromkeys((distribution_of(node).crictl, *CRICTL_PLACES)):
+    for command in dict.fromkeys((distribution_of(node).crictl, *every.crictl_commands())):
         if PurePosixPath(command[0]).is_absolute() and _is_there(node, command[0]):
             return command
     return None
@@ -138,6 +138,6 @@ def _is_there(node: Node, path: str) -> bool:
 
 
 def _with_nvml(further: Questions, evidence: NodeEvidence) -> Questions:
-    paths = (f"{directory}/{NVML}" for directory in (*DIRECTORIES, *SEALED))
+    paths = (f"{directory}/{NVML}" for directory in (*DIRECTORIES, *every.libraries()))
     there = tuple(path for path in paths if known(partial(evidence.entry, path)))
     return replace(further, nvml=there)

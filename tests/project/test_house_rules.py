@@ -13,6 +13,7 @@ import pytest
 
 from pytest_gpu.evidence import REDACTED
 from pytest_gpu.settings.live_settings import LiveSettings
+from pytest_gpu.stack.distributions import every
 from tests.project import house_imports as house
 from tests.support.runs import run_apart
 
@@ -43,6 +44,13 @@ TOUCHING_CALLS = {
     "write_bytes",
     "write_text",
 }
+DISTRIBUTIONS = "pytest_gpu/stack/distributions"
+"""The one package that may name a distribution."""
+
+MAY_NAME = {
+    "pytest_gpu/stack/host/processes.py": "programs that happen to be called like their product",
+}
+
 PUBLIC = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Check = Callable[[ast.Module, str], Iterator[str]]
 
@@ -201,6 +209,31 @@ def constants(tree: ast.Module) -> set[object]:
     return {node.value for node in nodes if isinstance(node.value, str)}
 
 
+def test_only_distributions_name_a_distribution() -> None:
+    """Whoever writes ``name == "k3s"`` should ask the distribution what is meant by it."""
+    assert violations(naming, *SHIPPED) == []
+
+
+def test_the_exceptions_to_naming_are_needed() -> None:
+    """A module that names none any more is no exception."""
+    texts = {path: (ROOT / path).read_text() for path in MAY_NAME}
+    assert [path for path, text in texts.items() if not any(naming(ast.parse(text), ""))] == []
+
+
+def naming(tree: ast.Module, path: str) -> Iterator[str]:
+    """Yield every text that is a distribution's name and nothing else.
+
+    However it is used: compared, a key, in a list that something is looked up in. Sentences and
+    paths may name one; a docstring is a sentence.
+    """
+    if path in MAY_NAME or path.startswith(f"{DISTRIBUTIONS}/"):
+        return
+    names = {name for product in every.products() for name in product.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in names:
+            yield f"line {node.lineno} names {node.value}"
+
+
 def test_nothing_private_of_pytest_is_imported() -> None:
     """All that is needed is public since pytest 7."""
     assert violations(private_pytest, *SHIPPED, "tests") == []
@@ -230,6 +263,10 @@ def private_pytest(tree: ast.Module, _: str) -> Iterator[str]:
         (touching, "path.write_text('x')\n"),
         (touching, "open('x')\n"),
         (private_pytest, "from _pytest.config import Config\n"),
+        (naming, 'if style == "k3s":\n    pass\n'),
+        (naming, 'SEALED = ("talos", other)\n'),
+        (naming, 'UNITS = {"eks-ubuntu": 1}\n'),
+        (naming, 'match name:\n    case "rke2":\n        pass\n'),
     ],
 )
 def test_every_rule_sees_its_violation(check: Check, code: str) -> None:
@@ -241,6 +278,13 @@ def test_every_rule_sees_its_violation(check: Check, code: str) -> None:
 def test_the_doors_may_touch_the_world(path: str) -> None:
     """The rule is about everything else."""
     assert list(touching(ast.parse("import subprocess\nopen('x')\n"), path)) == []
+
+
+def test_sentences_and_paths_may_name_a_distribution() -> None:
+    """And so may the package that knows them."""
+    text = '"""k3s and RKE2."""\nPATH = "/snap/k8s/bin"\nTEXT = "k3s did not start"\n'
+    assert list(naming(ast.parse(text), "pytest_gpu/stack/cdi/x.py")) == []
+    assert list(naming(ast.parse('NAME = "k3s"\n'), f"{DISTRIBUTIONS}/products/x.py")) == []
 
 
 def test_without_its_option_the_plugin_imports_nothing_heavy() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pytest_gpu.causes import Finding
 from pytest_gpu.run.placeholders import values_for
-from pytest_gpu.stack.distributions.products import KUBEADM
+from pytest_gpu.stack.distributions.products.kubeadm import KUBEADM
 
 COMMON: Mapping[str, str] = values_for("gpu-1", KUBEADM, KUBEADM.socket)
 """Those of a plain node called gpu-1."""

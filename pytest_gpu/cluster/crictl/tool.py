@@ -13,11 +13,8 @@ from typing import Any, Protocol
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import CommandResult
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import Distribution
-from pytest_gpu.stack.distributions.products import CRICTL_PLACES
-
-PLACES = (("crictl",), *CRICTL_PLACES, ("k3s", "crictl"))
-"""What is tried: along the shell's PATH first, then where distributions put it."""
 
 CALL_TIME = 30.0
 """Seconds that the runtime may take for one call; crictl's own default of 2 is short."""
@@ -109,7 +106,7 @@ def _candidates(
         if words and result.exit == 0:
             yield result.argv[:words]
     yield distribution.crictl
-    yield from PLACES
+    yield from every.crictl_commands()
 
 
 def _is_crictl(argv: Sequence[str]) -> bool:

@@ -18,17 +18,9 @@ from pytest_gpu.stack.containerd.config_file import (
     parse,
     subtable,
 )
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 
-PLACES = (
-    "/etc/containerd/config.toml",
-    "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
-    "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
-    "/var/lib/k8s-containerd/k8s-containerd/etc/containerd/config.toml",
-    "/var/snap/k8s/common/etc/containerd/config.toml",
-    "/var/snap/microk8s/current/args/containerd.toml",
-    "/etc/k0s/containerd.toml",
-)
 DROP_INS = ("conf.d", "config.d", "containerd.d", "config-v3.toml.d", "config.toml.d")
 
 
@@ -41,9 +33,14 @@ class Written:
     is_drop_in: bool
 
 
+def usual_places() -> tuple[str, ...]:
+    """Return the usual configuration files of containerd, plain or a distribution's own."""
+    return ("/etc/containerd/config.toml", *every.configs())
+
+
 def written(evidence: NodeEvidence, places: Sequence[str]) -> tuple[Written, ...]:
     """Return every file that defines a GPU handler, in ``places``, the usual ones, and beside."""
-    roots = dict.fromkeys([*places, *PLACES])
+    roots = dict.fromkeys([*places, *usual_places()])
     folders = dict.fromkeys(
         posixpath.join(posixpath.dirname(root), name) for root in roots for name in DROP_INS
     )

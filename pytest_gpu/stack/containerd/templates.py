@@ -1,9 +1,7 @@
 """containerd configurations that a distribution renders anew at every start, and from what.
 
-Sources: k3s ``pkg/agent/containerd/config.go`` (RKE2 runs the same code): ``config-v3.toml.tmpl``
-is used if it is there, else ``config.toml.tmpl``; before containerd 2.0 (k3s 1.31.6, 1.32.2) only
-the latter exists. Without either, and for ``{{ template "base" . }}``, k3s' own template is used.
-MicroK8s ``wrappers/run-containerd-with-args``: sed puts paths into ``containerd-template.toml``.
+Which files those are is known of each distribution; here they are read: Go's text/template, and
+TOML with ``${NAME}`` in it.
 """
 
 from __future__ import annotations
@@ -20,12 +18,8 @@ from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.parsing import MalformedError, TooDeepError, toml
 from pytest_gpu.stack.containerd.config_file import ConfigFile
 from pytest_gpu.stack.containerd.release import Generation
-
-V3_TEMPLATE = "config-v3.toml.tmpl"
-V2_TEMPLATE = "config.toml.tmpl"
-MICROK8S_TEMPLATE = "containerd-template.toml"
-_RANCHER = "/agent/etc/containerd/config.toml"
-_MICROK8S = "/args/containerd.toml"
+from pytest_gpu.stack.distributions import every
+from pytest_gpu.stack.distributions.rendered import Rendered
 
 _ACTION = re.compile(r"\s*\{\{-\s|\{\{")
 _CLOSE = re.compile(r"\s-\}\}\s*|\}\}")
@@ -62,13 +56,13 @@ class Template:
 class Rendering:
     """How the configuration at ``path`` is made at every start.
 
-    ``style`` is k3s (and RKE2) or microk8s; ``template`` is ``None`` where the distribution's own
-    is used alone; ``ignored`` are templates beside it that are not read; ``wanted`` is where an
-    admin's template belongs; ``version`` is that of the configuration that k3s' own template makes.
+    ``rule`` is the distribution's; ``template`` is ``None`` where the built-in one is used alone;
+    ``ignored`` are templates beside it that are not read; ``wanted`` is where an admin's template
+    belongs; ``version`` is that of the configuration that the built-in template makes.
     """
 
     path: str
-    style: str
+    rule: Rendered
     template: Template | None
     ignored: tuple[Template, ...]
     wanted: str
@@ -76,8 +70,8 @@ class Rendering:
 
 
 def is_rendered(config_path: str) -> bool:
-    """Say whether a file lies where k3s, RKE2 or MicroK8s render it, below any data folder."""
-    return config_path.endswith((_RANCHER, _MICROK8S))
+    """Say whether a file lies where a distribution renders it, below any data folder."""
+    return every.rendered_at(config_path) is not None
 
 
 def rendering(
@@ -93,34 +87,21 @@ def rendering(
     Raises:
         NotInEvidence: nobody looked for the templates.
     """
-    if config_path.endswith(_RANCHER):
-        return _rancher(evidence, config_path, containerd)
-    if config_path.endswith(_MICROK8S):
-        path = posixpath.join(posixpath.dirname(config_path), MICROK8S_TEMPLATE)
-        return Rendering(
-            path=config_path,
-            style="microk8s",
-            template=_template(evidence, path),
-            ignored=(),
-            wanted=path,
-            version=2,
-        )
-    return None
-
-
-def _rancher(evidence: NodeEvidence, path: str, containerd: tuple[int, ...]) -> Rendering:
-    folder = posixpath.dirname(path)
-    v3, v2 = (_template(evidence, f"{folder}/{name}") for name in (V3_TEMPLATE, V2_TEMPLATE))
-    modern = Generation(containerd).reads_config_3
-    used, ignored = (v3, v2) if modern and v3 else (v2, v3)
-    legacy = not modern or (used is not None and used is v2)
+    rule = every.rendered_at(config_path)
+    if rule is None:
+        return None
+    folder = posixpath.dirname(config_path)
+    there = {file: _template(evidence, f"{folder}/{file.name}") for file in rule.templates}
+    read = rule.read_up_to(Generation(containerd).newest_config)
+    used = next((file for file in read if there[file]), None)
+    ignored = (template for file, template in there.items() if file != used)
     return Rendering(
-        path=path,
-        style="k3s",
-        template=used,
-        ignored=(ignored,) if ignored else (),
-        wanted=f"{folder}/{V3_TEMPLATE if modern else V2_TEMPLATE}",
-        version=2 if legacy else 3,
+        path=config_path,
+        rule=rule,
+        template=there[used] if used else None,
+        ignored=tuple(template for template in ignored if template),
+        wanted=f"{folder}/{read[0].name}",
+        version=(used or read[0]).version,
     )
 
 

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.host.processes import Process
-
-# Programs with a kubelet inside, and the commands under which it runs ("k3s-agent" is k3s, too).
-_EMBEDDING = {
-    "k3s": frozenset({"server", "agent"}),
-    "k3s-server": frozenset(),
-    "k3s-agent": frozenset(),
-    "kubelite": frozenset(),
-}
 
 
 def find(processes: Sequence[Process]) -> Process | None:
@@ -23,5 +16,6 @@ def find(processes: Sequence[Process]) -> Process | None:
 def _is_kubelet(process: Process) -> bool:
     if process.is_program("kubelet"):
         return True
-    embedding = (commands for name, commands in _EMBEDDING.items() if process.is_program(name))
+    programs = every.embedding().items()
+    embedding = (commands for name, commands in programs if process.is_program(name))
     return any(not commands or commands & {*process.words} for commands in embedding)

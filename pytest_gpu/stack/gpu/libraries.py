@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.known import known
+from pytest_gpu.stack.distributions import every
 
 CUDA = "libcuda.so.1"
 NVML = "libnvidia-ml.so.1"
@@ -30,12 +31,6 @@ DIRECTORIES = (
     *(f"{OPERATOR_ROOT}/usr/lib/{arch}-linux-gnu" for arch in ("x86_64", "aarch64")),
     f"{OPERATOR_ROOT}/usr/lib64",
 )
-
-SEALED = ("/usr/lib/nvidia/tesla", "/usr/local/glibc/usr/lib", "/usr/local/lib")
-"""Where Bottlerocket and the extensions of older and newer Talos put them.
-
-Sources: kmod-nvidia's spec (bottlerocket-os), nvidia-pkgs' pkg.yaml (siderolabs/extensions).
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +62,7 @@ def find(evidence: NodeEvidence, name: str, beside: str | None = None) -> Librar
                 return _library(evidence, f"{directory}/{name}")
         except NotInEvidence:
             unknown.append(directory)
-    for directory in SEALED:
+    for directory in every.libraries():
         if known(partial(evidence.entry, f"{directory}/{name}")):
             return _library(evidence, f"{directory}/{name}")
     if beside in unknown or (unknown and not beside):

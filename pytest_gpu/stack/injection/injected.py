@@ -8,13 +8,13 @@ from typing import Any
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
+from pytest_gpu.stack.distributions.default_runtime import configured_default
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.operator import policy_section
 from pytest_gpu.stack.kube.runtimeclass import class_of
-from pytest_gpu.stack.kubelet.product_settings import configured_default
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 
@@ -55,7 +55,7 @@ def beside_the_files(node: Node) -> str | None:
     """Return a way that the runtime's files and CDI specs at rest need not show."""
     if node.name in dra_nodes(node.cluster):
         return "DRA hands CDI devices to containerd"
-    if device_plugin.find(node.cluster, node.name).kind == "gke":
+    if device_plugin.find(node.cluster, node.name).kind == "google":
         return "Google's plugin mounts devices and driver itself"
     if policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
         return "the toolkit's NRI plugin injects"
@@ -84,7 +84,7 @@ def default_evidence(node: Node) -> tuple[Evidence, ...]:
 
 
 def _not_live(node: Node, default: str) -> tuple[Evidence, ...]:
-    """Return the line of RKE2's or k3s' own settings that asks for another default than runs."""
+    """Return the line of a distribution's own settings that asks for another default than runs."""
     told = known(
         lambda: configured_default(processes_of(node), node.evidence, distribution_of(node))
     )

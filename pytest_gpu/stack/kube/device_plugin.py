@@ -43,7 +43,7 @@ _GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)")
 class DevicePlugin:
     """The device plugin meant for a node: its pods there and the DaemonSets that make them.
 
-    ``kind`` is nvidia, gke, other (it counts by rules of its own), or none.
+    ``kind`` is nvidia, google, other (it counts by rules of its own), or none.
     """
 
     kind: str
@@ -199,7 +199,7 @@ def _plugin_folders(pod_spec: Mapping[str, Any]) -> frozenset[str]:
 def _kind(pod_spec: Mapping[str, Any]) -> str:
     images = " ".join(str(c.get("image", "")) for c in containers_of(pod_spec))
     if "nvidia-gpu-device-plugin" in images:
-        return "gke"
+        return "google"
     return "other" if _OTHER_COUNTING.search(images) else "nvidia"
 
 

@@ -77,8 +77,8 @@ def read(cluster: ClusterEvidence, node: KubeObject, plugin: DevicePlugin) -> Sh
     Raises:
         NotInEvidence: a ConfigMap decides, and ConfigMaps were not read.
     """
-    if plugin.kind == "gke":
-        return _gke(node)
+    if plugin.kind == "google":
+        return _google(node)
     told = setting(plugin, "MIG_STRATEGY", "--mig-strategy")
     strategy = told or policy_section(cluster, "mig").get("strategy")
     choice = _choose(cluster, node, plugin)
@@ -190,7 +190,7 @@ def _replicas(name: str, resource: Mapping[str, Any], *, rename: bool) -> Replic
     return Replicas(count=count, advertised=f"{name}.shared" if rename and count > 1 else name)
 
 
-def _gke(node: KubeObject) -> Sharing:
+def _google(node: KubeObject) -> Sharing:
     """Return Google's own settings, which stand in labels of the node."""
     labels = labels_of(node)
     clients = labels.get("cloud.google.com/gke-max-shared-clients-per-gpu", "")

@@ -17,6 +17,7 @@ from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.parsing import MalformedError, yaml_document
 from pytest_gpu.stack.distributions import kubelet_process
+from pytest_gpu.stack.distributions.command_line import ENDPOINT, CommandLine
 from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
 from pytest_gpu.stack.host.processes import Process, flag, processes_of
 from pytest_gpu.stack.kube.nodes import readiness
@@ -72,7 +73,7 @@ def read(
     files, unread = _config_files(process, told.argv, evidence, distribution)
     config, bad = _merged_config(evidence, files)
     unread = bad or unread
-    endpoint = flag(told.argv, kubelet_flags.ENDPOINT) or config.get("containerRuntimeEndpoint")
+    endpoint = flag(told.argv, ENDPOINT) or config.get("containerRuntimeEndpoint")
     docker = _told_docker(told.argv)
     if unread and not endpoint and not docker:
         raise NotInEvidence(evidence.name, f"the kubelet's configuration {unread}")
@@ -95,7 +96,7 @@ def read(
 
 def _told(
     process: Process | None, evidence: NodeEvidence, distribution: Distribution
-) -> kubelet_flags.CommandLine:
+) -> CommandLine:
     if process:
         return kubelet_flags.of_process(process, evidence, distribution)
     return kubelet_flags.of_unit(evidence, distribution)
@@ -191,7 +192,7 @@ def _merged_config(evidence: NodeEvidence, files: Sequence[str]) -> tuple[Mappin
 
 
 def _config_flag(argv: tuple[str, ...], distribution: Distribution) -> str | None:
-    """Return the kubelet's ``--config``; that of k3s and RKE2 names their own settings."""
+    """Return the kubelet's ``--config``; that of a program around it names its own settings."""
     if distribution.settings and argv and argv[0].rpartition("/")[2] != "kubelet":
         return None
     return flag(argv, "--config")

@@ -6,13 +6,14 @@ command line it was started with.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.containerd.load import load
 from pytest_gpu.stack.containerd.release import Generation, Version, printed_version
+from pytest_gpu.stack.distributions import every
+from pytest_gpu.stack.distributions.distribution import OwnContainerd
 from pytest_gpu.stack.host.processes import DELETED, Process, listening
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
@@ -20,8 +21,6 @@ DEFAULT_SOCKET = "/run/containerd/containerd.sock"
 
 _SOME_1X: Version = (1, 7)
 """What a containerd that did not print its version is taken for: it may read any file."""
-
-_RANCHER = re.compile(r"/var/lib/rancher/(k3s|rke2)/")
 
 
 def listener(socket: str, processes: Sequence[Process], evidence: NodeEvidence) -> Process | None:
@@ -89,8 +88,8 @@ def told_socket(process: Process, evidence: NodeEvidence) -> str:
     flagged = process.flag("--address", "-a")
     if flagged:
         return flagged
-    if _rancher(process):
-        return "/run/k3s/containerd/containerd.sock"
+    if own := _without_flags(process):
+        return own.socket
     if process.own_root:
         return DEFAULT_SOCKET
     generation = Generation(printed_version(process, evidence) or _SOME_1X)
@@ -118,14 +117,10 @@ def socket_of(process: Process, evidence: NodeEvidence) -> str:
 def config_path(process: Process) -> str:
     """Return the configuration file a containerd process was started with.
 
-    k3s and RKE2 bring their own; one of theirs that shows no flag is taken to read the file in
-    their folder.
+    A distribution's own that shows no flag is taken to read the file in its folder.
     """
-    told = process.flag("--config", "-c")
-    name = _rancher(process)
-    return told or (
-        f"/var/lib/rancher/{name}/agent/etc/containerd/config.toml" if name else DEFAULT_CONFIG
-    )
+    own = _without_flags(process)
+    return process.flag("--config", "-c") or (own.config if own else DEFAULT_CONFIG)
 
 
 def reads_the_nodes_files(process: Process) -> bool:
@@ -137,7 +132,6 @@ def reads_the_nodes_files(process: Process) -> bool:
     return shared and not process.foreign
 
 
-def _rancher(process: Process) -> str | None:
-    """Return whose containerd a process is by the folder of its program: k3s, rke2 or neither."""
-    match = _RANCHER.match((process.exe or "").removesuffix(DELETED))
-    return match[1] if match else None
+def _without_flags(process: Process) -> OwnContainerd | None:
+    """Return what a process uses that is a distribution's own and may show no flags."""
+    return every.own_containerd((process.exe or "").removesuffix(DELETED))

@@ -27,7 +27,6 @@ from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair.config_places import (
-    SEALED,
     FixPlace,
     below_cri,
     drop_ins,
@@ -43,9 +42,6 @@ from pytest_gpu.stack.repair.config_places import (
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.repair.toml_diff import Keys, edited, handler_table
 from pytest_gpu.steps import Step, Steps, Value
-
-BASE = '{{ template "base" . }}\n'
-"""What a template of RKE2 and k3s begins with: all that they would write without it."""
 
 Changes = Mapping[Keys, Any]
 Good = Callable[[EffectiveConfig], bool]
@@ -194,7 +190,7 @@ def _first(node: Node, files: Sequence[ConfigFile], changes: Changes, good: Good
 
 def _tried(node: Node, where: Sequence[FixPlace], changes: Changes, good: Good) -> Fix:
     """Return the first patch that brings what is wanted; without one, where to do it by hand."""
-    for place in where if distribution_of(node).name not in SEALED else ():
+    for place in where if not distribution_of(node).sealed else ():
         after = _changed(place, changes)
         if after is None or (place.merged and not _brings(node, place.path, after, good)):
             continue
@@ -215,22 +211,22 @@ def _changed(place: FixPlace, changes: Changes) -> str | None:
     section = ("plugins", cri_plugin(place.version))
     below: dict[Keys, Any] = {(*section, *keys): value for keys, value in changes.items()}
     if not place.merged:
-        return _in_template(place.text, below)
+        return _in_template(place, below)
     if place.text is None:
         below = {("version",): place.version, **below}
     return edited(place.text or "", below)
 
 
-def _in_template(text: str | None, changes: Changes) -> str | None:
+def _in_template(place: FixPlace, changes: Changes) -> str | None:
     """Return a template changed: what Go fills in stays, behind a comment's sign meanwhile.
 
     A template that takes over the distribution's own text can be added to, not changed: what
     stands there must not be said twice, and only a whole handler is sure to be new.
     """
-    new = all(isinstance(value, Mapping) for value in changes.values())
+    new, text = all(isinstance(value, Mapping) for value in changes.values()), place.text
     if text is None:
         added = edited("", changes) if new else None
-        return f"{BASE}\n{added}" if added else None
+        return f"{place.begins}\n\n{added}" if added else None
     if templates.parse_template(".tmpl", text.encode()).base and not new:
         return None
     lines = [f"#GO{line}" if line.lstrip().startswith("{{") else line for line in text.split("\n")]

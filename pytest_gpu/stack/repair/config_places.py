@@ -1,6 +1,6 @@
 """Where a repair of containerd's configuration belongs: the file itself, a drop-in, a template.
 
-Never the rendered file: RKE2, k3s and MicroK8s write theirs anew at every start. There it is a
+Never a rendered file, which is made anew at every start. There it is a
 drop-in that containerd's imports match, else the template.
 """
 
@@ -30,35 +30,35 @@ from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair.toml_diff import Keys
 
 DROP_IN = "99-nvidia.toml"
-SEALED = ("bottlerocket", "talos")
-"""Distributions without a shell to patch anything in: their files are made of their settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixPlace:
     """A file that a change may be written into.
 
-    ``text`` is ``None`` where it is still to be made. ``merged`` says whether containerd reads
-    the file itself; what a template renders is not known before the next start.
+    ``text`` is ``None`` where it is still to be made, ``begins`` what it then begins with.
+    ``merged`` says whether containerd reads the file itself; what a template renders is not known
+    before the next start.
     """
 
     path: str
     text: str | None
     version: int
     merged: bool = True
+    begins: str = ""
 
 
 def is_rendered(node: Node, path: str) -> bool:
     """Say whether a file is made anew at every start: by a distribution, or from its settings."""
     resolve = node.evidence.resolve
     root = containerd_of(node).config_path
-    made = distribution_of(node).name in SEALED or templates.is_rendered(root)
+    made = distribution_of(node).sealed or templates.is_rendered(root)
     return made and resolve(path) == resolve(root)
 
 
 def source_of(node: Node, path: str) -> str:
     """Return what an admin edits in order to change a file: its template, if it has one."""
-    if distribution_of(node).name in SEALED:
+    if distribution_of(node).sealed:
         return f"the settings that {distribution_of(node).name} makes {path} of"
     made = known(lambda: rendering_of(node))
     return made.wanted if made and is_rendered(node, path) else path
@@ -129,14 +129,15 @@ def drop_ins(node: Node) -> Iterator[FixPlace]:
 
 
 def template(node: Node) -> Iterator[FixPlace]:
-    """Yield the template of the rendered file, also where RKE2 or k3s do without one so far."""
+    """Yield the template of the rendered file, also a new one that takes over the built-in one."""
     made = known(lambda: rendering_of(node))
     if made is None:
         return
     used = made.template
-    if used is not None or made.style == "k3s":
+    if used is not None or made.rule.base:
         path, text = (used.path, used.text) if used else (made.wanted, None)
-        yield FixPlace(path=path, text=text, version=made.version, merged=False)
+        begins = made.rule.base
+        yield FixPlace(path=path, text=text, version=made.version, merged=False, begins=begins)
 
 
 def holding(node: Node, handler: str) -> list[ConfigFile]:

@@ -94,7 +94,7 @@ def _in_use(node: Node, made: Rendering) -> list[Handler]:
 def _comes_again(node: Node, coming: NextStart, runtime: Handler) -> bool:
     if runtime.name in coming.handlers:
         return True
-    may_be_found = runtime.name in next_start.DETECTED and runtime.binary
+    may_be_found = runtime.name in coming.rendering.rule.found and runtime.binary
     lists = next_start.lists_found_ones(node, coming.rendering)
     return bool(may_be_found and lists and next_start.also_on_path(node, str(runtime.binary)))
 
@@ -104,7 +104,7 @@ def _why_lost(node: Node, coming: NextStart, runtime: Handler) -> Finding:
     if finding := misplaced(node, made):
         return finding
     template = made.template
-    if template and not next_start.lists_found_ones(node, made) and made.style == "k3s":
+    if template and not next_start.lists_found_ones(node, made) and made.rule.found:
         return next_start.finding(
             node,
             made,
@@ -141,8 +141,8 @@ def _not_from(made: Rendering, handler: str) -> Iterator[Evidence]:
         yield Evidence(source=made.template.path, text=f"does not define {handler}")
     else:
         yield Evidence(source=made.wanted, text="is not there: nothing but the built-in template")
-    if made.style == "k3s":
-        yield Evidence(source="nvidia-container-runtime", text=next_start.NOT_FOUND)
+    if made.rule.found:
+        yield Evidence(source="nvidia-container-runtime", text=made.rule.not_found)
 
 
 def written_after_start(node: Node, path: str) -> Iterator[Evidence]:

@@ -1,9 +1,7 @@
 """What a distribution's next start makes of a configuration that it renders each time.
 
-Sources: k3s ``pkg/agent/containerd`` (``config_linux.go``, ``runtimes.go``): the NVIDIA runtimes
-are looked for in /usr/local/nvidia/toolkit and along the service's PATH; ``default runtime nvidia
-was not found`` ends the start. From k3s pull request 13679 on (spring 2026) a user's template is
-merged over k3s' own instead of replacing it.
+Sources: k3s ``pkg/agent/containerd`` (``config_linux.go``, ``runtimes.go``): ``default runtime
+nvidia was not found`` ends the start. What is looked for, and where, stands with the distribution.
 """
 
 from __future__ import annotations
@@ -21,28 +19,16 @@ from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subt
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.cri.handler import Handler
+from pytest_gpu.stack.distributions import default_runtime
+from pytest_gpu.stack.distributions.default_runtime import Default
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.host.processes import SEARCH_PATH, processes_of
 from pytest_gpu.stack.kube.objects import node_info, object_of
-from pytest_gpu.stack.kubelet import product_settings
 from pytest_gpu.stack.kubelet.containerd import containerd_of
-from pytest_gpu.stack.kubelet.product_settings import Default
 from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.toolkit.chain import search_path
-from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
 from pytest_gpu.steps import Value
-
-DETECTED: Mapping[str, str] = {
-    "nvidia": "nvidia-container-runtime",
-    "nvidia-experimental": "nvidia-container-runtime-experimental",
-    "nvidia-cdi": "nvidia-container-runtime.cdi",
-}
-"""Handlers that k3s and RKE2 add by themselves, and the programs they look for."""
-
-NOT_FOUND = "is neither in /usr/local/nvidia/toolkit nor along the service's PATH"
-_MERGED_SINCE = {32: 13, 33: 10, 34: 6, 35: 3}
-"""Minor and patch of the releases in which a template is merged over the built-in one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +61,7 @@ def predict(node: Node) -> NextStart | None:
     handlers = {name for name, binary in by_hand(table, names).items() if is_nvidia(binary)}
     handlers |= {each.name for each in _of_drop_ins(node, made)}
     if lists_found_ones(node, made):
-        handlers |= set(found_runtimes(node))
+        handlers |= set(found_runtimes(node, made))
     return NextStart(
         rendering=made,
         handlers=frozenset(handlers),
@@ -86,25 +72,25 @@ def predict(node: Node) -> NextStart | None:
 def lists_found_ones(node: Node, made: Rendering) -> bool:
     """Say whether the next start adds the runtimes that it finds on the node."""
     template = made.template
-    if made.style != "k3s":
+    if not made.rule.found:
         return False
-    return template is None or template.base or template.detects or merges(node)
+    return template is None or template.base or template.detects or merges(node, made)
 
 
-def merges(node: Node) -> bool:
+def merges(node: Node, made: Rendering) -> bool:
     """Say whether this release merges a template over its own one, rather than take it alone."""
     version = parse_version(str(node_info(object_of(node)).get("kubeletVersion", "")))
     if version is None:
         return True
     _, minor, patch = version
-    return minor > max(_MERGED_SINCE) or patch >= _MERGED_SINCE.get(minor, patch + 1)
+    return made.rule.merges(minor, patch)
 
 
 def counting(node: Node, made: Rendering, template: Template | None) -> tuple[str, ...]:
     """Return the names of CRI sections that count in what the next start renders."""
     told = template.table.get("version") if template and template.table else None
-    own = template is None or template.base or merges(node)
-    version = made.version if own and made.style == "k3s" else int(told or 1)
+    own = template is None or template.base or merges(node, made)
+    version = made.version if own and made.rule.base else int(told or 1)
     if not containerd_of(node).generation.takes_over_older_sections:
         return (CRI_V1,) if version == 1 else (CRI_V2,)
     return (CRI_V3,) if version >= 3 else (CRI_V3, CRI_V2, CRI_V1)[: 2 if version == 2 else 3]
@@ -135,15 +121,15 @@ def _of_drop_ins(node: Node, made: Rendering) -> list[Handler]:
     return [runtime for runtime in runtimes if runtime.source.source != made.path]
 
 
-def found_runtimes(node: Node) -> Mapping[str, str]:
-    """Return the NVIDIA runtimes that k3s or RKE2 would find now, by handler.
+def found_runtimes(node: Node, made: Rendering) -> Mapping[str, str]:
+    """Return the NVIDIA runtimes that the distribution would find now, by handler.
 
     Raises:
         NotInEvidence: a folder was not looked at, and none before it has the program.
     """
-    folders = (INSTALL_DIR, *_service_path(node))
+    folders = (*made.rule.folders, *_service_path(node))
     found: dict[str, str] = {}
-    for handler, program in DETECTED.items():
+    for handler, program in made.rule.found.items():
         for folder in folders if handler in _looked_for(node) else ():
             path = posixpath.join(folder, program)
             if node.evidence.entry(path) is not None:
@@ -155,7 +141,7 @@ def found_runtimes(node: Node) -> Mapping[str, str]:
 def _service_path(node: Node) -> Sequence[str]:
     """Return the service's PATH as containerd has it, without the folders of the distribution.
 
-    k3s and RKE2 put their own folders before it. Where it is not in evidence: the usual one.
+    It puts its own folders before it. Where it is not in evidence: the usual one.
     """
     path = search_path(node.evidence, containerd_of(node).process)
     home = distribution_of(node).home
@@ -177,20 +163,19 @@ def also_on_path(node: Node, binary: str) -> bool:
     Raises:
         NotInEvidence: nobody read an environment file of the service.
     """
-    unit = distribution_of(node).containerd_unit
-    files = (f"/etc/default/{unit}", f"/etc/sysconfig/{unit}", f"/etc/systemd/system/{unit}.env")
+    files = distribution_of(node).environment_files
     told = b"\n".join(node.evidence.read(path) or b"" for path in files).decode(errors="replace")
     folders = re.findall(r"(?m)^\s*PATH=[\"']?([^\"'\n]+)", told)
     return any(posixpath.dirname(binary) in path.split(":") for path in folders)
 
 
 def configured_default(node: Node) -> Default:
-    """Return ``default-runtime`` of RKE2's or k3s' flags, else of its settings.
+    """Return ``default-runtime`` of the distribution's flags, else of its settings.
 
     Raises:
         NotInEvidence: nobody read a file of the settings, or it is none.
     """
-    told = product_settings.configured_default(
+    told = default_runtime.configured_default(
         processes_of(node), node.evidence, distribution_of(node)
     )
     if told.unread:

@@ -1,8 +1,7 @@
 """Who wrote containerd's configuration again after the NVIDIA handler had been put into it.
 
-Sources: bootstrap.sh of Amazon's and Canonical's EKS images copies a file of the image over
-/etc/containerd/config.toml (awslabs/amazon-eks-ami ``files/bootstrap.sh``); the toolkit's container
-writes at its start only (nvidia-container-toolkit ``nvidia-ctk-installer``).
+Sources: the toolkit's container writes at its start only (nvidia-container-toolkit
+``nvidia-ctk-installer``); what a script of a distribution's image copies is known of each.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.host.processes import boot_time
 from pytest_gpu.stack.kube.objects import spec_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -35,12 +35,6 @@ from pytest_gpu.stack.toolkit.toolkit_pods import (
 
 TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
 """The app label that the GPU operator gives its toolkit's pods."""
-
-BOOTSTRAP = (
-    "/etc/eks/containerd/containerd-config.toml",
-    "/usr/local/share/eks/nvidia-runtime-config.toml",
-)
-"""What bootstrap.sh copies over containerd's configuration: Amazon Linux 2, Ubuntu."""
 
 AFTER_BOOT = 600.0
 """Seconds after the boot within which a file was written by what runs at every boot."""
@@ -105,7 +99,7 @@ def _by_bootstrap(node: Node, fix: Fix) -> Finding | None:
 
 def bootstrap_copy(node: Node) -> str | None:
     """Return the file of the image that containerd's configuration is a copy of, if it is one."""
-    for path in BOOTSTRAP:
+    for path in every.copied_files():
         try:
             original = node.evidence.read(path)
         except NotInEvidence:

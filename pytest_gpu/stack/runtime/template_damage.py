@@ -25,7 +25,7 @@ def damaged(node: Node, made: Rendering) -> Finding | None:
     seen = None
     if template.error:
         seen = Evidence(source=template.path, text=f"can be no valid TOML: {template.error}")
-    elif template.base and not next_start.merges(node):
+    elif template.base and not next_start.merges(node, made):
         seen = _twice(node, made, template)
     if seen is None:
         return None
@@ -43,8 +43,8 @@ def _twice(node: Node, made: Rendering, template: Template) -> Evidence | None:
     for number, line in enumerate(template.text.splitlines(), 1):
         match = _HEADER.match(line)
         keys = _keys(match[1]) if match else ()
-        listed = keys[:-1] == runtimes and keys[-1] in next_start.DETECTED
-        again = keys in built_in or (listed and keys[-1] in next_start.found_runtimes(node))
+        listed = keys[:-1] == runtimes and keys[-1] in made.rule.found
+        again = keys in built_in or (listed and keys[-1] in next_start.found_runtimes(node, made))
         if again and not _went_well(node, template, keys):
             text = f"{line.strip()}: the included base template has this table, too"
             return Evidence(source=template.path, line=number, text=text)
@@ -88,11 +88,11 @@ def _keys(header: str) -> tuple[str, ...]:
 
 
 def default_not_found(node: Node, made: Rendering) -> Finding | None:
-    """Find a default runtime that k3s or RKE2 will not find, and then refuse to start."""
-    if made.style != "k3s":
+    """Find a default runtime that the distribution will not find, and then refuse to start."""
+    if not made.rule.found:
         return None
     default = next_start.configured_default(node)
-    if default.name != "nvidia" or "nvidia" in next_start.found_runtimes(node):
+    if default.name != "nvidia" or "nvidia" in next_start.found_runtimes(node, made):
         return None
     runtime = containerd_of(node).config.runtimes.get(default.name)
     if runtime and runtime.binary and next_start.also_on_path(node, runtime.binary):
@@ -102,5 +102,5 @@ def default_not_found(node: Node, made: Rendering) -> Finding | None:
         made,
         "runtime/default-runtime-not-found",
         *((default.said,) if default.said else ()),
-        Evidence(source="nvidia-container-runtime", text=next_start.NOT_FOUND),
+        Evidence(source="nvidia-container-runtime", text=made.rule.not_found),
     )

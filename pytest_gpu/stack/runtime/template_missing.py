@@ -36,19 +36,19 @@ def missing_by_template(node: Node) -> Finding | None:
     if line := nvidia_line(template, next_start.counting(node, made, template)):
         return _not_rendered(node, made, line)
     if template.table is not None and not next_start.lists_found_ones(node, made):
-        return None if made.style != "k3s" else _without_nvidia(node, made, template)
+        return _without_nvidia(node, made, template) if made.rule.found else None
     return None
 
 
 def _without_nvidia(node: Node, made: Rendering, template: Template) -> Finding:
     return next_start.finding(
-        node, made, "runtime/template-without-nvidia", alone(template), patch=_handler(node)
+        node, made, "runtime/template-without-nvidia", alone(template), patch=_handler(node, made)
     )
 
 
-def _handler(node: Node) -> Steps:
+def _handler(node: Node, made: Rendering) -> Steps:
     """Return the patch that defines the handler in the template, if its runtime is installed."""
-    binary = next_start.found_runtimes(node).get("nvidia")
+    binary = next_start.found_runtimes(node, made).get("nvidia")
     if binary is None:
         return ()
     table = handler_table(binary, systemd_cgroup=systemd_for_new(node))
@@ -61,7 +61,7 @@ def _not_rendered(node: Node, made: Rendering, line: Evidence) -> Finding:
 
 
 def installed_after_start(node: Node) -> Finding | None:
-    """Find an NVIDIA runtime that k3s or RKE2 will find at its next start, and did not at the last.
+    """Find an NVIDIA runtime that the next start will find by itself, and the last did not.
 
     Raises:
         NotInEvidence: nobody looked for templates or runtime.
@@ -69,7 +69,7 @@ def installed_after_start(node: Node) -> Finding | None:
     made = rendering_of(node)
     if made is None or not next_start.lists_found_ones(node, made):
         return None
-    path = next_start.found_runtimes(node).get("nvidia")
+    path = next_start.found_runtimes(node, made).get("nvidia")
     if path is None:
         return None
     return next_start.finding(

@@ -19,7 +19,7 @@ from pytest_gpu.stack.kube.operator import change_values, operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import is_rendered
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
-from pytest_gpu.stack.toolkit.operator_values import SELF_CONFIGURING, toolkit_values
+from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
 from pytest_gpu.steps import Step, Steps
 
@@ -122,10 +122,10 @@ def signals_another(node: Node) -> Finding | None:
 def writes_rendered(node: Node) -> Finding | None:
     """Find a toolkit that edits a file which the distribution renders without it at every start.
 
-    RKE2 and k3s render theirs, too, and add the handlers themselves.
+    One that adds the handlers by itself renders its file, too, and needs no toolkit for it.
     """
     toolkit, template = toolkit_of(node), distribution_of(node).source
-    if toolkit.daemonset is None or distribution_of(node).name in SELF_CONFIGURING:
+    if toolkit.daemonset is None or distribution_of(node).finds_runtimes:
         return None
     if template is None or not is_rendered(node, toolkit.config_path):
         return None

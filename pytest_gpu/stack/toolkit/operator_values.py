@@ -21,7 +21,6 @@ from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
 from pytest_gpu.steps import Step, Steps, Value
 
-SELF_CONFIGURING = ("rke2", "k3s")
 FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
 ALIASES = {
     "RUNTIME_CONFIG": "CONTAINERD_CONFIG",
@@ -50,11 +49,11 @@ def toolkit_values(node: Node) -> Mapping[str, Value]:
 def wanted_env(node: Node) -> Mapping[str, str]:
     """Return the toolkit's environment for the containerd that this kubelet uses.
 
-    RKE2 and k3s add the handlers to their rendered file themselves: there the toolkit needs the
-    socket and must leave the file alone (docs.rke2.io, "Deploy NVIDIA operator").
+    Some distributions add the handlers to their rendered file themselves: there the toolkit needs
+    the socket and must leave the file alone (docs.rke2.io, "Deploy NVIDIA operator").
     """
     containerd = containerd_of(node)
-    if distribution_of(node).name in SELF_CONFIGURING:
+    if distribution_of(node).finds_runtimes:
         return {"CONTAINERD_SOCKET": containerd.socket}
     wanted = {
         "CONTAINERD_CONFIG": _edited(node),
@@ -73,7 +72,7 @@ def wanted_env(node: Node) -> Mapping[str, str]:
 
 
 def _edited(node: Node) -> str:
-    """Return the file the toolkit is to edit: MicroK8s renders containerd's from one in TOML."""
+    """Return the file the toolkit is to edit: a template, where containerd's is made of TOML."""
     template = distribution_of(node).source or ""
     return template if template.endswith(".toml") else containerd_of(node).config_path
 

@@ -17,6 +17,7 @@ from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.errors import Unproven
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox import config_files
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
@@ -277,7 +278,7 @@ def test_crictl_is_found_where_distributions_put_it(program: str) -> None:
 
 def test_the_visit_finds_every_crictl_that_the_sandboxes_find() -> None:
     """With a path: what lies along a shell's PATH only the shell can tell."""
-    for command in tool.PLACES:
+    for command in every.crictl_commands():
         node = Machine(files={command[0]: "ELF"}).node()
         assert crictl_of(node) == (command if command[0].startswith("/") else None)
         if command[0].startswith("/"):

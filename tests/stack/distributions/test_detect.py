@@ -12,7 +12,7 @@ from pytest_gpu.causes import Finding, fix_of
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.distributions.detect import detect
-from pytest_gpu.stack.distributions.products import Distribution
+from pytest_gpu.stack.distributions.distribution import Distribution
 from pytest_gpu.stack.host.processes import Process
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
 

@@ -57,7 +57,7 @@ def shared(text: str = TIME_SLICING, **config: str) -> Machine:
     [
         ("nvidia-device-plugin-ctr", "nvcr.io/nvidia/k8s-device-plugin:v1", "", False, "nvidia"),
         ("x", "mirror/dp:1", "/usr/bin/nvidia-device-plugin", False, "nvidia"),
-        ("x", "gke.gcr.io/nvidia-gpu-device-plugin:1", "", True, "gke"),
+        ("x", "gke.gcr.io/nvidia-gpu-device-plugin:1", "", True, "google"),
         ("x", "projecthami/hami:1", "nvidia-device-plugin", False, "other"),
         ("gpu-feature-discovery", "nvcr.io/nvidia/k8s-device-plugin:v1", "", False, "none"),
         ("x", "nvcr.io/nvidia/kubevirt-gpu-device-plugin:1", "", True, "none"),

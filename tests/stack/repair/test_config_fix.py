@@ -11,7 +11,7 @@ from pytest_gpu.causes import Finding, fix_of
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.distributions.products import TALOS
+from pytest_gpu.stack.distributions.products.talos import TALOS
 from pytest_gpu.stack.runtime import (
     check_cgroups,
     check_cri,

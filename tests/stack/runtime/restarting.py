@@ -20,7 +20,6 @@ from pytest_gpu.stack.containerd.templates import Rendering
 from pytest_gpu.stack.host.processes import TICKS, boot_time
 from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.rendering import rendering_of
-from pytest_gpu.stack.repair.config_fix import BASE
 from tests.samples.mending import apply, diffs, target
 from tests.samples.sample_copy import SampleCopy
 
@@ -61,10 +60,10 @@ def _render(copy: SampleCopy, before: Rendering | None) -> None:
     if before is None or now is None or now.template is None or now.template == before.template:
         return
     config = copy.node / f"files{now.path}"
-    if now.style == "k3s":
-        old = before.template.text.replace(BASE.strip(), "") if before.template else ""
+    if base := now.rule.base:
+        old = before.template.text.replace(base, "") if before.template else ""
         own = config.read_text().replace(old.strip(), "")
-        config.write_text(now.template.text.replace(BASE.strip(), own))
+        config.write_text(now.template.text.replace(base, own))
     else:
         config.write_text(_filled(now.template.text, config.read_text()))
 

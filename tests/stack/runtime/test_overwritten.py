@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.runtime import check_handler, check_restart
-from pytest_gpu.stack.runtime.overwritten import BOOTSTRAP
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.runtime.runtime_machine import STARTED, Machine
 from tests.stack.runtime.test_check_runtime import (
@@ -106,7 +106,7 @@ def test_a_toolkit_that_is_not_ready_never_wrote() -> None:
 
 def test_the_bootstraps_own_file() -> None:
     """Byte by byte what the image's script copies; one byte more is somebody else's."""
-    for path in BOOTSTRAP:
+    for path in every.copied_files():
         made = Machine(files={CONFIG: ONLY_RUNC, path: ONLY_RUNC}, live=("runc",))
         found = check_handler.no_gpu_handler(made.node())
         assert cause(found) == "runtime/bootstrap-overwrote-config"

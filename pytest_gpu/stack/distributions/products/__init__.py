@@ -1,0 +1,1 @@
+"""The Kubernetes distributions, one module each, as their documents say: names, paths, habits."""

@@ -1,0 +1,35 @@
+"""Talos: no shell at all; its files are made of the machine configuration.
+
+Sources: docs.siderolabs.com "Containerd"; nvidia-pkgs' pkg.yaml (siderolabs/extensions) of older
+and newer releases for the libraries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_gpu.stack.distributions.distribution import UNKNOWN, Product
+from pytest_gpu.stack.distributions.signs import Signs
+
+TALOS = replace(
+    UNKNOWN,
+    name="talos",
+    restart="talosctl --nodes NODE reboot",
+    restart_kubelet="talosctl --nodes NODE service kubelet restart",
+    config="/etc/cri/containerd.toml",
+    sealed=True,
+    how="Talos has no shell, and makes its files of the machine configuration: a change"
+    " belongs there (talosctl patch machineconfig --nodes NODE; containerd's is the"
+    " machine file /etc/cri/conf.d/20-customization.part, or a CRICustomizationConfig"
+    " in newer releases), and the NVIDIA runtime is a system extension of its image."
+    " Commands with sudo show what is meant, and do not run there.",
+)
+
+PRODUCTS = (
+    Product(
+        names=("talos",),
+        signs=Signs(systems=("Talos",)),
+        on=lambda _: TALOS,
+        libraries=("/usr/local/glibc/usr/lib", "/usr/local/lib"),
+    ),
+)

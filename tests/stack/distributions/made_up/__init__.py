@@ -1,0 +1,1 @@
+"""Distributions that do not exist, each a module as it would stand among the real ones."""
