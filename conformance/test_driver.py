@@ -7,7 +7,7 @@ import pytest
 from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
-from pytest_gpu.stack.gpu import check_driver, check_health
+from pytest_gpu.stack.gpu import check_device_nodes, check_driver, check_health
 
 pytestmark = pytest.mark.gpu_layer(Layer.DRIVER)
 
@@ -38,7 +38,7 @@ def test_libraries_match_the_kernel_module(gpu_node: Node) -> None:
 
 def test_device_nodes_exist(gpu_node: Node) -> None:
     """Every GPU, the driver's control and unified memory have device nodes with right numbers."""
-    if finding := check_driver.device_nodes(gpu_node):
+    if finding := check_device_nodes.device_nodes(gpu_node):
         fail(finding)
 
 

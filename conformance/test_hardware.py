@@ -7,7 +7,7 @@ import pytest
 from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
-from pytest_gpu.stack.gpu import check_hardware
+from pytest_gpu.stack.gpu import check_bus, check_hardware
 
 pytestmark = pytest.mark.gpu_layer(Layer.HARDWARE)
 
@@ -41,11 +41,11 @@ def test_no_other_driver_holds_a_gpu(gpu_node: Node) -> None:
 
 def test_every_gpu_has_all_its_pcie_lanes(gpu_node: Node) -> None:
     """Every GPU uses all PCIe lanes that it and its slot have (fewer is slow, not broken)."""
-    if finding := check_hardware.narrow_links(gpu_node):
+    if finding := check_bus.narrow_links(gpu_node):
         latent(finding)
 
 
 def test_iommu_lets_every_gpu_reach_memory(gpu_node: Node) -> None:
     """The IOMMU refuses no memory access of a GPU (noted, since peer-to-peer alone breaks)."""
-    if finding := check_hardware.iommu_faults(gpu_node):
+    if finding := check_bus.iommu_faults(gpu_node):
         latent(finding)

@@ -8,7 +8,7 @@ from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.looks import each_of, first_of
-from pytest_gpu.stack.cdi import check_devices, check_specs
+from pytest_gpu.stack.cdi import check_absent_gpus, check_devices, check_specs
 from pytest_gpu.stack.docker import check_docker
 from pytest_gpu.stack.runtime import (
     check_cgroups,
@@ -161,7 +161,7 @@ def test_cdi_devices_asked_for_exist(gpu_node: Node) -> None:
     """The CDI devices that containers ask for here are heeded and defined."""
     if finding := check_devices.not_taken(gpu_node) or check_devices.device_missing(gpu_node):
         fail(finding)
-    if finding := check_devices.names_absent_gpu(gpu_node):
+    if finding := check_absent_gpus.names_absent_gpu(gpu_node):
         latent(finding)
 
 

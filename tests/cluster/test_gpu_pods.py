@@ -12,6 +12,7 @@ from pytest_gpu.cluster import gpu_pods
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.errors import Unproven
 from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.pods import check_suite_pod, plan, pod_fate, pod_object
 from tests.cluster.api.pod_api import CREATING, DONE, PodApi, ended, waits
 from tests.stack.kube.kube_machine import GPU, Machine, cause, daemonset, plugin_pod, runtime_class
@@ -31,7 +32,7 @@ def node(name: str = "gpu-1", **changes: Any) -> GpuNode:
     """Return a node; those with another name share the facts of gpu-1."""
     found = Machine(**changes).node()
     if name != found.name:
-        vars(found).update(object=node_object(name, capacity={GPU: "1"}))
+        found.memory.recall(object_of, lambda: node_object(name, capacity={GPU: "1"}))
         found.name = name
     return found
 

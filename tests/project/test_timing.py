@@ -11,7 +11,7 @@ from tests.support.runs import QUIET, run_apart
 CONFTEST = f"""
 import sys
 sys.path.insert(0, {str(__file__.rpartition("/tests/")[0])!r})
-from tests.timing import Processor
+from tests.support.timing import Processor
 
 def pytest_configure(config):
     config.pluginmanager.register(Processor())

@@ -6,27 +6,24 @@ Sources: containerd's CRI (``enable_cdi``: unknown to 1.6, off by default in 1.7
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check
-from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
-from pytest_gpu.stack.cdi.device_names import in_mig_mode, mig_devices
+from pytest_gpu.stack.cdi.device_names import in_mig_mode
 from pytest_gpu.stack.cdi.handlers import PREFIX, heeding
 from pytest_gpu.stack.cdi.regenerate import generate, remake
 from pytest_gpu.stack.cdi.requests import (
     BESIDE_CDI,
-    DRA_KIND,
     MANAGEMENT_KIND,
     annotation_prefix,
     plugin_of,
 )
-from pytest_gpu.stack.cdi.specs import CdiSpec, cdi_of
+from pytest_gpu.stack.cdi.specs import CdiSpec
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.kube.device_plugin import restart_plugin, strategy
@@ -35,7 +32,6 @@ from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.steps import Step, Steps
 
-_UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
 
 
@@ -214,41 +210,3 @@ def _elsewhere(node: Node, registry: Registry, name: str) -> list[str]:
             specs = cdi_specs.read(node.evidence, (real,)).specs
             found += [spec.path for spec in specs if name in spec.devices]
     return list(dict.fromkeys(found))
-
-
-@check("cdi/names-absent-gpu")
-def names_absent_gpu(node: Node) -> Finding | None:
-    """Find a device named after a GPU or MIG device that NVML does not list: nobody gets it now."""
-    nvml = known(lambda: nvml_of(node))
-    if nvml is None or not nvml.answers:
-        return None
-    listed = known(lambda: _uuids(node))
-    for name, spec in cdi_of(node).resolved.items() if listed else ():
-        own = name.partition("=")[2]
-        dra = spec.kind.startswith(DRA_KIND.partition("/")[0])
-        if spec.nvidias and not dra and _UUID.fullmatch(own) and own not in (listed or ()):
-            return Finding.of(
-                "runtime/cdi-names-absent-gpu",
-                Evidence(source=spec.path, text=f"defines {name}"),
-                Evidence(source="NVML", text=f"lists {join(sorted(listed or ()))}"),
-                device=name,
-                path=spec.path,
-                remake=remake(node, spec.path, spec.kind),
-            )
-    return None
-
-
-def _uuids(node: Node) -> frozenset[str]:
-    """Return the names of all GPUs and MIG devices.
-
-    Raises:
-        NotInEvidence: one has none in what was recorded.
-    """
-    found = set()
-    for device in nvml_of(node).devices:
-        instances = mig_devices(device) if in_mig_mode(device) else ()
-        for answers in (device.answers, *instances):
-            if not isinstance(answers.get("uuid"), str):
-                raise NotInEvidence(node.name, f"the UUIDs of GPU {device.index}")
-            found.add(str(answers["uuid"]))
-    return frozenset(found)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pytest_gpu import libyaml
 from pytest_gpu.cluster.recording import yaml_io
 from pytest_gpu.errors import RecordingError
 
@@ -51,7 +52,8 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def without_libyaml(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the reader as it is where PyYAML was built without libyaml."""
-    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    monkeypatch.setattr(libyaml, "SafeLoader", yaml.SafeLoader)
+    monkeypatch.setattr(libyaml, "SafeDumper", yaml.SafeDumper)
     spec = importlib.util.spec_from_file_location("yaml_io_without_libyaml", yaml_io.__file__)
     assert spec is not None
     assert spec.loader is not None

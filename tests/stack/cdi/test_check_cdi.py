@@ -8,7 +8,7 @@ import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import Door
-from pytest_gpu.stack.cdi import check_devices, check_specs
+from pytest_gpu.stack.cdi import check_absent_gpus, check_devices, check_specs
 from pytest_gpu.stack.cdi.requests import ways
 from pytest_gpu.stack.containerd.live_config import LiveConfig
 from pytest_gpu.survey.wishes import wishes
@@ -42,7 +42,9 @@ def found(machine: CdiMachine) -> tuple[str | None, str | None]:
 def noted(machine: CdiMachine) -> tuple[str | None, str | None]:
     """Return what is noted of specs and devices that nothing asks for now."""
     node = machine.node()
-    return cause(check_specs.spec_at_rest_wrong(node)), cause(check_devices.names_absent_gpu(node))
+    return cause(check_specs.spec_at_rest_wrong(node)), cause(
+        check_absent_gpus.names_absent_gpu(node)
+    )
 
 
 def cdi_mode(**changes: Any) -> CdiMachine:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.run.node_face import GpuNode
-from pytest_gpu.stack.gpu import check_driver
+from pytest_gpu.stack.gpu import check_device_nodes, check_driver
 from tests.stack.gpu.gpu_machine import (
     BUS,
     FIRST,
@@ -30,7 +30,7 @@ CHECKS = (
     check_driver.too_old,
     check_driver.library_missing,
     check_driver.mismatch,
-    check_driver.device_nodes,
+    check_device_nodes.device_nodes,
 )
 MODULE = f"{MODULES}/updates/dkms/nvidia.ko"
 LIBRARIES = (f"{LIB}/libcuda.so", f"{LIB}/libnvidia-ml.so")
@@ -160,7 +160,7 @@ def test_no_driver_is_due_where_gpus_belong_to_machines() -> None:
 
 def test_what_needs_a_loaded_module_is_unproven_without_it() -> None:
     """The first finding says it all."""
-    for check in (check_driver.too_old, check_driver.mismatch, check_driver.device_nodes):
+    for check in (check_driver.too_old, check_driver.mismatch, check_device_nodes.device_nodes):
         with pytest.raises(Unproven, match="not loaded"):
             check(unloaded())
 
@@ -240,9 +240,9 @@ def test_a_library_without_a_version_is_proven_by_nvml() -> None:
 def test_a_device_node_is_missing(name: str) -> None:
     """Whether NVML still lists the GPU or not."""
     node = machine(absent=[f"/dev/{name}"])
-    assert cause(check_driver.device_nodes(node)) == "driver/device-nodes-missing"
+    assert cause(check_device_nodes.device_nodes(node)) == "driver/device-nodes-missing"
     silent = machine(absent=[f"/dev/{name}"], answers=nvml(device(0, FIRST)))
-    assert cause(check_driver.device_nodes(silent)) == "driver/device-nodes-missing"
+    assert cause(check_device_nodes.device_nodes(silent)) == "driver/device-nodes-missing"
 
 
 def test_a_gpu_of_a_machine_needs_no_device_node() -> None:
@@ -252,17 +252,19 @@ def test_a_gpu_of_a_machine_needs_no_device_node() -> None:
         absent=["/dev/nvidia1"],
         answers=nvml(device(0, FIRST)),
     )
-    assert check_driver.device_nodes(node) is None
+    assert check_device_nodes.device_nodes(node) is None
 
 
 def test_unified_memory_is_missing() -> None:
     """No node, or a node without a module behind it."""
     node = machine(absent=["/dev/nvidia-uvm"])
-    assert cause(check_driver.device_nodes(node)) == "driver/uvm-node-missing"
+    assert cause(check_device_nodes.device_nodes(node)) == "driver/uvm-node-missing"
     unread = machine(absent=["/dev/nvidia-uvm"], without=["/proc/devices"])
-    assert cause(check_driver.device_nodes(unread)) == "driver/uvm-node-missing"
+    assert cause(check_device_nodes.device_nodes(unread)) == "driver/uvm-node-missing"
     devices = {"/proc/devices": "Character devices:\n195 nvidia\n\nBlock devices:\n"}
-    assert cause(check_driver.device_nodes(machine(files=devices))) == "driver/uvm-node-missing"
+    assert (
+        cause(check_device_nodes.device_nodes(machine(files=devices))) == "driver/uvm-node-missing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_unified_memory_is_missing() -> None:
 )
 def test_a_device_node_of_an_earlier_load(name: str, number: tuple[int, int]) -> None:
     """The kernel gave another major since."""
-    finding = check_driver.device_nodes(machine(devices={f"/dev/{name}": number}))
+    finding = check_device_nodes.device_nodes(machine(devices={f"/dev/{name}": number}))
     assert cause(finding) == "driver/device-node-stale"
     assert f"/dev/{name}: major {number[0]}" in said(finding)
 
@@ -278,4 +280,4 @@ def test_a_device_node_of_an_earlier_load(name: str, number: tuple[int, int]) ->
 def test_an_unlisted_dev_is_unproven() -> None:
     """A node that nobody looked for is not absent."""
     with pytest.raises(NotInEvidence, match="/dev"):
-        check_driver.device_nodes(machine(without=["/dev"]))
+        check_device_nodes.device_nodes(machine(without=["/dev"]))

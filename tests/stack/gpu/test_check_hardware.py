@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.stack.gpu import check_hardware
+from pytest_gpu.stack.gpu import check_bus, check_hardware
 from tests.stack.gpu.gpu_machine import (
     BUS,
     DEAD,
@@ -31,8 +31,8 @@ CHECKS = (
     check_hardware.lost,
     check_hardware.held,
     check_hardware.split,
-    check_hardware.narrow_links,
-    check_hardware.iommu_faults,
+    check_bus.narrow_links,
+    check_bus.iommu_faults,
 )
 XID_79 = f"[99.0] NVRM: Xid (PCI:{FIRST[:-2]}): 79, pid='<unknown>', GPU has fallen off the bus."
 
@@ -207,7 +207,7 @@ def test_an_unread_driver_link_is_unproven_if_another_driver_is_loaded() -> None
 def test_pcie_lanes(width: str, widest: str, expected: str | None) -> None:
     """A link that is down shows no lanes at all: not a matter of width."""
     files = {f"{BUS}/{FIRST}/current_link_width": width, f"{BUS}/{FIRST}/max_link_width": widest}
-    assert cause(check_hardware.narrow_links(machine(files=files))) == expected
+    assert cause(check_bus.narrow_links(machine(files=files))) == expected
 
 
 def test_pcie_lanes_that_the_slot_never_had() -> None:
@@ -217,17 +217,17 @@ def test_pcie_lanes_that_the_slot_never_had() -> None:
     files |= {f"{port}/{SECOND}/current_link_width": "8", f"{port}/{SECOND}/max_link_width": "16"}
     links = {f"{BUS}/{SECOND}": f"../../../devices/pci0000:16/0000:16:02.0/{SECOND}"}
     narrow = machine(gpus=[FIRST], files=files, links=links)
-    assert cause(check_hardware.narrow_links(narrow)) == "hardware/pcie-width-reduced"
+    assert cause(check_bus.narrow_links(narrow)) == "hardware/pcie-width-reduced"
     built = machine(gpus=[FIRST], files={**files, f"{port}/max_link_width": "8"}, links=links)
-    assert check_hardware.narrow_links(built) is None
+    assert check_bus.narrow_links(built) is None
 
 
 def test_the_iommu_refuses_a_gpu() -> None:
     """The same fault of another device is somebody else's."""
     fault = "AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x0003 address=0x80000040 flags=0x0020]"
     node = machine(log=[f"[5.0] nvidia {FIRST}: {fault}"])
-    assert cause(check_hardware.iommu_faults(node)) == "hardware/iommu-faults"
-    assert check_hardware.iommu_faults(machine(log=[f"[5.0] nvme 0000:65:00.0: {fault}"])) is None
+    assert cause(check_bus.iommu_faults(node)) == "hardware/iommu-faults"
+    assert check_bus.iommu_faults(machine(log=[f"[5.0] nvme 0000:65:00.0: {fault}"])) is None
 
 
 def test_no_answer_is_asked_of_a_machine_whose_driver_is_gone() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_gpu.catalogue import catalogue
+from pytest_gpu.checks import check_modules
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.stack.gpu import check_driver, check_hardware, check_health
+from pytest_gpu.stack.gpu import check_health
 from tests.stack.gpu.gpu_machine import (
     BUS,
     FIRST,
@@ -271,9 +272,8 @@ def test_a_change_of_mig_is_only_noted() -> None:
 
 def test_every_cause_of_these_layers_can_be_found() -> None:
     """What the code names is in the catalogue, and nothing else but the unexplained."""
-    sources = "".join(
-        inspect.getsource(module) for module in (check_driver, check_health, check_hardware)
-    )
+    modules = (module for module in check_modules() if ".stack.gpu." in module.__name__)
+    sources = "".join(map(inspect.getsource, modules))
     named = set(re.findall(r'"((?:hardware|driver)/[a-z-]+)"', sources))
     listed = {cause_id for cause_id in catalogue() if cause_id.startswith(("hardware/", "driver/"))}
     assert named == listed - {"hardware/unexplained", "driver/unexplained"}
