@@ -1,4 +1,4 @@
-"""Layer access: can this node be seen at all, and does its kubelet live?"""
+"""Layer access: can the suite see this node at all, and does its kubelet run?"""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def test_kubernetes_shows_the_node(gpu_node: Node) -> None:
 
 
 def test_a_door_leads_into_the_node(gpu_node: Node) -> None:
-    """The node lets somebody in who can look at it: a pod, ssh, or the suite on the node itself."""
+    """The suite can read the node: through a pod, through ssh, or by running on the node itself."""
     if finding := check_access.no_door(gpu_node):
         fail(finding)
 
 
 def test_kubelet_runs_where_its_runtime_serves(gpu_node: Node) -> None:
-    """The kubelet runs, if the container runtime below it does."""
+    """The kubelet runs if the container runtime below it runs."""
     if finding := check_access.kubelet_stopped(gpu_node):
         fail(finding)
     if finding := check_access.bound_unit(gpu_node):

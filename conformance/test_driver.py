@@ -1,4 +1,4 @@
-"""Layer driver: kernel module, libraries, device nodes, and the health of every GPU in NVML."""
+"""Layer driver: kernel module, libraries, device nodes, and every GPU's health in NVML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_kernel_module_is_loaded(gpu_node: Node) -> None:
 
 
 def test_driver_is_recent_enough(gpu_node: Node) -> None:
-    """The driver is of branch 470 or newer."""
+    """The driver branch is 470 or newer."""
     if finding := check_driver.too_old(gpu_node):
         fail(finding)
 
@@ -31,25 +31,25 @@ def test_libraries_are_installed(gpu_node: Node) -> None:
 
 
 def test_libraries_match_the_kernel_module(gpu_node: Node) -> None:
-    """The libraries are of the same version as the loaded kernel module."""
+    """The libraries have the same version as the loaded kernel module."""
     if finding := check_driver.mismatch(gpu_node):
         fail(finding)
 
 
 def test_device_nodes_exist(gpu_node: Node) -> None:
-    """Every GPU, the driver's control and unified memory have device nodes with right numbers."""
+    """GPUs, driver control and unified memory have device nodes with the right numbers."""
     if finding := check_device_nodes.device_nodes(gpu_node):
         fail(finding)
 
 
 def test_no_gpu_reported_a_grave_error(gpu_node: Node) -> None:
-    """No GPU reported an error that needs a reset, since the driver was loaded."""
+    """No GPU has reported an error that needs a reset since the driver was loaded."""
     if finding := check_health.grave_xids(gpu_node):
         fail(finding)
 
 
 def test_nvml_answers(gpu_node: Node) -> None:
-    """NVML starts, answers in time, and has no error that speaks of a GPU."""
+    """NVML starts, answers in time, and returns no error that points to a faulty GPU."""
     if finding := check_health.nvml_silent(gpu_node):
         fail(finding)
 
@@ -69,7 +69,7 @@ def test_memory_rows_are_sound(gpu_node: Node) -> None:
 
 
 def test_memory_is_readable(gpu_node: Node) -> None:
-    """Every GPU tells the size of its memory, unless it shares that of the CPU."""
+    """Every GPU reports its memory size, unless it shares memory with the CPU."""
     if finding := check_health.memory_unreadable(gpu_node):
         fail(finding)
 
@@ -81,6 +81,6 @@ def test_nvlink_fabric_is_ready(gpu_node: Node) -> None:
 
 
 def test_mig_mode_is_in_effect(gpu_node: Node) -> None:
-    """The MIG mode in effect is the one that was asked for (else the next reset changes it)."""
+    """The MIG mode in effect is the requested one (otherwise the next reset changes it)."""
     if finding := check_health.mig_pending(gpu_node):
         latent(finding)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.gpu_layer(Layer.HARDWARE)
 
 
 def test_node_has_an_nvidia_gpu(gpu_node: Node) -> None:
-    """The node has an NVIDIA GPU on its PCI bus, or its platform has one of its own."""
+    """The node has an NVIDIA GPU on its PCI bus, or a GPU that is part of its platform."""
     if finding := check_hardware.missing(gpu_node):
         fail(finding)
 
@@ -25,7 +25,7 @@ def test_every_gpu_answers_on_the_bus(gpu_node: Node) -> None:
 
 
 def test_no_gpu_is_missing(gpu_node: Node) -> None:
-    """The bus has as many GPUs as the node's labels count."""
+    """The bus shows as many GPUs as the node's labels count."""
     if finding := check_hardware.lost(gpu_node):
         fail(finding)
 
@@ -40,12 +40,12 @@ def test_no_other_driver_holds_a_gpu(gpu_node: Node) -> None:
 
 
 def test_every_gpu_has_all_its_pcie_lanes(gpu_node: Node) -> None:
-    """Every GPU uses all PCIe lanes that it and its slot have (fewer is slow, not broken)."""
+    """Every GPU uses all PCIe lanes that it and its slot support (fewer is slow, not broken)."""
     if finding := check_bus.narrow_links(gpu_node):
         latent(finding)
 
 
 def test_iommu_lets_every_gpu_reach_memory(gpu_node: Node) -> None:
-    """The IOMMU refuses no memory access of a GPU (noted, since peer-to-peer alone breaks)."""
+    """The IOMMU refuses no GPU memory access (latent, since only peer-to-peer breaks)."""
     if finding := check_bus.iommu_faults(gpu_node):
         latent(finding)

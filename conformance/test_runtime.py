@@ -32,19 +32,19 @@ pytestmark = pytest.mark.gpu_layer(Layer.RUNTIME)
 
 
 def test_kubelet_uses_containerd(gpu_node: Node) -> None:
-    """The kubelet uses the container runtime that GPUs were set up for, not Docker beside it."""
+    """The kubelet uses the container runtime that was set up for GPUs, not Docker."""
     if finding := check_serving.uses_no_containerd(gpu_node):
         fail(finding)
 
 
 def test_containerd_listens_on_the_kubelets_socket(gpu_node: Node) -> None:
-    """A containerd runs and listens on the very socket that this kubelet uses."""
+    """A containerd runs and listens on the socket that this kubelet uses."""
     if finding := check_serving.not_running(gpu_node):
         fail(finding)
 
 
 def test_containerd_can_read_its_configuration(gpu_node: Node) -> None:
-    """Every file of containerd's configuration is one that this containerd version can read."""
+    """This containerd version can read every file of its configuration."""
     if finding := check_cri.unreadable(gpu_node):
         fail(finding)
     if finding := check_cri.versions_mixed(gpu_node):
@@ -54,19 +54,19 @@ def test_containerd_can_read_its_configuration(gpu_node: Node) -> None:
 
 
 def test_configuration_leaves_the_cri_on(gpu_node: Node) -> None:
-    """The configuration does not switch off the CRI plugin, through which the kubelet works."""
+    """The configuration does not disable the CRI plugin, which the kubelet needs."""
     if finding := check_cri.cri_disabled(gpu_node):
         fail(finding)
 
 
 def test_default_runtime_is_defined(gpu_node: Node) -> None:
-    """The default runtime is one that the merged configuration defines: else no CRI at all."""
+    """The merged configuration defines the default runtime; otherwise the CRI does not load."""
     if finding := check_cri.default_undefined(gpu_node):
         fail(finding)
 
 
 def test_gpu_injection_is_configured(gpu_node: Node) -> None:
-    """The files this containerd reads hold an NVIDIA handler, or CDI devices do its work."""
+    """The files that containerd reads define an NVIDIA handler, or CDI devices replace it."""
     if finding := check_handler.no_gpu_handler(gpu_node):
         fail(finding)
 
@@ -78,13 +78,13 @@ def test_cri_answers(gpu_node: Node) -> None:
 
 
 def test_running_containerd_has_loaded_the_handler(gpu_node: Node) -> None:
-    """The running containerd has loaded the handler that stands in its files."""
+    """The running containerd has loaded the handler that its files define."""
     if finding := check_restart.not_loaded(gpu_node):
         fail(finding)
 
 
 def test_a_restart_keeps_the_handler(gpu_node: Node) -> None:
-    """What the running containerd has loaded is still there after its next restart."""
+    """What the running containerd has loaded survives its next restart."""
     checks = (
         check_restart.lost_at_restart,
         check_templates.fault_at_next_start,
@@ -95,13 +95,13 @@ def test_a_restart_keeps_the_handler(gpu_node: Node) -> None:
 
 
 def test_next_start_of_the_toolkit_keeps_the_node_working(gpu_node: Node) -> None:
-    """What the toolkit's pod is told to write and to restart at its next start fits this node."""
+    """What the toolkit's pod will write and restart at its next start fits this node."""
     for finding in each_of(gpu_node, check_env.misled, check_next_start.next_start):
         latent(finding)
 
 
 def test_handler_starts_an_installed_runtime(gpu_node: Node) -> None:
-    """The programs that the NVIDIA handler starts are there, whole, and may be executed."""
+    """The programs that the NVIDIA handler starts exist, are complete and can be executed."""
     checks = (
         check_programs.handler_without_type,
         check_programs.binary_missing,
@@ -117,7 +117,7 @@ def test_handler_starts_an_installed_runtime(gpu_node: Node) -> None:
 
 
 def test_toolkit_runs_on_this_hosts_glibc(gpu_node: Node) -> None:
-    """The toolkit's programs find their loader and libraries here, of a version they accept."""
+    """The toolkit's programs find their loader and libraries, in versions that they accept."""
     checks = (
         check_libraries.interpreter_missing,
         check_libraries.library_missing,
@@ -128,7 +128,7 @@ def test_toolkit_runs_on_this_hosts_glibc(gpu_node: Node) -> None:
 
 
 def test_toolkit_configuration_names_what_exists(gpu_node: Node) -> None:
-    """The NVIDIA runtime's own configuration is readable, names what exists, accepts the plugin."""
+    """The NVIDIA runtime's own configuration is valid for this node and accepts the plugin."""
     if finding := check_config.own_config_wrong(gpu_node):
         fail(finding)
     if finding := check_device_access.refuses_devices(gpu_node):
@@ -140,7 +140,7 @@ def test_toolkit_configuration_names_what_exists(gpu_node: Node) -> None:
 
 
 def test_cgroup_driver_is_the_same_everywhere(gpu_node: Node) -> None:
-    """Every handler that pods can get uses the cgroup driver of the kubelet and the system."""
+    """Every handler that pods can use has the cgroup driver of the kubelet and the system."""
     checks = (
         check_cgroups.systemd_cgroup_without_systemd,
         check_cgroups.cgroup_driver_differs,
@@ -150,7 +150,7 @@ def test_cgroup_driver_is_the_same_everywhere(gpu_node: Node) -> None:
 
 
 def test_cdi_specs_name_what_exists(gpu_node: Node) -> None:
-    """Every CDI spec of NVIDIA devices is valid and names what is there now."""
+    """Every CDI spec for NVIDIA devices is valid and names only what exists now."""
     if finding := check_specs.spec_in_use_wrong(gpu_node):
         fail(finding)
     if finding := check_specs.spec_at_rest_wrong(gpu_node):
@@ -158,7 +158,7 @@ def test_cdi_specs_name_what_exists(gpu_node: Node) -> None:
 
 
 def test_cdi_devices_asked_for_exist(gpu_node: Node) -> None:
-    """The CDI devices that containers ask for here are heeded and defined."""
+    """The CDI devices that containers ask for here are honoured and defined."""
     if finding := check_devices.not_taken(gpu_node) or check_devices.device_missing(gpu_node):
         fail(finding)
     if finding := check_absent_gpus.names_absent_gpu(gpu_node):
@@ -166,6 +166,6 @@ def test_cdi_devices_asked_for_exist(gpu_node: Node) -> None:
 
 
 def test_docker_beside_it_knows_the_nvidia_runtime(gpu_node: Node) -> None:
-    """A Docker daemon on the node, if there is one, can start GPU containers, too."""
+    """A Docker daemon on the node, if there is one, can also start GPU containers."""
     for finding in check_docker.docker_findings(gpu_node):
         latent(finding)

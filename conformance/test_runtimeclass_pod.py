@@ -13,7 +13,7 @@ pytestmark = pytest.mark.gpu_layer(Layer.RUNTIMECLASS_POD)
 
 
 def test_node_is_ready(gpu_node: Node) -> None:
-    """The node is Ready: nothing beside the GPU stack keeps pods from it."""
+    """The node is Ready: nothing outside the GPU stack keeps pods away."""
     if finding := check_pods.not_ready(gpu_node):
         fail(finding)
 
@@ -25,13 +25,13 @@ def test_runtimeclasses_lead_to_handlers(gpu_node: Node) -> None:
 
 
 def test_gpu_pods_run_where_gpus_are_injected(gpu_node: Node) -> None:
-    """The GPU pods that are here run under a handler that injects their GPUs."""
+    """The GPU pods on this node run with a handler that injects their GPUs."""
     if finding := check_pods.without_gpu(gpu_node):
         fail(finding)
 
 
 def test_gpu_pods_can_start(gpu_node: Node) -> None:
-    """No GPU pod's start fails now because of the GPU stack."""
+    """No GPU pod currently fails to start because of the GPU stack."""
     if finding := check_pods.failing_to_start(gpu_node):
         fail(finding)
 

@@ -1,4 +1,4 @@
-"""Layer sandbox: does crictl start a host-network pod with a GPU, without Kubernetes in the way?"""
+"""Layer sandbox: can crictl start a host-network pod with a GPU, without Kubernetes?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.gpu_layer(Layer.SANDBOX)
 
 
 def test_crictl_talks_to_the_kubelets_runtime(gpu_node: Node) -> None:
-    """Crictl talks to the very runtime that the kubelet uses."""
+    """Crictl talks to the runtime that the kubelet uses."""
     if finding := check_sandbox.other_socket(gpu_node):
         fail(finding)
 
@@ -23,19 +23,19 @@ def test_crictl_talks_to_the_kubelets_runtime(gpu_node: Node) -> None:
 def test_files_ask_for_what_a_sandbox_needs(
     gpu_node: Node, sandbox_files: SandboxFiles | None
 ) -> None:
-    """An admin's files for crictl ask for the host's network and for a cgroup that runc takes."""
+    """An admin's files for crictl ask for the host network and for a cgroup that runc accepts."""
     if sandbox_files and (finding := lint(gpu_node, sandbox_files)):
         fail(finding)
 
 
 def test_control_sandbox_starts(gpu_node: Node) -> None:
-    """A sandbox with the default handler starts: what follows is about the GPU."""
+    """A sandbox with the default handler starts, so later failures are about the GPU."""
     if finding := control(gpu_node):
         fail(finding)
 
 
 def test_gpu_sandbox_starts(gpu_node: Node) -> None:
-    """A sandbox with the GPU starts where the control sandbox does."""
+    """A sandbox with the GPU handler starts if the control sandbox does."""
     if finding := check_sandbox.gpu_run(gpu_node):
         fail(finding)
 

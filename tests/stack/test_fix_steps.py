@@ -43,11 +43,9 @@ def after_the_change(steps: tuple[Entry, ...]) -> tuple[Entry, ...]:
 
 
 def verifies(steps: tuple[Entry, ...]) -> bool:
-    """Return whether words such as "See that it is loaded:" lead to a command."""
+    """Return whether words such as "Check that it is loaded:" lead to a command."""
     return any(
-        isinstance(command, Step)
-        and command.kind == "node"
-        and words.shown.startswith(("See ", "Look at "))
+        isinstance(command, Step) and command.kind == "node" and words.shown.startswith("Check ")
         for words, command in pairwise(steps)
     )
 

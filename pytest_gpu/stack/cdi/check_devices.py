@@ -93,7 +93,7 @@ def _switch_on(node: Node) -> Steps:
         )
         return (Step("words", said),)
     if config.cdi_enabled:
-        said = "The file has it already, the running containerd has not read it:"
+        said = "The file already has it, but the running containerd has not read it; restart it:"
         return (Step("words", said),)
     fix = config_fix.enable_cdi(node)
     by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")

@@ -28,14 +28,13 @@ def remake(node: Node, path: str, kind: str) -> Steps:
     if vendor == PLUGIN_KIND.partition("/")[0] or "device-plugin" in posixpath.basename(path):
         plugin = known(lambda: device_plugin.find(node.cluster, node.name))
         command = restart_plugin(plugin) if plugin else "kubectl get daemonsets -A"
-        said = "The device plugin makes this file when it starts; start it anew:"
+        said = "The device plugin writes this file when it starts; restart it:"
         return (Step("words", said), Step("cluster", command))
     if vendor == MANAGEMENT_KIND.partition("/")[0]:
         return (*_toolkit(node), Step("node", generate(node, path, kind)))
     if vendor == DRA_KIND.partition("/")[0]:
         said = (
-            "The DRA driver makes this file when a claim is prepared; start its kubelet plugin"
-            " anew:"
+            "The DRA driver writes this file when it prepares a claim; restart its kubelet plugin:"
         )
         return (Step("words", said), Step("cluster", "kubectl get pods -A | grep dra"))
     if _refreshed(node):
@@ -48,7 +47,7 @@ def _refresh(node: Node, path: str) -> Steps:
     restart = Step("node", f"sudo systemctl restart {REFRESH}")
     if node.evidence.resolve(path) == node.evidence.resolve(REFRESHED):
         return (restart,)
-    said = f"It writes {REFRESHED}; remove the copy nobody renews:"
+    said = f"It writes {REFRESHED}; remove the copy that nothing updates:"
     return (restart, Step("words", said), Step("node", f"sudo rm {path}"))
 
 
@@ -86,9 +85,9 @@ def _toolkit(node: Node) -> Steps:
     """Return how the operator's toolkit, which makes the management spec, is started anew."""
     daemonset = toolkit_of(node).daemonset
     if daemonset is None:
-        said = "The GPU operator's toolkit makes this file when it starts; by hand:"
+        said = "The GPU operator's toolkit writes this file when it starts; by hand:"
         return (Step("words", said),)
     namespace, _, name = path_of(daemonset).partition("/")
     command = f"kubectl rollout restart daemonset/{name} -n {namespace}"
-    said = "The toolkit makes this file when it starts; start it anew:"
+    said = "The toolkit writes this file when it starts; restart it:"
     return (Step("words", said), Step("cluster", command), Step("words", "Or by hand:"))

@@ -59,7 +59,7 @@ def is_rendered(node: Node, path: str) -> bool:
 def source_of(node: Node, path: str) -> str:
     """Return what an admin edits in order to change a file: its template, if it has one."""
     if distribution_of(node).sealed:
-        return f"the settings that {distribution_of(node).name} makes {path} of"
+        return f"the settings from which {distribution_of(node).name} generates {path}"
     made = known(lambda: rendering_of(node))
     return made.wanted if made and is_rendered(node, path) else path
 

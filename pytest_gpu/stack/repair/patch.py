@@ -26,7 +26,7 @@ def patch(path: str, before: str | None, after: str) -> Steps:
     if not diff:
         return ()
     if REDACTED in diff:
-        said = f"Edit {path} by hand: a line to change holds a secret, which was not recorded."
+        said = f"Edit {path} by hand: a line to change has a secret, which was not recorded."
         return (Step("words", said),)
     change = Step("node", f"sudo patch -d / -p1 <<'EOF'\n{diff}EOF")
     if "\r\n" in (before or ""):

@@ -48,7 +48,7 @@ def changed(path: str, text: str | None, changes: Mapping[Keys, Any]) -> Steps:
     """
     after = edited(text or "", changes)
     if after is None:
-        return (Step("words", f"Edit {path} by hand, so that it says:\n{told(changes)}"),)
+        return (Step("words", f"Edit {path} by hand so that it contains:\n{told(changes)}"),)
     return patch(path, text, after)
 
 

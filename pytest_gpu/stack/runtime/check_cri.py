@@ -169,7 +169,7 @@ def _left_no_runc(node: Node, culprit: ConfigFile) -> Finding:
 def _merge_rule(node: Node) -> str:
     if containerd_of(node).generation.merges_sections:
         return "merges the sections of all files"
-    return "replaces the whole CRI section by the one of the file imported last"
+    return "replaces the whole CRI section with the one from the file imported last"
 
 
 def _runc_patches(node: Node, culprit: ConfigFile) -> Mapping[str, Steps]:

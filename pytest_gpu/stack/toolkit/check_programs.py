@@ -101,7 +101,7 @@ def _other_binary(node: Node, runtime: Handler) -> Steps:
     if found is None:
         return ()
     fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
-    said = f'Let BinaryName of runtimes.{runtime.name} be "{found}" in {fix.file}'
+    said = f'Set BinaryName of runtimes.{runtime.name} to "{found}" in {fix.file}'
     return (Step("words", f"{said}:" if fix.patch else f"{said}, by hand."), *fix.patch)
 
 

@@ -326,4 +326,4 @@ def test_nothing_is_patched_on_a_node_that_is_made_of_settings() -> None:
     assert diffs(fix) == []
     first, second, *_ = fix
     assert "talosctl patch machineconfig" in first
-    assert "the settings that talos makes" in second
+    assert "the settings from which talos generates" in second

@@ -113,7 +113,7 @@ def test_what_cannot_be_patched_is_told_in_words(text: str, changes: dict[Any, A
     """No wrong patch is shown: words name the file and what it shall say."""
     (step,) = changed(PATH, text, changes)
     assert step.kind == "words"
-    assert step.text.startswith(f"Edit {PATH} by hand, so that it says:\n")
+    assert step.text.startswith(f"Edit {PATH} by hand so that it contains:\n")
     put_into: dict[str, Any] = {}
     for keys, value in changes.items():
         put_plain(put_into, keys, value)

@@ -112,7 +112,7 @@ def test_another_runtime_is_there(monkeypatch: pytest.MonkeyPatch, patch: Steps,
     found = check_programs.binary_missing(Machine(files={CONFIG: text}, listed=["/opt"]).node())
     assert found
     words, *steps = steps_of(full(found))[3:]
-    assert words.text.endswith(f'be "{NVIDIA}"{said}')
+    assert words.text.endswith(f'to "{NVIDIA}"{said}')
     assert tuple(steps[: len(patch)]) == patch
 
 

@@ -13,8 +13,8 @@ from pytest_gpu.stack.distributions.signs import Signs
 AKS = replace(
     UNKNOWN,
     name="aks",
-    how="AKS makes nodes anew when it scales or upgrades: a change by hand lasts as long as"
-    " this node. A shell on it: kubectl debug node/NODE -it --profile=sysadmin"
+    how="AKS replaces nodes when it scales or upgrades: a change by hand lasts only as long as"
+    " this node. To get a shell on it: kubectl debug node/NODE -it --profile=sysadmin"
     " --image=busybox, then chroot /host.",
 )
 

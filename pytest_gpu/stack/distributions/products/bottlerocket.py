@@ -16,9 +16,9 @@ BOTTLEROCKET = replace(
     restart="apiclient reboot",
     restart_kubelet="apiclient reboot",
     sealed=True,
-    how="Bottlerocket makes its files of its settings: a change belongs there (apiclient set,"
-    " or the user data), and driver, runtime and handler come with its variants for"
-    " NVIDIA. Commands with sudo show what is meant; on the node they need its admin"
+    how="Bottlerocket generates its files from its settings: make changes there (apiclient set,"
+    " or the user data). Driver, runtime and handler come with its NVIDIA variants."
+    " Commands with sudo show what is meant; on the node, run them in its admin"
     " container (apiclient exec admin bash, then sheltie).",
 )
 

@@ -16,7 +16,7 @@ EKS_AL2023 = replace(
     EKS,
     name="eks-al2023",
     family="eks",
-    how="nodeadm writes containerd's configuration at every boot: put a lasting change into"
+    how="nodeadm writes containerd's configuration at every boot: make a lasting change in"
     " spec.containerd.config of the NodeConfig in the node's user data.",
 )
 EKS_UBUNTU = replace(

@@ -16,9 +16,9 @@ GKE = replace(
     UNKNOWN,
     name="gke",
     crictl=_CRICTL,
-    how="GKE writes containerd's configuration itself when it makes a node: a change by hand"
-    " lasts as long as this node. What may be configured stands in the node pool (gcloud"
-    " container node-pools update --containerd-config-from-file); on its"
+    how="GKE writes containerd's configuration itself when it creates a node: a change by hand"
+    " lasts only as long as this node. Configure the supported options in the node pool"
+    " (gcloud container node-pools update --containerd-config-from-file). On its"
     " Container-Optimized OS, GKE's own device plugin injects GPUs, without a handler.",
 )
 

@@ -31,7 +31,7 @@ def _on(seen: Seen) -> Distribution:
         home=HOME,
         hands_on=_hands_on,
         how="k0s writes /etc/k0s/containerd.toml itself as long as its first line says"
-        " k0s_managed=true, and imports /etc/k0s/containerd.d/*.toml: a drop-in there stays.",
+        " k0s_managed=true, and imports /etc/k0s/containerd.d/*.toml: a drop-in there is kept.",
     )
 
 

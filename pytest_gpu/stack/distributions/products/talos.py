@@ -18,11 +18,11 @@ TALOS = replace(
     restart_kubelet="talosctl --nodes NODE service kubelet restart",
     config="/etc/cri/containerd.toml",
     sealed=True,
-    how="Talos has no shell, and makes its files of the machine configuration: a change"
-    " belongs there (talosctl patch machineconfig --nodes NODE; containerd's is the"
-    " machine file /etc/cri/conf.d/20-customization.part, or a CRICustomizationConfig"
-    " in newer releases), and the NVIDIA runtime is a system extension of its image."
-    " Commands with sudo show what is meant, and do not run there.",
+    how="Talos has no shell, and generates its files from the machine configuration: make"
+    " changes there (talosctl patch machineconfig --nodes NODE; for containerd, in the"
+    " machine file /etc/cri/conf.d/20-customization.part, or in a CRICustomizationConfig"
+    " in newer releases). The NVIDIA runtime is a system extension of its image."
+    " Commands with sudo show what is meant; they do not run there.",
 )
 
 PRODUCTS = (
