@@ -1,6 +1,6 @@
 # Everything a newcomer needs: Python 3.11 or newer, and make. `make` alone lists the targets.
 # PYTHON=python3.12  another interpreter      VENV=/tmp/v  another environment
-# ARGS="-k word"     more arguments to pytest LAB=required left-out lab tests fail
+# ARGS="-k word"     more arguments to pytest LAB=required lab tests that cannot run fail
 # JOBS=0             tests one after the other
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ JOBS ?= auto
 DEMO := sample:k8s-snap-two-containerds
 DEMO_CAUSE := runtime/toolkit-configured-other-containerd
 
-# Hundreds of tests start a Python of their own: without its cache each would compile us again.
+# Hundreds of tests start their own Python: without the cache each would compile this package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ QUIET_PIP := pip -qq --disable-pip-version-check
 PIP := $(BIN)/python -m $(QUIET_PIP)
 PIN := $(VENV)/requirements/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--no-build --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
-fresh_environment = rm -rf $(1) && echo "making $(1) ..." && $(BIN)/python -m venv $(1)
+fresh_environment = rm -rf $(1) && echo "creating $(1) ..." && $(BIN)/python -m venv $(1)
 
 UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab
 
@@ -27,9 +27,9 @@ UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: $(VENV)/ready ## judge a recorded cluster that is broken: the cause and the fix
+demo: $(VENV)/ready ## judge a recorded cluster that is broken: shows the cause and the fix
 	@$(BIN)/pytest --gpu-cluster=$(DEMO) --gpu-report=$(VENV)/demo.json $(ARGS); status=$$?; \
 	if [ $$status -eq 1 ] && grep -q '"$(DEMO_CAUSE)"' $(VENV)/demo.json; then \
 		echo; echo "make demo: as expected, the recorded cluster fails: $(DEMO_CAUSE)"; \
@@ -37,12 +37,12 @@ demo: $(VENV)/ready ## judge a recorded cluster that is broken: the cause and th
 		echo "make demo: expected exit code 1 and $(DEMO_CAUSE), got exit code $$status" >&2; exit 1; \
 	fi
 
-test: test-unit test-lab ## run all tests; what needs root and Debian is left out loudly elsewhere
+test: test-unit test-lab ## run all tests; without root or Debian the lab tests are left out, and it says so
 
-test-unit: $(VENV)/ready-test ## the tests that need nothing but Python
+test-unit: $(VENV)/ready-test ## the tests that need only Python
 	@$(BIN)/pytest $(UNIT) $(ARGS)
 
-# One after the other: they share one cluster, and its daemons are the load.
+# Not in parallel: they share one cluster, and its daemons are the load.
 test-lab: $(VENV)/ready-test ## the tests on real containerds and a real Kubernetes (root, Debian)
 	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q tests/lab $(ARGS)
 
@@ -55,7 +55,7 @@ test-oldest: $(VENV)/ready-test ## the unit tests with the oldest versions that 
 	@cat $(VENV)/oldest.txt
 	@$(VENV)/oldest/bin/pytest $(UNIT) $(ARGS)
 
-# pip older than 25.1 knows no dependency groups; here pip is the newest, too.
+# pip before 25.1 does not support dependency groups; here pip is the newest, too.
 test-newest: | $(BIN)/python ## the unit tests with the newest version of everything, pinned or not
 	@$(call fresh_environment,$(VENV)/newest)
 	@$(VENV)/newest/bin/python -m $(QUIET_PIP) install --upgrade pip
@@ -66,7 +66,7 @@ test-newest: | $(BIN)/python ## the unit tests with the newest version of everyt
 test-matrix: | $(BIN)/python ## the unit tests on every Python found, 3.11 to 3.14
 	@$(BIN)/python tests/project/matrix.py $(VENV)/matrix $(ARGS)
 
-seeded-faults: $(VENV)/ready-test ## small faults put into the product, one by one: a test must notice each
+seeded-faults: $(VENV)/ready-test ## put small faults into the product, one by one; the tests must notice each
 	@$(BIN)/python tests/project/seeded_faults.py $(ARGS)
 
 lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
@@ -74,14 +74,14 @@ lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-docs: $(VENV)/ready-docs ## build the documentation into site/, warnings are errors
+docs: $(VENV)/ready-docs ## build the documentation into site/; warnings are errors
 	@$(BIN)/mkdocs build --strict >$(VENV)/docs.log 2>&1 || { cat $(VENV)/docs.log; exit 1; }
 	@echo "site/index.html"
 
 wheel-check: $(VENV)/ready-test ## the shipped suite, run from the built wheel in fresh environments
 	@$(BIN)/python tests/project/wheel_check.py $(ARGS)
 
-# uv resolves for all Pythons and systems at once; pip would do so for the one it runs on.
+# uv resolves for all Pythons and systems at once; pip only for the one that it runs on.
 requirements: | $(BIN)/python ## pin the newest versions in requirements/, with hashes
 	@$(call fresh_environment,$(VENV)/requirements)
 	@$(VENV)/requirements/bin/python -m $(QUIET_PIP) install uv
@@ -94,16 +94,16 @@ requirements: | $(BIN)/python ## pin the newest versions in requirements/, with 
 ci: ## what CI runs
 	@.ci/run
 
-clean: ## remove what the other targets made
+clean: ## remove what the other targets created
 	rm -rf $(VENV) site build dist *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@echo "making $(VENV) ..."
+	@echo "creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-# Most of what is installed is never imported: Python compiles what is, when it is.
+# Most installed modules are never imported: Python compiles a module when it is imported.
 $(VENV)/ready: pyproject.toml requirements/run.txt | $(BIN)/python
 	@echo "installing pytest-gpu[all], with the versions of requirements/run.txt, into $(VENV) ..."
 	@$(PIP) install --no-compile --require-hashes --requirement requirements/run.txt

@@ -1,4 +1,4 @@
-"""Pages that are made from the package when the documentation is built: they cannot go stale.
+"""Pages that are generated from the package when the documentation is built: never stale.
 
 mkdocs calls :func:`on_files`; the other functions return Markdown and need no mkdocs.
 """
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 PARTS = {
     "pytest_gpu": "the plugin and its library",
-    "conformance": "the shipped suite, one module a layer (installed as pytest_gpu.conformance)",
+    "conformance": "the shipped suite, one module per layer (installed as pytest_gpu.conformance)",
     "fixtures": "fixtures for users, and the sample recordings (installed as pytest_gpu.fixtures)",
-    "tests": "tests of all this; tests/lab starts the real components",
+    "tests": "the tests of all this; tests/lab starts real components",
 }
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages (mkdocs event)."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - the tests do without mkdocs
+    from mkdocs.structure.files import File  # noqa: PLC0415 - the tests run without mkdocs
 
     for path, text in pages().items():
         files.append(File.generated(config, path, content=text))
@@ -59,9 +59,9 @@ def causes_page(causes: Iterable[Cause]) -> str:
         [
             "# Causes",
             "",
-            "Every root cause the suite can name. The ID never changes; its prefix says whose",
-            "thing must be fixed. Words in braces, such as `{node}`, are filled in by a run.",
-            "`pytest --gpu-explain=CAUSE` prints the same.",
+            "Every root cause that the suite can name. The ID never changes; its prefix says whose",
+            "thing must be fixed. A run fills in the words in braces, such as `{node}`.",
+            "`pytest --gpu-explain=CAUSE` prints the same text.",
             "",
             *_overview(ordered),
             *(line for cause in ordered for line in _cause(cause)),
@@ -86,12 +86,12 @@ def _anchor(cause: Cause) -> str:
 
 def _cause(cause: Cause) -> Iterator[str]:
     yield from (f"## {cause.id}", "", f"**{_prose(cause.title)}**", "", _prose(cause.why), "")
-    yield from ("To see it by hand:", "", *_steps(cause.check))
+    yield from ("Check by hand:", "", *_steps(cause.check))
     for name, fix in cause.fix.items():
         yield from ("Fix:" if name == "default" else f"Fix on {name}:", "", *_steps(fix))
     if cause.explains:
         names = ", ".join(f"`{pattern}`" for pattern in cause.explains)
-        yield from (f"Explains, as its mere consequences: {names}", "")
+        yield from (f"Consequences of this cause: {names}", "")
 
 
 def _steps(steps: Iterable[Step | Slot]) -> Iterator[str]:
@@ -114,12 +114,12 @@ def _paragraphs(step: Step | Slot) -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    """Escape what Markdown would take for its own."""
+    """Escape the characters that Markdown would interpret."""
     return re.sub(r"([*_<>\[\]|`])", r"\\\1", text)
 
 
 def samples_page() -> str:
-    """Return the list of sample clusters, each with the words at the top of its recording."""
+    """Return the list of sample clusters, each with the description from its recording."""
     rows = [f"| `{name}` | {_prose(_about(sample_path(name)))} |" for name in sample_names()]
     head = "Recorded clusters that ship with the package: `pytest --gpu-cluster=sample:NAME`."
     return "\n".join(["# Samples", "", head, "", "| sample | what it is |", "|---|---|", *rows, ""])
@@ -138,8 +138,8 @@ def requirements_page() -> str:
     lines = [
         "# Requirements",
         "",
-        "All that the suite asks of a GPU node, layer by layer, in the order in which it asks.",
-        "Each names its test and the checks that decide it.",
+        "Everything that the suite requires of a GPU node, by layer, in the order of the tests.",
+        "Each entry names its test and the checks that decide it.",
         "",
     ]
     for layer in Layer:
@@ -190,7 +190,7 @@ def _named(function: ast.FunctionDef) -> Iterator[ast.Attribute | ast.Name]:
 
 
 def _called(node: ast.AST, imported: Mapping[str, str]) -> str | None:
-    """Return the full name of a function that a test names, ``None`` for anything else."""
+    """Return the full name of a function that a test mentions, ``None`` for anything else."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         return f"{imported.get(node.value.id)}.{node.attr}"
     return imported.get(node.id) if isinstance(node, ast.Name) else None
@@ -201,7 +201,7 @@ def layout_page() -> str:
     lines = [
         "# Layout",
         "",
-        "One line a module; it is the first line of the module's docstring.",
+        "One line per module: the first line of its docstring.",
         "",
     ]
     for folder, about in PARTS.items():

@@ -1,4 +1,4 @@
-"""The real components that the lab tests start, and a loud word about those left out.
+"""The real components that the lab tests start, and a message about those left out.
 
 ``PYTEST_GPU_LAB=required`` (CI sets it) turns "left out" into a failure.
 """

@@ -1,4 +1,4 @@
-"""The lab itself: every piece is what it claims to be, and nothing of it stays."""
+"""The lab itself: every part works as it says, and nothing is left behind."""
 
 from __future__ import annotations
 

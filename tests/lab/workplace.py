@@ -1,4 +1,4 @@
-"""The folder of one lab, and the sweeping of labs whose run was killed."""
+"""The folder of one lab, and removing labs whose run was killed."""
 
 from __future__ import annotations
 

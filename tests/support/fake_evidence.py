@@ -1,8 +1,8 @@
 """In-memory evidence for unit tests: the same three answers as any other evidence gives.
 
 A thing is what the test handed in; ``None`` is what it proved absent; everything else raises
-``NotInEvidence``. A directory in ``complete`` was listed whole: what is not handed in directly
-below it is proven absent, and so is all that would lie under something absent.
+``NotInEvidence``. A directory in ``complete`` was listed whole: any other name directly below it
+is proven absent, and so is everything below something absent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A bare client of the Kubernetes API: the lab must not lean on the code it helps to test."""
+"""A bare client of the Kubernetes API: the lab must not use the code that it tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run as a program: a TCP door from the machine's loopback into another network namespace.
+"""Run as a program: forwards TCP from the machine's loopback into another network namespace.
 
 ``door.py FD PID HOST PORT``: accepts on the listening socket FD, which belongs to the namespace it
 was made in, and connects to HOST:PORT in the network namespace of the process PID.

@@ -1,4 +1,4 @@
-"""What makes GPU nodes of nodes: the RuntimeClass and the device plugin's DaemonSet."""
+"""What turns nodes into GPU nodes: the RuntimeClass and the device plugin's DaemonSet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other ways into a cluster and its nodes: from inside a pod, over ssh, and a door that is shut."""
+"""Other ways into a cluster and its nodes: from a pod, over ssh; and a kubelet that just died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GPU pods through a real scheduler and real kubelets: nodes broken differently, in one flight."""
+"""GPU pods through a real scheduler and real kubelets: nodes broken differently, in one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Order in the house: what a run leaves that is interrupted or killed in the middle of a layer."""
+"""Clean-up: what a run leaves behind if it is interrupted or killed in the middle of a layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped manifest is enough, and each of its verbs is needed and told by name when missing."""
+"""The shipped manifest is enough; each of its verbs is needed, and named if it is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node of the lab: a machine in namespaces, which may be broken at will."""
+"""A node of the lab: a machine in namespaces, which tests can break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies on a node's disk before it starts: programs, configuration, credentials."""
+"""The files on a node's disk before it starts: programs, configuration, credentials."""
 
 from __future__ import annotations
 

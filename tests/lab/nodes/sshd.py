@@ -1,4 +1,4 @@
-"""A real sshd in each node, and the client's side: configuration, key, doors to port 22.
+"""A real sshd in each node, and the client's side: configuration, key, forwarded ports to port 22.
 
 The address of a node lies in a network namespace. ``connect`` opens a port of the machine's
 loopback into it and writes a client configuration in which the node's name leads there;

@@ -1,4 +1,4 @@
-"""The ways in which the lab's nodes are broken, and put right where healing does not do it."""
+"""How the lab's nodes are broken, and repaired where healing does not do it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repairing a node: whatever a test broke of what the lab wrote is as it was at the start."""
+"""Repairing a node: restores everything that the lab wrote and a test broke."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of ``pytest --gpu-cluster`` in a process of its own, and what it said of each node."""
+"""A run of ``pytest --gpu-cluster`` in a process of its own, and its verdict on each node."""
 
 from __future__ import annotations
 

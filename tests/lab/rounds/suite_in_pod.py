@@ -1,4 +1,4 @@
-"""The suite as users have it inside a cluster: a folder on a node that its pods can be shown.
+"""The suite as users run it inside a cluster: a folder on a node that pods can mount.
 
 What the pod's image (Debian's Python 3.11) lacks comes from the package index: the very versions
 that run the tests, whatever Python those run on.

@@ -1,4 +1,4 @@
-"""What a user brings along: rights that are too few, files for crictl that do not fit."""
+"""What users provide: too few rights, and files for crictl that do not fit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Our readings against the real components."""
+"""Our reading of files, compared with the real components."""

@@ -1,1 +1,1 @@
-"""Our reading of CDI specs against the real library."""
+"""Our reading of CDI specs, compared with the real library."""

@@ -1,4 +1,4 @@
-"""Specs to ask the CDI library about: a good one changed in one to three places, over and over."""
+"""CDI specs for the real library: a good one, changed in one to three places many times."""
 
 from __future__ import annotations
 

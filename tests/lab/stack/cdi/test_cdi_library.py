@@ -1,4 +1,4 @@
-"""Our reading of CDI specs against the real library of two generations: no arguing."""
+"""Our reading of CDI specs agrees with the real library of two generations."""
 
 from __future__ import annotations
 

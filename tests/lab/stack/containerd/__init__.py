@@ -1,1 +1,1 @@
-"""Our merge of containerd's files against the real containerd."""
+"""Our merge of containerd's files, compared with the real containerd."""

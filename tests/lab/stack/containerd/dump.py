@@ -1,4 +1,4 @@
-"""What the real containerd makes of a configuration, in the words of our own merge."""
+"""The real containerd's merge of a configuration, in the form of our own merge."""
 
 from __future__ import annotations
 

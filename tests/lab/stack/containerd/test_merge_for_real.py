@@ -1,4 +1,4 @@
-"""Our merge of containerd's files against ``config dump`` of the real containerd: no arguing."""
+"""Our merge of containerd's files agrees with ``config dump`` of the real containerd."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Our reading of systemd units against a real systemd."""
+"""Our reading of systemd units, compared with a real systemd."""

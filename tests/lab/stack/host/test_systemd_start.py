@@ -1,4 +1,4 @@
-"""A real systemd starts services of many shapes: each gets the arguments that we say it gets."""
+"""A real systemd starts services of many shapes: each gets the arguments that we computed."""
 
 from __future__ import annotations
 
