@@ -168,7 +168,7 @@ def test_what_the_node_advertises_is_asked_for(
 def test_a_node_that_gives_nothing_away_is_left_out() -> None:
     """The device-plugin layer says why; nothing is created."""
     api = PodApi()
-    assert "gives away no resource" in outcome(api, allocatable={GPU: "0"})["skipped"]
+    assert "no allocatable nvidia.com/gpu" in outcome(api, allocatable={GPU: "0"})["skipped"]
     assert api.created == []
 
 

@@ -22,7 +22,7 @@ _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f-]{8,}(?:/\d+/\d+)?")
 
 @check("cdi/names-absent-gpu")
 def names_absent_gpu(node: Node) -> Finding | None:
-    """Find a device named after a GPU or MIG device that NVML does not list: nobody gets it now."""
+    """Find a device named after a GPU or MIG device that NVML does not list: no pod uses it now."""
     nvml = known(lambda: nvml_of(node))
     if nvml is None or not nvml.answers:
         return None
@@ -46,7 +46,7 @@ def _uuids(node: Node) -> frozenset[str]:
     """Return the names of all GPUs and MIG devices.
 
     Raises:
-        NotInEvidence: one has none in what was recorded.
+        NotInEvidence: the UUID of one was not recorded.
     """
     found = set()
     for device in nvml_of(node).devices:

@@ -1,4 +1,4 @@
-"""Whether the CDI devices that containers ask for are there for who looks for them.
+"""Whether the CDI devices that containers ask for are defined where they are looked up.
 
 Sources: containerd's CRI (``enable_cdi``: unknown to 1.6, off by default in 1.7, on in 2.x), and
 ``unresolvable CDI devices`` of pkg/cdi/cache.go in tags.cncf.io/container-device-interface.
@@ -37,10 +37,10 @@ ELSEWHERE = (*CDI_DIRS, "/run/cdi")
 
 @check("cdi/not-taken")
 def not_taken(node: Node) -> Finding | None:
-    """Find that nobody heeds the CDI devices that a plugin, NRI or DRA hands over.
+    """Find that the CDI devices that a plugin, NRI or DRA hands over are ignored.
 
     Raises:
-        NotInEvidence: what tells of it was not read.
+        NotInEvidence: what shows this was not collected.
     """
     if finding := _unheeded(node):
         return finding
@@ -51,12 +51,12 @@ def not_taken(node: Node) -> Finding | None:
 
 
 def _off(node: Node) -> tuple[Evidence, ...]:
-    """Return what shows that containerd injects no CDI devices, nothing if it does."""
+    """Return evidence that containerd injects no CDI devices, none if it does."""
     containerd = containerd_of(node)
     config, live = containerd.config, containerd.live
     if not containerd.generation.knows_cdi:
         source = f"containerd {containerd.release}"
-        return (Evidence(source=source, text="knows no CDI: it came with 1.7"),)
+        return (Evidence(source=source, text="does not support CDI, which came with 1.7"),)
     if not config.cdi_enabled:
         built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
         told_off = ("enable_cdi",) in config.values
@@ -88,8 +88,8 @@ def _switch_on(node: Node) -> Steps:
     config = containerd_of(node).config
     if not containerd_of(node).generation.knows_cdi:
         said = (
-            "containerd 1.6 cannot: upgrade it to 1.7 or newer, or let the plugin name devices to"
-            " the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
+            "containerd 1.6 cannot do this: upgrade it to 1.7 or newer, or let the plugin pass"
+            " devices to the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
         )
         return (Step("words", said),)
     if config.cdi_enabled:
@@ -101,7 +101,7 @@ def _switch_on(node: Node) -> Steps:
 
 
 def _unheeded(node: Node) -> Finding | None:
-    """Find annotations under a prefix that nobody reads."""
+    """Find annotations with a prefix that nothing on this node reads."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return None
@@ -118,7 +118,7 @@ def _unheeded(node: Node) -> Finding | None:
         told.said,
         Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}"),
         Evidence(
-            source=runtime_of(node).name, text=f"heeds {PREFIX} only; NVIDIA handlers: {handlers}"
+            source=runtime_of(node).name, text=f"reads {PREFIX} only; NVIDIA handlers: {handlers}"
         ),
         prefix=prefix,
         plugin=plugin.name,
@@ -128,11 +128,11 @@ def _unheeded(node: Node) -> Finding | None:
 
 @check("cdi/device-missing")
 def device_missing(node: Node) -> Finding | None:
-    """Find a device that is asked for and that no spec defines where it is looked for.
+    """Find a device that is asked for, but not defined by any spec that its reader sees.
 
     Raises:
-        NotInEvidence: what is asked for was not read.
-        Unproven: a device is not in what was seen, and not all was seen.
+        NotInEvidence: what is asked for was not collected.
+        Unproven: a device was not found, but not every directory was listed.
     """
     for registry in registries(node):
         specs = registry.specs
@@ -140,7 +140,7 @@ def device_missing(node: Node) -> Finding | None:
         refused = {spec.kind for spec in specs.specs if spec.error}
         lost = [name for name in lost if name.partition("=")[0] not in refused]
         if lost and specs.unknown:
-            raise Unproven(f"nobody listed {join(specs.unknown)}, where {lost[0]} may be defined")
+            raise Unproven(f"not listed: {join(specs.unknown)}, where {lost[0]} may be defined")
         if lost:
             return _missing(node, registry, lost)
     return None
@@ -184,7 +184,7 @@ def _cause(node: Node, registry: Registry, lost: list[str], spec: CdiSpec | None
 def _seen(
     node: Node, registry: Registry, lost: list[str], spec: CdiSpec | None
 ) -> Iterator[Evidence]:
-    """Yield what stands where the device should be defined."""
+    """Yield what was found where the device should be defined."""
     yield Evidence(source="a container would say", text=f"unresolvable CDI devices {join(lost)}")
     if spec is not None:
         names = join([name.partition("=")[2] for name in spec.devices])
@@ -194,13 +194,13 @@ def _seen(
     where = join(registry.directories)
     yield Evidence(source=where, text=f"kinds there: {kinds}" if kinds else "no spec there")
     for link in registry.specs.links:
-        yield Evidence(source=link, text="is a link: the library does not look into it")
+        yield Evidence(source=link, text="is a link, which the library does not follow")
     for path in _elsewhere(node, registry, lost[0]):
-        yield Evidence(source=path, text=f"defines it, where {registry.reader} does not look")
+        yield Evidence(source=path, text=f"defines it, but {registry.reader} does not look there")
 
 
 def _elsewhere(node: Node, registry: Registry, name: str) -> list[str]:
-    """Return the specs that define a device in directories that are not looked into."""
+    """Return the specs that define a device in directories that the reader does not search."""
     read = {node.evidence.resolve(each) for each in registry.directories}
     read -= {node.evidence.resolve(each) for each in registry.specs.links}
     found = []

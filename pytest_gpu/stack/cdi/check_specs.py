@@ -1,6 +1,6 @@
-"""Whether the CDI specs of a node can be used: read by the library, and true of this node.
+"""Whether the CDI specs of a node can be used: valid for the library, and true of this node.
 
-Source of what a container then says: pkg/cdi/{cache,container-edits_unix}.go of
+Source of the errors that a container then reports: pkg/cdi/{cache,container-edits_unix}.go of
 tags.cncf.io/container-device-interface.
 """
 
@@ -27,7 +27,7 @@ from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """The specs that one reader sees, and the ways of asking that go through it."""
+    """The specs that one reader sees, and the requests that it serves."""
 
     reader: str
     specs: CdiSpecs
@@ -40,21 +40,21 @@ class Registry:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The devices that must be there, each once."""
+        """The devices that must be defined, each once."""
         return tuple(dict.fromkeys(name for way in self.ways for name in way.devices))
 
     @property
     def directories(self) -> tuple[str, ...]:
-        """Where specs are looked for."""
+        """The directories that are searched for specs."""
         return self.specs.directories
 
     def told(self, device: str) -> Evidence:
-        """Return where it is told that a device is asked for."""
+        """Return the evidence that a device is asked for."""
         return next((way.said for way in self.ways if device in way.devices), self.ways[0].said)
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The devices asked for, and all of a kind of which none is named."""
+        """The devices asked for, and all devices of each kind asked for without a name."""
         named = {name.partition("=")[0] for name in self.devices}
         rest = [n for n, spec in self.specs.resolved.items() if spec.kind in self.kinds - named]
         return (*self.devices, *rest)
@@ -62,10 +62,10 @@ class Registry:
 
 @fact
 def registries(node: Node) -> tuple[Registry, ...]:
-    """Return what each reader of specs sees that is asked for devices.
+    """Return a registry for every reader of specs that serves requests for devices.
 
     Raises:
-        NotInEvidence: what is asked for here was not read.
+        NotInEvidence: what containers ask for here was not collected.
     """
     found: dict[tuple[str, ...], list[CdiRequest]] = {}
     for way in ways(node):
@@ -84,7 +84,7 @@ def _specs(node: Node, directories: tuple[str, ...]) -> CdiSpecs:
 
 @question("cdi/specs")
 def specs(node: Node) -> object:
-    """Return the CDI specs: sandboxes name devices of them, whoever else uses CDI here."""
+    """Return the CDI specs: sandboxes ask for their devices, even if nothing else uses CDI here."""
     return cdi_of(node)
 
 
@@ -93,12 +93,12 @@ def spec_in_use_wrong(node: Node) -> Finding | None:
     """Find what is wrong with a spec from which containers get their GPUs.
 
     Raises:
-        NotInEvidence: a directory or a path was not looked at.
-        Unproven: a spec is of a version that this runtime may not know.
+        NotInEvidence: a directory or a path was not collected.
+        Unproven: a spec has a version that this runtime may not know.
     """
     for registry in registries(node):
         if registry.specs.unknown:
-            raise Unproven(f"nobody listed {join(registry.specs.unknown)}")
+            raise Unproven(f"not listed: {join(registry.specs.unknown)}")
         if finding := _refused(node, registry) or _conflict(node, registry):
             return finding
         for spec, edits in _needed(registry):
@@ -110,7 +110,7 @@ def spec_in_use_wrong(node: Node) -> Finding | None:
 
 @check("cdi/spec-at-rest-wrong")
 def spec_at_rest_wrong(node: Node) -> Finding | None:
-    """Find what is wrong with a spec of NVIDIA's that nothing asks for now: a hint, no more."""
+    """Find what is wrong with an NVIDIA spec that nothing asks for now: only a hint."""
     judged = known(lambda: {id(e) for r in registries(node) for _, e in _needed(r)}) or set()
     for spec in cdi_of(node).specs:
         if not spec.nvidias:
@@ -126,7 +126,7 @@ def spec_at_rest_wrong(node: Node) -> Finding | None:
 
 @question("cdi/entries-named")
 def entries_named(node: Node) -> Iterator[Entry | None]:
-    """Yield what there is of all that NVIDIA's specs name, so that a visit asks for it at once."""
+    """Yield every path that NVIDIA's specs name, so that one visit collects them all."""
     directories = {runtime_of(node).cdi_dirs}
     directories |= {spec_dirs(config) for _, config in handlers_used(node)}
     for each in directories:
@@ -137,7 +137,7 @@ def entries_named(node: Node) -> Iterator[Entry | None]:
 
 
 def _refused(node: Node, registry: Registry) -> Finding | None:
-    """Find a spec that the library refuses, and with it a device that is asked for."""
+    """Find a spec that the library refuses and that should define a device asked for."""
     lost = [name for name in registry.devices if name not in registry.specs.resolved]
     if registry.devices and not lost:
         return None
@@ -159,14 +159,14 @@ def _invalid(node: Node, spec: CdiSpec) -> Finding:
 
 
 def _conflict(node: Node, registry: Registry) -> Finding | None:
-    """Find a device that two files of one directory define: then neither counts."""
+    """Find a device that two files of one directory define: the library then uses neither."""
     for name, (first, second) in registry.specs.conflicts.items():
         if name in registry.devices or name.partition("=")[0] in registry.kinds:
             text = f'conflicting device "{name}" (specs "{second}", "{first}")'
             return Finding.of(
                 "runtime/cdi-device-conflict",
                 Evidence(source=first, text=f"defines {name}"),
-                Evidence(source=second, text=f"defines it, too: {text}"),
+                Evidence(source=second, text=f"defines it as well: {text}"),
                 device=name,
                 first=first,
                 second=second,
@@ -175,7 +175,7 @@ def _conflict(node: Node, registry: Registry) -> Finding | None:
 
 
 def _needed(registry: Registry) -> Iterator[tuple[CdiSpec, CdiEdits]]:
-    """Yield each piece of a spec that a container gets which asks for a needed device."""
+    """Yield each part of a spec that applies to containers asking for a needed device."""
     seen = set()
     for name in registry.needed:
         spec = registry.specs.resolved.get(name)
@@ -191,7 +191,7 @@ def _prove_version(node: Node, registry: Registry) -> None:
     """Make sure that the container runtime knows the version of every spec that is needed.
 
     Raises:
-        Unproven: one is of a version that came later than what it surely knows.
+        Unproven: one has a later version than the runtime is known to read.
     """
     runtime = runtime_of(node)
     if registry.reader != runtime.name:
@@ -202,6 +202,6 @@ def _prove_version(node: Node, registry: Registry) -> None:
         spec = used.get(name)
         if spec and tuple(map(int, spec.version.split("."))) > surely:
             raise Unproven(
-                f"whether {runtime.name} {runtime.release} knows"
+                f"it is not known whether {runtime.name} {runtime.release} reads"
                 f" CDI version {spec.version}, which {spec.path} needs"
             )

@@ -1,4 +1,4 @@
-"""Under which names a device plugin asks for each GPU and MIG device of a node.
+"""The names that a device plugin uses for each GPU and MIG device of a node.
 
 Source: the plugin's deviceIDsFromAnnotatedDeviceIDs (internal/plugin/server.go).
 """
@@ -15,7 +15,7 @@ from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
 
 
 def ids(node: Node, plugin: DevicePlugin) -> tuple[str, ...]:
-    """Return the names under which a plugin asks for each GPU and MIG device.
+    """Return the names that a plugin uses for each GPU and MIG device.
 
     Raises:
         NotInEvidence: NVML was not asked.
@@ -56,7 +56,7 @@ def mig_devices(device: NvmlDevice) -> tuple[Mapping[str, Any], ...]:
     """Return a GPU's MIG devices.
 
     Raises:
-        NotInEvidence: they were not asked for.
+        NotInEvidence: they were not collected.
     """
     found = device.answers.get("mig_devices")
     if not isinstance(found, list):

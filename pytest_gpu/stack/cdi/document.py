@@ -16,12 +16,12 @@ import yaml
 from pytest_gpu.libyaml import SafeLoader
 
 Path = tuple[str | int, ...]
-"""Where something stands in a document, such as ("devices", 0, "name")."""
+"""A position in a document, such as ("devices", 0, "name")."""
 
 MOST = 200_000
-"""Values in one document; aliases can stand for many more than the file has bytes."""
+"""Most values in one document; aliases can expand to many more than the file has bytes."""
 DEEPEST = 100
-"""Levels of one document. The parser in C would overflow its stack with enough of them."""
+"""Most levels of one document. With too many, the parser in C overflows its stack."""
 
 _INDENTED = re.compile(rb"(?m)^[ \t?:\-]{200}")
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -29,8 +29,8 @@ _TAG = "tag:yaml.org,2002:"
 _TRUE = frozenset({"yes", "true", "on"})
 
 
-class BadSpec(ValueError):  # noqa: N818 - a verdict on a file, not a mishap
-    """A file is no spec that the library takes; ``path`` leads to the place, ``line`` names it."""
+class BadSpec(ValueError):  # noqa: N818 - a verdict on a file, not an error of ours
+    """A file that the library refuses as a spec; ``path`` or ``line`` says where."""
 
     def __init__(self, text: str, path: Path = (), line: int | None = None) -> None:
         super().__init__(text)
@@ -51,7 +51,7 @@ def load(content: bytes) -> Any:
 
 
 def _json(content: bytes) -> Any:
-    """Return what JSON says, ``None`` for YAML to try: it takes more, and has a line to name."""
+    """Return a JSON document, ``None`` to try YAML: it accepts more and gives line numbers."""
     try:
         return json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
     except ValueError:
@@ -62,7 +62,7 @@ def compose(content: bytes) -> Any:
     """Return the first document of a text as YAML nodes, ``None`` if it holds none.
 
     Raises:
-        BadSpec: it is no YAML, or nested deeper than any spec.
+        BadSpec: it is not valid YAML, or is nested deeper than any spec.
     """
     if _INDENTED.search(content) or _depth(content) > DEEPEST:
         raise BadSpec("nested deeper than any spec")
@@ -75,13 +75,13 @@ def compose(content: bytes) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
-        raise BadSpec(f"is no YAML: {error.problem or error}", line=line) from None
+        raise BadSpec(f"is not valid YAML: {error.problem or error}", line=line) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadSpec(f"is no YAML: {' '.join(str(error).split())}") from None
+        raise BadSpec(f"is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def line_of(content: bytes, path: Path) -> int | None:
-    """Return the line on which a place of a document stands, that of what is around it if gone."""
+    """Return the line of a position in a document, or of the nearest value around it."""
     try:
         node = compose(content)
     except BadSpec:
@@ -104,7 +104,7 @@ def _below(node: Any, step: str | int | None) -> Any:
 
 
 def _depth(content: bytes) -> int:
-    """Return how deep brackets are nested, those inside strings counted too."""
+    """Return how deeply brackets are nested, including those inside strings."""
     depth = deepest = 0
     for match in _BRACKETS.finditer(content):
         depth += 1 if match[0] in b"[{" else -1
@@ -115,16 +115,16 @@ def _depth(content: bytes) -> int:
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return found
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 class _Values:
-    """Turns YAML nodes into values, as many as a spec can have."""
+    """Turns YAML nodes into values, up to the number that a spec can have."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -132,7 +132,7 @@ class _Values:
     def of(self, node: Any, path: Path) -> Any:
         self._count += 1
         if self._count > MOST or len(path) > DEEPEST:
-            raise BadSpec("is no YAML: document contains excessive aliasing", path)
+            raise BadSpec("is not valid YAML: document contains excessive aliasing", path)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -148,7 +148,7 @@ class _Values:
                     merged = {**each, **merged}
                 continue
             if not isinstance(key, yaml.ScalarNode):
-                raise BadSpec("is no YAML: invalid map key", path, key.start_mark.line + 1)
+                raise BadSpec("is not valid YAML: invalid map key", path, key.start_mark.line + 1)
             if key.value in found:
                 line = key.start_mark.line + 1
                 text = f'yaml: unmarshal errors: line {line}: key "{key.value}" already set in map'
@@ -157,17 +157,17 @@ class _Values:
         return {**merged, **found}
 
     def _merged(self, node: Any, path: Path) -> Iterator[dict[str, Any]]:
-        """Yield the mappings that ``<<`` takes over, the winning one first."""
+        """Yield the mappings that ``<<`` merges in, the winning one first."""
         several = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for each in several:
             value = self.of(each, path)
             if not isinstance(value, dict):
-                raise BadSpec("is no YAML: map merge requires map or sequence of maps", path)
+                raise BadSpec("is not valid YAML: map merge requires map or sequence of maps", path)
             yield value
 
 
 def _scalar(node: Any) -> Any:
-    """Return a plain word as the library resolves it: of numbers those without a colon."""
+    """Return a plain scalar as the library resolves it: numbers with a colon stay text."""
     kind, text = node.tag.removeprefix(_TAG), node.value
     if kind == "null":
         return None

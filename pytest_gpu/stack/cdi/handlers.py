@@ -1,4 +1,4 @@
-"""The NVIDIA handlers that pods use, and what each makes of CDI.
+"""The NVIDIA handlers that pods use, and how each uses CDI.
 
 Source: the toolkit's internal/modifier/cdi.go and internal/config (modes.cdi).
 """
@@ -12,11 +12,11 @@ from pytest_gpu.stack.injection.reached import gpu_runtimes_used
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
 
 PREFIX = "cdi.k8s.io/"
-"""What keys of annotations begin with in the CDI standard."""
+"""The prefix of annotation keys in the CDI standard."""
 
 
 def heeding(node: Node, prefix: str) -> list[tuple[Handler, ToolkitConfig]]:
-    """Return the NVIDIA handlers that look at annotations of a prefix."""
+    """Return the NVIDIA handlers that read annotations with a prefix."""
     return [
         (runtime, config)
         for runtime, config in handlers_used(node)
@@ -29,12 +29,12 @@ def _prefixes(config: ToolkitConfig) -> tuple[str, ...]:
 
 
 def spec_dirs(config: ToolkitConfig) -> tuple[str, ...]:
-    """Return where an NVIDIA runtime looks for specs."""
+    """Return the directories in which an NVIDIA runtime looks for specs."""
     return tuple(map(str, config.value(f"{RUNTIME}.modes.cdi.spec-dirs"))) or CDI_DIRS
 
 
 def mode_of(runtime: Handler, config: ToolkitConfig) -> str:
-    """Return a handler's mode: some programs have theirs in their name."""
+    """Return a handler's mode: some programs are named after theirs."""
     suffix = str(runtime.binary).rpartition(".")[2]
     if suffix in {"cdi", "legacy"}:
         return suffix

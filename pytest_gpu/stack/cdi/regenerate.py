@@ -1,4 +1,4 @@
-"""How a CDI spec is made again: by whom depends on whose it is."""
+"""How to regenerate a CDI spec: which component does it depends on who owns the spec."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CTK = ("/usr/bin/nvidia-ctk", f"{INSTALL_DIR}/nvidia-ctk")
 
 
 def remake(node: Node, path: str, kind: str) -> Steps:
-    """Return the steps that make a spec again."""
+    """Return the steps that regenerate a spec."""
     vendor = kind.partition("/")[0]
     if vendor == PLUGIN_KIND.partition("/")[0] or "device-plugin" in posixpath.basename(path):
         plugin = known(lambda: device_plugin.find(node.cluster, node.name))
@@ -43,7 +43,7 @@ def remake(node: Node, path: str, kind: str) -> Steps:
 
 
 def _refresh(node: Node, path: str) -> Steps:
-    """Return how the toolkit's own unit makes its spec again, and what to do with another one."""
+    """Return how the toolkit's own unit regenerates its spec, and what to do with another one."""
     restart = Step("node", f"sudo systemctl restart {REFRESH}")
     if node.evidence.resolve(path) == node.evidence.resolve(REFRESHED):
         return (restart,)
@@ -52,7 +52,7 @@ def _refresh(node: Node, path: str) -> Steps:
 
 
 def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> str:
-    """Return the command that makes a spec by hand, for the root of this node's driver."""
+    """Return the command that generates a spec by hand, for the root of this node's driver."""
     words = [f"--output={path}"]
     root = known(lambda: driver_of(node).directory) or ""
     if root.startswith(libraries.OPERATOR_ROOT):
@@ -66,7 +66,7 @@ def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> str:
 
 
 def _ctk(node: Node) -> str:
-    """Return the command nvidia-ctk: by its path where the operator installed it."""
+    """Return the command nvidia-ctk, with its full path if the operator installed it."""
     for path in CTK:
         if known(lambda path=path: node.evidence.entry(path)):  # type: ignore[misc] # bound now
             return path if path.startswith(INSTALL_DIR) else "nvidia-ctk"
@@ -82,7 +82,7 @@ def _refreshed(node: Node) -> bool:
 
 
 def _toolkit(node: Node) -> Steps:
-    """Return how the operator's toolkit, which makes the management spec, is started anew."""
+    """Return how to restart the operator's toolkit, which writes the management spec."""
     daemonset = toolkit_of(node).daemonset
     if daemonset is None:
         said = "The GPU operator's toolkit writes this file when it starts; by hand:"

@@ -1,4 +1,4 @@
-"""In which ways containers of a node ask for CDI devices, and who looks for their specs.
+"""How containers of a node ask for CDI devices, and which component reads the specs.
 
 Sources: the GPU operator's ``transformDevicePluginCtrForCDI`` and ``setNRIPluginAnnotation``
 (controllers/object_controls.go), the device plugin's internal/cdi/cdi.go and internal/plugin/
@@ -30,20 +30,20 @@ DEFAULT_KIND = "nvidia.com/gpu"
 MANAGEMENT_KIND = "management.nvidia.com/gpu"
 DRA_KIND = "k8s.gpu.nvidia.com/device"
 AUTOMATIC_VENDOR = "runtime.nvidia.com"
-"""Devices of this vendor are described by the NVIDIA runtime itself when a container starts."""
+"""The NVIDIA runtime itself describes devices of this vendor when a container starts."""
 NRI_PREFIX = "nvidia.cdi.k8s.io/"
 BESIDE_CDI = frozenset({"envvar", "volume-mounts"})
-"""Means of a plugin that name devices to an NVIDIA handler, and to nobody else."""
+"""Strategies of a plugin that pass devices to an NVIDIA handler only."""
 _NAMES = re.compile(r"[\w.-]+/[\w.-]+=[\w.:-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdiRequest:
-    """One way of asking.
+    """One way of asking for CDI devices.
 
-    ``reader`` is who looks for the specs: the container runtime, or an NVIDIA handler;
-    ``directories`` are where it looks. ``kinds`` are asked for; the qualified ``devices`` must be
-    there. ``said`` is where it is told so.
+    ``reader`` is what reads the specs: the container runtime, or an NVIDIA handler;
+    ``directories`` are where it looks for them. ``kinds`` are the kinds asked for, ``devices`` the
+    qualified names that must be defined, ``said`` the evidence that they are asked for.
     """
 
     reader: str
@@ -57,16 +57,16 @@ def ways(node: Node) -> tuple[CdiRequest, ...]:
     """Return every way in which containers ask for CDI devices here.
 
     Raises:
-        NotInEvidence: what tells of them was not read, or NVML's names of the GPUs.
+        NotInEvidence: the requests, or NVML's names of the GPUs, were not collected.
     """
     return (*_by_runtimes(node), *_by_plugin(node), *_by_nri(node), *_by_dra(node))
 
 
 def plugin_of(node: Node) -> DevicePlugin | None:
-    """Return the device plugin, ``None`` where there is no Kubernetes to ask.
+    """Return the device plugin, ``None`` if there is no Kubernetes.
 
     Raises:
-        NotInEvidence: there is one, and it was not asked.
+        NotInEvidence: there is Kubernetes, but it was not asked.
     """
     if node.evidence.door.kind == "local":
         return known(lambda: device_plugin.find(node.cluster, node.name))
@@ -75,12 +75,12 @@ def plugin_of(node: Node) -> DevicePlugin | None:
 
 
 def annotation_prefix(plugin: DevicePlugin) -> str:
-    """Return the prefix of the annotations in which the plugin names devices."""
+    """Return the prefix of the annotations that the plugin uses to name devices."""
     return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
 
 
 def _by_plugin(node: Node) -> Iterator[CdiRequest]:
-    """Yield the way of a plugin that names CDI devices to the kubelet or in annotations."""
+    """Yield the request of a plugin that passes CDI devices to the kubelet or in annotations."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return
@@ -91,7 +91,7 @@ def _by_plugin(node: Node) -> Iterator[CdiRequest]:
     reader, directories = _reader(node, plugin, words)
     runtime = runtime_of(node)
     if reader == runtime.name and not runtime.cdi_enabled and words & BESIDE_CDI:
-        return  # ignored: the devices come by the other means
+        return  # ignored: the devices come by the other strategy
     yield CdiRequest(
         reader=reader,
         directories=directories,
@@ -102,10 +102,10 @@ def _by_plugin(node: Node) -> Iterator[CdiRequest]:
 
 
 def _reader(node: Node, plugin: DevicePlugin, words: frozenset[str]) -> tuple[str, tuple[str, ...]]:
-    """Return who heeds what the plugin says, and where that one looks for specs.
+    """Return which component reads the plugin's requests, and where it looks for specs.
 
-    A runtime takes devices from the CRI, and from annotations of the standard's own prefix; an
-    NVIDIA handler from annotations only. If nobody does, the runtime was meant.
+    A runtime takes devices from the CRI and from annotations with the standard's own prefix; an
+    NVIDIA handler takes them from annotations only. If none reads them, the runtime is returned.
     """
     runtime = runtime_of(node)
     heeds = "cdi-cri" in words or annotation_prefix(plugin) == PREFIX
@@ -116,7 +116,7 @@ def _reader(node: Node, plugin: DevicePlugin, words: frozenset[str]) -> tuple[st
 
 
 def _by_runtimes(node: Node) -> Iterator[CdiRequest]:
-    """Yield the ways of NVIDIA handlers that work in cdi mode."""
+    """Yield the requests of NVIDIA handlers that work in cdi mode."""
     for runtime, config in handlers_used(node):
         kind = str(config.value(f"{RUNTIME}.modes.cdi.default-kind")) or DEFAULT_KIND
         if mode_of(runtime, config) != "cdi" or kind.startswith(f"{AUTOMATIC_VENDOR}/"):
@@ -132,7 +132,7 @@ def _by_runtimes(node: Node) -> Iterator[CdiRequest]:
 
 
 def _named_by_plugin(node: Node) -> tuple[str, ...]:
-    """Return the names that a plugin gives an NVIDIA handler in a variable or by mounts."""
+    """Return the names that a plugin passes to an NVIDIA handler in a variable or by mounts."""
     plugin = plugin_of(node)
     if plugin is None or plugin.kind != "nvidia":
         return ()
@@ -141,7 +141,7 @@ def _named_by_plugin(node: Node) -> tuple[str, ...]:
 
 
 def _by_nri(node: Node) -> Iterator[CdiRequest]:
-    """Yield what pods ask of the toolkit's NRI plugin; it has the runtime inject."""
+    """Yield what pods ask of the toolkit's NRI plugin, which lets the runtime inject devices."""
     if not policy_section(node.cluster, "cdi").get("nriPluginEnabled"):
         return
     for pod in known(lambda: pods_on(node.cluster, node.name)) or ():
@@ -159,7 +159,7 @@ def _by_nri(node: Node) -> Iterator[CdiRequest]:
 
 
 def _by_dra(node: Node) -> Iterator[CdiRequest]:
-    """Yield the way of DRA; its driver makes the specs when a claim is prepared."""
+    """Yield the request of DRA, whose driver writes the specs when it prepares a claim."""
     if node.name in dra_nodes(node.cluster):
         yield CdiRequest(
             reader=runtime_of(node).name,

@@ -1,4 +1,4 @@
-"""What the CDI library asks of a spec whose shape is right, in its order and in its words.
+"""What the CDI library requires of a spec whose shape is right, in its order and its words.
 
 Sources: pkg/cdi/{spec,device,container-edits}.go, pkg/parser/parser.go and specs-go/version.go of
 tags.cncf.io/container-device-interface 0.8 and 1.0; 1.1.0 for what it added.
@@ -41,14 +41,14 @@ def check(spec: Mapping[str, Any] | None) -> None:
     """Check a spec that :func:`~pytest_gpu.stack.cdi.shape.shaped` returned.
 
     Raises:
-        BadSpec: the library refuses it; the first thing that it would name.
+        BadSpec: the library refuses it; the text is the first error that it would report.
     """
     for path, text in [((), "no Spec data")] if spec is None else _problems(spec):
         raise BadSpec(text, path)
 
 
 def version_of(spec: Mapping[str, Any]) -> str:
-    """Return a spec's version without the ``v`` that it may begin with."""
+    """Return a spec's version without a leading ``v``."""
     return str(spec.get("cdiVersion", "")).removeprefix("v")
 
 
@@ -74,13 +74,13 @@ def _version(spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def minimum(spec: Mapping[str, Any]) -> tuple[str, Path]:
-    """Return the oldest version that has all a spec uses, and what asks for the newest."""
+    """Return the oldest version that has all that a spec uses, and what requires that version."""
     found = [(EARLIEST, ("cdiVersion",)), *_needs(spec)]
     return max(found, key=lambda need: VERSIONS.index(need[0]))
 
 
 def _needs(spec: Mapping[str, Any]) -> Iterator[tuple[str, Path]]:
-    """Yield what a spec uses that came after the earliest version, with the version."""
+    """Yield each feature that a spec uses and the earliest version lacks, with its version."""
     if spec.get("annotations"):
         yield "0.6.0", ("annotations",)
     vendor, class_ = split_kind(str(spec.get("kind", "")))
@@ -117,13 +117,13 @@ def _needs_of_edits(edits: Edits, path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def split_kind(kind: str) -> tuple[str, str]:
-    """Return vendor and class of a kind; the vendor is empty if it is no kind."""
+    """Return vendor and class of a kind; the vendor is empty if the kind is not valid."""
     vendor, slash, class_ = kind.partition("/")
     return (vendor, class_) if slash and vendor and class_ else ("", kind)
 
 
 def _name_problem(name: str) -> str | None:
-    """Return what is wrong in the name of a vendor or of a class."""
+    """Return what is wrong with the name of a vendor or a class."""
     if not name:
         return "empty name"
     if not _LETTER.match(name):
@@ -179,7 +179,7 @@ def _edits(edits: Edits, path: Path) -> Iterator[Problem]:
         yield (*path, "env", at), f"invalid container edits: {text}"
     for key, rule in _RULES.items():
         for at, item in enumerate(edits.get(key) or ()):
-            # On null the library panics, up to 1.0; later ones say that it is (nil).
+            # Up to 1.0 the library panics on null; later ones report (nil).
             wrong = f"invalid (nil) {key} item" if item is None else rule(item)
             if wrong:
                 yield (*path, key, at), wrong

@@ -1,8 +1,8 @@
-"""The shape of a CDI spec: which fields it may have, and of which kind each value must be.
+"""The shape of a CDI spec: which fields it may have, and the type of each value.
 
 Source: specs-go/config.go of tags.cncf.io/container-device-interface up to 1.1.0, read by Go's
-encoding/json without unknown fields: names may be spelt in any case, and what is null counts as
-not said. sigs.k8s.io/yaml makes text of a plain number or boolean where text is wanted.
+encoding/json without unknown fields: names may be in any case, and null counts as not set.
+sigs.k8s.io/yaml converts a plain number or boolean to a string where a string is expected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from pytest_gpu.stack.cdi.document import BadSpec, Path
 
 Shape = str | Sequence[Any] | Mapping[str, Any]
-"""A kind (text, int64, uint32, bool), a list's one item, or fields; ``*`` stands for any name."""
+"""A type (text, int64, uint32, bool), a list's item, or fields; ``*`` stands for any name."""
 
 _TEXTS = ["text"]
 EDITS: Shape = {
@@ -62,10 +62,10 @@ _GO = {"text": "string", "bool": "bool", "int64": "int64", "uint32": "uint32"}
 
 
 def shaped(value: Any, shape: Shape = SPEC, path: Path = ()) -> Any:
-    """Return a value with its fields spelt as they should be and without what is null.
+    """Return a value with its fields in their proper spelling and without nulls.
 
     Raises:
-        BadSpec: a field is unknown or of another kind, in the library's words.
+        BadSpec: a field is unknown or of another type, in the library's words.
     """
     if value is None:
         return None
@@ -82,13 +82,13 @@ def _fields(value: Any, shape: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _misfit(value, "an object", path)
     found = {}
-    # The library makes JSON of it first, whose keys are sorted: so are the errors.
+    # The library first converts it to JSON, which sorts the keys and so the errors.
     for key in sorted(value):
         name = _name(key, shape)
         if name is None:
             raise BadSpec(f'json: unknown field "{key}"', (*path, key))
         if value[key] is None and "*" in shape:
-            found[name] = ""  # the name is there, only its value is not said
+            found[name] = ""  # the name is set, only its value is null
         elif value[key] is not None:
             found[name] = shaped(value[key], shape.get(name, shape.get("*")), (*path, key))
     return found

@@ -1,7 +1,7 @@
 """CDI specs that a runtime can see (the Container Device Interface of cncf-tags).
 
-Source: pkg/cdi/{cache,spec-dirs}.go of tags.cncf.io/container-device-interface: of two files that
-define one device, that of the later directory wins; within one directory neither does.
+Source: pkg/cdi/{cache,spec-dirs}.go of tags.cncf.io/container-device-interface: if two files
+define one device, the one in the later directory wins; within one directory neither does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUFFIXES = (".json", ".yaml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdiNode:
-    """A device node to make: ``path`` on the host; ``type`` and ``numbers`` where told."""
+    """A device node to create: ``path`` on the host; ``type`` and ``numbers`` if set."""
 
     path: str
     type: str = ""
@@ -36,7 +36,7 @@ class CdiNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdiEdits:
-    """What a device, or all devices of a spec, bring along: paths on the host."""
+    """What a device, or every device of a spec, adds to a container: paths on the host."""
 
     nodes: tuple[CdiNode, ...] = ()
     mounts: tuple[str, ...] = ()
@@ -47,9 +47,9 @@ class CdiEdits:
 class CdiSpec:
     """One spec file.
 
-    ``devices`` maps qualified names such as ``nvidia.com/gpu=0`` to what each brings; ``edits`` is
-    what all bring. ``error`` says why the library refuses the file, ``line`` where. ``priority`` is
-    the place of its directory among all.
+    ``devices`` maps qualified names such as ``nvidia.com/gpu=0`` to what each adds; ``edits`` is
+    what all add. ``error`` says why the library refuses the file, ``line`` where. ``priority`` is
+    the position of its directory among all.
     """
 
     path: str
@@ -68,7 +68,7 @@ class CdiSpec:
 
     @property
     def nvidias(self) -> bool:
-        """Whether it is NVIDIA's: by its kind, or by its file's name where it has none."""
+        """Whether it is NVIDIA's: by its kind, or by its file name if it has none."""
         if self.kind:
             return f".{self.vendor}".endswith(f".{VENDOR}")
         return "nvidia" in posixpath.basename(self.path)
@@ -78,8 +78,8 @@ class CdiSpec:
 class CdiSpecs:
     """All specs in a runtime's directories.
 
-    ``unknown`` are directories, links and files that nobody looked into; ``links`` directories
-    that are links themselves, into which the library does not go.
+    ``unknown`` are directories, links and files that were not collected; ``links`` are
+    directories that are links themselves, which the library does not follow.
     """
 
     directories: tuple[str, ...]
@@ -89,7 +89,7 @@ class CdiSpecs:
 
     @lazy
     def resolved(self) -> Mapping[str, CdiSpec]:
-        """By its qualified name, the spec that each device is taken from."""
+        """The spec that each device is taken from, by the device's qualified name."""
         found: dict[str, CdiSpec] = {}
         for spec in self.specs:
             for name in spec.devices:
@@ -99,7 +99,7 @@ class CdiSpecs:
 
     @lazy
     def conflicts(self) -> Mapping[str, tuple[str, str]]:
-        """By its qualified name, the two files of one directory that both define a device."""
+        """The two files of one directory that both define a device, by its qualified name."""
         best: dict[str, CdiSpec] = {}
         found: dict[str, tuple[str, str]] = {}
         for spec in self.specs:
@@ -117,7 +117,7 @@ class CdiSpecs:
 
     @property
     def gpu_devices(self) -> frozenset[str]:
-        """The devices of NVIDIA's: of the toolkit, of the device plugin, of the DRA driver.
+        """NVIDIA's devices: those of the toolkit, the device plugin and the DRA driver.
 
         Their kinds are nvidia.com/gpu, k8s.device-plugin.nvidia.com/gpu, k8s.gpu.nvidia.com/….
         """
@@ -125,7 +125,7 @@ class CdiSpecs:
 
 
 def read(evidence: NodeEvidence, directories: Sequence[str]) -> CdiSpecs:
-    """Return the specs of all directories, the one that counts most last."""
+    """Return the specs of all directories; those of a later directory take precedence."""
     specs: list[CdiSpec] = []
     unknown: list[str] = []
     links: list[str] = []
@@ -167,7 +167,7 @@ def _is_link(evidence: NodeEvidence, directory: str) -> bool:
 
 @lru_cache(maxsize=256)
 def parse(path: str, content: bytes, priority: int = 0) -> CdiSpec:
-    """Parse one spec; what is wrong with it stands in its ``error``."""
+    """Parse one spec; its ``error`` says what is wrong with it."""
     try:
         spec = shaped(load(content))
         check(spec)
@@ -185,7 +185,7 @@ def parse(path: str, content: bytes, priority: int = 0) -> CdiSpec:
 
 
 def _kind_of(content: bytes) -> str:
-    """Return the kind that a refused file names, so that it is known whose it is."""
+    """Return the kind that a refused file names, which shows whose file it is."""
     try:
         document = load(content)
     except BadSpec:
@@ -223,7 +223,7 @@ def _node(node: Mapping[str, Any]) -> CdiNode:
 
 
 def _bind_mounts(mounts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what is taken from the host; a tmpfs, for one, needs nothing there."""
+    """Yield the host paths that are mounted; a tmpfs, for example, needs none."""
     for mount in mounts:
         if mount.get("type", "") in {"", "none", "bind"}:
             yield mount["hostPath"]

@@ -1,6 +1,6 @@
-"""What a CDI spec names, and what there is on the node: device nodes, libraries, hooks.
+"""What a CDI spec names, compared with the node: device nodes, libraries, hooks.
 
-Source of what a container then says: pkg/cdi/container-edits_unix.go of
+Source of the errors that a container then reports: pkg/cdi/container-edits_unix.go of
 tags.cncf.io/container-device-interface.
 """
 
@@ -19,8 +19,8 @@ from pytest_gpu.stack.gpu.driver import driver_of
 
 _ABSENT = "no such file or directory"
 _TYPES = {"char": "c", "block": "b", "fifo": "p"}
-# Those whose version is the driver's; others of NVIDIA's have versions of their own, and so has
-# the libcuda.so.1.1 of Jetson's.
+# Libraries with the driver's version. Other NVIDIA libraries have versions of their own, and so
+# does Jetson's libcuda.so.1.1.
 _LIBRARY = re.compile(
     r"lib(?:cuda|nvidia-ml|nvidia-ptxjitcompiler|cudadebugger)"
     r"\.so\.(\d{3,}\.\d+(?:\.\d+)?)(?![\w.])"
@@ -28,7 +28,7 @@ _LIBRARY = re.compile(
 
 
 def untrue(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
-    """Find what a spec names that is not so on this node."""
+    """Find what a spec names that does not match this node."""
     return (
         _gone(node, spec, edits)
         or _other_numbers(node, spec, edits)
@@ -59,14 +59,14 @@ def _stale(node: Node, spec: CdiSpec, text: str, *said: str) -> Finding:
 
 
 def _versions(node: Node, text: str) -> Iterator[Evidence]:
-    """Yield the driver that is loaded, where a spec was made for another one."""
+    """Yield the loaded driver if a spec was made for another one."""
     loaded = known(lambda: driver_of(node).version)
     if loaded and any(version != loaded for version in _LIBRARY.findall(text)):
         yield Evidence(source=driver_of(node).version_source, text=f"the loaded driver is {loaded}")
 
 
 def _is_told(each: CdiNode) -> bool:
-    """Say whether the library needs no look at the host: type and major stand in the spec."""
+    """Say whether the library need not check the host: the spec sets type and major."""
     return bool(each.type) and (each.numbers is not None or each.type == "p")
 
 
@@ -79,7 +79,7 @@ def _why(node: Node, path: str) -> str | None:
 
 
 def followed(node: Node, path: str) -> Entry | None:
-    """Return what a path leads to: a mount follows links."""
+    """Return what a path leads to, since a mount follows links."""
     entry = node.evidence.entry(path)
     if entry is None or entry.kind != "symlink":
         return entry
@@ -87,7 +87,7 @@ def followed(node: Node, path: str) -> Entry | None:
 
 
 def _other_numbers(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
-    """Find a device node whose type or numbers are others than the spec's."""
+    """Find a device node whose type or numbers differ from the spec's."""
     for each in edits.nodes:
         if not each.type and each.numbers is None:
             continue
@@ -95,13 +95,13 @@ def _other_numbers(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None
         if entry is None:
             return _stale(node, spec, f"names {each.path}: not there")
         kind = _TYPES.get(entry.kind)
-        # A spec of a type "u" means the same as "c": an unbuffered character device.
+        # Type "u" in a spec means the same as "c": an unbuffered character device.
         if kind is None or each.type.replace("u", "c") not in {"", kind}:
-            text = f"says that {each.path} is of type {each.type}: it is a {entry.kind}"
+            text = f"says that {each.path} is of type {each.type}, but it is a {entry.kind}"
             return _renumbered(node, spec, each, text)
         if each.numbers and entry.device and entry.device != each.numbers:
             told, there = _pair(each.numbers), _pair(entry.device)
-            text = f"says that {each.path} is {told}: it is {there}"
+            text = f"says that {each.path} is {told}, but it is {there}"
             return _renumbered(node, spec, each, text)
     return None
 
@@ -121,7 +121,7 @@ def _pair(numbers: tuple[int, int]) -> str:
 
 
 def _other_driver(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
-    """Find a library that is there, and is not of the driver that is loaded."""
+    """Find a library that exists but is not the loaded driver's."""
     found = {path: match[1] for path in edits.mounts if (match := _LIBRARY.search(path))}
     if not found:
         return None
@@ -142,7 +142,7 @@ def _other_driver(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
 
 
 def _no_hook(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
-    """Find a hook whose program is not there or cannot be run."""
+    """Find a hook whose program is missing or cannot be run."""
     for path in dict.fromkeys(edits.hooks):
         entry = followed(node, path)
         if entry is None:

@@ -1,4 +1,4 @@
-"""One containerd configuration file: parsing it, and finding its lines again."""
+"""One containerd configuration file: its parsed content, and the lines of its keys."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ RUNC_TYPE = "io.containerd.runc.v2"
 Table = Mapping[str, Any]
 
 
-class BadToml(ValueError):  # noqa: N818 - a fact about a file, not a mishap
-    """A file is no TOML; ``evidence`` says which file, which line, and what the parser says."""
+class BadToml(ValueError):  # noqa: N818 - a fact about a file, not an error of ours
+    """A file is not valid TOML; ``evidence`` has the file, the line and the parser's message."""
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence.text)
@@ -32,10 +32,10 @@ class BadToml(ValueError):  # noqa: N818 - a fact about a file, not a mishap
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ConfigFile:
-    """One file of the merge set; ``version`` 1 where it names none.
+    """One file of the merge set; ``version`` is 1 if it sets none.
 
-    ``strict_error`` is what the TOML standard says against a file that some containerd reads all
-    the same, and ``generous`` what that containerd has to put up with (config_lines.py).
+    ``strict_error`` says why the TOML standard rejects a file that some containerd still reads,
+    and ``generous`` names what that containerd has to tolerate (toml_lines.py).
     """
 
     path: str
@@ -46,22 +46,22 @@ class ConfigFile:
     generous: frozenset[str] = frozenset()
 
     def at(self, key: Path) -> Evidence:
-        """Return the line that says a key, or the nearest table around it that has a line."""
+        """Return the line of a key, or of the nearest table around it that has a line."""
         lines = _lines(self)
         for length in range(len(key), 0, -1):
             if number := lines.get(key[:length]):
                 text = self.text.splitlines()[number - 1].strip()
                 return Evidence(source=self.path, line=number, text=text)
-        return Evidence(source=self.path, text="says nothing of it")
+        return Evidence(source=self.path, text="does not mention it")
 
 
 @lru_cache(maxsize=512)
 def parse(path: str, content: bytes) -> ConfigFile:
-    """Parse one configuration file; a fleet's files are alike, so results are kept.
+    """Parse one configuration file; results are cached, since a fleet's files are alike.
 
     Raises:
         BadToml: no containerd reads it.
-        Unproven: it is nested so deeply that Python's parser gives up, as containerd does not.
+        Unproven: it is nested too deeply for Python's parser, but not for containerd's.
     """
     text = content.decode(errors="replace").removeprefix("\ufeff")
     try:
@@ -96,14 +96,14 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _complaint(path: str, content: bytes, error: ValueError) -> Evidence:
-    """Return what is wrong and in which line: tomllib tells it in its message."""
+    """Return what is wrong and in which line; tomllib puts the line into its message."""
     if isinstance(error, UnicodeDecodeError):
         line = content.count(b"\n", 0, error.start) + 1
-        return Evidence(source=path, line=line, text=f"is no valid TOML: {error.reason}")
+        return Evidence(source=path, line=line, text=f"is not valid TOML: {error.reason}")
     told = re.search(r"at line (\d+)", str(error))
     # At the end of the document tomllib names no line.
     line = int(told[1]) if told else content.count(b"\n") + 1
-    return Evidence(source=path, line=line, text=f"is no valid TOML: {error}")
+    return Evidence(source=path, line=line, text=f"is not valid TOML: {error}")
 
 
 @lru_cache(maxsize=512)
@@ -113,9 +113,9 @@ def _lines(file: ConfigFile) -> Mapping[Path, int]:
 
 
 def evidence_of_version(file: ConfigFile) -> Evidence:
-    """Return the line of a file that names its version; a file without is of version 1."""
+    """Return the line of a file that sets its version; a file without one has version 1."""
     key = next((key for key in file.table if key.lower() == "version"), None)
-    return file.at((key,)) if key else Evidence(source=file.path, text="names no version: 1")
+    return file.at((key,)) if key else Evidence(source=file.path, text="sets no version: it is 1")
 
 
 def cri_plugin(version: int) -> str:
@@ -133,6 +133,6 @@ def handler_line(file: ConfigFile, handler: str) -> Evidence:
 
 
 def subtable(table: Any, key: str) -> Table:
-    """Return a table within a table, an empty one where there is none."""
+    """Return a table within a table, an empty one if there is none."""
     value = table.get(key) if isinstance(table, Mapping) else None
     return value if isinstance(value, Mapping) else {}

@@ -13,7 +13,7 @@ RUNC_OPTIONS = (
     *("BinaryName", "SystemdCgroup", "Root", "ShimCgroup", "NoPivotRoot", "NoNewKeyring"),
     *("IoGid", "IoUid", "CriuPath", "CriuImagePath", "CriuWorkPath"),
 )
-"""The names of runc's options, as its type of options has them (containerd's runcoptions)."""
+"""The names of runc's options in its options type (containerd's runcoptions)."""
 
 BUILT_IN_RUNC = Handler(
     name="runc",
@@ -52,7 +52,7 @@ def handler_of(name: str, entry: Told, *, modern: bool) -> Handler:
 
 
 def _options(table: Told | None, *, modern: bool) -> Mapping[str, Any]:
-    """Return the options; runc's are decoded into fields, whose case counts less or not."""
+    """Return the options; runc's are matched to their names by the rules of the decoder."""
     if table is None:
         return {}
     decoder = Decoder(modern=modern)

@@ -22,9 +22,9 @@ class BadPatternError(ValueError):
 
 
 def expand(names: Names, pattern: str) -> list[str]:
-    """Return the paths a pattern stands for, in Go's order.
+    """Return the paths that match a pattern, in Go's order.
 
-    ``names`` gives the names in a directory, ``None`` if it is proven absent.
+    ``names`` returns the names in a directory, ``None`` if it is proven not to exist.
 
     Raises:
         BadPatternError: the pattern is malformed.
@@ -42,7 +42,7 @@ def expand(names: Names, pattern: str) -> list[str]:
 
 
 def clean(path: str) -> str:
-    """Return a path as ``filepath.Clean`` does; unlike POSIX, two slashes in front are one."""
+    """Return a path as ``filepath.Clean`` does; unlike in POSIX, two leading slashes become one."""
     return re.sub("^//", "/", posixpath.normpath(path))
 
 
@@ -78,7 +78,7 @@ def _ranges(text: str) -> str:
         if not match:
             raise BadPatternError(f"syntax error in pattern: [{text}]")
         low, high = match[1].removeprefix("\\"), (match[2] or match[1]).removeprefix("\\")
-        # Go takes a range that runs backwards and matches nothing with it.
+        # Go accepts a reversed range, which matches nothing.
         parts.append(f"{re.escape(low)}-{re.escape(high)}" if low <= high else "")
         at = match.end()
     return "".join(parts) or "^\\s\\S"

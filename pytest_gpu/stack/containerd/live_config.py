@@ -1,8 +1,8 @@
-"""What a running containerd says of its own configuration: the JSON that ``crictl info`` prints.
+"""The configuration of a running containerd: the JSON that ``crictl info`` prints.
 
 Sources: containerd ``pkg/cri/server/status.go`` (1.6, 1.7) and ``internal/cri/server/status.go``
-(2.x) print their whole CRI configuration with the JSON names of ``config.go`` beside them. 1.6
-knows nothing of CDI; 2.x keeps the sandbox image in another plugin, which is not printed.
+(2.x) print their whole CRI configuration with the JSON names of the ``config.go`` beside them. 1.6
+does not support CDI; 2.x keeps the sandbox image in another plugin, which is not printed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pytest_gpu.parsing import json_document
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRuntime:
-    """One handler as it is loaded; what was not printed is ``None``.
+    """One loaded handler; what was not printed is ``None``.
 
-    ``binary`` is ``options.BinaryName``, ``""`` where the runtime's own default (runc) counts.
+    ``binary`` is ``options.BinaryName``, ``""`` if the runtime's own default (runc) applies.
     """
 
     runtime_type: str | None = None
@@ -42,12 +42,12 @@ class LiveConfig:
 
 @lru_cache(maxsize=128)
 def parse(stdout: str) -> LiveConfig:
-    """Return the configuration in what ``crictl info`` printed.
+    """Return the configuration that ``crictl info`` printed.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not valid JSON.
         KeyError: it has no runtimes.
-        TypeError, AttributeError: it is of another shape.
+        TypeError, AttributeError: it has another shape.
     """
     config = json_document(stdout)["config"]
     section, cni = config["containerd"], config.get("cni") or {}
@@ -68,7 +68,7 @@ def _texts(values: Iterable[object]) -> tuple[str, ...]:
 
 
 def _switch(value: object) -> bool | None:
-    """Return a switch as it is printed; anything else tells nothing."""
+    """Return a printed boolean, ``None`` for anything else."""
     return value if isinstance(value, bool) else None
 
 
@@ -88,6 +88,6 @@ def _runtime(entry: Mapping[str, Any]) -> LiveRuntime:
 
 
 def option(options: Mapping[str, Any], name: str) -> Any:
-    """Return an option; containerd's decoder ignores case, and another spelling wins."""
+    """Return an option; containerd's decoder ignores case, and a different spelling wins."""
     values = {key: value for key, value in options.items() if key.lower() == name.lower()}
     return next((value for key, value in values.items() if key != name), values.get(name))

@@ -1,4 +1,4 @@
-"""The files containerd reads, in its order, and what in them keeps it from starting."""
+"""The files containerd reads, in its order, and the errors in them that stop it from starting."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_gpu.stack.containerd.values import Decoder, Told, told
 Read = Callable[[str], bytes | None]
 Names = Callable[[str], Sequence[str] | None]
 
-# What each generation's parser puts up with, against the TOML standard.
+# What each generation's parser tolerates although the TOML standard does not.
 _GENEROUS = {
     False: {BYTE_ORDER_MARK, NOT_UTF8, CONTROL, BROKEN_INLINE},
     True: {BROKEN_INLINE, TRAILING_COMMA},
@@ -32,7 +32,7 @@ _GENEROUS = {
 
 @dataclass(slots=True, kw_only=True)
 class Loaded:
-    """The files in the order in which they are merged, each decoded; patterns made absolute."""
+    """The decoded files in merge order, and the import patterns as absolute paths."""
 
     files: list[ConfigFile] = field(default_factory=list)
     roots: list[Told] = field(default_factory=list)
@@ -67,7 +67,7 @@ def _imports(root: Told) -> list[str]:
 def _file(
     read: Read, path: str, loaded: Loaded, generation: Generation, *, is_root: bool
 ) -> Told | None:
-    """Read and decode one file; a missing root file is none, a missing import a problem."""
+    """Read and decode one file; a missing import is a problem, a missing root file is not."""
     content = read(path)
     if content is None:
         if not is_root:
@@ -101,7 +101,7 @@ def _decoded(file: ConfigFile, loaded: Loaded, *, modern: bool) -> Told | None:
 
 
 def _absolute(pattern: str, parent: str, generation: Generation) -> str:
-    """Resolve an import; containerd 1.6 leaves a relative glob to its working directory, /."""
+    """Resolve an import; containerd 1.6 resolves a relative glob in its working directory, /."""
     if "*" in pattern and not generation.imports_from_own_folder:
         return pattern if pattern.startswith("/") else f"/{pattern}"
     if pattern.startswith("/"):
@@ -110,7 +110,7 @@ def _absolute(pattern: str, parent: str, generation: Generation) -> str:
 
 
 def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]:
-    """Return the files an import stands for: without ``*`` it is a name, whatever else it has."""
+    """Return the files that an import names; without ``*`` it is one file name, not a pattern."""
     if "*" not in pattern:
         return [pattern]
     try:
@@ -123,7 +123,7 @@ def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]
 
 
 def version_problems(roots: Sequence[Told], merged: int, generation: Generation) -> list[Evidence]:
-    """Return what containerd refuses to start with because of version numbers; 1.6 never does."""
+    """Return the version numbers with which containerd refuses to start; 1.6 accepts all."""
     if not generation.refuses_unknown_config:
         return []
     text = f"containerd config version `{merged}` is not supported"
@@ -149,9 +149,9 @@ def _with(told: Told, text: str) -> Evidence:
 
 
 def name_problems(roots: Sequence[Told], merged: int, *, modern: bool) -> list[Evidence]:
-    """Return the names that stop containerd: those of version 1 in a configuration of a later one.
+    """Return the names that stop containerd: version 1 names in a later version's configuration.
 
-    2.x looks at the listed plugins only, and renames those of a version 1 file.
+    2.x checks only the listed plugins, and renames those of a version 1 file.
     """
     found: list[Evidence] = []
     for root in roots if modern or merged > 1 else ():
@@ -173,7 +173,7 @@ def _bad(kind: str, name: str, where: Told) -> Evidence:
 
 
 def listed(root: Told, key: str) -> list[tuple[str, Told]]:
-    """Return the names in a list of a file, each with its place."""
+    """Return the names in a list of a file, each with its position."""
     found = root.get(key)
     if found is None:
         return []
@@ -184,7 +184,7 @@ def listed(root: Told, key: str) -> list[tuple[str, Told]]:
 
 
 def is_old(root: Told) -> bool:
-    """Say whether a file is of version 1: it says so, or nothing."""
+    """Say whether a file has version 1: it says so, or sets none."""
     version = root.get("version")
     return version is None or version.value in {0, 1}
 

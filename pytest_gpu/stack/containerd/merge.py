@@ -1,8 +1,8 @@
-"""containerd's configuration as that containerd version reads and merges it.
+"""containerd's configuration as its version reads and merges it.
 
 Source: containerd ``cmd/containerd/server/config/config.go`` (1.6, 1.7, 2.x), ``plugins/cri/
-runtime/plugin.go`` and ``plugins/cri/images/plugin.go`` (the migrations of 2.x). The differential
-test runs the real ``containerd config dump`` of three generations and decides.
+runtime/plugin.go`` and ``plugins/cri/images/plugin.go`` (the migrations of 2.x). A
+differential test compares with the real ``containerd config dump`` of three generations.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _IN_CONTAINERD = {"default_runtime_name", "runtimes", "snapshotter"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cni:
-    """Where containerd looks for CNI: its plugins' programs, and their configuration."""
+    """Where containerd looks for CNI: the programs of the plugins, and their configuration."""
 
     bin_dirs: tuple[str, ...] = ("/opt/cni/bin",)
     conf_dir: str = "/etc/cni/net.d"
@@ -44,11 +44,11 @@ class Cni:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectiveConfig:
-    """What containerd makes of its files.
+    """The configuration that containerd reads from its files.
 
-    ``imports`` are the patterns of all files, made absolute; ``problems`` are what keeps
-    containerd from starting with these files. ``values`` are the values that files tell, by
-    their place in the CRI section; :meth:`origin` reads them.
+    ``imports`` are the patterns of all files as absolute paths; ``problems`` stop containerd from
+    starting with these files. ``values`` are the values that files set, by their place in the CRI
+    section; :meth:`origin` reads them.
     """
 
     path: str
@@ -70,7 +70,7 @@ class EffectiveConfig:
 
     @property
     def cri_disabled(self) -> bool:
-        """Whether the files switch the CRI off, by a name that this containerd goes by."""
+        """Whether the files disable the CRI, by a name that this containerd recognises."""
         return not {CRI_V2, CRI_V3, CRI_IMAGES}.isdisjoint(self.disabled)
 
     def origin(self, *keys: str) -> Evidence:
@@ -80,11 +80,11 @@ class EffectiveConfig:
             keys: the value's place in the CRI section, such as ``"cni", "conf_dir"`` or
                 ``"runtimes", "nvidia", "options", "BinaryName"``. ``containerd`` in front of
                 ``default_runtime_name``, ``runtimes`` and ``snapshotter`` may be left out.
-                Beside the CRI section: ``"version"``, ``"disabled_plugins", NAME``,
+                Outside the CRI section: ``"version"``, ``"disabled_plugins", NAME``,
                 ``"required_plugins", NAME``, ``"nri", "disable"``.
 
         Returns:
-            the line, or for a value that no file tells, evidence that it is built in.
+            the line, or for a value that no file sets, evidence that it is built in.
         """
         path = ("containerd", *keys) if keys and keys[0] in _IN_CONTAINERD else keys
         told = self.values.get(path)
@@ -132,7 +132,7 @@ _REQUIRED = "required_plugins"
 
 
 def _off(found: Sections) -> bool:
-    """Say whether the CRI's section is never decoded: 1.x does not load a disabled plugin."""
+    """Say whether the CRI's section is not decoded: 1.x does not load a disabled plugin."""
     return not found.modern and CRI_V2 in found.disabled
 
 
@@ -141,7 +141,7 @@ class _Values:
     known: Mapping[Path, Told]
 
     def __call__(self, *path: str, default: Any) -> Any:
-        """Return a value as its file tells it, else the default."""
+        """Return the value that a file sets, else the default."""
         told = self.known.get(path)
         return default if told is None else told.value
 
@@ -160,7 +160,7 @@ def _flat(found: Sections) -> dict[Path, Told]:
 
 
 def _outside(roots: Sequence[Told], found: Sections) -> dict[Path, Told]:
-    """Return the values beside the CRI section."""
+    """Return the values outside the CRI section."""
     values: dict[Path, Told] = {}
     for root in roots:
         if version := root.get("version"):
@@ -177,7 +177,7 @@ def _nri(get: _Values, disabled: Sequence[str], *, default: bool) -> bool:
 
 
 def _cni(get: _Values, generation: Generation) -> Cni:
-    """Return the CNI's folders; 2.1 knows several, and the old single one counts alone."""
+    """Return the CNI's folders; 2.1 reads a list, but the old single folder overrides it."""
     default = defaults(generation)
     conf_dir = get("cni", "conf_dir", default=default.cni_conf_dir)
     several = generation.several_cni_folders
@@ -189,10 +189,10 @@ def _cni(get: _Values, generation: Generation) -> Cni:
 def _runtimes(
     get: _Values, found: Sections, generation: Generation
 ) -> tuple[str, Mapping[str, Handler]]:
-    """Return the default and all handlers; the built-in runc stands unless 1.x reads a table.
+    """Return the default and all handlers; runc is built in, unless 1.x reads a table of runtimes.
 
-    1.x still takes the handlers ``default`` and ``untrusted`` from tables of their own, and that
-    ``default`` is the default one (``ValidatePluginConfig``).
+    1.x still reads the handlers ``default`` and ``untrusted`` from tables of their own, and uses
+    that ``default`` as the default one (``ValidatePluginConfig``).
     """
     name = get("containerd", "default_runtime_name", default=defaults(generation).default_runtime)
     if "default" in _old_tables(found):
@@ -224,7 +224,7 @@ def _old_tables(found: Sections) -> Mapping[str, Told]:
 
 
 def _told_options(found: Sections) -> dict[Path, Told]:
-    """Return runc's options of every handler by their own names, however the file writes them."""
+    """Return every handler's runc options by their proper names, however the file spells them."""
     decoder = Decoder(modern=found.modern)
     return {
         ("containerd", "runtimes", handler, "options", name): told

@@ -1,4 +1,4 @@
-"""The sections of plugins that a containerd is left with once all files are merged."""
+"""The plugin sections that containerd has after all files are merged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_gpu.stack.containerd.values import Decoder, Told, merged
 
 NRI_URI = "io.containerd.nri.v1.nri"
 
-# What 2.x takes from the old section into that of the images.
+# What 2.x moves from the old section to the image section.
 _TO_IMAGES = (
     "registry",
     "image_decryption",
@@ -35,10 +35,10 @@ _TO_SERVER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sections:
-    """The decoded sections, ``None`` where no file tells anything.
+    """The decoded sections, ``None`` for a section that no file sets.
 
-    ``cri`` has the sandbox image and the snapshotter where 1.x has them, whatever section 2.x
-    keeps them in. ``disabled`` are the plugins switched off, by their full names.
+    ``cri`` has the sandbox image and the snapshotter in their 1.x places, whatever section 2.x
+    keeps them in. ``disabled`` are the full names of disabled plugins.
     """
 
     modern: bool
@@ -49,10 +49,10 @@ class Sections:
 
 
 def merged_version(roots: Sequence[Told], generation: Generation) -> int:
-    """Return the version the merged configuration is read as: the last one that a file names.
+    """Return the version as which the merged configuration is read: the last one that a file sets.
 
-    2.x starts at its own version and brings a file of version 1 up to what it has by then; 2.3
-    brings every file up to its own.
+    2.x starts at its own version and migrates a version 1 file to the version reached so far; 2.3
+    migrates every file to its own version.
     """
     version = generation.assumed_config
     if generation.migrates_each_file:
@@ -67,8 +67,8 @@ def merged_version(roots: Sequence[Told], generation: Generation) -> int:
 def sections(roots: Sequence[Told], version: int, generation: Generation) -> Sections:
     """Return the sections that count in a merged configuration of a version.
 
-    1.x looks at the one name of that version. 2.x at the newest names; while the merged version
-    is older it takes over from the older name what the newest does not say.
+    1.x reads only the section name of that version. 2.x reads the newest names; if the merged
+    version is older, it takes values that are missing there from the older name.
     """
     if not generation.merges_sections:
         return _old(roots, version, generation)
@@ -97,12 +97,12 @@ def _some(told: Told | None) -> list[Told]:
 
 
 def _old(roots: Sequence[Told], version: int, generation: Generation) -> Sections:
-    """1.x: the section of the last file that has one; in version 1 by the plugin's short name."""
+    """Return 1.x's sections: those of the last file that has one; version 1 uses short names."""
     decoder = Decoder(modern=False)
     section, nri = (CRI_V1, "nri") if version == 1 else (CRI_V2, NRI_URI)
     names = [n for root in roots for n in _off(root) if n not in {CRI_V3, CRI_IMAGES}]
     if version == 1:
-        # A full name means nothing there: 1.x compares it with the short ones.
+        # A full name has no effect there: 1.x compares it with the short ones.
         names = [_renamed(name) for name in names if "." not in name]
     found = decoder.decode(cri(generation), _last(roots, section))
     nri_found = decoder.decode(NRI, _last(roots, nri)) if generation.knows_nri else None
@@ -121,12 +121,12 @@ def _last(roots: Sequence[Told], plugin: str) -> list[Told]:
 
 
 def _renamed(name: str) -> str:
-    """Return the name by which a plugin of version 1 goes since; 2.x takes full names as well."""
+    """Return the later name of a version 1 plugin; 2.x accepts full names as well."""
     return CRI_V2 if name == CRI_V1 else name
 
 
 def _merged(roots: Sequence[Told], decoder: Decoder | None) -> dict[str, Told]:
-    """Merge all files' sections as 2.x does, version 1's renamed to version 2's.
+    """Merge all files' sections as 2.x does, with version 1 names changed to version 2's.
 
     With a ``decoder`` each file older than version 4 is migrated before it is merged.
     """
@@ -144,7 +144,7 @@ def _merged(roots: Sequence[Told], decoder: Decoder | None) -> dict[str, Told]:
 
 
 def number(root: Told) -> int:
-    """Return the version that a file names, 0 where it names none."""
+    """Return the version that a file sets, 0 if it sets none."""
     told = root.get("version")
     return told.value if told else 0
 
@@ -164,7 +164,7 @@ def _migrate(found: dict[str, Told], decoder: Decoder) -> None:
 
 
 def _to_runtime(old: Told, new: Told, decoder: Decoder) -> Told:
-    """Return the runtime section: what it says itself, else what the old section says."""
+    """Return the runtime section: its own values, else those of the old section."""
     moved = {"cni", "containerd", "sandbox_image", *_TO_IMAGES, *_TO_SERVER}
     value = _without(old, moved) | _value(new)
     cni = old.get("cni")
@@ -180,7 +180,7 @@ def _to_runtime(old: Told, new: Told, decoder: Decoder) -> Told:
 
 
 def _cni(old: Told, new: Told | None) -> Told:
-    """Return the CNI's table: the one folder of the old one becomes the list of the new one."""
+    """Return the CNI's table; the old table's single folder becomes the new table's list."""
     value = _without(old, {"bin_dir"}) | _value(new)
     if one := old.get("bin_dir"):
         value["bin_dirs"] = Told([one.value], one.file, one.path)
@@ -188,7 +188,7 @@ def _cni(old: Told, new: Told | None) -> Told:
 
 
 def _to_images(old: Told, new: Told) -> Told:
-    """Return the image section: here the old section wins; its snapshotter if it has runtimes."""
+    """Return the image section: the old section wins, its snapshotter only if it has runtimes."""
     value = _value(new) | {key: old.value[key] for key in _TO_IMAGES if key in old.value}
     if sandbox := old.get("sandbox_image"):
         pinned = _value(new.get("pinned_images")) | {"sandbox": sandbox}
@@ -200,7 +200,7 @@ def _to_images(old: Told, new: Told) -> Told:
 
 
 def _with_images(section: Told | None, image: Told | None) -> Told | None:
-    """Return the CRI's section with the values of the image section where 1.x has them."""
+    """Return the CRI's section with the image section's values in their 1.x places."""
     if image is None:
         return section
     value = _value(section)
@@ -215,7 +215,7 @@ def _with_images(section: Told | None, image: Told | None) -> Told | None:
 
 
 def _table(table: Told, key: str, decoder: Decoder) -> Told | None:
-    """Return a table that the migration opens: it crashes on anything else."""
+    """Return a table that the migration reads; it crashes on anything else."""
     found = table.get(key)
     if found and not found.is_table:
         decoder.refuse(found, "must be a table")

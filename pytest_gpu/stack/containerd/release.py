@@ -1,4 +1,4 @@
-"""Which release of containerd a process is, and what its generation does otherwise than others."""
+"""The release of a containerd process, and how its generation differs from others."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a containerd of a version does otherwise than those before or after it.
+    """How containerd of a version differs from older and newer ones.
 
     Sources, unless a property names another one: ``cmd/containerd/server/config/config.go`` (1.x:
     ``services/server/config``) and the CRI plugin's ``config.go`` (1.x: ``pkg/cri/config``, 2.x:
-    ``internal/cri/config``), as the real containerd of 1.6, 1.7 and 2.x was seen to do.
+    ``internal/cri/config``), checked against the real containerd of 1.6, 1.7 and 2.x.
     """
 
     version: Version
@@ -32,19 +32,19 @@ class Generation:
     def merges_sections(self) -> bool:
         """Whether a plugin's section is merged from all files (2.0).
 
-        1.x takes the whole section from the file that is imported last, so that a drop-in with one
-        handler removes all others.
+        1.x takes the whole section from the file imported last, so a drop-in with one handler
+        removes all others.
         """
         return self.version >= (2,)
 
     @property
     def migrates_each_file(self) -> bool:
-        """Whether each file is brought to the newest version before files are merged (2.3)."""
+        """Whether each file is migrated to the newest version before files are merged (2.3)."""
         return self.version >= (2, 3)
 
     @property
     def refuses_newer_drop_ins(self) -> bool:
-        """Whether it refuses a drop-in of a higher version than the root file's (2.3)."""
+        """Whether it refuses a drop-in with a higher version than the root file's (2.3)."""
         return self.version >= (2, 3)
 
     @property
@@ -59,12 +59,12 @@ class Generation:
 
     @property
     def reads_config_3(self) -> bool:
-        """Whether it reads version 3, which has the runtimes and the images apart (2.0)."""
+        """Whether it reads version 3, which separates runtimes and images (2.0)."""
         return self.newest_config >= 3
 
     @property
     def refuses_unknown_config(self) -> bool:
-        """Whether a version that it does not know keeps it from starting (1.7)."""
+        """Whether a version that it does not know stops it from starting (1.7)."""
         return self.version >= (1, 7)
 
     @property
@@ -82,7 +82,7 @@ class Generation:
 
     @property
     def has_fields_of_1_7(self) -> bool:
-        """Whether it has the CRI's fields that came with 1.7, such as a handler's snapshotter."""
+        """Whether it has the CRI fields added in 1.7, such as a handler's snapshotter."""
         return self.version >= (1, 7)
 
     @property
@@ -102,22 +102,22 @@ class Generation:
 
     @property
     def nri_by_default(self) -> bool:
-        """Whether NRI is on where no file says anything (2.0)."""
+        """Whether NRI is on by default (2.0)."""
         return self.version >= (2,)
 
     @property
     def knows_cdi(self) -> bool:
-        """Whether it can inject CDI devices: ``enable_cdi`` came with 1.7."""
+        """Whether it can inject CDI devices: 1.7 added ``enable_cdi``."""
         return self.version >= (1, 7)
 
     @property
     def cdi_by_default(self) -> bool:
-        """Whether CDI is on where no file says anything (2.0)."""
+        """Whether CDI is on by default (2.0)."""
         return self.version >= (2,)
 
     @property
     def newest_cdi(self) -> Version:
-        """The newest version of CDI specs that it surely reads.
+        """The newest version of CDI specs that it is known to read.
 
         Measured on Debian's 1.7.24 (library 0.8.0) and 2.1.9 (1.0.1); 1.7.0 came with 0.5.
         """
@@ -127,7 +127,7 @@ class Generation:
 
     @property
     def sandbox_image(self) -> str:
-        """The image of a sandbox where no file names one."""
+        """The default image of a sandbox."""
         if self.version >= (2,):
             return "registry.k8s.io/pause:3.10"
         number = "3.8" if self.version >= (1, 7) else "3.6"
@@ -140,7 +140,7 @@ class Generation:
 
 
 def printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...] | None:
-    """Return what its program printed, unless that is another program now: upgraded, or k3s'."""
+    """Return the version that its program printed, ``None`` if it was upgraded or is k3s's."""
     if (process.exe or "").endswith(DELETED):
         return None
     for result in evidence.commands:

@@ -1,8 +1,8 @@
 """The fields into which containerd decodes its configuration, by generation.
 
 Source: the structs of ``cmd/containerd/server/config`` (1.x: ``services/server/config``) and of
-the CRI plugin: ``pkg/cri/config`` (1.6, 1.7), ``internal/cri/config`` (2.x). A key that is no
-field is passed over; a value of another type than its field's keeps containerd from starting.
+the CRI plugin: ``pkg/cri/config`` (1.6, 1.7), ``internal/cri/config`` (2.x). A key that is
+not a field is ignored; a value of the wrong type stops containerd from starting.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pytest_gpu.stack.containerd.release import Generation
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """A table with known fields; ``fields`` map names to kinds."""
+    """A table with known fields; ``fields`` maps names to kinds."""
 
     fields: Mapping[str, Kind]
 
@@ -30,7 +30,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value of one Python type; ``name`` as people say it."""
+    """A value of one Python type; ``name`` is its name in messages."""
 
     type: type
     name: str
@@ -43,7 +43,7 @@ class Strings:
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """A value nobody looks at."""
+    """A value that is not checked."""
 
 
 Kind = Struct | Table | Scalar | Strings | Anything
@@ -138,7 +138,7 @@ def _cni(generation: Generation) -> Struct:
 
 @cache
 def images(generation: Generation) -> Struct:
-    """Return the fields of the CRI's image section, which 1.x has within the one section."""
+    """Return the fields of the CRI's image section, which in 1.x is part of the one CRI section."""
     registry = _struct(
         "config_path",
         mirrors=Table(_struct(endpoint=LIST)),
@@ -161,12 +161,12 @@ SERVER = _struct(
     "disable_tcp_service enable_tls_streaming",
     x509_key_pair_streaming=_struct("tls_cert_file tls_key_file"),
 )
-"""The fields of the CRI's server, which 1.x has within the one section."""
+"""The fields of the CRI's server, which in 1.x are part of the one CRI section."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What a containerd does when no file says anything."""
+    """The values that containerd uses if no file sets them."""
 
     cdi: bool
     cdi_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")
@@ -180,7 +180,7 @@ class Defaults:
 
 
 def defaults(generation: Generation) -> Defaults:
-    """Return the defaults of a containerd as its project releases it."""
+    """Return the defaults of containerd as released by its project."""
     return Defaults(
         cdi=generation.cdi_by_default,
         nri=generation.nri_by_default,

@@ -1,4 +1,4 @@
-"""Where else on a node an NVIDIA handler is defined: files that somebody wrote it into."""
+"""Other files on a node that define an NVIDIA handler."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DROP_INS = ("conf.d", "config.d", "containerd.d", "config-v3.toml.d", "config.to
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A file that defines GPU handlers; ``is_drop_in`` by the folder it lies in."""
+    """A file that defines GPU handlers; its folder decides ``is_drop_in``."""
 
     file: ConfigFile
     handlers: tuple[str, ...]
@@ -39,7 +39,7 @@ def usual_places() -> tuple[str, ...]:
 
 
 def written(evidence: NodeEvidence, places: Sequence[str]) -> tuple[Written, ...]:
-    """Return every file that defines a GPU handler, in ``places``, the usual ones, and beside."""
+    """Return every file that defines a GPU handler, in ``places``, usual paths and drop-ins."""
     roots = dict.fromkeys([*places, *usual_places()])
     folders = dict.fromkeys(
         posixpath.join(posixpath.dirname(root), name) for root in roots for name in DROP_INS
@@ -70,7 +70,7 @@ def _in_folder(evidence: NodeEvidence, folder: str) -> list[str]:
 
 
 def _file(evidence: NodeEvidence, path: str) -> ConfigFile | None:
-    """Return a file if it was recorded and is TOML: this is a search, so no file is no answer."""
+    """Return a file if it was recorded and is valid TOML; a search skips all others."""
     try:
         content = evidence.read(path)
         return parse(path, content) if content is not None else None
@@ -96,7 +96,7 @@ def gpu_handlers(table: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _starts_nvidia(entry: object) -> bool:
-    """Say whether a handler names an NVIDIA runtime: BinaryName, or runtime_engine of old."""
+    """Say whether a handler names an NVIDIA runtime: by BinaryName, or the old runtime_engine."""
     table = entry if isinstance(entry, dict) else {}
     values = (*table.values(), *subtable(table, "options").values())
     return any(isinstance(value, str) and is_nvidia(value) for value in values)

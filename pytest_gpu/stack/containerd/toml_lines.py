@@ -1,9 +1,9 @@
-"""Where in a TOML file a key stands: a walk over the text that keeps line numbers.
+"""The line of each key in a TOML file, found by a walk over the text.
 
-``tomllib`` gives values without lines, and its grammar is stricter than that of the decoders in
-containerd; ``tomlkit`` is slow and keeps no line numbers either. The walk knows just enough of
-TOML to tell keys from values, notes where each key is said, and what in the text only the more
-generous decoders take (measured on containerd 1.6.20, 1.7.24 and 2.1.9).
+``tomllib`` gives values without lines, and is stricter than the decoders in containerd;
+``tomlkit`` is slow and has no line numbers either. The walk knows just enough of TOML to
+distinguish keys from values, and notes the line of each key and what in the text only the more
+tolerant decoders accept (measured on containerd 1.6.20, 1.7.24 and 2.1.9).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 Path = tuple[str, ...]
 
 BYTE_ORDER_MARK = "a byte order mark"
-NOT_UTF8 = "bytes that are no UTF-8"
+NOT_UTF8 = "bytes that are not UTF-8"
 CONTROL = "control characters in a comment"
 BROKEN_INLINE = "an inline table over several lines"
 TRAILING_COMMA = "a comma at the end of an inline table"
@@ -33,15 +33,15 @@ _SCALAR = re.compile(r"[^,\]}#\n]+")
 
 
 class _LostError(Exception):
-    """The text is no TOML that this walk understands."""
+    """The text is not TOML that this walk understands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """What a walk saw: the line of each key, and the text as the strict grammar wants it.
+    """The result of a walk: the line of each key, and the text in the strict grammar.
 
-    ``lines`` maps key paths, array elements by their index as text, to line numbers from 1.
-    ``generous`` names what the strict text had to leave out.
+    ``lines`` maps key paths, with array indexes as text, to line numbers from 1. ``generous``
+    names what the strict text had to leave out.
     """
 
     lines: Mapping[Path, int]
@@ -50,7 +50,7 @@ class Walk:
 
 
 def walk(text: str) -> Walk | None:
-    """Walk over a TOML document, ``None`` where it is none."""
+    """Return the walk over a TOML document, ``None`` if the text is not TOML."""
     walker = _Walker(text)
     try:
         walker.document()

@@ -1,9 +1,8 @@
-"""Values that know where they were said, and how each generation's decoder picks among them.
+"""Values that know where they were set, and how each generation's decoder chooses among them.
 
 1.x decodes with go-toml 1: a field takes its exact key, else the key in lower case, in upper case,
-or with a small first letter; the first of these that is there counts alone. 2.x decodes with
-go-toml 2: keys match whatever their case, one after the other in sorted order, each over what the
-one before left.
+or with a small first letter; only the first one found counts. 2.x decodes with go-toml 2: keys
+match in any case, and are applied in sorted order, each over the previous one.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pytest_gpu.stack.containerd.toml_lines import Path
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A value and the file and key that say it; a table's value maps keys to ``Told``."""
+    """A value with the file and key that set it; a table's value maps keys to ``Told``."""
 
     value: Any
     file: ConfigFile
@@ -34,18 +33,18 @@ class Told:
 
     @property
     def evidence(self) -> Evidence:
-        """The line that says it."""
+        """The line that sets it."""
         return self.file.at(self.path)
 
     def get(self, *keys: str) -> Told | None:
-        """Return the value below these keys, ``None`` where there is none."""
+        """Return the value below these keys, ``None`` if there is none."""
         found: Told | None = self
         for key in keys:
             found = found.value.get(key) if found and found.is_table else None
         return found
 
     def plain(self) -> Any:
-        """Return the value as TOML has it."""
+        """Return the value as plain TOML."""
         if not self.is_table:
             return self.value
         return {key: told.plain() for key, told in self.value.items()}
@@ -53,7 +52,7 @@ class Told:
 
 @lru_cache(maxsize=1024)
 def told(file: ConfigFile) -> Told:
-    """Return a whole file as values that know their place."""
+    """Return a whole file as values that know where they were set."""
     return _told(file, file.table, ())
 
 
@@ -64,7 +63,7 @@ def _told(file: ConfigFile, value: Any, path: Path) -> Told:
 
 
 def merged(into: Told | None, over: Told) -> Told:
-    """Merge as 2.x merges two files: tables key by key, anything else replaced."""
+    """Merge as 2.x merges two files: tables key by key; other values are replaced."""
     if into is None or not (into.is_table and over.is_table):
         return over
     value = dict(into.value)
@@ -75,13 +74,13 @@ def merged(into: Told | None, over: Told) -> Told:
 
 @dataclass(slots=True)
 class Decoder:
-    """Decoding by one generation's rules; ``wrong`` collects values of a wrong type."""
+    """Decodes by one generation's rules; ``wrong`` collects values of a wrong type."""
 
     modern: bool
     wrong: list[Evidence] = field(default_factory=list)
 
     def decode(self, kind: Kind, sources: Sequence[Told]) -> Told | None:
-        """Return what a field becomes; its tables have the fields' own names as keys."""
+        """Return the decoded value of a field; tables use the fields' own names as keys."""
         if not sources:
             return None
         if not isinstance(kind, Struct | Table):
@@ -107,7 +106,7 @@ class Decoder:
             yield key, kind.of, [table.value[key] for table in tables if key in table.value]
 
     def named(self, table: Told, name: str) -> list[Told]:
-        """Return the values of a table that go into a field, the decisive one last."""
+        """Return the values of a table that are decoded into a field, the decisive one last."""
         if self.modern:
             keys = sorted(key for key in table.value if key.lower() == name.lower())
             return [table.value[key] for key in keys]
@@ -115,11 +114,11 @@ class Decoder:
         return [table.value[key] for key in spellings if key in table.value][:1]
 
     def refuse(self, told: Told, why: str) -> None:
-        """Note a value that containerd does not take."""
+        """Note a value that containerd does not accept."""
         self.wrong.append(_says(told, why))
 
     def check_tables(self, table: Told) -> None:
-        """Note every value of a table that is no table itself."""
+        """Note every value of a table that is not a table itself."""
         entries = table.value.values()
         self.wrong += [_says(each, "must be a table") for each in entries if not each.is_table]
 
@@ -132,14 +131,14 @@ class Decoder:
         """Return the decisive value among those of the right type."""
         good = [source for source in sources if _fits(kind, source.value)]
         if len(good) < len(sources):
-            wish = "a list of texts" if isinstance(kind, Strings) else getattr(kind, "name", "")
+            wish = "a list of strings" if isinstance(kind, Strings) else getattr(kind, "name", "")
             bad = (source for source in sources if source not in good)
             self.wrong += [_says(source, f"must be {wish}") for source in bad]
         return good[-1] if good else None
 
 
 def _fits(kind: Scalar | Strings | Anything, value: object) -> bool:
-    """Say whether a value fits; a TOML number is 64 bits wide, and no switch is a number."""
+    """Say whether a value fits; a TOML number has 64 bits, and a boolean is not a number."""
     if isinstance(kind, Anything):
         return True
     if isinstance(kind, Strings):

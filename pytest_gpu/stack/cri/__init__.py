@@ -1,1 +1,1 @@
-"""What every container runtime of a kubelet has in common, whichever program it is."""
+"""The common interface of all container runtimes that a kubelet can use."""

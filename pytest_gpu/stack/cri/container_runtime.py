@@ -1,7 +1,7 @@
-"""What is asked of the container runtime that a kubelet uses, whichever program it is.
+"""The interface to the container runtime that a kubelet uses, whichever program it is.
 
-Checks of pods, sandboxes and injection know nothing else of it, so that a runtime can be added by
-a class with these properties. What is wrong with its own files, its own checks say.
+Checks of pods, sandboxes and injection use nothing else, so a class with these properties is
+enough to add a runtime. Faults in a runtime's own files are found by checks of that runtime.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pytest_gpu.stack.host.processes import Process
 
 
 class ContainerRuntime(Protocol):
-    """A container runtime as its files and, where it was asked, the running program tell of it."""
+    """A container runtime, described by its files and, if it was asked, by the running program."""
 
     @property
     def name(self) -> str:
-        """What people call it, such as ``containerd``."""
+        """Its usual name, such as ``containerd``."""
 
     @property
     def release(self) -> str:
-        """Its version as people write it, such as ``1.7.24``."""
+        """Its version in the usual form, such as ``1.7.24``."""
 
     @property
     def process(self) -> Process | None:
@@ -38,11 +38,11 @@ class ContainerRuntime(Protocol):
 
     @property
     def told_by(self) -> str:
-        """The command that told which handlers it has, else the file that defines them."""
+        """The command that listed its handlers, else the file that defines them."""
 
     @property
     def error(self) -> str:
-        """What it said instead of serving the CRI, empty if it serves it or nobody asked."""
+        """Its error if it does not serve the CRI, empty if it does or was not asked."""
 
     @property
     def serves_cri(self) -> bool:
@@ -54,7 +54,7 @@ class ContainerRuntime(Protocol):
 
     @property
     def loaded(self) -> frozenset[str] | None:
-        """The names of the handlers that are loaded, ``None`` where nobody asked."""
+        """The names of the handlers that are loaded, ``None`` if it was not asked."""
 
     @property
     def default_runtime(self) -> str:
@@ -71,29 +71,29 @@ class ContainerRuntime(Protocol):
         """Say whether containers under a handler (``""``: the default one) get GPUs injected.
 
         Raises:
-            Unproven: it has NVIDIA's name and starts an unknown program.
+            Unproven: the handler has NVIDIA's name and starts an unknown program.
         """
 
     def program(self, handler: str) -> str | None:
-        """Return the program of a handler (``""``: runc), ``None`` where only its name is known."""
+        """Return the program of a handler (``""``: runc), ``None`` if only its name is known."""
 
     def handler(self, name: str) -> Handler | None:
         """Return a handler as the files define it, ``None`` if they do not."""
 
     def now(self, name: str) -> Handler | None:
-        """Return a handler of the files, with the values that are loaded as far as told."""
+        """Return a handler of the files, with the loaded values as far as they are known."""
 
     def origin(self, value: str, handler: str = "") -> Evidence:
         """Return the file and line that an effective value comes from.
 
         Args:
-            value: the name of a property here that is a value of the files (``default_runtime``,
-                ``cdi_enabled``, ``cdi_dirs``), or with ``handler`` one of a :class:`Handler`
-                (``binary``, ``runtime_type``, ``systemd_cgroup``).
+            value: the name of a property of this class that is set in the files
+                (``default_runtime``, ``cdi_enabled``, ``cdi_dirs``), or with ``handler`` one of a
+                :class:`Handler` (``binary``, ``runtime_type``, ``systemd_cgroup``).
             handler: the handler's name.
 
         Returns:
-            the line, or for a value that no file tells, evidence that it is built in.
+            the line, or evidence that the value is built in if no file sets it.
         """
 
     @property
@@ -102,16 +102,16 @@ class ContainerRuntime(Protocol):
 
     @property
     def cdi_dirs(self) -> tuple[str, ...]:
-        """Where it looks for CDI specs."""
+        """The directories that it searches for CDI specs."""
 
     @property
     def newest_cdi(self) -> tuple[int, ...]:
-        """The newest version of CDI specs that it surely reads."""
+        """The newest version of CDI specs that it is known to read."""
 
     @property
     def tells_cgroup_driver(self) -> bool:
-        """Whether it tells a kubelet that asks which cgroup driver to use."""
+        """Whether it answers a kubelet that asks which cgroup driver to use."""
 
     @property
     def driver_handler(self) -> Handler | None:
-        """The handler whose cgroup driver is the one it tells, ``None`` if none has one."""
+        """The handler whose cgroup driver it reports to the kubelet, ``None`` if none."""

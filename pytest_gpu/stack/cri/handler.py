@@ -13,11 +13,11 @@ from pytest_gpu.causes import Evidence
 class Handler:
     """One entry in the table of handlers; ``source`` is the line that defines it.
 
-    ``binary`` is the program (``options.BinaryName``), ``None`` where the handler's own default
-    (runc) counts.
-    ``options`` has runc's options under their own names, in whatever case the file writes them
-    and containerd takes them, and all others as the file has them. The annotations are the names
-    or patterns of those that are handed on to the handler's program.
+    ``binary`` is the program (``options.BinaryName``), ``None`` if the handler's own default (runc)
+    applies.
+    ``options`` has runc's options under their canonical names, even if the file writes them in
+    another case that containerd accepts, and all others as the file has them. The annotations are
+    names or patterns of annotations that are passed to the handler's program.
     """
 
     name: str
@@ -36,5 +36,5 @@ class Handler:
 
     @property
     def is_runc(self) -> bool:
-        """Whether its shim is containerd's for runc, the one that knows ``SystemdCgroup``."""
+        """Whether it uses containerd's shim for runc, which supports ``SystemdCgroup``."""
         return self.runtime_type.startswith("io.containerd.runc.")

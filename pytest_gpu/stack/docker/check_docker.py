@@ -1,4 +1,4 @@
-"""Docker on a GPU node: the kubelet's own runtime, or a bystander of it."""
+"""Docker on a GPU node: the kubelet's own runtime, or one that runs beside it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def docker_evidence(node: Node) -> Iterator[Evidence]:
     yield Evidence(source=f"Node {node.name}", text=f"containerRuntimeVersion: {version}")
     written = toolkit_of(node).config_path
     if any(name.startswith("nvidia") for name in handlers_of(node.evidence, written)):
-        yield Evidence(source=written, text="the toolkit put the nvidia handler here")
+        yield Evidence(source=written, text="the toolkit wrote the nvidia handler here")
 
 
 def _decisive(argv: tuple[str, ...]) -> list[str]:
-    """Return the program and its flags of the container runtime."""
+    """Return the program and its flags about the container runtime."""
     kept = [argv[0]]
     for position, part in enumerate(argv):
         if part.startswith("--container-runtime"):
@@ -48,12 +48,12 @@ def _decisive(argv: tuple[str, ...]) -> list[str]:
 def docker_findings(node: Node) -> Iterator[Finding]:
     """Yield what is wrong with a Docker daemon beside the kubelet's containerd.
 
-    Latent, all of it: Kubernetes does not use this daemon. For the same reason a configuration of
-    it that nobody could read says nothing here: it leaves nothing open of what Kubernetes runs.
+    All of it is latent, since Kubernetes does not use this daemon. For the same reason nothing is
+    reported if its configuration was not collected: it does not affect the verdict.
     """
     docker = known(partial(read, processes_of(node), node.evidence))
     if docker is None or kubelet_of(node).runtime == "docker":
-        return  # Where the kubelet uses it, Docker is no bystander, and a cause of its own.
+        return  # If the kubelet itself uses Docker, that is a cause of its own.
     if docker.problem:
         said = Evidence(source=docker.config, text=docker.problem)
         yield Finding.of("docker/config-invalid", said, config=docker.config)
@@ -78,7 +78,7 @@ def _without_nvidia(node: Node, docker: Docker) -> Finding:
 
 
 def _by_hand(node: Node, docker: Docker) -> Steps:
-    """Return the patch that adds an installed runtime to the file, none where nothing is."""
+    """Return the patch that adds an installed runtime to the file, none if there is none."""
     binary = installed(node)
     if binary is None:
         return ()
@@ -91,9 +91,9 @@ def _by_hand(node: Node, docker: Docker) -> Steps:
 
 
 def _undefined_default(node: Node, docker: Docker) -> Iterator[Finding]:
-    """Yield a default runtime that dockerd refuses to start with.
+    """Yield a default runtime with which dockerd refuses to start.
 
-    A name of containerd's, such as io.containerd.runc.v2, need not be defined (moby,
+    A containerd name, such as io.containerd.runc.v2, need not be defined (moby,
     daemon/runtime_unix.go).
     """
     default = docker.default
@@ -111,7 +111,7 @@ def _is_shim(name: str) -> bool:
 
 
 def _missing_programs(node: Node, docker: Docker) -> Iterator[Finding]:
-    """Yield NVIDIA runtimes whose program is proven absent."""
+    """Yield NVIDIA runtimes whose program is proven to be missing."""
     for name in docker.nvidia:
         program = docker.runtimes[name]
         if program and not any(_may_exist(node, path) for path in _places(program)):
@@ -123,7 +123,7 @@ def _missing_programs(node: Node, docker: Docker) -> Iterator[Finding]:
 
 
 def _places(program: str) -> Iterator[str]:
-    """Yield where a program is looked for: a bare name in the usual PATH of a service."""
+    """Yield the paths of a program: a bare name is looked up in the usual PATH of a service."""
     if "/" in program:
         yield program
         return

@@ -1,4 +1,4 @@
-"""A Docker daemon on the node: what its flags and its daemon.json say of container runtimes.
+"""A Docker daemon on the node: what its flags and daemon.json say about container runtimes.
 
 Source: docs.docker.com "dockerd" (options, "Daemon configuration file") and moby's daemon/config.
 """
@@ -19,10 +19,10 @@ _STOCK = "runc"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Docker:
-    """One dockerd, with what it would read at its next start.
+    """One dockerd, with the configuration that it would read at its next start.
 
-    ``runtimes`` maps a name to its program, ``""`` where it is a shim that containerd finds.
-    ``problem`` is what dockerd refuses to start with; the rest is then that of the flags.
+    ``runtimes`` maps a name to its program, ``""`` if it is a shim that containerd finds.
+    ``problem`` says why dockerd refuses to start; the rest then comes from its flags.
     """
 
     process: Process
@@ -43,7 +43,7 @@ def read(processes: Sequence[Process], evidence: NodeEvidence) -> Docker | None:
     """Return the facts of the node's own Docker daemon, ``None`` if none runs.
 
     Raises:
-        NotInEvidence: nobody looked at its configuration file.
+        NotInEvidence: its configuration file was not collected.
     """
     own = (p for p in processes if p.is_program("dockerd") and not (p.foreign or p.own_root))
     process = next(own, None)
@@ -65,24 +65,24 @@ def read(processes: Sequence[Process], evidence: NodeEvidence) -> Docker | None:
 
 
 def _parsed(content: bytes) -> tuple[Mapping[str, Any], str]:
-    """Return a daemon.json and what is wrong with it; an empty one is none at all."""
+    """Return a daemon.json and what is wrong with it; an empty file counts as missing."""
     if not content.strip():
         return {}, ""
     try:
         found = json_document(content)
     except MalformedError as error:
-        return {}, f"is no valid JSON: {error}"
+        return {}, f"is not valid JSON: {error}"
     if not isinstance(found, dict):
-        return {}, "is no JSON object"
+        return {}, "is not a JSON object"
     if not isinstance(found.get("runtimes") or {}, dict):
-        return {}, '"runtimes" is no JSON object'
+        return {}, '"runtimes" is not a JSON object'
     return found, ""
 
 
 def _contradiction(table: Mapping[str, Any], flagged: str | None) -> str:
     if flagged and "default-runtime" in table:
         return (
-            '"default-runtime" stands here and among the flags of dockerd:'
+            '"default-runtime" is set here and by a flag of dockerd:'
             " specified both as a flag and in the configuration file"
         )
     return ""

@@ -1,4 +1,4 @@
-"""Whether GPUs reach the host well: PCIe lanes, and the IOMMU."""
+"""Checks of the link between GPUs and the host: PCIe lanes and the IOMMU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_gpu.stack.gpu.pci import PciGpu, pci_of
 def narrow_links(node: Node) -> Finding | None:
     """Say which GPUs use fewer PCIe lanes than they and their slot have.
 
-    Speed is never judged: it falls when a GPU idles.
+    Link speed is never checked: it drops when a GPU is idle.
     """
     narrow = [gpu for gpu in pci_of(node).gpus if _is_narrow(gpu)]
     if not narrow:
@@ -34,7 +34,7 @@ def _is_narrow(gpu: PciGpu) -> bool:
 
 @check("gpu/iommu-faults")
 def iommu_faults(node: Node) -> Finding | None:
-    """Say that the IOMMU refused memory accesses of a GPU since the driver was loaded."""
+    """Say that the IOMMU has refused memory accesses of a GPU since the driver was loaded."""
     pattern = r"\bnvidia [0-9a-f:.]+: AMD-Vi: Event logged \[IO_PAGE_FAULT"
     line = kernel_log_of(node).find(pattern, "IO_PAGE_FAULT")
     return Finding.of("hardware/iommu-faults", line) if line else None

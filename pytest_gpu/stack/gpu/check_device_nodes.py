@@ -1,4 +1,4 @@
-"""Whether the driver's device nodes are there, with the numbers that the kernel gives now."""
+"""Checks that the driver's device nodes exist, with the numbers that the kernel uses now."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pytest_gpu.stack.gpu.pci import pci_of
 
 @question("gpu/nodes-and-majors")
 def nodes(node: Node) -> object:
-    """Return the device nodes, and the major numbers that they must have."""
+    """Return the device nodes and the major numbers that they must have."""
     driver = driver_of(node)
     return known(lambda: driver.nodes), driver.majors
 
 
 @check("gpu/device-nodes")
 def device_nodes(node: Node) -> Finding | None:
-    """Say which device nodes are missing, or have numbers of an earlier load of the module."""
+    """Say which device nodes are missing or have numbers from an earlier load of the module."""
     if platform_gpu(node):
         return None
     return _missing_nodes(node) or _missing_uvm(node) or _stale_nodes(node)

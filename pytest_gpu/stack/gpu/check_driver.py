@@ -1,4 +1,4 @@
-"""Decide what is wrong with the driver's parts: module, version, libraries, device nodes."""
+"""Checks of the driver's parts: module, version, libraries."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
 
 OLDEST = (470,)
-"""The oldest driver branch that NVIDIA's container toolkit and device plugin are made for."""
+"""The oldest driver branch that NVIDIA's container toolkit and device plugin support."""
 
-# What the module says of a GPU that it will not drive, each over several lines of the log.
+# What the module says about a GPU that it does not support; each spans several lines of the log.
 _REFUSED = "NVRM: The NVIDIA"
 _FLAVOUR = r"not supported by open nvidia\.ko|requires use of the NVIDIA open kernel modules"
 _BRANCH = (
     r"supported through the NVIDIA \S+ Legacy drivers|is not supported by the NVIDIA \S+ driver"
 )
 
-# module/signing.c and security/lockdown of the kernel; neither names the module it means.
+# module/signing.c and security/lockdown of the kernel; neither message names the module.
 _SIGNATURE = (
     r"Loading of (module with unavailable key|unsigned module) is rejected"
     r"|Lockdown: \S+: unsigned module loading is restricted"
@@ -36,13 +36,13 @@ _SIGNATURE = (
 
 @question("gpu/module-files")
 def module_files(node: Node) -> object:
-    """Return where nvidia.ko lies, by kernel: shown where the module is not loaded."""
+    """Return the path of nvidia.ko by kernel; shown when the module is not loaded."""
     return driver_of(node).module_files
 
 
 @question("gpu/libcuda")
 def libcuda(node: Node) -> object:
-    """Return the CUDA driver library: pods need it, whatever else is missing."""
+    """Return the CUDA driver library; pods need it whatever else is missing."""
     return driver_of(node).libcuda
 
 
@@ -52,18 +52,18 @@ def module_not_loaded(node: Node) -> Finding | None:
     if platform_gpu(node) or driver_of(node).loaded:
         return None
     if reserved_for_machines(node):
-        unproven("the node's label gives its GPUs to virtual machines: no driver is due here")
+        unproven("the node's label gives its GPUs to virtual machines: no driver is expected here")
     return unsupported_gpu(node) or _refused_signature(node) or _module_file(node)
 
 
 def platform_gpu(node: Node) -> bool:
-    """Whether the GPU is the platform's own (WSL, Tegra), without NVIDIA's PCI driver."""
+    """Say whether the GPU is the platform's own (WSL, Tegra), without NVIDIA's PCI driver."""
     gpus = known(lambda: pci_of(node))
     return gpus is not None and gpus.platform is not None
 
 
 def needs_no_nvml(node: Node) -> bool:
-    """Whether this is a Tegra whose driver (L4T) came without NVML: nothing is missing there."""
+    """Say whether this is a Tegra with a driver (L4T) without NVML; nothing is missing there."""
     gpus = known(lambda: pci_of(node))
     return gpus is not None and gpus.platform == "Tegra" and nvml_of(node).missing
 
@@ -88,7 +88,7 @@ def _refused_signature(node: Node) -> Finding | None:
 
 
 def _module_file(node: Node) -> Finding:
-    """Decide by the module's files; where nobody looked for them, by the libraries."""
+    """Decide by the module's files, or by the libraries if the files were not collected."""
     files = known(lambda: driver_of(node).module_files)
     kernel = known(lambda: driver_of(node).kernel) or "unknown"
     installed = known(lambda: driver_of(node).libnvml) or known(lambda: driver_of(node).libcuda)
@@ -98,7 +98,8 @@ def _module_file(node: Node) -> Finding:
         return Finding.of("driver/module-not-loaded", *evidence, there, kernel=kernel)
     if files or (files is not None and installed):
         found = join([*(files or {})]) or "no kernel"
-        others = Evidence(source="/lib/modules", text=f"nvidia.ko for {found}; {kernel} runs")
+        text = f"nvidia.ko for {found}; the running kernel is {kernel}"
+        others = Evidence(source="/lib/modules", text=text)
         return Finding.of("driver/no-module-for-this-kernel", *evidence, others, kernel=kernel)
     cause = "driver/module-not-loaded" if installed else "driver/not-installed"
     return Finding.of(cause, *evidence, kernel=kernel)
@@ -115,7 +116,7 @@ def _gpus_without_driver(node: Node) -> Iterator[Evidence]:
 
 
 def loaded(node: Node) -> Driver:
-    """Return the driver for questions that only a loaded one can answer.
+    """Return the driver, for questions that only a loaded driver can answer.
 
     Raises:
         Unproven: it is not loaded.
@@ -129,7 +130,7 @@ def loaded(node: Node) -> Driver:
 def too_old(node: Node) -> Finding | None:
     """Say that the driver is older than branch 470."""
     if platform_gpu(node):
-        return None  # L4T and Windows number their drivers in their own way
+        return None  # L4T and Windows use driver version numbers of their own
     driver = loaded(node)
     if not numbers(driver.version):
         raise NotInEvidence(node.name, "the version of the kernel module")
@@ -141,7 +142,7 @@ def too_old(node: Node) -> Finding | None:
 
 @check("gpu/library-missing")
 def library_missing(node: Node) -> Finding | None:
-    """Say which of NVML's and CUDA's libraries the host lacks."""
+    """Say whether NVML's or CUDA's library is missing on the host."""
     if not _has_nvml(node):
         return Finding.of("driver/nvml-library-missing", _absent(NVML))
     if driver_of(node).libcuda is None:
@@ -150,7 +151,7 @@ def library_missing(node: Node) -> Finding | None:
 
 
 def _has_nvml(node: Node) -> bool:
-    """NVML's own word counts where its file was not looked for everywhere."""
+    """Say whether NVML exists: by its file, or by its answers if the search was not complete."""
     try:
         return driver_of(node).libnvml is not None or needs_no_nvml(node)
     except NotInEvidence:
@@ -163,7 +164,7 @@ def _absent(library: str) -> Evidence:
 
 @check("gpu/mismatch")
 def mismatch(node: Node) -> Finding | None:
-    """Say that a library is of another version than the loaded module."""
+    """Say that a library and the loaded module have different versions."""
     if platform_gpu(node):
         return None
     driver = loaded(node)
@@ -175,7 +176,7 @@ def mismatch(node: Node) -> Finding | None:
         )
     library = known(lambda: driver.libnvml)
     if library is None or library.version is None:
-        nvml_of(node).asked()  # its file does not tell its version: that it starts proves the match
+        nvml_of(node).asked()  # its file name has no version; if NVML starts, the versions match
     return None
 
 

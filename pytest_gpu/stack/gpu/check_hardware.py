@@ -1,4 +1,4 @@
-"""Decide what is wrong with a node's GPUs as hardware, from the bus, the log and the labels."""
+"""Checks of a node's GPUs as hardware, from the bus, the log and the labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOLDERS = {
 _HOLDER_MODULES = frozenset({"nouveau", "nova_core", "vfio_pci", "pci_stub", "xen_pciback"})
 
 WORKLOAD_LABEL = "nvidia.com/gpu.workload.config"
-"""The GPU operator's label; ``vm-passthrough`` and ``vm-vgpu`` give the GPUs to machines."""
+"""The GPU operator's label; ``vm-passthrough`` and ``vm-vgpu`` give GPUs to virtual machines."""
 
 # Labels that count physical GPUs: GPU feature discovery, Karpenter on AWS, GKE.
 COUNT_LABELS = (
@@ -44,7 +44,7 @@ def missing(node: Node) -> Finding | None:
     if found.gpus or found.platform:
         return None
     said = [f"{found.functions} functions, none is an NVIDIA GPU (vendor 0x10de, class 0x03)"]
-    said += [f"{address} is of NVIDIA but no GPU" for address in found.others]
+    said += [f"{address} is an NVIDIA function but not a GPU" for address in found.others]
     evidence = [Evidence(source=BUS, text=text) for text in said]
     if windows := _windows(node):
         return Finding.of("hardware/wsl-without-adapter", *windows, *evidence, *_signs(node))
@@ -52,7 +52,7 @@ def missing(node: Node) -> Finding | None:
 
 
 def _windows(node: Node) -> list[Evidence]:
-    """Return what shows a kernel of WSL, whose GPU would be behind /dev/dxg, on no PCI bus."""
+    """Return the signs of a WSL kernel; a GPU there is behind /dev/dxg, not on a PCI bus."""
     version = (known(lambda: node.evidence.read("/proc/version")) or b"").decode(errors="replace")
     if "microsoft" not in version.lower():
         return []
@@ -73,9 +73,9 @@ def _signs(node: Node) -> Iterator[Evidence]:
 
 @check("gpu/fallen-off-the-bus")
 def fallen_off_the_bus(node: Node) -> Finding | None:
-    """Say which GPUs no longer answer: all-ones configuration space, XID 79, or NVML's word.
+    """Say which GPUs no longer answer: all-ones configuration space, XID 79, or NVML's error.
 
-    An XID 79 is over when the GPU answers on the bus and in NVML again.
+    An XID 79 no longer counts when the GPU answers on the bus and in NVML again.
     """
     seen = {**_dead(node), **_xid79(node), **_lost(node)}
     if seen:
@@ -84,7 +84,10 @@ def fallen_off_the_bus(node: Node) -> Finding | None:
         silent = [gpu.address for gpu in pci_of(node).gpus if gpu.dead is None]
         silent = [address for address in silent if not _answers(node, address)]
         if silent:
-            unproven(f"neither the kernel log nor the configuration space of {join(silent)}")
+            unproven(
+                "neither the kernel log nor the configuration space"
+                f" of {join(silent)} is in evidence"
+            )
     return None
 
 
@@ -120,7 +123,7 @@ def _lost(node: Node) -> dict[str, Evidence]:
 
 
 def _answers(node: Node, address: str) -> bool:
-    """Whether NVML answers all that can be asked of the GPU at this address."""
+    """Say whether NVML answers every question that the GPU at this address supports."""
     return any(
         device.address == address
         and all(error.code in nvml_codes.NOT_ASKABLE for _, error in device.errors())
@@ -135,10 +138,10 @@ def _devices(node: Node) -> tuple[NvmlDevice, ...]:
 
 @check("gpu/lost")
 def lost(node: Node) -> Finding | None:
-    """Say that the bus has fewer GPUs than the node's own labels count.
+    """Say that the bus has fewer GPUs than the node's own labels say.
 
-    Capacity does not count: time-slicing and MPS multiply it, MIG replaces it, and where it
-    differs from the hardware the device plugin is at fault.
+    Capacity is not used: time-slicing and MPS multiply it, MIG replaces it, and if it differs
+    from the hardware, the device plugin is at fault.
     """
     gpus = pci_of(node).gpus
     for label, text in _counts(_labels(node)):
@@ -150,7 +153,7 @@ def lost(node: Node) -> Finding | None:
 
 
 def _counts(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the labels that count boards; with MIG strategy single one counts MIG devices."""
+    """Yield the labels that count boards; with MIG strategy single, one counts MIG devices."""
     product = labels.get("nvidia.com/gpu.product")
     single = labels.get("nvidia.com/mig.strategy") == "single"
     counts_mig = "MIG-" in product if product else single
@@ -161,10 +164,10 @@ def _counts(labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 @check("gpu/held")
 def held(node: Node) -> Finding | None:
-    """Say which GPUs another kernel driver holds, so that NVIDIA's cannot.
+    """Say which GPUs are held by another kernel driver, so that NVIDIA's driver cannot use them.
 
-    Nouveau is a matter of this layer (what the bus shows), although its cause says ``driver``:
-    what has to be put right is the set of drivers, not the board.
+    Nouveau belongs to this layer (the bus shows it), although its cause starts with ``driver``:
+    the drivers have to be fixed, not the board.
     """
     taken = [gpu for gpu in pci_of(node).gpus if _holder(node, gpu) in HOLDERS]
     if not taken or reserved_for_machines(node):
@@ -180,13 +183,13 @@ def split(node: Node) -> Finding | None:
 
 
 def reserved_for_machines(node: Node) -> bool:
-    """Whether the operator's label gives this node's GPUs to virtual machines."""
+    """Say whether the operator's label gives this node's GPUs to virtual machines."""
     return _labels(node).get(WORKLOAD_LABEL, "").startswith("vm-")
 
 
 @check("gpu/given-to-machines")
 def given_to_machines(node: Node) -> None:
-    """Leave it open whether containers get GPUs where they are meant for virtual machines.
+    """Make the node unproven if its GPUs are meant for virtual machines.
 
     Raises:
         Unproven: the operator's label gives this node's GPUs to virtual machines.
@@ -203,7 +206,7 @@ def _held(node: Node, taken: list[PciGpu]) -> Finding:
 
 
 def _is_split(node: Node, taken: list[PciGpu]) -> bool:
-    """Whether an admin split the node: the rest works, and these are held for machines."""
+    """Say whether an admin split the node: these are held for virtual machines, the rest work."""
     rest = [gpu for gpu in pci_of(node).gpus if gpu not in taken]
     for_machines = all(
         HOLDERS[gpu.driver or ""] == "hardware/held-for-passthrough" for gpu in taken
@@ -212,7 +215,11 @@ def _is_split(node: Node, taken: list[PciGpu]) -> bool:
 
 
 def _holder(node: Node, gpu: PciGpu) -> str:
-    """The driver that holds a GPU; where nobody looked, no other driver may be loaded at all."""
+    """Return the driver that holds a GPU, ``""`` if no other driver can.
+
+    Raises:
+        NotInEvidence: it was not collected, and another driver is loaded that could hold it.
+    """
     if gpu.driver is not None:
         return gpu.driver
     if driver_of(node).modules & _HOLDER_MODULES:

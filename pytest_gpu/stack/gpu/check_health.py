@@ -1,7 +1,7 @@
-"""Decide what is wrong with GPUs that the driver drives: XIDs, NVML's answers, memory, fabric.
+"""Checks of GPUs that the driver handles: XIDs, NVML's answers, memory, fabric.
 
-The meaning of XIDs is that of NVIDIA's XID catalogue. Those of applications (13, 31, 43, 45, 68,
-109: the ones the device plugin ignores too) say nothing about the GPU.
+XIDs are interpreted as in NVIDIA's XID catalogue. Application errors (13, 31, 43, 45, 68, 109;
+the device plugin ignores them, too) say nothing about the GPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONTAINED = 94
 REMAP_PENDING = (63, CONTAINED)
 REMAP_FAILED = 64
 
-# XIDs whose immediate action is a reset of the GPU or more, by cause, gravest first.
+# XIDs that require at least a reset of the GPU, by cause, most severe first.
 GRAVE = {
     "hardware/uncontained-memory-error": (DOUBLE_BIT, 95, 140),
     "hardware/nvlink-fault": (74,),
@@ -33,7 +33,7 @@ GRAVE = {
     "driver/gpu-needs-reset": (46, 62),
 }
 
-# Error codes that speak of the GPU, not of the question.
+# Error codes that mean a fault of the GPU, not of the question.
 GRAVE_CODES = {
     codes.GPU_IS_LOST: "hardware/fallen-off-the-bus",
     codes.RESET_REQUIRED: "driver/gpu-needs-reset",
@@ -65,7 +65,7 @@ def grave_xids(node: Node) -> Finding | None:
 
 
 def _was_contained(log: KernelLog, xid: Xid) -> bool:
-    """A double-bit error is over when XID 94 says that it was contained to one process."""
+    """Say whether XID 94 reports that a double-bit error was contained to one process."""
     contained = (other for other in log.standing((CONTAINED,)) if other.index > xid.index)
     return xid.number == DOUBLE_BIT and any(other.slot == xid.slot for other in contained)
 
@@ -107,7 +107,7 @@ def nvml_silent(node: Node) -> Finding | None:
 def _grave_answers(node: Node) -> Iterator[Finding]:
     for device in nvml_of(node).devices:
         for question, error in device.errors():
-            # No handle at all is grave whatever the code.
+            # A missing handle is serious, whatever the code.
             cause = GRAVE_CODES.get(error.code)
             if cause or question == "handle":
                 where = f"NVML, {question} of {device}"
@@ -126,14 +126,15 @@ def _of_error(node: Node, cause: str, where: str, error: NvmlError) -> Finding:
 
 @check("gpu/not-initialised")
 def not_initialised(node: Node) -> Finding | None:
-    """Say which GPUs of the bus NVML does not know."""
+    """Say which GPUs on the bus NVML does not list."""
     devices = _devices(node)
     gpus = [gpu for gpu in pci_of(node).gpus if gpu.driver not in HOLDERS]
     if len(devices) >= len(gpus):
         return None
     addresses = {device.address for device in devices}
     absent = [gpu.address for gpu in gpus if gpu.address not in addresses]
-    seen = Evidence(source="NVML", text=f"{len(devices)} of {len(gpus)} GPUs; not {join(absent)}")
+    text = f"{len(devices)} of {len(gpus)} GPUs; missing: {join(absent)}"
+    seen = Evidence(source="NVML", text=text)
     log = known(lambda: kernel_log_of(node))
     said = log.find(_NOT_INITIALISED) if log else None
     if refused := unsupported_gpu(node):
@@ -159,7 +160,7 @@ def remap_failed(node: Node) -> Finding | None:
 
 @check("gpu/remap-pending")
 def remap_pending(node: Node) -> Finding | None:
-    """Say, as a note, which GPU remaps memory rows at its next reset; it works until then."""
+    """Return a note on GPUs that will remap memory rows at the next reset; they work until then."""
     seen = {
         device.address or str(device): Evidence(source=f"NVML, {device}", text="remapping pending")
         for device in _devices(node)
@@ -172,7 +173,7 @@ def remap_pending(node: Node) -> Finding | None:
 
 
 def _logged_pending(node: Node) -> dict[str, Evidence]:
-    """XIDs 63 and 94 count only where NVML does not know about remapping (MIG, for one)."""
+    """Return XIDs 63 and 94 of GPUs for which NVML does not report remapping (with MIG, say)."""
     log = known(lambda: kernel_log_of(node))
     if log is None:
         return {}
@@ -182,14 +183,14 @@ def _logged_pending(node: Node) -> dict[str, Evidence]:
 
 
 def _remapped(device: NvmlDevice, flag: str) -> bool | None:
-    """A flag of the row remapper, ``None`` where this GPU does not have one."""
+    """Return a flag of the row remapper, ``None`` if this GPU does not have one."""
     rows = device.numbers("remapped_rows", flag)
     return None if isinstance(rows, NvmlError) else bool(rows[flag])
 
 
 @check("gpu/memory-unreadable")
 def memory_unreadable(node: Node) -> Finding | None:
-    """Say which GPU does not tell its memory; ``Not Supported`` is normal with unified memory."""
+    """Say which GPU does not report its memory; ``Not Supported`` is normal with unified memory."""
     for device in _devices(node):
         memory = device.numbers("memory", "total")
         if isinstance(memory, NvmlError):
@@ -227,7 +228,7 @@ def _fabric_trouble(node: Node, device: NvmlDevice) -> str | None:
 
 @check("gpu/mig-pending")
 def mig_pending(node: Node) -> Finding | None:
-    """Say, as a note, which GPU changes its MIG mode at its next reset."""
+    """Return a note on GPUs that will change their MIG mode at the next reset."""
     seen = {str(d): text for d in _devices(node) if (text := _mig_change(d))}
     if not seen:
         return None

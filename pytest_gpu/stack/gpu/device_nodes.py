@@ -1,4 +1,4 @@
-"""The device nodes of the NVIDIA driver: which there are, and which numbers they should have."""
+"""The device nodes of the NVIDIA driver: which exist, and which numbers they should have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GPU = re.compile(r"nvidia(\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceNodes:
-    """What stands in one /dev; ``directory`` is where."""
+    """The NVIDIA device nodes in one /dev; ``directory`` is its path."""
 
     directory: str
     entries: Mapping[str, Entry]
@@ -32,7 +32,7 @@ def read(evidence: NodeEvidence, root: str = "") -> DeviceNodes:
     """Return the NVIDIA device nodes below a driver's root.
 
     Raises:
-        NotInEvidence: the directory was not listed whole.
+        NotInEvidence: the directory was not listed completely.
     """
     directory = f"{root}/dev"
     names = [name for name in evidence.names(directory) or () if name.startswith("nvidia")]
@@ -52,7 +52,7 @@ def majors(evidence: NodeEvidence) -> Mapping[str, int]:
     if text is None:
         raise NotInEvidence(evidence.name, "/proc/devices")
     characters, blocks, _ = text.decode(errors="replace").partition("Block devices")
-    if not blocks:  # cut off: what is not in it may yet be there
+    if not blocks:  # the file was truncated, so a missing entry proves nothing
         raise NotInEvidence(evidence.name, "the whole of /proc/devices")
     rows = re.findall(r"^\s*(\d+) (\S+)$", characters, re.MULTILINE)
     return {name: int(number) for number, name in rows}

@@ -20,7 +20,7 @@ _NVRM = re.compile(r"NVRM version:.*?Kernel Module\s+(?:for \S+\s+)?(\d+\.\d+(?:
 
 
 class Driver:
-    """The driver's facts, each worked out when first asked; any may raise ``NotInEvidence``."""
+    """The driver's facts, each computed when first used; any may raise ``NotInEvidence``."""
 
     def __init__(self, evidence: NodeEvidence) -> None:
         self._evidence = evidence
@@ -47,12 +47,12 @@ class Driver:
 
     @lazy
     def module_files(self) -> Mapping[str, str]:
-        """The path of nvidia.ko by kernel release, of the releases that have one."""
+        """The path of nvidia.ko by kernel release, for the releases that have one."""
         return kernel_modules.nvidia_files(self._evidence, self.kernel)
 
     @lazy
     def version_source(self) -> str:
-        """The file that says the version of the loaded module."""
+        """The file that contains the version of the loaded module."""
         try:
             found = _NVRM.search(kernel_modules.text(self._evidence, VERSION_FILE))
         except NotInEvidence:
@@ -73,7 +73,7 @@ class Driver:
 
     @lazy
     def libnvml(self) -> libraries.Library | None:
-        """The library of NVML, ``None`` if it is proven absent."""
+        """The NVML library, ``None`` if it is proven absent."""
         return libraries.find(self._evidence, libraries.NVML, self._loaded_from())
 
     @lazy
@@ -83,7 +83,7 @@ class Driver:
 
     @lazy
     def directory(self) -> str | None:
-        """The directory that holds NVML's library, ``None`` where nobody knows one."""
+        """The directory that holds NVML's library, ``None`` if it is not known."""
         try:
             library = self.libnvml
         except NotInEvidence:
@@ -92,7 +92,7 @@ class Driver:
 
     @lazy
     def nodes(self) -> device_nodes.DeviceNodes:
-        """The device nodes: the host's, or those of a driver that runs in a container."""
+        """The device nodes of the host, or of a driver that runs in a container."""
         host = device_nodes.read(self._evidence)
         if not (self.directory or "").startswith(libraries.OPERATOR_ROOT):
             return host
@@ -108,7 +108,7 @@ class Driver:
         return device_nodes.majors(self._evidence)
 
     def _loaded_from(self) -> str | None:
-        """The directory from which NVML was loaded: a hint where to look for the rest."""
+        """Return the directory from which NVML was loaded, a hint for finding the rest."""
         try:
             path = str((self._evidence.nvml or {}).get("library") or "")
         except NotInEvidence:
@@ -122,7 +122,7 @@ def read(evidence: NodeEvidence) -> Driver:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return a version such as ``460.106.00`` as numbers, to compare."""
+    """Return a version such as ``460.106.00`` as numbers, for comparison."""
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 

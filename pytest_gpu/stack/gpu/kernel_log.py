@@ -1,4 +1,4 @@
-"""The kernel's ring buffer: what the NVIDIA driver (its prefix is NVRM) said since the boot."""
+"""The kernel's ring buffer: messages of the NVIDIA driver (prefix NVRM) since boot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _XID = re.compile(
     re.IGNORECASE,
 )
 _LOADED = "NVRM: loading NVIDIA UNIX"
-# "[ 1234.5] pci 0000:a1:00.0: [10de:20b0] type 00 ...": the device was found on the bus anew.
+# "[ 1234.5] pci 0000:a1:00.0: [10de:20b0] type 00 ...": the device was found on the bus again.
 _FOUND = re.compile(r"pci (?P<slot>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2})\.0: \[10de:", re.I)
 
 RECOVERY_ACTION = 154
@@ -31,7 +31,7 @@ _STAMP = re.compile(r"^(?:\[[^\]]*\]\s*)?(?:NVRM: ?)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Xid:
-    """One XID message: ``slot`` is domain:bus:device, ``index`` its line, counted from 0."""
+    """One XID message: ``slot`` is domain:bus:device, ``index`` the line number from 0."""
 
     number: int
     slot: str
@@ -43,8 +43,8 @@ class Xid:
 class KernelLog:
     """The lines of the ring buffer, oldest first, and the command that printed them.
 
-    ``loaded_at`` is the index of the line with which the driver was last loaded, 0 without one;
-    ``recovered_at`` that of each slot's last sign of recovery.
+    ``loaded_at`` is the index of the line that reports the driver's last load, 0 if there is none;
+    ``recovered_at`` is the index of each slot's last sign of recovery.
     """
 
     lines: tuple[str, ...]
@@ -54,9 +54,9 @@ class KernelLog:
     recovered_at: Mapping[str, int] = field(default_factory=dict)
 
     def find(self, pattern: str, needle: str = "") -> Evidence | None:
-        """Return the newest line that matches a regular expression, since the driver's load.
+        """Return the newest line since the driver's load that matches a regular expression.
 
-        Only lines that contain ``needle`` are tried: logs are long.
+        Only lines that contain ``needle`` are tried, because logs are long.
         """
         for index in range(len(self.lines) - 1, self.loaded_at - 1, -1):
             if needle in self.lines[index] and re.search(pattern, self.lines[index]):
@@ -64,7 +64,7 @@ class KernelLog:
         return None
 
     def find_wrapped(self, start: str, pattern: str) -> Evidence | None:
-        """Return a message that the driver breaks over up to four lines, as one text."""
+        """Return a message that the driver splits over up to four lines, as one text."""
         for index, line in enumerate(self.lines):
             if start in line:
                 text = " ".join(_STAMP.sub("", part) for part in self.lines[index : index + 4])
@@ -77,10 +77,10 @@ class KernelLog:
         return Evidence(source=self.source, line=index + 1, text=self.lines[index].strip())
 
     def standing(self, numbers: Collection[int]) -> tuple[Xid, ...]:
-        """Return the XIDs of these numbers that nothing in the log shows to be over.
+        """Return the XIDs with these numbers that the log does not show to be over.
 
-        A reload of the driver, the GPU's rediscovery on the bus, or the driver's own word
-        (XID 154: no recovery action any more) ends a fault.
+        A fault is over after a reload of the driver, after the GPU was found on the bus again, or
+        when the driver says so (XID 154: recovery action None).
         """
         return tuple(
             xid
@@ -103,7 +103,7 @@ def read(evidence: NodeEvidence) -> KernelLog:
     """Return the kernel log.
 
     Raises:
-        NotInEvidence: nobody printed it, the kernel did not let them, or it was cleared.
+        NotInEvidence: it was not collected, could not be read, or was cleared.
     """
     command = next((c for c in reversed(evidence.commands) if _prints_log(c)), None)
     if command is None:
@@ -122,7 +122,7 @@ def read(evidence: NodeEvidence) -> KernelLog:
 def _prints_log(command: CommandResult) -> bool:
     program = PurePosixPath(command.argv[0]).name
     kernel = program == "journalctl" and not {"-k", "--dmesg"}.isdisjoint(command.argv)
-    # An empty log was cleared, or is not shown to whoever asked: it says nothing.
+    # An empty log was cleared or is not readable for this user; it proves nothing.
     return (program == "dmesg" or kernel) and command.exit == 0 and bool(command.stdout.strip())
 
 
@@ -149,5 +149,5 @@ def _recoveries(lines: tuple[str, ...], xids: tuple[Xid, ...]) -> Mapping[str, i
 
 @fact
 def kernel_log_of(node: Node) -> KernelLog:
-    """Return the kernel's messages of the NVIDIA driver."""
+    """Return the kernel log, with the messages of the NVIDIA driver."""
     return read(node.evidence)

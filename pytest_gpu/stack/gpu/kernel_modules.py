@@ -1,4 +1,4 @@
-"""Kernel modules: which are loaded, and for which kernels a file of NVIDIA's exists."""
+"""Kernel modules: which are loaded, and for which kernels NVIDIA's module is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 
 # Where packages put nvidia.ko below /lib/modules/RELEASE: DKMS, Red Hat's kmod and weak updates,
-# the .run installer. Ubuntu's signed modules lie in kernel/nvidia-BRANCH.
+# the .run installer. Ubuntu's signed modules are in kernel/nvidia-BRANCH.
 DIRECTORIES = (
     "updates/dkms",
     "extra",
@@ -26,7 +26,7 @@ def text(evidence: NodeEvidence, path: str) -> str:
     """Return a file's text.
 
     Raises:
-        NotInEvidence: nobody read it, or it is not there.
+        NotInEvidence: it was not read, or it does not exist.
     """
     content = evidence.read(path)
     if content is None:
@@ -52,10 +52,10 @@ def release(evidence: NodeEvidence) -> str:
 
 
 def nvidia_files(evidence: NodeEvidence, kernel: str) -> Mapping[str, str]:
-    """Return the path of nvidia.ko by kernel release, of the releases that have one.
+    """Return the path of nvidia.ko by kernel release, for the releases that have one.
 
     Raises:
-        NotInEvidence: none was found for ``kernel``, and not everywhere was looked.
+        NotInEvidence: none was found for ``kernel``, and the search was not complete.
     """
     for command in evidence.commands:
         if command.argv[:2] == ("find", "/lib/modules") and command.exit == 0:
@@ -72,7 +72,7 @@ def _by_release(paths: Iterable[str]) -> Mapping[str, str]:
 
 
 def _listed(evidence: NodeEvidence, kernel: str) -> Iterator[str]:
-    """Yield the files that are in evidence, whole listing or not."""
+    """Yield the files that are in evidence, even if the listing is not complete."""
     for name in dict.fromkeys([kernel, *_names(evidence, "/lib/modules")]):
         for directory in _directories(evidence, f"/lib/modules/{name}"):
             paths = [f"{directory}/{file}" for file in _FILES]
@@ -85,7 +85,11 @@ def _directories(evidence: NodeEvidence, modules: str) -> list[str]:
 
 
 def _prove_searched(evidence: NodeEvidence, kernel: str) -> None:
-    """Raise unless a file of this kernel could not have been missed."""
+    """Check that every possible path of this kernel's module was looked up.
+
+    Raises:
+        NotInEvidence: one was not.
+    """
     for directory in _directories(evidence, f"/lib/modules/{kernel}"):
         for file in _FILES:
             evidence.entry(f"{directory}/{file}")

@@ -1,4 +1,4 @@
-"""The driver's user-space libraries: where they lie and of which version they are."""
+"""The driver's user-space libraries: their paths and versions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ NVML = "libnvidia-ml.so.1"
 OPERATOR_ROOT = "/run/nvidia/driver"
 """The root of a driver that runs in a container (NVIDIA GPU operator)."""
 
-# Where distributions put the driver's libraries: Debian multiarch, lib64 of the Red Hat and SUSE
-# families, WSL, Tegra (L4T), and the GPU images of Container-Optimized OS.
+# Where distributions put the driver's libraries: Debian multiarch, lib64 (Red Hat and SUSE
+# families), WSL, Tegra (L4T), and the GPU images of Container-Optimized OS.
 DIRECTORIES = (
     "/usr/lib/x86_64-linux-gnu",
     "/usr/lib64",
@@ -35,9 +35,9 @@ DIRECTORIES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """One library: ``path`` as the loader finds it, ``file`` behind the links.
+    """One library: ``path`` as the loader finds it, ``file`` after following links.
 
-    ``version`` is the driver's version in the file's name, ``None`` where it does not say.
+    ``version`` is the driver's version in the file's name, ``None`` if the name has none.
     """
 
     path: str
@@ -49,10 +49,10 @@ def find(evidence: NodeEvidence, name: str, beside: str | None = None) -> Librar
     """Return a library of the driver, ``None`` if it is proven absent.
 
     ``beside`` is a directory that holds another library of the same driver. One package installs
-    both, so that directory alone decides when it is known; else all have to be looked at.
+    both, so only that directory has to be known to prove absence; without it, all have to be known.
 
     Raises:
-        NotInEvidence: it was found nowhere, and not everywhere was looked.
+        NotInEvidence: it was not found, and the search was not complete.
     """
     directories = (beside, *DIRECTORIES) if beside else DIRECTORIES
     unknown: list[str] = []

@@ -1,4 +1,4 @@
-"""What NVML answered on the node. Codes are those of nvmlReturn_t in nvml.h."""
+"""NVML's answers on the node. The codes are from nvmlReturn_t in nvml.h."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESET_REQUIRED = 16
 LIB_RM_VERSION_MISMATCH = 18
 UNKNOWN = 999
 
-# A question that this GPU or this driver branch does not know is no fault of the GPU.
+# If this GPU or driver branch does not support a question, that is not a fault of the GPU.
 NOT_ASKABLE = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
 
 
@@ -39,7 +39,7 @@ class NvmlError:
 class NvmlDevice:
     """One GPU as NVML enumerates it; ``address`` is as sysfs writes it, ``None`` if unreadable.
 
-    ``error`` stands where NVML gave no handle for it at all.
+    ``error`` is set if NVML gave no handle for the GPU.
     """
 
     node: str
@@ -64,10 +64,10 @@ class NvmlDevice:
         return _value(self.answers[question])
 
     def numbers(self, question: str, *keys: str) -> Mapping[str, int] | NvmlError:
-        """Return an answer that holds these numbers, such as ``total`` of ``memory``.
+        """Return an answer that holds these numbers, such as ``total`` in ``memory``.
 
         Raises:
-            NotInEvidence: it was not asked, or what was recorded is no such answer.
+            NotInEvidence: it was not asked, or the recorded answer does not hold them.
         """
         value = self.answer(question)
         if isinstance(value, NvmlError):
@@ -78,7 +78,7 @@ class NvmlDevice:
         raise NotInEvidence(self.node, what)
 
     def errors(self) -> Iterator[tuple[str, NvmlError]]:
-        """Yield every question that got an error, the device's own first."""
+        """Yield every question that got an error, starting with the handle's own error."""
         if self.error:
             yield "handle", self.error
         for question, raw in self.answers.items():
@@ -89,10 +89,10 @@ class NvmlDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nvml:
-    """NVML's answers. ``library`` is the file that was loaded, ``None`` if nobody knows.
+    """NVML's answers. ``library`` is the file that was loaded, ``None`` if unknown.
 
-    ``missing``: there is none to load. ``error`` is that of nvmlInit; ``hung``: a call did not
-    return within its deadline.
+    ``missing``: there is no library to load. ``error`` is the error of nvmlInit. ``hung``: a call
+    did not return within its deadline.
     """
 
     missing: bool = False
@@ -111,7 +111,7 @@ class Nvml:
         """Return the devices.
 
         Raises:
-            Unproven: NVML itself did not answer, so nobody knows.
+            Unproven: NVML itself did not answer, so they are not known.
         """
         if not self.answers:
             raise Unproven(f"NVML did not answer ({self.why_not})")
@@ -119,7 +119,7 @@ class Nvml:
 
     @property
     def why_not(self) -> str:
-        """Why it does not answer, in words."""
+        """The reason why NVML does not answer."""
         if self.missing:
             return "no libnvidia-ml.so.1"
         return "it hangs" if self.hung else str(self.error)
@@ -129,7 +129,7 @@ def read(evidence: NodeEvidence) -> Nvml:
     """Return NVML's answers.
 
     Raises:
-        NotInEvidence: nobody asked NVML.
+        NotInEvidence: NVML was not asked.
     """
     raw = evidence.nvml
     if raw is None:
@@ -158,7 +158,7 @@ def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:
 def _device(node: str, raw: Mapping[str, Any]) -> NvmlDevice:
     bdf, minor = raw.get("bdf"), raw.get("minor")
     for value in raw.values():
-        _error(value)  # one that is no error code makes all of it unreadable, and not a test fail
+        _error(value)  # an invalid error code makes the whole record unreadable, not a test fail
     return NvmlDevice(
         node=node,
         index=int(raw.get("index", 0)),

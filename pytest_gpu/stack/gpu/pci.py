@@ -19,17 +19,17 @@ NVIDIA = 0x10DE
 GPU_CLASSES = (0x0300, 0x0302)
 NVSWITCH_CLASS = 0x0680
 
-# Device nodes that only the driver of such a platform makes. Neither shows its GPU on a PCI bus.
+# Device nodes that only the driver of that platform creates. Its GPU is not on a PCI bus.
 PLATFORMS = {"dxg": "WSL", "nvmap": "Tegra", "nvhost-ctrl": "Tegra", "nvgpu": "Tegra"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PciGpu:
-    """One GPU on the bus; ``None`` always means that nobody looked.
+    """One GPU on the bus; ``None`` always means that the value was not collected.
 
     ``address`` is domain:bus:device.function with a domain of four digits. ``driver`` is the
-    kernel driver that holds it, empty when none does. ``dead``: its configuration space answers
-    nothing but ones. Widths are lanes; ``slot_width`` is what the port above it can do.
+    kernel driver that holds it, empty if none does. ``dead``: every bit of its configuration space
+    is one. Widths are numbers of lanes; ``slot_width`` is what the port above it supports.
     """
 
     address: str
@@ -49,9 +49,9 @@ class PciGpu:
 class PciGpus:
     """The GPUs of a node.
 
-    ``others`` are addresses of NVIDIA functions that are no GPU, ``switches`` the NVSwitches
-    among them; ``functions`` counts all on the bus; ``platform`` names a GPU that is on no PCI
-    bus by design.
+    ``others`` are addresses of NVIDIA functions that are not GPUs, ``switches`` the NVSwitches
+    among them; ``functions`` is the number of all functions on the bus; ``platform`` names the
+    platform if its GPU is not on a PCI bus by design.
     """
 
     gpus: tuple[PciGpu, ...] = ()
@@ -64,7 +64,8 @@ class PciGpus:
 def normal(address: str) -> str:
     """Return a PCI address with a lower-case domain of four digits.
 
-    NVML writes ``0000000F:01:00.0``, the kernel ``000f:01:00.0``; a real wider domain stays.
+    NVML writes ``0000000F:01:00.0``, the kernel ``000f:01:00.0``. A domain that needs more digits
+    keeps them.
     """
     domain, _, rest = address.lower().partition(":")
     return f"{domain.lstrip('0'):0>4}:{rest}"
@@ -74,7 +75,7 @@ def read(evidence: NodeEvidence) -> PciGpus:
     """Return the node's GPUs.
 
     Raises:
-        NotInEvidence: the bus was not listed, or not what its functions are.
+        NotInEvidence: the bus was not listed, or the class or vendor of a function was not read.
     """
     names = evidence.names(BUS) or ()
     nvidia = [name for name in names if _number(evidence, name, "vendor") == NVIDIA]
@@ -91,7 +92,7 @@ def read(evidence: NodeEvidence) -> PciGpus:
 def _is_gpu(evidence: NodeEvidence, name: str) -> bool:
     if _class(evidence, name) not in GPU_CLASSES:
         return False
-    # An SR-IOV virtual function belongs to a virtual machine; the board is counted once.
+    # An SR-IOV virtual function belongs to a virtual machine, so each board is counted once.
     return known(lambda: evidence.entry(f"{BUS}/{name}/physfn")) is None
 
 
@@ -117,13 +118,13 @@ def _driver(evidence: NodeEvidence, name: str) -> str | None:
 
 
 def _class(evidence: NodeEvidence, name: str) -> int:
-    """Base class and subclass; the lowest byte is the programming interface."""
+    """Return base class and subclass, without the lowest byte (the programming interface)."""
     return _number(evidence, name, "class") >> 8
 
 
 def _number(evidence: NodeEvidence, name: str, attribute: str) -> int:
     text = (evidence.read(f"{BUS}/{name}/{attribute}") or b"").strip()
-    # The kernel prints four digits of an ID and six of a class; fewer are a file cut off.
+    # The kernel prints four digits of an ID and six of a class; fewer mean a truncated file.
     if not re.fullmatch(rb"0x([0-9a-f]{4}|[0-9a-f]{6})", text):
         raise NotInEvidence(evidence.name, f"{BUS}/{name}/{attribute}")
     return int(text, 16)
@@ -131,7 +132,7 @@ def _number(evidence: NodeEvidence, name: str, attribute: str) -> int:
 
 def _lanes(evidence: NodeEvidence, path: str) -> int | None:
     text = (known(lambda: evidence.read(path)) or b"").strip()
-    # 0 and 255 are what the kernel shows for a link that is down or a device that is gone.
+    # The kernel shows 0 or 255 for a link that is down or a device that is gone.
     return int(text) if text.isdigit() and 0 < int(text) < 255 else None
 
 

@@ -1,7 +1,7 @@
-"""Where the host's dynamic loader finds a library, before anything is started.
+"""Where the host's dynamic loader finds a library, without starting a program.
 
-Source: ld.so(8). Its cache is built by ldconfig(8) from /etc/ld.so.conf and the same default
-directories, so those are asked; a cache that lags behind them is not seen.
+Source: ld.so(8). ldconfig(8) builds the loader's cache from /etc/ld.so.conf and the same default
+directories, so those are searched; an outdated cache is not detected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_FILES = 100
 
 
 def default_folders(machine: str) -> Sequence[str]:
-    """Return the directories that every glibc looks into: Debian's multiarch, lib64, lib."""
+    """Return the directories that every glibc searches: Debian's multiarch, lib64, lib."""
     triplet = _MULTIARCH.get(machine, f"{machine}-linux-gnu")
     return (
         f"/usr/lib/{triplet}",
@@ -35,16 +35,16 @@ def default_folders(machine: str) -> Sequence[str]:
 
 
 def find(evidence: NodeEvidence, name: str, machine: str, first: Sequence[str] = ()) -> str | None:
-    """Return the path of a library, ``None`` if it is proven to be nowhere.
+    """Return the path of a library, ``None`` if it is proven absent.
 
     Args:
-        evidence: the node's.
-        name: its soname, such as ``libcap.so.2``; one with a slash is a path.
-        machine: the machine it is for, as :class:`~pytest_gpu.evidence.ElfSummary` says it.
+        evidence: the node's evidence.
+        name: the library's soname, such as ``libcap.so.2``; a name with a slash is a path.
+        machine: the architecture, as in :class:`~pytest_gpu.evidence.ElfSummary`.
         first: directories that come before all others (LD_LIBRARY_PATH, RUNPATH).
 
     Raises:
-        NotInEvidence: it was found nowhere, and not everywhere was looked.
+        NotInEvidence: it was not found, and the search was not complete.
     """
     if "/" in name:
         return name if evidence.entry(evidence.resolve(name)) else None
@@ -52,7 +52,7 @@ def find(evidence: NodeEvidence, name: str, machine: str, first: Sequence[str] =
     for folder in _folders(evidence, machine, first, unknown):
         path = f"{folder}/{name}"
         try:
-            # A link whose target is gone is no library: it is the target that counts.
+            # A link with a missing target is not a library, so check the target.
             if evidence.entry(evidence.resolve(path)):
                 return path
         except NotInEvidence:
@@ -65,14 +65,14 @@ def find(evidence: NodeEvidence, name: str, machine: str, first: Sequence[str] =
 def _folders(
     evidence: NodeEvidence, machine: str, first: Sequence[str], unknown: list[str]
 ) -> Iterator[str]:
-    """Yield where to look, nearest first; what the configuration would add may be unknown."""
+    """Yield the directories to search, in order; note in ``unknown`` what could not be read."""
     yield from first
     yield from default_folders(machine)
     yield from _configured(evidence, unknown)
 
 
 def _configured(evidence: NodeEvidence, unknown: list[str]) -> Iterator[str]:
-    """Yield the directories of /etc/ld.so.conf and of what it includes."""
+    """Yield the directories in /etc/ld.so.conf and the files that it includes."""
     waiting, seen = [CONF], 0
     while waiting and seen < _MOST_FILES:
         path, seen = waiting.pop(0), seen + 1

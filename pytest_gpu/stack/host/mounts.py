@@ -1,6 +1,6 @@
-"""Mounts of the host, from /proc/1/mountinfo: may programs below a path be executed?
+"""Mounts of the host, from /proc/1/mountinfo, to check whether programs may be executed.
 
-Source: proc(5), the file's columns; mount(8), the option ``noexec``.
+Sources: proc(5) for the file's columns, mount(8) for the option ``noexec``.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Mount:
 
     @property
     def evidence(self) -> Evidence:
-        """The line that tells of it."""
+        """The line of mountinfo that shows it."""
         return Evidence(source=MOUNTS, line=self.line, text=self.text)
 
 
 def mount_of(evidence: NodeEvidence, path: str) -> Mount:
-    """Return the mount that a path lies on; ``path`` has no links in it.
+    """Return the mount that a path is on; ``path`` must not contain links.
 
     Raises:
         NotInEvidence: the mounts were not read.
@@ -42,13 +42,13 @@ def mount_of(evidence: NodeEvidence, path: str) -> Mount:
     found = [mount for mount in parse(content or b"") if _holds(mount.point, path)]
     if not found:
         raise NotInEvidence(evidence.name, f"the mount that holds {path} ({MOUNTS})")
-    # Of mounts over one another the last one counts, and so does the deepest.
+    # The deepest mount counts; of several mounts on the same point, the last one.
     return max(reversed(found), key=lambda mount: len(mount.point))
 
 
 @lru_cache(maxsize=64)
 def parse(content: bytes) -> tuple[Mount, ...]:
-    """Return the mounts in a mountinfo file; lines that make no sense are left out."""
+    """Return the mounts in a mountinfo file; invalid lines are left out."""
     lines = content.decode(errors="replace").splitlines()
     found = (_mount(number, line) for number, line in enumerate(lines, 1))
     return tuple(mount for mount in found if mount)

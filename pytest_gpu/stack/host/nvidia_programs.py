@@ -1,4 +1,4 @@
-"""NVIDIA's container runtimes by the names of their programs."""
+"""NVIDIA's container runtimes, recognised by the names of their programs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def is_nvidia(binary: str) -> bool:
     """Say whether a ``BinaryName`` is one of the NVIDIA runtimes.
 
     Sources: nvidia-container-toolkit ``cmd/`` and ``nvidia-ctk-installer`` (the runtimes per mode,
-    and ``NAME.real`` behind a wrapper; the hook beside them is no runtime); for nvidia-oci
+    and ``NAME.real`` behind a wrapper; the hook beside them is not a runtime); for nvidia-oci,
     Bottlerocket ``packages/containerd/containerd-config-toml_k8s_nvidia_containerd_sock``.
     """
     return is_bottlerockets(binary) or bool(_NVIDIA.fullmatch(basename(binary)))
 
 
 def is_bottlerockets(binary: str) -> bool:
-    """Say whether it is older Bottlerocket's own: runc with NVIDIA's hook put before it."""
+    """Say whether it is the program of older Bottlerocket: runc with NVIDIA's hook before it."""
     return basename(binary) == "nvidia-oci"
 
 
 def prove_known(handler: str, binary: str) -> None:
-    """Make sure of what a handler with NVIDIA's name starts: an NVIDIA runtime, or surely none.
+    """Check that it is known whether a handler with NVIDIA's name starts an NVIDIA runtime.
 
     Raises:
-        Unproven: the program may bring GPUs in, or not.
+        Unproven: it is not known whether the program injects GPUs.
     """
     known = is_nvidia(binary) or basename(binary) in _WITHOUT_GPUS
     if handler.startswith("nvidia") and not known:

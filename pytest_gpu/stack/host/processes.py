@@ -1,4 +1,4 @@
-"""Processes, from procfs (proc(5)): who runs, with which arguments, listening on which sockets."""
+"""Processes, from procfs (proc(5)): their programs, arguments and listening sockets."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 
 TICKS = 100
-"""USER_HZ, the unit of start times in /proc/PID/stat: 100 on every Linux port NVIDIA supports."""
+"""USER_HZ, the unit of start times in /proc/PID/stat: 100 on all platforms NVIDIA supports."""
 
 DAEMONS = frozenset(
     {"containerd", "cri-dockerd", "crio", "dockerd", "k0s", "k3s", "kubelet", "kubelite", "rke2"}
 )
-"""Programs whose start time, sockets and namespaces are looked at."""
+"""Programs whose start time, sockets and namespaces are collected."""
 
 DELETED = " (deleted)"
-"""What the kernel adds to /proc/PID/exe when the file is gone: an upgrade replaced it, mostly."""
+"""What the kernel adds to /proc/PID/exe when the file is gone, usually after an upgrade."""
 
 SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""Where a service looks for a program without a path: systemd's DefaultPATH."""
+"""Where a service searches for a program without a path: systemd's DefaultPATH."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """One process. ``started`` is seconds since the epoch, ``None`` where procfs does not tell.
+    """One process. ``started`` is seconds since the epoch, ``None`` if procfs does not show it.
 
-    ``sockets`` are the paths of the Unix sockets it listens on, ``None`` where nobody looked.
-    ``foreign`` processes have another network than the node: they belong to a node inside this one,
-    such as kind's and k3d's. One with an ``own_root`` has another root file system: a path that it
-    was given is not the node's.
+    ``sockets`` are the paths of the Unix sockets it listens on, ``None`` if not collected.
+    ``foreign`` processes use another network namespace than the node: they belong to a node inside
+    this one, such as kind's and k3d's. With ``own_root`` a process has another root file system, so
+    the paths in its arguments are not paths of the node.
     """
 
     pid: int
@@ -51,23 +51,23 @@ class Process:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The command line word by word: k3s and RKE2 write all of theirs into argument 0."""
+        """The words of the command line; k3s and RKE2 write the whole line into argument 0."""
         return tuple(" ".join(self.argv).split()) or ("",)
 
     def is_program(self, name: str) -> bool:
-        """Say whether this is a program, by its file or by the name it was started under.
+        """Say whether this process runs a program, by its file or the name it was started with.
 
-        One binary may be many programs: k3s is also the file behind its ``containerd``.
+        One binary may be several programs: k3s is also the file behind its ``containerd``.
         """
         return name in (self.program, PurePosixPath(self.words[0]).name)
 
     def flag(self, *names: str) -> str | None:
-        """Return the value of ``--name=value`` or ``--name value``, the last one given."""
+        """Return the last value given as ``--name=value`` or ``--name value``."""
         return flag(self.argv, *names)
 
 
 def flag(argv: tuple[str, ...], *names: str) -> str | None:
-    """Return the value of a flag in a command line, the last one given."""
+    """Return the last value given for a flag in a command line."""
     found: str | None = None
     for position, argument in enumerate(argv):
         name, equals, value = argument.partition("=")
@@ -94,10 +94,7 @@ def running(evidence: NodeEvidence) -> tuple[Process, ...]:
 
 
 def listening(evidence: NodeEvidence) -> dict[str, str] | None:
-    """Return the path of every Unix socket that somebody listens on, by inode.
-
-    ``None`` where nobody looked.
-    """
+    """Return the path of every listening Unix socket by inode, ``None`` if not collected."""
     content = known(lambda: evidence.read("/proc/net/unix"))
     return None if content is None else socket_paths(content.decode(errors="replace"))
 
@@ -122,22 +119,22 @@ def _process(
 
 
 def _differs(evidence: NodeEvidence, pid: int, kind: str) -> bool:
-    """Say whether a process is known to have another namespace than the node's first process."""
+    """Say whether a process is known to be in another namespace than the node's PID 1."""
     theirs, ours = (_target(evidence, f"/proc/{each}/ns/{kind}") for each in (pid, 1))
     return theirs is not None and ours is not None and theirs != ours
 
 
 def _roots_differ(evidence: NodeEvidence, pid: int) -> bool:
-    """Say whether a process with mounts of its own has another root file system, too.
+    """Say whether a process with its own mount namespace also has another root file system.
 
-    A unit with PrivateTmp= has mounts of its own and all the node's files; a container has not.
+    A unit with PrivateTmp= has its own mounts but the node's files; a container has its own files.
     """
     theirs, ours = (root_mount(_text(evidence, f"/proc/{each}/mountinfo")) for each in (pid, 1))
     return theirs is not None and ours is not None and theirs != ours
 
 
 def root_mount(mountinfo: str) -> tuple[str, str] | None:
-    """Return device and subtree of what is mounted at /, the last such line of mountinfo.
+    """Return device and subtree of the mount at /, from the last such line of mountinfo.
 
     Columns (proc_pid_mountinfo(5)): ID, parent, major:minor, root, mount point, and more.
     """
@@ -147,13 +144,13 @@ def root_mount(mountinfo: str) -> tuple[str, str] | None:
 
 
 def arguments(cmdline: bytes) -> tuple[str, ...]:
-    """Split /proc/PID/cmdline: NUL as the kernel writes it, or one argument a line by hand."""
+    """Split /proc/PID/cmdline at NULs (the kernel) or newlines (recordings written by hand)."""
     text = cmdline.decode(errors="replace")
     return tuple(part for part in re.split("[\0\n]", text) if part)
 
 
 def socket_paths(unix: str) -> dict[str, str]:
-    """Return path by inode of every listening socket in /proc/net/unix.
+    """Return the path of every listening socket in /proc/net/unix by inode.
 
     Columns: Num RefCount Protocol Flags Type St Inode Path; flag 0x10000 is __SO_ACCEPTCON.
     """
@@ -170,7 +167,7 @@ def _flags(column: str) -> int:
 
 
 def boot_time(stat: str) -> float | None:
-    """Return the ``btime`` line of /proc/stat: the boot, in seconds since the epoch."""
+    """Return the boot time (``btime`` in /proc/stat) in seconds since the epoch."""
     match = re.search(r"^btime (\d+)$", stat, re.MULTILINE)
     return float(match[1]) if match else None
 

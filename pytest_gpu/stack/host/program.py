@@ -1,4 +1,4 @@
-"""One program on the host: the file behind its links, and what it needs in order to start."""
+"""One program on the host: its file after following links, and what it needs to start."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ GLIBC = (
 
 @dataclass(frozen=True)
 class Program:
-    """A path that is to be executed.
+    """A path that is executed.
 
-    ``beside`` are directories whose libraries come first; ``loads`` are libraries that it loads by
-    name when it runs, which its summary does not tell.
+    ``beside`` are directories that are searched for libraries first; ``loads`` are libraries that
+    it loads by name while it runs, so its summary does not list them.
     """
 
     evidence: NodeEvidence
@@ -41,32 +41,32 @@ class Program:
 
     @lazy
     def entry(self) -> Entry | None:
-        """What stands at the end of its links, ``None`` if nothing.
+        """The file after following links, ``None`` if it does not exist.
 
         Raises:
-            NotInEvidence: nobody looked.
+            NotInEvidence: it was not collected.
         """
         return self.evidence.entry(self.file)
 
     @lazy
     def summary(self) -> ElfSummary | None:
-        """What it needs, ``None`` if it is not there.
+        """What it needs, ``None`` if it does not exist.
 
         Raises:
-            NotInEvidence: nobody looked into it.
+            NotInEvidence: it was not read.
         """
         return self.evidence.elf(self.path)
 
     @property
     def is_script(self) -> bool:
-        """Whether an interpreter reads it, as it does the toolkit's older wrappers."""
+        """Whether it is a script, like the toolkit's older wrappers."""
         return self.summary is not None and self.summary.machine == "script"
 
     def library(self, name: str) -> str | None:
-        """Return where its loader finds a library, ``None`` if nowhere.
+        """Return the path at which its loader finds a library, ``None`` if it is proven absent.
 
         Raises:
-            NotInEvidence: not everywhere was looked.
+            NotInEvidence: it was not found, and the search was not complete.
         """
         summary = self.summary
         own = [_origin(folder, self.file) for folder in summary.runpath] if summary else []
@@ -78,10 +78,10 @@ class Program:
         return found
 
     def glibc(self) -> ElfSummary | None:
-        """Return the summary of the C library it is started with, ``None`` if none is known.
+        """Return the summary of the C library that it uses, ``None`` if it is not known.
 
         Raises:
-            NotInEvidence: it brings its own, and nobody looked into that.
+            NotInEvidence: it brings its own C library, which was not read.
         """
         for folder in self._private:
             return self.evidence.elf(f"{folder}/libc.so.6")
@@ -89,9 +89,9 @@ class Program:
 
     @property
     def _private(self) -> Sequence[str]:
-        """The directory of a loader that is not the host's: NixOS, Talos, snaps bring their own.
+        """The directory of its own loader: NixOS, Talos and snaps do not use the host's.
 
-        It lies beside its C library, and has a configuration of its own.
+        Such a loader is in the same directory as its C library and has its own configuration.
         """
         folder = posixpath.dirname((self.summary.interpreter if self.summary else None) or "")
         usual = not folder or self.is_script or folder in loader.default_folders(_machine(self))
@@ -109,7 +109,7 @@ def _origin(folder: str, file: str) -> str:
 
 
 def host_glibc(evidence: NodeEvidence) -> ElfSummary | None:
-    """Return the summary of the host's libc.so.6, ``None`` where nobody looked into one."""
+    """Return the summary of the host's libc.so.6, ``None`` if none was read."""
     for path in GLIBC:
         try:
             summary = evidence.elf(path)

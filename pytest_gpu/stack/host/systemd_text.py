@@ -1,8 +1,8 @@
-"""The syntax of systemd's files: lines of a unit, words of a command, files of environment.
+"""The syntax of systemd's files: unit files, command lines, environment files.
 
 Sources: systemd.syntax(7), systemd.service(5) "COMMAND LINES", systemd.exec(5)
-"EnvironmentFile=", and systemd's own parsers (extract-word.c, env-file.c), against which the
-tests compare.
+"EnvironmentFile=", and systemd's own parsers (extract-word.c, env-file.c); the tests compare
+with systemd itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _BRACED = re.compile(r"\$(\$|\{(\w+)\})")
 def assignments(text: str, section: str) -> Iterator[tuple[str, str]]:
     """Yield key and value of every assignment in one section of a unit file, in order.
 
-    A backslash at the end of a line joins the next one by a blank; comments between are skipped.
+    A backslash at the end of a line joins it with the next one by a space; comments in between are
+    skipped.
     """
     current = ""
     for line in _joined(text):
@@ -48,12 +49,12 @@ def _joined(text: str) -> Iterator[str]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Split a value as systemd does: at blanks, without quotes, escapes of C replaced.
+    """Split a value at whitespace as systemd does: remove quotes, replace C escapes.
 
-    An escape that is none of C's is kept as it stands.
+    Unknown escapes are kept unchanged.
 
     Raises:
-        ValueError: a quote is not closed; systemd passes such a line over.
+        ValueError: a quote is not closed; systemd ignores such a line.
     """
     found: list[str] = []
     word: str | None = None
@@ -76,22 +77,22 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def _escape(text: str, at: int) -> tuple[str, int]:
-    """Return what a backslash stands for, and where the text goes on."""
+    """Return the text that an escape stands for, and the position after it."""
     if match := _NUMBER.match(text, at + 1):
         code = match[0]
         base = 8 if code[0].isdecimal() else 16
         number = int(code if base == 8 else code[1:], base)
-        # A code point that there is none of stays as it is written.
+        # An invalid code point is kept unchanged.
         return (chr(number) if number < 0x110000 else f"\\{code}"), match.end()
     following = text[at + 1 : at + 2]
     return _ESCAPES.get(following, f"\\{following}"), at + 1 + len(following)
 
 
 def expand(words_: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Put variables into a command line.
+    """Return a command line with its variables replaced.
 
-    ``$NAME`` as a word of its own becomes the words of its value, none if it is not set;
-    ``${NAME}`` anywhere becomes its value as it is; ``$$`` is a dollar sign.
+    ``$NAME`` as a separate word becomes the words of its value, none if it is not set;
+    ``${NAME}`` anywhere becomes its unchanged value; ``$$`` is a dollar sign.
     """
     found: list[str] = []
     for word in words_:
@@ -103,9 +104,9 @@ def expand(words_: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str
 
 
 def _relaxed(value: str) -> tuple[str, ...]:
-    """Split a variable's value: quotes count, open ones too, and a backslash only protects.
+    """Split a variable's value: quotes may stay open, and a backslash only protects a character.
 
-    These are the flags EXTRACT_RELAX and EXTRACT_UNQUOTE of systemd's extract-word.c.
+    This corresponds to EXTRACT_RELAX and EXTRACT_UNQUOTE in systemd's extract-word.c.
     """
     plain = re.sub(r"\\(.?)", _protected, value, flags=re.DOTALL)
     for closing in ("", '"', "'"):
@@ -117,14 +118,14 @@ def _relaxed(value: str) -> tuple[str, ...]:
 
 
 def _protected(match: re.Match[str]) -> str:
-    """Return a character that a backslash protects, as words() reads it: by its code."""
+    """Return a protected character as an escape by its code, which words() understands."""
     return f"\\U{ord(match[1]):08x}" if match[1] else ""
 
 
 def environment_file(text: str) -> dict[str, str]:
-    """Return the variables of an ``EnvironmentFile=``, whose quotes are nearly a shell's.
+    """Return the variables of an ``EnvironmentFile=``; it quotes almost like a shell.
 
-    Names that are no names of variables are passed over, as systemd does.
+    Invalid variable names are ignored, as systemd does.
     """
     return {
         key: value
@@ -134,7 +135,7 @@ def environment_file(text: str) -> dict[str, str]:
 
 
 class _Variables:
-    """A reader of one environment file; it goes through the text once, by characters."""
+    """A parser of one environment file that reads it once, character by character."""
 
     def __init__(self, text: str) -> None:
         self._text = text.replace("\r\n", "\n")
@@ -150,7 +151,7 @@ class _Variables:
                 self._at += 1
                 yield line.strip(), self._value()
             while begin in "#;" and line.endswith("\\") and self._at < len(self._text):
-                # A comment goes on behind a backslash, too.
+                # A backslash continues a comment, too.
                 self._at += 1
                 line = self._until("\n")
             self._at += 1
@@ -167,9 +168,9 @@ class _Variables:
         return self._text[start : self._at]
 
     def _value(self) -> str:
-        """Return a value up to the end of its line: pieces, quoted or not, without blanks between.
+        """Return a value up to the end of its line: quoted or plain parts, joined.
 
-        Blanks in front of a piece do not count, nor do those behind the last one.
+        Spaces before a part and after the last one are dropped.
         """
         found = ""
         while True:

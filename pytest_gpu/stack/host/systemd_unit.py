@@ -1,6 +1,6 @@
-"""What systemd would start: a service's unit file, its drop-ins and environment files, merged.
+"""What systemd would start for a service: unit file, drop-ins and environment files, merged.
 
-Sources: systemd.unit(5) for where files lie and which of them counts, systemd.service(5) for
+Sources: systemd.unit(5) for the files' places and precedence, systemd.service(5) for
 ``ExecStart=``, systemd.exec(5) for ``Environment=`` and ``EnvironmentFile=``.
 """
 
@@ -21,18 +21,18 @@ FOLDERS = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-"""Where units lie, the first one counts (systemd.unit(5), "System Unit Search Path")."""
+"""Directories of units, highest precedence first (systemd.unit(5), "System Unit Search Path")."""
 
 _PREFIXES = "@-:+!|"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What is known of a service's start.
+    """How systemd would start a service, as far as known.
 
-    ``argv`` is the command line with its variables put in, empty where no unit names one; ``files``
-    are those read, in order, those of environment last; ``unread`` are paths that would count and
-    that nobody looked at.
+    ``argv`` is the command line with its variables replaced, empty if no unit has one; ``files``
+    are the files read, in order, environment files last; ``unread`` are paths that could change the
+    result but were not collected.
     """
 
     argv: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Service:
 
 
 def service(evidence: NodeEvidence, name: str) -> Service:
-    """Return what systemd would start for a service, ``name`` without its ``.service``."""
+    """Return how systemd would start a service; ``.service`` in ``name`` is optional."""
     looked = _Look(evidence)
     unit = f"{name.removesuffix('.service')}.service"
     files = list(looked.unit_files(unit))
@@ -57,7 +57,7 @@ def service(evidence: NodeEvidence, name: str) -> Service:
 
 
 class _Look:
-    """Evidence that notes what nobody looked at."""
+    """A reader of evidence that notes which paths were not collected."""
 
     def __init__(self, evidence: NodeEvidence) -> None:
         self._evidence = evidence
@@ -65,7 +65,7 @@ class _Look:
         self.environment_files: list[str] = []
 
     def text(self, path: str) -> str:
-        """Return a file's text, empty where there is none."""
+        """Return a file's text, empty if it does not exist or was not collected."""
         return self._read(path) or ""
 
     def _read(self, path: str) -> str | None:
@@ -86,14 +86,14 @@ class _Look:
             return ()
 
     def unit_files(self, unit: str) -> Iterator[str]:
-        """Yield the unit file that counts, then its drop-ins in the order they are read."""
+        """Yield the unit file in effect, then its drop-ins in the order they are read."""
         folders = list(dict.fromkeys(self._evidence.resolve(folder) for folder in FOLDERS))
         paths = (f"{folder}/{unit}" for folder in folders)
         yield from [path for path in paths if self._read(path) is not None][:1]
         yield from self._drop_ins(unit, folders)
 
     def _drop_ins(self, unit: str, folders: Sequence[str]) -> Iterator[str]:
-        """Yield drop-ins by file name; of equal names the one in the folder that comes first."""
+        """Yield drop-ins sorted by file name; of equal names, the one in the first folder."""
         found: dict[str, str] = {}
         for name in _drop_in_names(unit):
             for folder in folders:
@@ -103,7 +103,7 @@ class _Look:
         yield from (found[file] for file in sorted(found))
 
     def environment(self, lines: Sequence[tuple[str, str]]) -> dict[str, str]:
-        """Return the variables: those of files outrank those of the unit, later files earlier."""
+        """Return the variables; files override the unit, later files override earlier ones."""
         found: dict[str, str] = {}
         for value in _list(lines, "Environment"):
             found |= dict(pair.split("=", 1) for pair in _words(value) if "=" in pair)
@@ -124,7 +124,7 @@ class _Look:
 
 
 def _drop_in_names(unit: str) -> Iterator[str]:
-    """Yield the names of drop-in folders: the unit's, those of its prefixes, those of services."""
+    """Yield the names of drop-in folders: for the unit, for its prefixes, for all services."""
     stem = unit.removesuffix(".service")
     yield f"{unit}.d"
     parts = stem.split("-")
@@ -134,7 +134,7 @@ def _drop_in_names(unit: str) -> Iterator[str]:
 
 
 def _list(lines: Sequence[tuple[str, str]], key: str) -> list[str]:
-    """Return the values assigned to a list; an empty one takes all before it away."""
+    """Return the values assigned to a list; an empty value clears the values before it."""
     found: list[str] = []
     for name, value in lines:
         if name == key:
@@ -143,7 +143,7 @@ def _list(lines: Sequence[tuple[str, str]], key: str) -> list[str]:
 
 
 def _command(lines: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the last command of ``ExecStart=``, without its prefixes and variables as written."""
+    """Return the last command of ``ExecStart=``, without prefixes, with variables unreplaced."""
     commands = [found for value in _list(lines, "ExecStart") if (found := _words(value))]
     if not commands:
         return ()
@@ -153,7 +153,7 @@ def _command(lines: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     bare = found[0].lstrip(_PREFIXES)
     marks = found[0][: len(found[0]) - len(bare)]
     rest = found[2:] if "@" in marks else found[1:]
-    # With ":" no variable is put in; a dollar sign that is written twice is left as one.
+    # With ":" no variable is replaced; expand() turns the doubled dollar signs into single ones.
     return (bare, *(w.replace("$", "$$") if ":" in marks else w for w in rest))
 
 

@@ -1,1 +1,1 @@
-"""What Kubernetes objects say: pure functions from objects to facts."""
+"""Facts from Kubernetes objects, as pure functions."""

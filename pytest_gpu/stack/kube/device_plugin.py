@@ -1,7 +1,7 @@
-"""Who advertises the GPUs of a node: NVIDIA's device plugin, a cloud's own one, or DRA.
+"""What advertises the GPUs of a node: NVIDIA's device plugin, a cloud's own plugin, or DRA.
 
-Known by what it does (it mounts the kubelet's folder of device plugins) and by the program it
-runs, never by the name of a DaemonSet or of a Helm release.
+A plugin is recognised by its mount of the kubelet's folder for device plugins and by the program
+that it runs, never by the name of a DaemonSet or Helm release.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pytest_gpu.stack.kube.pod_state import is_running
 from pytest_gpu.stack.kube.pods import pods_on
 
 _PROGRAM = "nvidia-device-plugin"
-# These mount the kubelet's folder, too, and advertise something else than GPUs for containers.
+# These also mount the kubelet's folder, but do not advertise GPUs for containers.
 _NOT_GPUS = re.compile(r"kubevirt|sriov|rdma")
 _OTHER_COUNTING = re.compile(r"hami|vgpu|4pd|volcano")
 _LISTS = frozenset({"--device-list-strategy"})
@@ -41,9 +41,9 @@ _GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicePlugin:
-    """The device plugin meant for a node: its pods there and the DaemonSets that make them.
+    """The device plugin for a node: its pods there and the DaemonSets that create them.
 
-    ``kind`` is nvidia, google, other (it counts by rules of its own), or none.
+    ``kind`` is nvidia, google, other (it counts by its own rules), or none.
     """
 
     kind: str
@@ -62,32 +62,32 @@ class DevicePlugin:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """The pod's spec, else what its DaemonSet would start, else nothing."""
+        """The pod's spec, else the pod spec of its DaemonSet, else an empty one."""
         if self.pod is not None:
             return spec_of(self.pod)
         return template_of(self.daemonsets[0]) if self.daemonsets else {}
 
     @property
     def name(self) -> str:
-        """What to call it in evidence: the pod, else the DaemonSet."""
+        """Its name in evidence: the pod, else the DaemonSet."""
         if self.pod is not None:
             return f"pod {path_of(self.pod)}"
         return f"daemonset {path_of(self.daemonsets[0])}" if self.daemonsets else "no plugin"
 
     @property
     def env(self) -> Mapping[str, str]:
-        """The environment of the plugin's own container, as the pod or its DaemonSet says."""
+        """The environment of the plugin's container, from the pod or its DaemonSet."""
         specs = [self.spec, *(template_of(each) for each in self.daemonsets)]
         found = (env_of(container) for spec in specs for container in _plugin_containers(spec))
         return next((env for env in found if env), {})
 
 
 def setting(plugin: DevicePlugin, variable: str, flag: str) -> str:
-    """Return a setting of the plugin, ``""`` if neither its flag nor its variable is there.
+    """Return a setting of the plugin, ``""`` if neither its flag nor its variable is set.
 
-    The flag counts before the variable, and the last one given, save where each adds to a list.
-    A switch without a value is ``true``. Sources: the plugin's cmd/nvidia-device-plugin/main.go,
-    urfave/cli's documentation of the precedence of values, Go's package flag.
+    The flag overrides the variable. If a flag is repeated, the last value counts, unless the
+    values form a list. A switch without a value is ``true``. Sources: the plugin's
+    cmd/nvidia-device-plugin/main.go, urfave/cli's rules of precedence, Go's package flag.
     """
     found: list[str] = []
     for container in _plugin_containers(plugin.spec):
@@ -99,7 +99,7 @@ def setting(plugin: DevicePlugin, variable: str, flag: str) -> str:
 
 
 def _values_of(flag: str, words: Sequence[str]) -> Iterator[str]:
-    """Yield each value of a flag; it may stand with one dash as well as with two."""
+    """Yield each value of a flag, which may be written with one dash or two."""
     for at, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name not in {flag, flag[1:]}:
@@ -114,9 +114,9 @@ def _values_of(flag: str, words: Sequence[str]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """By which means a plugin hands devices over, in its own order, and where that is told.
+    """How a plugin passes devices to containers, in its own order, and where that is configured.
 
-    ``told`` is false where nothing tells it, so that the plugin's default counts.
+    ``told`` is false if it is not configured, so that the plugin's default applies.
     """
 
     means: tuple[str, ...]
@@ -130,12 +130,13 @@ class Strategy:
 
 
 def strategy(cluster: ClusterEvidence, plugin: DevicePlugin) -> Strategy:
-    """Return the plugin's own strategy, else that of the ClusterPolicy, else the default."""
+    """Return the plugin's own strategy, else the ClusterPolicy's, else the default."""
     told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
     source = plugin.name
     if not told and policy_section(cluster, "cdi").get("enabled"):
         told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"
-    said = f"DEVICE_LIST_STRATEGY={told}" if told else "DEVICE_LIST_STRATEGY is not set: envvar"
+    unset = "DEVICE_LIST_STRATEGY is not set (default: envvar)"
+    said = f"DEVICE_LIST_STRATEGY={told}" if told else unset
     return Strategy(
         means=tuple(word.strip() for word in (told or "envvar").split(",")),
         said=Evidence(source=source, text=said),
@@ -147,8 +148,8 @@ def strategy(cluster: ClusterEvidence, plugin: DevicePlugin) -> Strategy:
 def find(cluster: ClusterEvidence, node: str) -> DevicePlugin:
     """Return the device plugin of a node.
 
-    A DaemonSet meant for other nodes counts only where nobody offers this node's GPUs: its
-    selector may be what is wrong.
+    A DaemonSet for other nodes counts only if nothing offers this node's GPUs: its selector may be
+    wrong.
 
     Raises:
         NotInEvidence: the pods were not read.
@@ -166,7 +167,7 @@ def _plugins(daemonsets: Iterable[KubeObject]) -> tuple[KubeObject, ...]:
 
 
 def _offers(cluster: ClusterEvidence, name: str) -> bool:
-    """Say whether a node's GPUs are advertised, by whoever does."""
+    """Say whether a node's GPUs are advertised by any plugin."""
     named = (each for each in optional(cluster, "nodes") if name_of(each) == name)
     return any(any(advertised(each, "allocatable").values()) for each in named)
 
@@ -206,8 +207,8 @@ def _kind(pod_spec: Mapping[str, Any]) -> str:
 def advertised(node: KubeObject, table: str = "capacity") -> Mapping[str, int]:
     """Return the GPU resources of a node's ``capacity`` or ``allocatable``.
 
-    A resource that was never registered has no key; one whose plugin went away has 0. Labels of
-    the same name are no resources.
+    A resource that was never registered has no key; one without its plugin has 0. Labels of the
+    same name are not resources.
     """
     amounts = status_of(node).get(table) or {}
     return {
@@ -219,7 +220,7 @@ def advertised(node: KubeObject, table: str = "capacity") -> Mapping[str, int]:
 
 @cluster_fact
 def dra_gpus(cluster: ClusterEvidence, node: str) -> int | None:
-    """Return how many GPUs NVIDIA's DRA driver published for a node, ``None`` if it did not."""
+    """Return how many GPUs NVIDIA's DRA driver published for a node, ``None`` without slices."""
     slices = [spec_of(each) for each in optional(cluster, "resourceslices")]
     ours = [s for s in slices if s.get("driver") == DRA_DRIVER and s.get("nodeName") == node]
     if not ours:
@@ -236,7 +237,7 @@ def _is_whole_gpu(device: Mapping[str, Any]) -> bool:
 
 
 def restart_plugin(plugin: DevicePlugin) -> str:
-    """Return the command that starts the plugin's pods anew."""
+    """Return the command that restarts the plugin's pods."""
     if plugin.daemonsets:
         namespace, _, name = path_of(plugin.daemonsets[0]).partition("/")
         return f"kubectl rollout restart daemonset/{name} -n {namespace}"

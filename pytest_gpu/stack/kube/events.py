@@ -1,4 +1,4 @@
-"""Events: what they say about now. Old events are no evidence; they may long be repaired."""
+"""Recent events. Old events are not evidence, because their reason may be fixed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pytest_gpu.stack.kube.objects import metadata, name_of, namespace_of, optio
 from pytest_gpu.stack.kube.pod_state import messages
 
 FRESH = timedelta(minutes=15)
-"""How old an event may be to explain what happens now.
+"""The greatest age of an event that can explain the current state.
 
-The kubelet tries a failing start again and again; its event recorder lets each series through at
-least every five minutes. An event older than three of these belongs to the past.
+The kubelet keeps retrying a failing start; its event recorder passes each series at least every
+five minutes. An event older than three such intervals is outdated.
 """
 
 
 def fresh_events(cluster: ClusterEvidence, thing: KubeObject) -> tuple[KubeObject, ...]:
-    """Return the warnings about an object that are still repeated now, the newest first.
+    """Return the recent events about an object, newest first.
 
-    Old events are no evidence: what they tell may long have been repaired.
+    Old events are not evidence: their reason may be fixed.
     """
     found = [e for e in optional(cluster, "events") if _is_about(e, thing)]
     fresh = [e for e in found if cluster.taken - event_time(e, cluster.taken) <= FRESH]
@@ -36,7 +36,7 @@ def _is_about(event: KubeObject, thing: KubeObject) -> bool:
 
 
 def event_time(event: KubeObject, taken: datetime) -> datetime:
-    """Return when an event was last seen; one that does not tell is taken as ages old."""
+    """Return when an event was last seen; an event without a time counts as old."""
     series = event.get("series") or {}
     candidates = (
         series.get("lastObservedTime"),
@@ -56,7 +56,7 @@ def event_text(event: KubeObject) -> str:
 
 
 def why(cluster: ClusterEvidence, pod: KubeObject) -> str:
-    """Return the best single line about why a pod does not run now, ``""`` if nothing says."""
+    """Return the best single line about why a pod is not running, ``""`` if there is none."""
     warnings = (e for e in fresh_events(cluster, pod) if e.get("type") == "Warning")
     if event := next(warnings, None):
         return event_text(event)

@@ -1,4 +1,4 @@
-"""Kubernetes nodes: which of them have GPUs, whether they are ready, what keeps pods away."""
+"""Kubernetes nodes: which have GPUs, whether they are ready, which taints keep pods away."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _CLOUD_LABELS = (
     "kubernetes.azure.com/accelerator",
 )
 _INSTANCE_LABELS = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
-# AWS: the families p and g, but g4ad (AMD). Azure: the N series, but its AMD sizes. Google:
-# machine types that always carry GPUs.
+# AWS: the families p and g, except g4ad (AMD). Azure: the N series, except its AMD sizes. Google:
+# machine types that always have GPUs.
 _GPU_INSTANCE = re.compile(
     r"(p\d[\w-]*|gr?\d(dn|s|g|e|f|en)?)\."
     r"|Standard_N(C|D(?!.*MI300)|V(?!\d+as_v4))"
@@ -46,12 +46,12 @@ SIGNS = (
     f"ResourceSlices of the DRA driver {DRA_DRIVER}",
     "an NVIDIA function on the PCI bus, where the node was visited",
 )
-"""Every sign of a GPU node that is looked for, as the user reads it."""
+"""Every sign of a GPU node that is checked, in words for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuNodeSigns:
-    """A node that may have GPUs, and the signs that say so."""
+    """A node that may have GPUs, and the signs for it."""
 
     name: str
     signs: tuple[str, ...]
@@ -59,7 +59,7 @@ class GpuNodeSigns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """The Ready condition of a node: ``status`` is True, False or Unknown (unknown to us: "")."""
+    """The Ready condition of a node: ``status`` is True, False, Unknown, or "" if missing."""
 
     status: str
     reason: str = ""
@@ -67,15 +67,15 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        """Whether the kubelet reports itself ready."""
+        """Whether the kubelet reports the node as ready."""
         return self.status == "True"
 
 
 def find_gpu_nodes(cluster: ClusterEvidence) -> tuple[GpuNodeSigns, ...]:
     """Return the nodes with at least one sign of a GPU, sorted by name.
 
-    The union of all signs counts: a dead device plugin or a missing label must not take a node
-    out of the test. A label is a sign, never a proof.
+    Any sign is enough: a dead device plugin or a missing label must not remove a node from the
+    test. A label is a sign, never a proof.
 
     Raises:
         NotInEvidence: the nodes were not read.
@@ -86,14 +86,14 @@ def find_gpu_nodes(cluster: ClusterEvidence) -> tuple[GpuNodeSigns, ...]:
         signs = object_signs(node)
         if name_of(node) in sliced:
             signs = (*signs, f"a ResourceSlice of {DRA_DRIVER}")
-        # The bus is the dearest look and only asked where nothing else speaks for a GPU.
+        # Reading the bus is the most expensive check, so it is done only without other signs.
         if signs := signs or tuple(_visit_signs(cluster, name_of(node))):
             found.append(GpuNodeSigns(name=name_of(node), signs=signs))
     return tuple(sorted(found, key=lambda node: node.name))
 
 
 def object_signs(node: KubeObject) -> tuple[str, ...]:
-    """Return the signs of a GPU that a Node object itself carries."""
+    """Return the signs of a GPU in a Node object itself."""
     labels = labels_of(node)
     return (*_resource_signs(node), *_label_signs(labels), *_instance_signs(labels))
 
@@ -124,7 +124,7 @@ def _instance_signs(labels: Mapping[str, str]) -> Iterator[str]:
 
 
 def _visit_signs(cluster: ClusterEvidence, name: str) -> Iterator[str]:
-    """Yield the NVIDIA functions with a display class that a visit saw on the PCI bus."""
+    """Yield the first NVIDIA function with a display class that a visit found on the PCI bus."""
     evidence = cluster.node(name)
     bus = "/sys/bus/pci/devices"
     try:
@@ -164,7 +164,7 @@ def taints(node: KubeObject) -> Sequence[Mapping[str, str]]:
 
 
 def cordoned(node: KubeObject) -> bool:
-    """Say whether a node was taken out of scheduling."""
+    """Say whether a node is cordoned (unschedulable)."""
     return bool(spec_of(node).get("unschedulable"))
 
 
@@ -189,9 +189,9 @@ def _matches(toleration: Mapping[str, str], taint: Mapping[str, str]) -> bool:
 
 
 def quantity(value: object) -> int:
-    """Return the amount of an extended resource, which is always a whole number.
+    """Return the amount of an extended resource, which is always an integer.
 
-    Kubernetes prints ``"8"``; ``1k`` is its short form of 1000.
+    Kubernetes prints ``"8"``, and ``1k`` for 1000.
     """
     text = str(value)
     powers = {"k": 10**3, "M": 10**6, "G": 10**9}

@@ -1,4 +1,4 @@
-"""Look-ups in Kubernetes objects that every other module of this package needs."""
+"""Accessors for Kubernetes objects that the other modules of this package need."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _nodes(cluster: ClusterEvidence) -> Mapping[str, KubeObject]:
 
 
 def optional(cluster: ClusterEvidence, resource: str) -> Sequence[KubeObject]:
-    """Return a resource's objects, none where it was not recorded: for hints, never verdicts."""
+    """Return a resource's objects, none if it was not recorded: for hints, never for verdicts."""
     try:
         return cluster.objects(resource)
     except NotInEvidence:
@@ -48,12 +48,12 @@ def name_of(thing: KubeObject) -> str:
 
 
 def namespace_of(thing: KubeObject) -> str:
-    """Return an object's namespace, ``default`` where it names none."""
+    """Return an object's namespace, ``default`` if it has none."""
     return str(metadata(thing).get("namespace") or "default")
 
 
 def path_of(thing: KubeObject) -> str:
-    """Return ``namespace/name``, as people name a pod."""
+    """Return ``namespace/name``, the usual way to name a pod."""
     return f"{namespace_of(thing)}/{name_of(thing)}"
 
 
@@ -78,7 +78,7 @@ def status_of(thing: KubeObject) -> Mapping[str, Any]:
 
 
 def node_info(node: KubeObject) -> Mapping[str, Any]:
-    """Return what a node's kubelet reported of its system (status.nodeInfo)."""
+    """Return what a node's kubelet reported about its system (status.nodeInfo)."""
     return status_of(node).get("nodeInfo") or {}
 
 
@@ -99,13 +99,13 @@ def all_containers_of(pod_spec: Mapping[str, Any]) -> Sequence[Mapping[str, Any]
 
 
 def env_of(container: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return a container's environment, as far as it is written out."""
+    """Return a container's environment: only variables with a literal value."""
     entries = container.get("env") or ()
     return {str(e["name"]): str(e["value"]) for e in entries if e.get("value") is not None}
 
 
 def time_of(value: object) -> datetime | None:
-    """Return a Kubernetes time (RFC 3339 text, or what YAML made of it) with its time zone."""
+    """Return a Kubernetes time (RFC 3339 text or a YAML timestamp) with its time zone."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -137,9 +137,9 @@ def object_of(node: Node) -> KubeObject:
 
 @fact
 def judged_alone(node: Node) -> bool:
-    """Say whether this is a machine by itself (``local``): its Node object has but a name.
+    """Say whether this is a machine without a cluster (``local``): its Node object is only a name.
 
-    What Kubernetes would hand to its containers is then not asked, which is no pass of it: the
-    verdict says up to which layer the machine conforms.
+    The checks that need Kubernetes are then not asked, which does not count as passed: the verdict
+    says up to which layer the machine conforms.
     """
     return node.evidence.door.kind == "local" and not object_of(node).get("status")

@@ -1,7 +1,7 @@
 """The NVIDIA GPU operator: its ClusterPolicy, and how to change its values.
 
 Values are read from the ClusterPolicy and from DaemonSets. Helm's own Secrets are never read:
-release and namespace stand in the annotations, the chart in the labels that Helm sets.
+release and namespace are in the annotations that Helm sets, the chart is in the labels.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class HelmRelease:
 def helm_release(thing: KubeObject, *, chart: str = OPERATOR_CHART) -> HelmRelease | None:
     """Return the release that owns an object, ``None`` if Helm does not own it.
 
-    ``chart`` is assumed where the object has no ``helm.sh/chart`` label.
+    ``chart`` is assumed if the object has no ``helm.sh/chart`` label.
     """
     notes = annotations_of(thing)
     release = notes.get("meta.helm.sh/release-name")
@@ -64,20 +64,20 @@ def helm_release(thing: KubeObject, *, chart: str = OPERATOR_CHART) -> HelmRelea
 
 
 def cluster_policy(cluster: ClusterEvidence) -> KubeObject | None:
-    """Return the GPU operator's ClusterPolicy: a hint, ``None`` also where nobody asked."""
+    """Return the GPU operator's ClusterPolicy as a hint, ``None`` also if it was not collected."""
     return next(iter(optional(cluster, "clusterpolicies")), None)
 
 
 @cluster_fact
 def policy_section(cluster: ClusterEvidence, name: str) -> Mapping[str, Any]:
-    """Return a section of the ClusterPolicy's spec such as ``devicePlugin``, else nothing."""
+    """Return a section of the ClusterPolicy's spec such as ``devicePlugin``, else an empty one."""
     policy = cluster_policy(cluster)
     found: Mapping[str, Any] = (spec_of(policy).get(name) or {}) if policy else {}
     return found
 
 
 def operator_release(cluster: ClusterEvidence) -> HelmRelease | None:
-    """Return the Helm release of the GPU operator, by any of its objects."""
+    """Return the Helm release of the GPU operator, found through any of its objects."""
     for thing in _operator_objects(cluster):
         if release := helm_release(thing):
             return release
@@ -96,7 +96,7 @@ def _operator_objects(cluster: ClusterEvidence) -> Iterator[KubeObject]:
 def change_values(cluster: ClusterEvidence, path: str, value: str) -> Steps:
     """Return the step that sets one value of the GPU operator, such as operator.runtimeClass.
 
-    Helm's release is upgraded where there is one; without it the ClusterPolicy itself is changed.
+    The step upgrades the Helm release if there is one, else it patches the ClusterPolicy.
     """
     if release := operator_release(cluster):
         return (Step("helm", release.upgrade(f"{path}={value}")),)

@@ -1,4 +1,4 @@
-"""Whose pods a node gets: which DaemonSets are meant for it, and what its pods ask for.
+"""Which pods a node gets: the DaemonSets that select it, and what its pods ask for.
 
 Source: the Kubernetes documentation of nodeSelector and nodeAffinity ("Assigning Pods to Nodes").
 """
@@ -24,14 +24,14 @@ from pytest_gpu.stack.kube.pods import pods_on
 
 
 def unmet(pod_spec: Mapping[str, Any], node: KubeObject) -> Mapping[str, str]:
-    """Return the labels that a pod's nodeSelector wants and the node does not have."""
+    """Return the labels that a pod's nodeSelector requires and the node does not have."""
     labels = labels_of(node)
     wanted: Mapping[str, str] = pod_spec.get("nodeSelector") or {}
     return {key: value for key, value in wanted.items() if labels.get(key) != value}
 
 
 def fits(daemonset: KubeObject, node: KubeObject) -> bool:
-    """Say whether a node is among those that a DaemonSet selects; taints are not looked at."""
+    """Say whether a DaemonSet selects a node; taints are not checked."""
     template = template_of(daemonset)
     affinity = (template.get("affinity") or {}).get("nodeAffinity") or {}
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
@@ -47,7 +47,7 @@ def _term(term: Mapping[str, Any], node: KubeObject) -> bool:
 
 
 def _meets(wanted: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Say whether labels meet an expression; of Gt and Lt nothing is claimed."""
+    """Say whether labels meet an expression; Gt and Lt always count as met."""
     value, values = labels.get(str(wanted.get("key"))), wanted.get("values") or ()
     answers = {
         "In": value in values,
@@ -60,7 +60,7 @@ def _meets(wanted: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 @cluster_fact
 def fitting(cluster: ClusterEvidence, name: str) -> tuple[KubeObject, ...]:
-    """Return the DaemonSets that select a node, all where its labels are not known: for hints."""
+    """Return the DaemonSets that select a node, all if its labels are unknown: for hints."""
     daemonsets = optional(cluster, "daemonsets")
     try:
         node = node_object(cluster, name)
@@ -71,7 +71,7 @@ def fitting(cluster: ClusterEvidence, name: str) -> tuple[KubeObject, ...]:
 
 @cluster_fact
 def specs_on(cluster: ClusterEvidence, name: str) -> Sequence[Mapping[str, Any]]:
-    """Return what pods of a node ask for: those there that go on, and those of DaemonSets."""
+    """Return the pod specs of a node: of DaemonSets and of pods that are not being deleted."""
     try:
         pods = pods_on(cluster, name)
     except NotInEvidence:

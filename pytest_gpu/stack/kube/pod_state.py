@@ -1,4 +1,4 @@
-"""Where a pod stands now, from its status, and what ``kubectl get pods`` shows of it."""
+"""A pod's current state, from its status, and what ``kubectl get pods`` shows for it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pytest_gpu.stack.kube.objects import metadata, spec_of, status_of
 
 
 def ended(pod: KubeObject) -> bool:
-    """Say whether a pod has come to its end: it holds no GPU and waits for nothing."""
+    """Say whether a pod has ended: it holds no GPU and waits for nothing."""
     return status_of(pod).get("phase") in {"Succeeded", "Failed"}
 
 
 def is_running(pod: KubeObject) -> bool:
-    """Say whether a pod runs now: its phase, and no container that waits or has ended."""
+    """Say whether a pod is running, by its phase, with no container that waits or has ended."""
     statuses = status_of(pod).get("containerStatuses") or ()
     alive = all("running" in (status.get("state") or {"running": {}}) for status in statuses)
     return status_of(pod).get("phase") == "Running" and alive
 
 
 def has_started(pod: KubeObject) -> bool:
-    """Say whether any container of a pod ever ran: what starts cannot be blamed on start-up."""
+    """Say whether any container of a pod ever ran, which rules out a start-up problem."""
     if is_running(pod):
         return True
     return any(_ran(status) for status in container_statuses(pod))
@@ -39,14 +39,14 @@ def _ran(status: Mapping[str, Any]) -> bool:
 
 
 def container_statuses(pod: KubeObject) -> tuple[Mapping[str, Any], ...]:
-    """Return the statuses of init containers and containers, in starting order."""
+    """Return the statuses of init containers and containers, in the order they start."""
     status = status_of(pod)
     inits = status.get("initContainerStatuses") or ()
     return (*inits, *(status.get("containerStatuses") or ()))
 
 
 def kubectl_state(pod: KubeObject) -> str:
-    """Return the STATUS column of ``kubectl get pods`` (kubectl's own printPod rules)."""
+    """Return the STATUS column of ``kubectl get pods`` (by the rules of kubectl's printPod)."""
     status = status_of(pod)
     if metadata(pod).get("deletionTimestamp"):
         return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"
@@ -100,7 +100,7 @@ def _end(terminated: Mapping[str, Any]) -> str:
 
 
 def messages(pod: KubeObject) -> Iterator[tuple[str, str]]:
-    """Yield (where, text) of what a pod's status says now about a start that does not succeed."""
+    """Yield (where, text) for each message in a pod's status about a failing start."""
     for status in container_statuses(pod):
         state = status.get("state") or {}
         waiting = state.get("waiting") or {}

@@ -1,4 +1,4 @@
-"""Pods: which of them use GPUs, on which node, and which wait there without ever running."""
+"""Pods: which of them use GPUs, on which node, and which wait without running."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ OPERANDS = (
     "nvidia-dcgm-exporter",
     "nvidia-dcgm",
 )
-"""Values of the label ``app`` of operands of the GPU operator that need the GPU injected."""
+"""Values of the label ``app`` of the GPU operator's operands that need a GPU injected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingPod:
-    """A pod that should run and does not; ``state`` is what kubectl shows, ``reason`` the why."""
+    """A pod that should run and does not; ``state`` is kubectl's STATUS, ``reason`` says why."""
 
     namespace: str
     name: str
@@ -51,7 +51,7 @@ class WaitingPod:
 
 
 def node_of(pod: KubeObject) -> str | None:
-    """Return the node a pod is bound to, or meant for by its DaemonSet; ``None`` if any."""
+    """Return the node that a pod is bound to or that its DaemonSet chose, ``None`` if neither."""
     if bound := spec_of(pod).get("nodeName"):
         return str(bound)
     affinity = (spec_of(pod).get("affinity") or {}).get("nodeAffinity") or {}
@@ -64,7 +64,7 @@ def node_of(pod: KubeObject) -> str | None:
 
 
 def pods_on(cluster: ClusterEvidence, node: str) -> tuple[KubeObject, ...]:
-    """Return the pods of a node that have not ended, by namespace and name.
+    """Return the pods of a node that have not ended, sorted by namespace and name.
 
     Raises:
         NotInEvidence: the pods were not read.
@@ -103,12 +103,12 @@ def is_operand(pod: KubeObject) -> bool:
 
 
 def uses_gpu(pod: KubeObject) -> bool:
-    """Say whether a pod is of use only with a GPU: it asks for one, or it is an operand."""
+    """Say whether a pod needs a GPU: it asks for one, or it is an operand."""
     return bool(gpu_requests(spec_of(pod))) or is_operand(pod)
 
 
 def asks_for_cdi(pod: KubeObject) -> bool:
-    """Say whether a pod gets its devices by a CDI or NRI annotation, so without a handler."""
+    """Say whether a pod gets its devices by a CDI or NRI annotation, without a handler."""
     keys = annotations_of(pod)
     return any(key.startswith(("cdi.k8s.io/", "nvidia.cdi.k8s.io/")) for key in keys)
 
@@ -116,8 +116,8 @@ def asks_for_cdi(pod: KubeObject) -> bool:
 def waiting_pods(cluster: ClusterEvidence, node_names: Collection[str]) -> tuple[WaitingPod, ...]:
     """Return the GPU pods that cannot run on these nodes now: the users' first, then operands.
 
-    Pods that no node was found for count when one of these nodes would have to offer what they
-    ask for and does not: a GPU node that is fully used keeps its pods waiting, too, and is healthy.
+    An unscheduled pod counts if one of these nodes does not offer what the pod asks for. A healthy
+    GPU node that is fully used also keeps pods waiting; those do not count.
     """
     pods = [
         p for p in optional(cluster, "pods") if _waits(p) and _waits_for(cluster, p, node_names)
@@ -139,7 +139,7 @@ def _waits_for(cluster: ClusterEvidence, pod: KubeObject, names: Collection[str]
 
 
 def is_nvidia(pod: KubeObject) -> bool:
-    """Say whether a pod runs NVIDIA's own software, by the path of its images."""
+    """Say whether a pod runs NVIDIA's own software, by the names of its images."""
     images = [str(c.get("image", "")) for c in all_containers_of(spec_of(pod))]
     return any("nvidia" in image for image in images)
 

@@ -1,4 +1,4 @@
-"""RuntimeClasses: the names pods use, and the handlers they lead to (node.k8s.io/v1)."""
+"""RuntimeClasses: the names that pods use, and their handlers (node.k8s.io/v1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_gpu.stack.kube.objects import name_of
 
 @cluster_fact
 def handlers(cluster: ClusterEvidence) -> Mapping[str, str]:
-    """Return the handler of every RuntimeClass by its name.
+    """Return the handler of every RuntimeClass by the class's name.
 
     Raises:
         NotInEvidence: the RuntimeClasses were not read.
@@ -28,12 +28,12 @@ def class_of(pod_spec: Mapping[str, Any]) -> str:
 
 
 def handler_of(pod_spec: Mapping[str, Any], by_class: Mapping[str, str]) -> str | None:
-    """Return the handler a pod gets: ``""`` is the default one, ``None``: its class is missing."""
+    """Return a pod's handler: ``""`` is the default one, ``None`` means its class is missing."""
     name = class_of(pod_spec)
     return by_class.get(name) if name else ""
 
 
 def class_for_gpus(by_class: Mapping[str, str], injects: Callable[[str], bool]) -> str | None:
-    """Return the RuntimeClass that GPU pods should name: one whose handler injects GPUs."""
+    """Return the RuntimeClass that GPU pods should name: one with a handler that injects GPUs."""
     fitting = [name for name, handler in by_class.items() if injects(handler)]
     return min(fitting, key=lambda name: (name != "nvidia", name), default=None)

@@ -1,4 +1,4 @@
-"""How a device plugin was told to count: time-slicing, MPS, MIG (k8s-device-plugin, config v1)."""
+"""How a device plugin must count GPUs: time-slicing, MPS, MIG (k8s-device-plugin, config v1)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _AVAILABLE = "/available-configs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicas:
-    """How one resource is shared: how often, and under which name.
+    """How one resource is shared: with how many replicas, and under which name.
 
-    The plugin ignores what its configuration says of other names (``rename``) and of single
-    devices (``devices``): v1 of it names them, the plugin warns and goes on without.
+    The fields ``rename`` and ``devices`` of configuration v1 are not read: the plugin warns about
+    them and ignores them.
     """
 
     count: int
@@ -39,10 +39,10 @@ class Replicas:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharing:
-    """The plugin's configuration as far as it decides what a node advertises.
+    """The part of the plugin's configuration that decides what a node advertises.
 
     ``replicas`` is by resource name. ``mig`` is none, single or mixed. ``missing`` says which
-    configuration was asked for and does not exist.
+    requested configuration does not exist.
     """
 
     replicas: Mapping[str, Replicas] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Sharing:
     missing: str = ""
 
     def apply(self, counts: Mapping[str, int]) -> Mapping[str, int]:
-        """Return what the node must advertise for these unshared counts by resource."""
+        """Return what the node must advertise, given the unshared counts by resource."""
         found: dict[str, int] = {}
         for resource, count in counts.items():
             shared = self.replicas.get(resource)
@@ -63,7 +63,7 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
-    """Which key of which ConfigMap holds the configuration; empty names: none was asked for."""
+    """The ConfigMap and key of the configuration; empty names mean that none is requested."""
 
     config_map: str = ""
     namespace: str = ""
@@ -72,10 +72,10 @@ class _Choice:
 
 
 def read(cluster: ClusterEvidence, node: KubeObject, plugin: DevicePlugin) -> Sharing:
-    """Return how the GPUs of a node are to be counted.
+    """Return how the plugin must count the GPUs of a node.
 
     Raises:
-        NotInEvidence: a ConfigMap decides, and ConfigMaps were not read.
+        NotInEvidence: a ConfigMap is needed, and ConfigMaps were not read.
     """
     if plugin.kind == "google":
         return _google(node)
@@ -92,7 +92,7 @@ def read(cluster: ClusterEvidence, node: KubeObject, plugin: DevicePlugin) -> Sh
 
 
 def _choose(cluster: ClusterEvidence, node: KubeObject, plugin: DevicePlugin) -> _Choice:
-    """Choose as the plugin's config manager does: the node's label, else the default."""
+    """Return the same choice as the plugin's config manager: the node's label, else the default."""
     config_map, key = _mounted(plugin)
     policy = policy_section(cluster, "devicePlugin").get("config") or {}
     config_map = config_map or str(policy.get("name") or "")
@@ -110,7 +110,7 @@ def _choose(cluster: ClusterEvidence, node: KubeObject, plugin: DevicePlugin) ->
 
 
 def _mounted(plugin: DevicePlugin) -> tuple[str, str]:
-    """Return the ConfigMap mounted for configurations, and the key if it is a fixed one."""
+    """Return the ConfigMap mounted for configurations, and the key if it is fixed."""
     volumes = plugin.spec.get("volumes") or ()
     maps = {v["name"]: v["configMap"]["name"] for v in volumes if "configMap" in v}
     file = setting(plugin, "CONFIG_FILE", "--config-file")
@@ -170,7 +170,7 @@ def _parse(text: str, choice: _Choice, mig: str) -> Sharing:
         flags = config.get("flags") or {}
         replicas = dict(_all_replicas(config.get("sharing") or {}))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return Sharing(missing=f"a configuration that can be read in {source}: {error!r}")
+        return Sharing(missing=f"a valid configuration in {source}: {error!r}")
     lines = (evidence_at(source, text, "replicas:"),) if replicas else ()
     return Sharing(replicas=replicas, mig=str(flags.get("migStrategy") or mig), evidence=lines)
 
@@ -191,7 +191,7 @@ def _replicas(name: str, resource: Mapping[str, Any], *, rename: bool) -> Replic
 
 
 def _google(node: KubeObject) -> Sharing:
-    """Return Google's own settings, which stand in labels of the node."""
+    """Return Google's own settings, from the node's labels."""
     labels = labels_of(node)
     clients = labels.get("cloud.google.com/gke-max-shared-clients-per-gpu", "")
     partition = labels.get("cloud.google.com/gke-gpu-partition-size")

@@ -1,4 +1,4 @@
-"""Whether a node advertises exactly the GPUs it has, as sharing and MIG multiply them."""
+"""Checks that a node advertises exactly the GPUs it has, as multiplied by sharing and MIG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN_GPUS = 4
 
 @check("pods/not-registered", visit=False)
 def not_registered(node: Node) -> Finding | None:
-    """Find a node that advertises no GPU: never registered, or registered with none."""
+    """Find a node that advertises no GPU: the plugin did not register, or registered none."""
     plugin = of(node)
     capacity = advertised(object_of(node))
     if any(capacity.values()) or plugins.dra_gpus(node.cluster, node.name):
@@ -34,9 +34,7 @@ def not_registered(node: Node) -> Finding | None:
     shown = ", ".join(f"{key}: {amount}" for key, amount in capacity.items())
     return Finding.of(
         cause,
-        Evidence(
-            source=f"node {node.name}", text=f"capacity: {shown or 'has no key nvidia.com/gpu'}"
-        ),
+        Evidence(source=f"node {node.name}", text=f"capacity: {shown or 'no key nvidia.com/gpu'}"),
         Evidence(source=plugin.name, text="runs" if plugin.running else "does not run"),
         plugin=plugin.name,
         restart_plugin=restart_plugin(plugin),
@@ -45,7 +43,7 @@ def not_registered(node: Node) -> Finding | None:
 
 @check("pods/unhealthy", visit=False)
 def unhealthy(node: Node) -> Finding | None:
-    """Find GPUs that the kubelet counts but hands out no more: the plugin calls them unhealthy."""
+    """Find GPUs that the kubelet counts but no longer allocates: the plugin says unhealthy."""
     capacity = advertised(object_of(node))
     allocatable = advertised(object_of(node), "allocatable")
     lost = {key: n - allocatable.get(key, 0) for key, n in capacity.items()}
@@ -66,17 +64,17 @@ def unhealthy(node: Node) -> Finding | None:
 
 @check("pods/miscounts", visit=False)
 def miscounts(node: Node) -> Finding | None:
-    """Find that a node's capacity is not what its GPUs and the plugin's configuration give.
+    """Find a node whose capacity does not match its GPUs and the plugin's configuration.
 
     Raises:
-        Unproven: the plugin counts by rules of its own.
+        Unproven: the plugin counts by its own rules.
     """
     in_slices = plugins.dra_gpus(node.cluster, node.name)
     plugin = of(node)
     if in_slices is not None and plugin.kind == "none":
         return _slices_differ(node, in_slices)
     if plugin.kind == "other":
-        raise Unproven(f"{plugin.name} counts GPUs by rules of its own, which are not judged")
+        raise Unproven(f"{plugin.name} counts GPUs by its own rules, which are not checked")
     told = sharing.read(node.cluster, object_of(node), plugin)
     if told.missing:
         return _no_config(node, plugin, told)
@@ -85,8 +83,8 @@ def miscounts(node: Node) -> Finding | None:
     if shown == dict(wanted):
         return None
     if plugin.kind == "none":
-        raise Unproven(f"the node advertises {shown}, by a plugin whose rules are not known")
-    node.cluster.objects("clusterpolicies")  # unread, it may well be what says to count so
+        raise Unproven(f"the node advertises {shown} through a plugin with unknown rules")
+    node.cluster.objects("clusterpolicies")  # if it was not read, it may explain this count
     return _mismatch(node, plugin, told, wanted, shown)
 
 
@@ -115,7 +113,7 @@ def _no_config(node: Node, plugin: DevicePlugin, told: Sharing) -> Finding:
 
 
 def counts(node: Node, plugin: DevicePlugin, told: Sharing) -> Mapping[str, int]:
-    """Return the unshared devices by the resource name under which the plugin offers them."""
+    """Return the number of unshared devices by the resource name that the plugin uses."""
     found: dict[str, int] = {}
     for profiles in _visible_gpus(node, plugin.env):
         for resource in _resources(profiles, told.mig):
@@ -124,7 +122,7 @@ def counts(node: Node, plugin: DevicePlugin, told: Sharing) -> Mapping[str, int]
 
 
 def _resources(profiles: tuple[str, ...] | None, strategy: str) -> Iterator[str]:
-    """Yield the resource of each device of one GPU; ``None``: it is not in MIG mode."""
+    """Yield the resource of each device of one GPU; ``None``: the GPU is not in MIG mode."""
     if profiles is None or strategy == "none":
         yield "nvidia.com/gpu"
         return
@@ -134,7 +132,7 @@ def _resources(profiles: tuple[str, ...] | None, strategy: str) -> Iterator[str]
 
 
 def _visible_gpus(node: Node, env: Mapping[str, str]) -> list[tuple[str, ...] | None]:
-    """Return the MIG profiles of each GPU that the plugin can see (None: the whole GPU)."""
+    """Return the MIG profiles of each GPU that the plugin can see (``None``: a whole GPU)."""
     if needs_no_nvml(node):
         return [None]  # the one GPU of a Tegra
     try:

@@ -1,4 +1,4 @@
-"""Whether the device plugin of a node can start, runs, and runs where it can see the GPUs."""
+"""Checks that a node's device plugin is deployed, can start and can see the GPUs."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def of(node: Node) -> DevicePlugin:
 
 
 def offered(node: Node) -> bool:
-    """Say whether anybody offers the node's GPUs to pods now: a plugin or NVIDIA's DRA driver."""
+    """Say whether a plugin or NVIDIA's DRA driver offers the node's GPUs to pods now."""
     amounts = advertised(object_of(node), "allocatable")
     return bool(plugins.dra_gpus(node.cluster, node.name)) or any(amounts.values())
 
 
 @check("pods/plugin-not-deployed", visit=False)
 def not_deployed(node: Node) -> Finding | None:
-    """Find a GPU node that nobody ever meant to advertise."""
+    """Find a GPU node for which no device plugin is deployed."""
     plugin = of(node)
     if plugin.kind != "none" or offered(node):
         return None
@@ -65,9 +65,9 @@ def _amounts(node: Node) -> str:
 
 @check("pods/plugin-class-broken", visit=False)
 def class_broken(node: Node) -> Finding | None:
-    """Find a RuntimeClass that keeps a plugin from starting which does not run now.
+    """Find a RuntimeClass that keeps a plugin from starting.
 
-    One that still runs from before is not affected: then the pods that start next are.
+    A plugin that is still running is not affected; only pods that start later are.
     """
     plugin = of(node)
     if plugin.running:
@@ -90,7 +90,7 @@ def _state(plugin: DevicePlugin) -> tuple[Evidence, ...]:
 
 @check("pods/plugin-without-gpu", visit=False)
 def without_gpu(node: Node) -> Finding | None:
-    """Find a plugin that started under a handler that injects no GPU, and so advertises none."""
+    """Find a plugin that started under a handler that injects no GPU, so it advertises none."""
     plugin = of(node)
     if plugin.pod is None or plugin.kind != "nvidia" or not has_started(plugin.pod):
         return None
@@ -120,16 +120,17 @@ def _injected(node: Node, pod_spec: Mapping[str, Any]) -> bool:
 
 
 def _other_way(node: Node) -> bool:
-    """Say whether the plugin itself can see GPUs without a handler: NRI, or a cloud's own way.
+    """Say whether the plugin itself can see GPUs without a handler, by NRI or a cloud's own way.
 
-    Its naming CDI devices for others does not show it the driver; a mounted driver root does.
+    A plugin that names CDI devices for other pods does not see the driver itself; one with a
+    mounted driver root does.
     """
     way = needs_no_handler(node) or ""
     return (bool(way) and "CDI devices" not in way) or _mounts_driver_root(of(node))
 
 
 def _mounts_driver_root(plugin: DevicePlugin) -> bool:
-    """Say whether the plugin's containers have the driver's folder (CONTAINER_DRIVER_ROOT)."""
+    """Say whether the plugin's containers mount the driver's folder (CONTAINER_DRIVER_ROOT)."""
     root = setting(plugin, "CONTAINER_DRIVER_ROOT", "--container-driver-root") or "/driver-root"
     specs = [plugin.spec, *(template_of(each) for each in plugin.daemonsets)]
     containers = (each for spec in specs for each in containers_of(spec))
@@ -142,7 +143,7 @@ def _handlers(node: Node) -> str:
 
 
 def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
-    """Return the values of the fix: the class to name, and the step that makes pods name it."""
+    """Return the values for the fix: the RuntimeClass, and the step that makes pods use it."""
     by_class = runtimeclass.handlers(node.cluster)
     name = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
     release = next((r for each in plugin.daemonsets if (r := helm_release(each))), None)

@@ -1,4 +1,4 @@
-"""Whether the device plugin's DaemonSet has a pod on a node, and the pod runs."""
+"""Checks that the device plugin's DaemonSet has a pod on a node, and that the pod runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
 
 @check("pods/plugin-not-scheduled", visit=False)
 def not_scheduled(node: Node) -> Finding | None:
-    """Find what keeps the plugin's DaemonSet from putting a pod on this node."""
+    """Find out why the plugin's DaemonSet has no pod on this node."""
     plugin = of(node)
     if plugin.pods or not plugin.daemonsets or offered(node):
         return None
@@ -50,7 +50,7 @@ def not_scheduled(node: Node) -> Finding | None:
 
 
 def _hard_taints(node: Node) -> Iterator[Mapping[str, str]]:
-    """Yield the taints that keep pods away, but those that every DaemonSet tolerates."""
+    """Yield the taints that keep pods away, except those that every DaemonSet tolerates."""
     for taint in taints(object_of(node)):
         own = str(taint.get("key", "")).startswith("node.kubernetes.io/")
         if taint.get("effect") in {"NoSchedule", "NoExecute"} and not own:
@@ -58,7 +58,7 @@ def _hard_taints(node: Node) -> Iterator[Mapping[str, str]]:
 
 
 def _repelled(node: Node, template: Mapping[str, Any]) -> Iterator[Evidence]:
-    """Yield the taints and selectors of this node that do not let the pod in."""
+    """Yield the node's taints and the DaemonSet's selectors that keep the pod away."""
     where = f"node {node.name}"
     for taint in _hard_taints(node):
         if not tolerates(template.get("tolerations") or (), taint):
@@ -75,12 +75,12 @@ def _toleration(node: Node, template: Mapping[str, Any]) -> str:
     given = template.get("tolerations") or ()
     missing = [taint for taint in _hard_taints(node) if not tolerates(given, taint)]
     entries = [f"- key: {t['key']}\n  operator: Exists\n  effect: {t['effect']}" for t in missing]
-    return "\n".join(entries) or "(no taint is in the way)"
+    return "\n".join(entries) or "(no taint keeps the pod away)"
 
 
 @check("pods/plugin-not-running", visit=False)
 def not_running(node: Node) -> Finding | None:
-    """Find why the plugin's pod on this node does not run."""
+    """Find out why the plugin's pod on this node does not run."""
     plugin = of(node)
     if plugin.pod is None or plugin.running:
         return None
@@ -113,7 +113,7 @@ def _why(plugin: DevicePlugin, state: str, texts: list[Evidence]) -> str:
 
 
 def _waits_for_toolkit(plugin: DevicePlugin) -> bool:
-    """Say whether the init container that waits for the toolkit is the one at work."""
+    """Say whether the init container that waits for the toolkit is running."""
     spec = spec_of(plugin.pod) if plugin.pod else {}
     waits = {
         c["name"]
@@ -125,7 +125,7 @@ def _waits_for_toolkit(plugin: DevicePlugin) -> bool:
 
 
 def _texts(node: Node, plugin: DevicePlugin) -> Iterator[Evidence]:
-    """Yield what is said now about the plugin's pod: its status first, then fresh events."""
+    """Yield current messages about the plugin's pod: from its status, then from recent events."""
     pod = plugin.pod
     if pod is None:
         return

@@ -1,4 +1,4 @@
-"""Whether the GPU pods that are on a node already run where they can see their GPUs."""
+"""Checks that the GPU pods on a node can start and can see their GPUs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NO_CNI = re.compile(r"NetworkPluginNotReady|cni plugin not initialized|cni conf
 
 @check("pods/not-ready", visit=False)
 def not_ready(node: Node) -> Finding | None:
-    """Find a node that is not Ready although every layer below is in order."""
+    """Find a node that is not Ready although every lower layer works."""
     state = readiness(object_of(node))
     if state.ready:
         return None
@@ -51,14 +51,14 @@ def not_ready(node: Node) -> Finding | None:
 
 
 def gpu_pods(node: Node) -> tuple[KubeObject, ...]:
-    """Return the pods on the node that are of use only with a GPU, but those that leave."""
+    """Return the pods on the node that need a GPU, except those that are being deleted."""
     found = pods_on(node.cluster, node.name)
     return tuple(p for p in found if uses_gpu(p) and not metadata(p).get("deletionTimestamp"))
 
 
 @check("pods/broken-classes", visit=False)
 def broken_classes(node: Node) -> Finding | None:
-    """Find a RuntimeClass that the node's GPU pods name and that leads nowhere now."""
+    """Find a RuntimeClass of the node's GPU pods that is missing or has no handler here."""
     return broken_class(node, _class_users(node))
 
 
@@ -70,13 +70,13 @@ def _class_users(node: Node) -> Iterator[User]:
 
 @check("pods/without-gpu", visit=False)
 def without_gpu(node: Node) -> Finding | None:
-    """Find GPU pods whose handler (their RuntimeClass's, else the default) injects no GPU.
+    """Find GPU pods with a handler (of their RuntimeClass, else the default) that injects no GPU.
 
-    An operand that runs has shown in its own way that it sees GPUs; one that does not is judged
-    like the users' pods.
+    A running operand has shown that it sees GPUs; one that does not run is checked like the users'
+    pods.
 
     Raises:
-        NotInEvidence: something unread could tell of another way in which they get GPUs.
+        NotInEvidence: the missing evidence could show another way in which they get GPUs.
     """
     lost = [pod for pod in gpu_pods(node) if _is_without(node, pod)]
     if not lost:
@@ -101,7 +101,7 @@ def without_gpu(node: Node) -> Finding | None:
 
 
 def _is_without(node: Node, pod: KubeObject) -> bool:
-    """Say whether a pod needs injection and its handler gives none."""
+    """Say whether a pod needs injection but its handler does not inject."""
     asks = gpu_requests(spec_of(pod))
     if asks_for_cdi(pod) or (not asks and is_running(pod)):
         return False
@@ -114,10 +114,10 @@ def _is_without(node: Node, pod: KubeObject) -> bool:
 
 @check("pods/failing-to-start", visit=False)
 def failing_to_start(node: Node) -> Finding | None:
-    """Find a GPU pod whose start fails now because of the GPU stack or the pod network.
+    """Find a GPU pod that fails to start now because of the GPU stack or the pod network.
 
     Raises:
-        Unproven: a sandbox cannot be made, and no known reason is among what is said of it.
+        Unproven: a sandbox cannot be created, and the messages contain no known reason.
     """
     unknown = ""
     for pod in gpu_pods(node):
@@ -145,7 +145,7 @@ def _explained(node: Node, pod: KubeObject, said: Evidence) -> Finding | None:
 
 
 def _texts(node: Node, pod: KubeObject) -> Iterator[Evidence]:
-    """Yield what is said now of a pod that does not start: its status, then fresh warnings."""
+    """Yield current messages about a pod that does not start: its status, then recent warnings."""
     for where, text in messages(pod):
         yield Evidence(source=f"pod {path_of(pod)}, {where}", text=" ".join(text.split()))
     for event in fresh_events(node.cluster, pod):

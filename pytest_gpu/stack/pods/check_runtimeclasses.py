@@ -1,4 +1,4 @@
-"""Whether the RuntimeClasses that pods name exist, and lead to a handler of this node."""
+"""Checks that the RuntimeClasses that pods name exist and have a handler on this node."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pytest_gpu.stack.kube.objects import path_of, spec_of, template_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 User = tuple[str, Mapping[str, Any]]
-"""Who uses a RuntimeClass: what to call it, such as ``pod default/train``, and its pod spec."""
+"""A user of a RuntimeClass: its name, such as ``pod default/train``, and its pod spec."""
 
 SHOWN = 3
 
 
 def some(items: Sequence[str]) -> str:
-    """Return the first items as people list them, and how many more there are."""
+    """Return the first items as a readable list, and how many more there are."""
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return join(items[:SHOWN]) + more
 
 
 def broken_class(node: Node, users: Iterable[User]) -> Finding | None:
-    """Find a RuntimeClass that is missing or leads to a handler the node's runtime has not."""
+    """Find a RuntimeClass that is missing or has a handler unknown to the node's runtime."""
     naming = [user for user in users if runtimeclass.class_of(user[1])]
     if not naming:
         return None
@@ -80,7 +80,7 @@ def _handler_unknown(node: Node, name: str, handler: str, users: Sequence[User])
 
 
 def plugin_users(plugin: DevicePlugin) -> Iterator[User]:
-    """Yield the plugin's pod, and the DaemonSets that would start it anew."""
+    """Yield the plugin's pods and the DaemonSets that would create them again."""
     from_pods = [(f"pod {path_of(pod)}", spec_of(pod)) for pod in plugin.pods]
     yield from from_pods
     for each in plugin.daemonsets:

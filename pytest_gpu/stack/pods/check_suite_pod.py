@@ -1,4 +1,4 @@
-"""Whether an ordinary pod, the suite's own, gets exactly the GPU it asked for and can compute."""
+"""Checks that the suite's own pod gets exactly the GPU it asked for and computes correctly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
 
 
 def passed_under(node: Node) -> str | None:
-    """Return the handler (``""``: the default) under which our pod got its GPU, else ``None``."""
+    """Return the handler (``""``: the default) through which our pod got a GPU, else ``None``."""
     try:
         suite = read(node.evidence)
         seen = suite.containers.get("gpu")
@@ -41,10 +41,10 @@ def passed_under(node: Node) -> str | None:
 
 @check("pods/suite-pod-not-started", visit=False)
 def not_started(node: Node) -> Finding | None:
-    """Find why a pod that asks for one GPU is not admitted or does not start.
+    """Find out why a pod that asks for one GPU is not admitted or does not start.
 
     Raises:
-        Unproven: for a reason that is no fault of the GPU stack, or for no known one.
+        Unproven: the reason is unknown or is not a fault of the GPU stack.
     """
     suite = read(node.evidence)
     if suite.rejected:
@@ -69,7 +69,7 @@ def _rejected(node: Node, suite: SuitePod) -> Finding:
             users="the suite's pod",
             create=create_class(node, match["name"]),
         )
-    raise Unproven(f"the suite's pod was rejected, which is no GPU fault: {suite.rejected}")
+    raise Unproven(f"the suite's pod was rejected, which is not a GPU fault: {suite.rejected}")
 
 
 def _not_admitted(node: Node, suite: SuitePod, reason: str) -> Finding | None:
@@ -93,13 +93,13 @@ def _unschedulable(node: Node, suite: SuitePod, message: str) -> str:
 
 
 def holders(node: Node) -> str:
-    """Return the pods that hold the node's GPUs, with what they hold."""
+    """Return the pods that hold the node's GPUs, with the resources that they hold."""
     held = [
         f"{path_of(pod)} ({', '.join(f'{key}: {n}' for key, n in requests.items())})"
         for pod in pods_on(node.cluster, node.name)
         if (requests := gpu_requests(spec_of(pod)))
     ]
-    return ", ".join(held) or "pods that the evidence does not show"
+    return ", ".join(held) or "pods that are not in the evidence"
 
 
 def _start_failed(node: Node, suite: SuitePod) -> Finding:
@@ -113,12 +113,12 @@ def _start_failed(node: Node, suite: SuitePod) -> Finding:
         if known := gpu_error(text):
             values = {"handler": handler_name(node, suite), **known.values}
             return Finding.of(known.cause, Evidence(source=source, text=text), **values)
-    last = texts[0][1] if texts else "nothing says why"
+    last = texts[0][1] if texts else "no reason was given"
     raise Unproven(f"the suite's pod did not start; it was last {state}: {last}")
 
 
 def _texts(suite: SuitePod) -> Iterator[tuple[str, str]]:
-    """Yield (source, one line of text) of all that tells of our pod's start, status first."""
+    """Yield (source, one line of text) for each message about our pod's start, status first."""
     name = path_of(suite.pod)
     for where, text in messages(suite.pod):
         yield f"pod {name}, {where}", " ".join(text.split())
@@ -128,7 +128,7 @@ def _texts(suite: SuitePod) -> Iterator[tuple[str, str]]:
 
 
 def handler_name(node: Node, suite: SuitePod) -> str:
-    """Return the handler the pod runs under, by name."""
+    """Return the name of the handler that the pod runs under."""
     by_class = runtimeclass.handlers(node.cluster)
     handler = runtimeclass.handler_of(spec_of(suite.pod), by_class)
     return handler or runtime_of(node).default_runtime
@@ -177,7 +177,7 @@ def unrequested(node: Node) -> Finding | None:
 
 @check("pods/suite-pod-miscomputes", visit=False)
 def miscomputes(node: Node) -> Finding | None:
-    """Find that CUDA does not start in the pod, or computes wrongly.
+    """Find a pod in which CUDA does not start or computes wrongly.
 
     Raises:
         Unproven: CUDA was not tried.

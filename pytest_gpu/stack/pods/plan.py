@@ -1,4 +1,4 @@
-"""How GPU pods ask for their GPU on a node of this cluster: which resource, which RuntimeClass."""
+"""How GPU pods request a GPU on a node of this cluster: the resource and the RuntimeClass."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.pod_object import PodPlan, advertised
 
 USUAL = "nvidia"
-"""The RuntimeClass that NVIDIA's operator, RKE2 and k3s make, and that users write."""
+"""The RuntimeClass that NVIDIA's operator, RKE2 and k3s create and users usually name."""
 
 
 def plan(node: Node, run: str, image: str, config_map: str, priority_class: str) -> PodPlan:
-    """Return what the suite's pod on a node is to be.
+    """Return the plan of the suite's pod on a node.
 
     Raises:
-        Unproven: the node gives no GPU away by a resource of the device plugin.
+        Unproven: no resource of the device plugin is allocatable on the node.
     """
     resource = advertised(object_of(node))
     if resource is None:
-        raise Unproven("the node gives away no resource nvidia.com/gpu or of its kind")
+        raise Unproven("the node has no allocatable nvidia.com/gpu or similar resource")
     return PodPlan(
         name=pod_name(run, node.name),
         node=node.name,
@@ -38,15 +38,15 @@ def plan(node: Node, run: str, image: str, config_map: str, priority_class: str)
 
 
 def pod_name(run: str, node: str) -> str:
-    """Return the name of the pod on a node, which is shorter than the node's may be."""
+    """Return the name of the pod on a node; it is short, whatever the node's name is."""
     return f"gpu-{run}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
 
 
 def runtime_class(node: Node) -> str | None:
     """Return the RuntimeClass that GPU pods must name here, ``None`` if they need none.
 
-    Where a handler injects and no class leads to it, pods cannot be right: then the name that
-    users would write, so that the API server or the kubelet says what is missing.
+    If a handler injects but no RuntimeClass has it, no pod can be right: return the name that users
+    would write, so that the API server or the kubelet says what is missing.
     """
     by_class = _classes(node)
     try:

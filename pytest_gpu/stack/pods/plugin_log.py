@@ -1,4 +1,4 @@
-"""What the device plugin's own log says of GPUs that it does not see."""
+"""The device plugin's log messages about GPUs that it does not see."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG = re.compile(
 
 
 def plugin_log(node: Node) -> tuple[Evidence, ...]:
-    """Return the plugin's own lines about it, where its log was recorded."""
+    """Return the plugin's log lines about missing GPUs, none if its log was not recorded."""
     found = []
     for result in node.evidence.commands:
         if "logs" in result.argv:

@@ -1,4 +1,4 @@
-"""What has become of a pod that was just created: whether waiting longer can tell anything more."""
+"""The fate of a pod that was just created: whether waiting longer can change the result."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pytest_gpu.stack.kube.objects import condition_of, status_of
 from pytest_gpu.stack.kube.pod_state import container_statuses
 
 BUSY_TIME = 15.0
-"""Seconds for which a pod without a place is left waiting: a GPU may just be given back."""
+"""Seconds to wait for an unschedulable pod: a GPU may be released soon."""
 
 REPEATED = 2
-"""Failures to start after which a pod's fate is clear: the first may be a restart of containerd."""
+"""Failed starts after which a pod's fate is clear: containerd's restart may explain the first."""
 
 _NO_IMAGE = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _FAILURES = frozenset({"FailedCreatePodSandBox", "Failed", "UnexpectedAdmissionError"})
 
 
 def is_over(pod: KubeObject) -> bool:
-    """Say whether a pod has ended, or all that it was to run."""
+    """Say whether a pod or all of its containers have ended."""
     phase = status_of(pod).get("phase")
     statuses = status_of(pod).get("containerStatuses") or ()
     ended = [status for status in statuses if "terminated" in (status.get("state") or {})]
@@ -28,7 +28,7 @@ def is_over(pod: KubeObject) -> bool:
 
 
 def lacks_image(pod: KubeObject) -> bool:
-    """Say whether a container's image cannot be had."""
+    """Say whether a container's image cannot be pulled."""
     states = (status.get("state") or {} for status in container_statuses(pod))
     return any((state.get("waiting") or {}).get("reason") in _NO_IMAGE for state in states)
 
@@ -37,7 +37,7 @@ def is_clear(pod: KubeObject, events: Iterable[KubeObject], age: float) -> bool:
     """Say whether a pod's fate is clear.
 
     Args:
-        pod: its present state.
+        pod: the pod in its current state.
         events: the events about it.
         age: seconds since it was created.
     """
@@ -49,13 +49,13 @@ def is_clear(pod: KubeObject, events: Iterable[KubeObject], age: float) -> bool:
 
 
 def is_unschedulable(pod: KubeObject) -> bool:
-    """Say whether the scheduler finds no place for a pod."""
+    """Say whether the scheduler finds no node for a pod."""
     scheduled = condition_of(pod, "PodScheduled") or {}
     return scheduled.get("status") == "False"
 
 
 def failures(events: Iterable[KubeObject]) -> int:
-    """Return how often a start failed, by the events about a pod."""
+    """Return the number of failed starts in the events about a pod."""
     return sum(
         int((event.get("series") or {}).get("count") or event.get("count") or 1)
         for event in events

@@ -1,4 +1,4 @@
-"""The suite's own GPU pod as an object: ordinary, but for its place and its two containers."""
+"""The suite's own GPU pod as an object: an ordinary pod with a fixed node and two containers."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ MESSAGE = "/dev/termination-log"
 
 GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)")
 
-# Where Google's and older driver installers mount libraries; CUDA's own images look there, too.
+# Google's and older driver installers mount libraries here; CUDA's own images search here, too.
 LIBRARIES = "/usr/local/nvidia/lib64:/usr/local/nvidia/lib"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodPlan:
-    """What differs between GPU pods.
+    """The values that differ between GPU pods.
 
-    ``resource`` is what one unit is asked of; ``runtime_class`` and ``priority_class`` are named
+    The pod asks for one unit of ``resource``; ``runtime_class`` and ``priority_class`` are set
     unless empty; ``config_map`` holds the program.
     """
 
@@ -41,7 +41,7 @@ class PodPlan:
 
 
 def advertised(node: KubeObject) -> str | None:
-    """Return the GPU resource that a node gives away, ``None`` if none: whole GPUs come first."""
+    """Return an allocatable GPU resource of a node, whole GPUs first, ``None`` if it has none."""
     allocatable = status_of(node).get("allocatable") or {}
     found = [
         key for key, n in allocatable.items() if GPU_RESOURCE.fullmatch(key) and quantity(n) > 0
@@ -62,8 +62,8 @@ def config_map(name: str, sources: Mapping[str, str]) -> dict[str, Any]:
 def gpu_pod(plan: PodPlan) -> dict[str, Any]:
     """Return the pod: ``gpu`` asks for one GPU, ``none`` for none and must see none.
 
-    It goes through the scheduler as users' pods do, held to its node by the node's name, and
-    tolerates everything: a cordoned node is tested, too.
+    The scheduler places it like users' pods. An affinity for the node's name keeps it on its node,
+    and it tolerates every taint, so that cordoned nodes are tested, too.
     """
     spec: dict[str, Any] = {
         "affinity": {"nodeAffinity": _only_on(plan.node)},
@@ -79,7 +79,7 @@ def gpu_pod(plan: PodPlan) -> dict[str, Any]:
         spec["runtimeClassName"] = plan.runtime_class
     if plan.priority_class:
         spec["priorityClassName"] = plan.priority_class
-    # A mesh's sidecar would run on when our containers have ended.
+    # A service mesh's sidecar would keep running after our containers have ended.
     labels = {ROLE: CHECK, "sidecar.istio.io/inject": "false"}
     return {
         "apiVersion": "v1",
@@ -114,13 +114,13 @@ def _container(plan: PodPlan, name: str) -> dict[str, Any]:
 
 
 def without_noise(pod: KubeObject) -> dict[str, Any]:
-    """Return a pod without what only the API server's bookkeeping needs."""
+    """Return a pod without the fields that only the API server needs."""
     head = {key: value for key, value in pod["metadata"].items() if key != "managedFields"}
     return {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": head}
 
 
 def is_about(event: KubeObject, pod: KubeObject) -> bool:
-    """Say whether an event is about a pod, by its unique ID where both tell it."""
+    """Say whether an event is about a pod, by the unique ID if both have one."""
     about = event.get("involvedObject") or {}
     uid = (pod.get("metadata") or {}).get("uid")
     if uid and about.get("uid"):

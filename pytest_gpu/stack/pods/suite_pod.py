@@ -30,13 +30,13 @@ class Seen:
 
     @property
     def gpus(self) -> tuple[str, ...]:
-        """The device nodes of GPUs; control devices are none."""
+        """The device nodes of GPUs, without control devices."""
         return tuple(device for device in self.devices if _GPU.fullmatch(device))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuitePod:
-    """What became of the pod; ``rejected`` is the API server's refusal to create it."""
+    """The outcome of the pod; ``rejected`` is the API server's refusal to create it."""
 
     pod: KubeObject
     events: Sequence[KubeObject]
@@ -47,10 +47,10 @@ class SuitePod:
         """Return what a container saw: ``gpu`` asked for a GPU, ``none`` did not.
 
         Raises:
-            Unproven: it did not get so far as to tell.
+            Unproven: it reported nothing.
         """
         if container not in self.containers:
-            raise Unproven(f"the container {container!r} of the suite's pod told nothing")
+            raise Unproven(f"the container {container!r} of the suite's pod reported nothing")
         return self.containers[container]
 
 
@@ -58,7 +58,7 @@ def read(evidence: NodeEvidence) -> SuitePod:
     """Return the outcome of the suite's pod.
 
     Raises:
-        Unproven: no pod was tried, and why.
+        Unproven: no pod was tried; the message says why.
     """
     outcome = evidence.outcome("pod")
     if "skipped" in outcome:
@@ -81,7 +81,7 @@ def _parsed(outcome: Mapping[str, Any]) -> SuitePod:
 
 
 def _seen(report: Mapping[str, Any]) -> Seen | None:
-    """Return a container's report, ``None`` if what it printed is no report."""
+    """Return a container's report, ``None`` if its output is not a valid report."""
     try:
         output = json.loads(str(report.get("output") or ""))
     except ValueError:

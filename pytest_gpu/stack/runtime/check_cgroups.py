@@ -1,4 +1,4 @@
-"""Whether kubelet, handlers and init system manage cgroups alike."""
+"""Whether kubelet, handlers and init system manage cgroups the same way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cgroup_driver_differs(node: Node) -> Finding | None:
     """Find a handler whose cgroup driver differs from the one that the kubelet uses.
 
     Raises:
-        NotInEvidence: the kubelet was told to read its driver where nobody looked.
+        NotInEvidence: the file with the kubelet's driver was not collected.
     """
     runtimes = _runc_runtimes(node)
     wanted = wanted_driver(node) if runtimes else None
@@ -38,7 +38,7 @@ def cgroup_driver_differs(node: Node) -> Finding | None:
 
 
 def _runc_runtimes(node: Node) -> Sequence[Handler]:
-    """Return the handlers that pods can get; where no GPU handler is, nothing is judged."""
+    """Return the handlers that pods can get, none if there is no GPU handler."""
     if not gpu_runtimes(node):
         return ()
     return [runtime for runtime in pod_runtimes(node) if runtime.is_runc]
@@ -60,9 +60,9 @@ def _handler_differs(node: Node, differing: Sequence[Handler], wanted: Wanted) -
 
 
 def _copied(node: Node) -> Iterator[Evidence]:
-    """Yield that an image's incomplete file was copied over the configuration, and what it lacks.
+    """Yield evidence that an image's incomplete file replaced the configuration, and what it lacks.
 
-    Source: the file of Canonical's EKS images names the handler alone (ubuntu-cloud-docs 389).
+    Source: the file of Canonical's EKS images has only the handler (ubuntu-cloud-docs 389).
     """
     config = containerd_of(node).config_path
     if original := bootstrap_copy(node):
@@ -73,12 +73,12 @@ def _copied(node: Node) -> Iterator[Evidence]:
 
 
 def _sets(text: str, key: str) -> bool:
-    """Return whether a TOML text has a key or a table of this name, commented lines aside."""
+    """Return whether a TOML text has a key or table of this name, ignoring comments."""
     return bool(re.search(rf"^\s*(\[.*\.)?{key}\s*[\]=]", text, re.MULTILINE))
 
 
 def _kubelet_differs(node: Node, handlers: Sequence[Handler], wanted: Wanted) -> Finding:
-    """Tell of a kubelet that is alone: all handlers agree with each other."""
+    """Return the finding of a kubelet that differs from all handlers, which agree."""
     return Finding.of(
         "runtime/kubelet-cgroup-driver-differs",
         wanted.said,
@@ -92,7 +92,7 @@ def systemd_cgroup_without_systemd(node: Node) -> Finding | None:
     """Find a handler that leaves cgroups to a systemd that does not run the node.
 
     Raises:
-        NotInEvidence: nobody looked what runs it.
+        NotInEvidence: what shows the init system was not collected.
     """
     for runtime in _runc_runtimes(node):
         if runtime.systemd_cgroup and (

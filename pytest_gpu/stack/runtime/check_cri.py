@@ -1,4 +1,4 @@
-"""Whether a containerd can serve the CRI with its configuration files as they are."""
+"""Whether a containerd can serve the CRI with its current configuration files."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ RUNC_DROP_IN = "00-k8s-runc.toml"
 
 @check("runtime/others-unreadable")
 def others_unreadable(node: Node) -> Iterator[Finding]:
-    """Yield every other containerd that cannot read its files: it does not come back.
+    """Yield every other containerd that cannot read its files, so that it would not restart.
 
-    Latent: it runs, and the kubelet does not use it. Mostly the toolkit wrote its configuration in
-    the version that another containerd of the node reads (nvidia-container-toolkit #982). Files of
-    it that nobody could read say nothing here: they leave nothing open of the kubelet's containerd.
+    Latent: it runs, and the kubelet does not use it. Usually the toolkit wrote its configuration
+    in a version meant for another containerd of the node (nvidia-container-toolkit #982). Nothing
+    is reported if its files were not collected: the kubelet's containerd does not depend on them.
     """
     for other in others(containerd_of(node), processes_of(node), node.evidence, skip_unread=True):
         process = other.process
@@ -57,7 +57,7 @@ def others_unreadable(node: Node) -> Iterator[Finding]:
 
 @check("runtime/unreadable")
 def unreadable(node: Node) -> Finding | None:
-    """Find configuration files that keep containerd from starting."""
+    """Find configuration files that stop containerd from starting."""
     problems = containerd_of(node).config.problems
     if not problems:
         return None
@@ -72,9 +72,9 @@ def unreadable(node: Node) -> Finding | None:
 
 @check("runtime/versions-mixed")
 def versions_mixed(node: Node) -> Finding | None:
-    """Find root file and drop-ins of different versions: sections of the older are not read."""
+    """Find a root file and drop-ins of different versions: sections of the older are not read."""
     config = containerd_of(node).config
-    # A file that says neither a version nor anything of plugins takes no part.
+    # A file with neither a version nor plugins does not count.
     files = [file for file in config.files if {"version", "plugins"} & file.table.keys()]
     if len({file.version for file in files}) < 2:
         return None
@@ -90,7 +90,7 @@ def versions_mixed(node: Node) -> Finding | None:
 
 @check("runtime/cri-disabled")
 def cri_disabled(node: Node) -> Finding | None:
-    """Find the CRI switched off by ``disabled_plugins``."""
+    """Find the CRI disabled by ``disabled_plugins``."""
     config = containerd_of(node).config
     if not config.cri_disabled:
         return None
@@ -128,7 +128,7 @@ def default_undefined(node: Node) -> Finding | None:
 
 
 def _other_default(node: Node) -> Mapping[str, Value]:
-    """Return the fix that makes a defined handler the default: one spelled alike, runc, or any."""
+    """Return the fix that makes another handler the default: same name in other case, runc, any."""
     config = containerd_of(node).config
     alike = [name for name in config.runtimes if name.lower() == config.default_runtime.lower()]
     for name in (*alike, "runc", *config.runtimes):
@@ -138,7 +138,7 @@ def _other_default(node: Node) -> Mapping[str, Value]:
 
 
 def _replacing_file(config: EffectiveConfig) -> ConfigFile | None:
-    """Return the file whose GPU handler is all that is left of the runtimes."""
+    """Return the file whose GPU handler replaced the other runtimes."""
     sources = {
         runtime.source.source
         for name, runtime in config.runtimes.items()
@@ -156,7 +156,7 @@ def _left_no_runc(node: Node, culprit: ConfigFile) -> Finding:
         Evidence(
             source=config.path,
             text=f'merged: runtimes {", ".join(config.runtimes)}; default_runtime_name "runc"'
-            " is none of them",
+            " is not one of them",
         ),
         *cri_log(node),
         drop_in=culprit.path,
@@ -173,9 +173,9 @@ def _merge_rule(node: Node) -> str:
 
 
 def _runc_patches(node: Node, culprit: ConfigFile) -> Mapping[str, Steps]:
-    """Return the files to write: one is enough on 2.x, two are needed where 1.x replaces.
+    """Return the files to write: one is enough on 2.x; 1.x, which replaces sections, needs two.
 
-    ``own_file`` makes one for runc, ``same_file`` adds it to the file that took it away.
+    ``own_file`` creates one for runc, ``same_file`` adds runc to the file that removed it.
     """
     config, systemd = containerd_of(node).config, systemd_for_new(node)
     own: Steps = ()
@@ -189,7 +189,7 @@ def _runc_patches(node: Node, culprit: ConfigFile) -> Mapping[str, Steps]:
 
 
 def _runc_file(config: EffectiveConfig, culprit: ConfigFile) -> str | None:
-    """Return where the runc drop-in belongs: beside the one that took runc away, if imported."""
+    """Return where the runc drop-in belongs: beside the one that removed runc, if imported."""
     path = str(PurePosixPath(culprit.path).with_name(RUNC_DROP_IN))
     is_imported = any(fnmatchcase(path, pattern) for pattern in config.imports)
     return path if culprit.path != config.path and is_imported else None

@@ -1,7 +1,7 @@
-"""Why the kubelet's containerd has no way to inject GPUs, though somebody set one up.
+"""Why the kubelet's containerd has no way to inject GPUs, although one was set up.
 
-``no runtime for "nvidia" is configured`` has many root causes. What decides: which files the
-kubelet's containerd reads, which files hold the handler, and who else reads those.
+``no runtime for "nvidia" is configured`` has many root causes. The decision depends on which files
+the kubelet's containerd reads, which files define the handler, and what else reads those.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
 
 @question("runtime/other-containerds")
 def other_containerds(node: Node) -> object:
-    """Return the containerds beside the kubelet's: one may have been configured instead."""
+    """Return the other containerds: one of them may have been configured instead."""
     return others(containerd_of(node), processes_of(node), node.evidence)
 
 
 @question("runtime/default-handler")
 def default_handler(node: Node) -> object:
-    """Return what is shown of the default handler beside a pod that gets no GPU."""
+    """Return the facts about the default handler that are shown with a pod that gets no GPU."""
     return default_evidence(node)
 
 
 @question("runtime/who-wrote-the-file")
 def who_wrote_the_file(node: Node) -> object:
-    """Return what tells who last wrote containerd's file: an image's bootstrap, times, owners."""
+    """Return what shows who last wrote containerd's file: an image's bootstrap, times, owners."""
     return known(lambda: bootstrap_copy(node)), known(lambda: tuple(who_rewrote(node)))
 
 
 @question("runtime/where-a-handler-belongs")
 def where_a_handler_belongs(node: Node) -> object:
-    """Return the repair that defines the handler: it looks for the place where it belongs."""
+    """Return the fix that defines the handler, which includes the file it belongs in."""
     return define_handler(node)
 
 
@@ -69,10 +69,10 @@ def where_a_handler_belongs(node: Node) -> object:
 def no_gpu_handler(node: Node) -> Finding | None:
     """Find why containers cannot get GPUs from the configuration on disk, ``None`` if they can.
 
-    A handler that only the running containerd still has is not missing now: that is latent.
+    A handler that only the running containerd still has is not missing yet: that is latent.
 
     Raises:
-        Unproven: a handler with NVIDIA's name may be one.
+        Unproven: a handler with NVIDIA's name may be an NVIDIA one.
     """
     if containerd_of(node).gpu_handlers:
         return named_starts_another(node)
@@ -91,22 +91,22 @@ def no_gpu_handler(node: Node) -> Finding | None:
 
 
 def still_live(node: Node) -> bool:
-    """Say whether the running containerd has an NVIDIA handler, whatever its files have."""
+    """Say whether the running containerd has an NVIDIA handler, whatever its files define."""
     return bool(containerd_of(node).loaded_gpu_handlers)
 
 
 def _cdi_serves(node: Node) -> bool:
-    """Say whether CDI devices are all this node needs: none of its GPU pods names a class.
+    """Say whether CDI devices are all that this node needs: no GPU pod names a class.
 
     Raises:
-        NotInEvidence: no device is known, and not every directory of specs was listed.
+        NotInEvidence: no device is known, but not every directory of specs was listed.
     """
     if beside_the_files(node):
         return True
     if _uses_gpu_class(node) or not containerd_of(node).config.cdi_enabled:
         return False
     if cdi_of(node).unknown and not cdi_of(node).gpu_devices:
-        raise NotInEvidence(node.name, f"what lies in {', '.join(cdi_of(node).unknown)}")
+        raise NotInEvidence(node.name, f"the content of {', '.join(cdi_of(node).unknown)}")
     return bool(cdi_of(node).gpu_devices)
 
 
@@ -118,7 +118,7 @@ def _uses_gpu_class(node: Node) -> bool:
 def names_gpu_class(node: Node, specs: Iterable[Mapping[str, Any]]) -> bool:
     """Say whether a pod spec names a RuntimeClass that leads to an NVIDIA handler.
 
-    A class that is not there, or was not read, is known by its own name alone.
+    A class that is missing, or was not collected, is judged by its name only.
     """
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
     named = {name for spec in specs if (name := runtimeclass.class_of(spec))}
@@ -127,7 +127,7 @@ def names_gpu_class(node: Node, specs: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def _never_written(node: Node) -> Finding:
-    """Tell a handler that was overwritten, or comes with the next start, from one nobody set up."""
+    """Return why there is no handler: overwritten, pending the next start, or never configured."""
     if finding := writes_rendered(node):
         return finding
     if finding := overwritten(node, define_handler(node)) or installed_after_start(node):

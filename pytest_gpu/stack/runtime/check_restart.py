@@ -1,7 +1,7 @@
 """The running containerd against its files: what is not loaded yet, what a restart will change.
 
-containerd reads its configuration once, when it starts. What decides is therefore what the running
-daemon says of itself; files tell what will be, and their times only why.
+containerd reads its configuration once, when it starts. The verdict therefore depends on what the
+running daemon reports; files show what a restart will change, and their times only explain it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pytest_gpu.stack.toolkit.check_env import never_signalled
 
 @check("runtime/not-restarted")
 def not_loaded(node: Node) -> Finding | None:
-    """Find what the running containerd has not loaded, or why nobody told it to.
+    """Find what the running containerd has not loaded, or why it was not signalled to.
 
     Raises:
         Unproven: the running containerd was not asked.
@@ -46,9 +46,9 @@ def not_restarted(node: Node) -> Finding | None:
     containerd = containerd_of(node)
     live = containerd.live
     if live is None and containerd.gpu_handlers and not read_as_they_are(node):
-        raise Unproven("nobody asked the running containerd for its handlers (crictl info)")
+        raise Unproven("the running containerd was not asked for its handlers (crictl info)")
     if live and live.error and containerd.gpu_handlers:
-        raise Unproven("the running containerd did not tell its handlers (crictl info failed)")
+        raise Unproven("the running containerd did not list its handlers (crictl info failed)")
     if live is None or live.error:
         return None
     return _handler_not_loaded(node, live) or _change_not_loaded(node, live)
@@ -101,9 +101,9 @@ def _lines(live: LiveHandlers, found: list[Difference]) -> Iterator[Evidence]:
 
 @check("runtime/change-at-restart")
 def change_at_restart(node: Node) -> Finding | None:
-    """Find values on disk that work otherwise than those that run: the next restart takes them.
+    """Find working values that the next restart will replace by different ones from disk.
 
-    A file that is rendered at every start says nothing about the values after it.
+    Files that are rendered at every start are ignored: the next start replaces them.
     """
     live = containerd_of(node).live
     found = [each for each in differences(node) if not each.broken_now]
@@ -122,9 +122,9 @@ def change_at_restart(node: Node) -> Finding | None:
 
 @check("runtime/lost-at-restart")
 def lost_at_restart(node: Node) -> Finding | None:
-    """Find a handler that only the running containerd still has: its files lost it.
+    """Find a handler that the running containerd has, but its files have lost.
 
-    A file that is rendered at every start counts as it will be then.
+    A file that is rendered at every start is judged by its predicted content.
     """
     containerd = containerd_of(node)
     if containerd.gpu_handlers or not still_live(node) or containerd.live is None:

@@ -27,10 +27,10 @@ _ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
 
 @check("runtime/uses-no-containerd")
 def uses_no_containerd(node: Node) -> Finding | None:
-    """Find a kubelet that still talks to Docker while GPUs are set up for containerd.
+    """Find a kubelet that still uses Docker although GPUs are set up for containerd.
 
     Raises:
-        Unproven: it uses a runtime whose configuration this version does not judge.
+        Unproven: it uses a runtime whose configuration this version cannot judge.
     """
     kubelet = kubelet_of(node)
     if kubelet.runtime == "docker":
@@ -58,7 +58,7 @@ def not_running(node: Node) -> Finding | None:
 
 
 def _told(node: Node) -> Iterator[Evidence]:
-    """Yield where a kubelet that does not run was told its socket: the lines that say so."""
+    """Yield the lines that set the socket of a kubelet that does not run."""
     if kubelet_of(node).running:
         return
     for path in (*service(node.evidence, distribution_of(node).kubelet_unit).files, KUBELET_CONFIG):
@@ -72,17 +72,17 @@ def _told(node: Node) -> Iterator[Evidence]:
 def silent(node: Node) -> Finding | None:
     """Find a running containerd that does not answer the CRI.
 
-    Where nobody could ask it (a host without crictl), its kubelet has: a node whose runtime does
-    not answer is NotReady within half a minute.
+    If it could not be asked (a host without crictl), the kubelet's answer counts: a node whose
+    runtime does not answer is NotReady within half a minute.
 
     Raises:
-        Unproven: nobody asked it.
+        Unproven: it was not asked.
     """
     live = containerd_of(node).live
     if live is None:
         if readiness(object_of(node)).ready:
             return None
-        raise Unproven("nobody asked the running containerd (crictl info)")
+        raise Unproven("the running containerd was not asked (crictl info)")
     if not live.error:
         return None
     return Finding.of(

@@ -1,6 +1,6 @@
-"""Rendered configurations: whether the next start still gives GPUs, and whose line would help.
+"""Rendered configurations: whether GPUs still work after the next start, and what to change.
 
-The rendered file is what counts now; its template is what counts at the next start.
+The rendered file counts now; its template counts at the next start.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAMES = (CRI_V3, CRI_V2, CRI_V1)
 
 @question("runtime/rendering")
 def rendered_from(node: Node) -> object:
-    """Return from what the configuration is rendered: shown wherever it lacks a handler."""
+    """Return the source of a rendered configuration, which is shown if it lacks a handler."""
     return rendering_of(node)
 
 
@@ -43,7 +43,7 @@ def fault_at_next_start(node: Node) -> Finding | None:
     """Find what the next start of a distribution that renders its configuration will break.
 
     Raises:
-        NotInEvidence: a template, or what it depends on, was not looked at.
+        NotInEvidence: a template, or what it depends on, was not collected.
     """
     made = rendering_of(node)
     if made is None:
@@ -52,7 +52,7 @@ def fault_at_next_start(node: Node) -> Finding | None:
 
 
 def _loses(node: Node, made: Rendering) -> Finding | None:
-    """Find a GPU handler that is in the rendered file, and that the next start leaves out."""
+    """Find a GPU handler that is in the rendered file, but that the next start removes."""
     in_use, written = _in_use(node, made), _default_written(node, made)
     coming = next_start.predict(node) if in_use or written else None
     if coming is None:
@@ -68,10 +68,10 @@ def _loses(node: Node, made: Rendering) -> Finding | None:
 
 
 def edited_in_vain(node: Node, runtime: Handler) -> Finding | None:
-    """Find that a handler that is not loaded yet will not be there after the next start either.
+    """Find a handler that is not loaded yet and that the next start will remove again.
 
     Raises:
-        NotInEvidence: a template, or what it depends on, was not looked at.
+        NotInEvidence: a template, or what it depends on, was not collected.
     """
     if not is_rendered(runtime.source.source):
         return None
@@ -82,7 +82,7 @@ def edited_in_vain(node: Node, runtime: Handler) -> Finding | None:
 
 
 def _in_use(node: Node, made: Rendering) -> list[Handler]:
-    """Return the GPU handlers of the rendered file itself that work now and that pods can get."""
+    """Return the GPU handlers of the rendered file that work now and that pods can get."""
     containerd = containerd_of(node)
     by_class = known(lambda: runtimeclass.handlers(node.cluster)) or {}
     reached = {"nvidia", containerd.config.default_runtime, *by_class.values()}
@@ -117,7 +117,7 @@ def _why_lost(node: Node, coming: NextStart, runtime: Handler) -> Finding:
 
 
 def edited(node: Node, made: Rendering, runtime: Handler) -> Finding:
-    """Return the finding of a handler that somebody wrote into the rendered file itself."""
+    """Return the finding of a handler that was written into the rendered file itself."""
     return next_start.finding(
         node,
         made,
@@ -140,13 +140,13 @@ def _not_from(made: Rendering, handler: str) -> Iterator[Evidence]:
     if made.template:
         yield Evidence(source=made.template.path, text=f"does not define {handler}")
     else:
-        yield Evidence(source=made.wanted, text="is not there: nothing but the built-in template")
+        yield Evidence(source=made.wanted, text="is not there: only the built-in template is used")
     if made.rule.found:
         yield Evidence(source="nvidia-container-runtime", text=made.rule.not_found)
 
 
 def written_after_start(node: Node, path: str) -> Iterator[Evidence]:
-    """Yield the line that a file was changed after containerd had started, if it was."""
+    """Yield evidence that a file was changed after containerd had started, if it was."""
     changed, started = changed_at(node, path), started_at(node)
     if changed and started and changed > started:
         text = f"changed {clock(changed)}, after containerd started {clock(started)}"
@@ -154,9 +154,9 @@ def written_after_start(node: Node, path: str) -> Iterator[Evidence]:
 
 
 def _default_written(node: Node, made: Rendering) -> tuple[Evidence, ...]:
-    """Return the lines of a default of NVIDIA's that was put into the file after the start.
+    """Return the lines of an NVIDIA default that was written into the file after the start.
 
-    A default that stood there before may come from a flag of the service, which nobody sees.
+    A default that was there before may come from a flag of the service, which is not visible.
     """
     config = containerd_of(node).config
     runtime = config.runtimes.get(config.default_runtime)
@@ -167,11 +167,11 @@ def _default_written(node: Node, made: Rendering) -> tuple[Evidence, ...]:
 
 
 def misplaced(node: Node, made: Rendering) -> Finding | None:
-    """Find an NVIDIA handler in a template that is not read, or under a section that is not."""
+    """Find an NVIDIA handler in a template, or under a section, that is not read."""
     for ignored in made.ignored:
         if line := nvidia_line(ignored, _NAMES):
             read = made.template.path if made.template else "the built-in template"
-            instead = Evidence(source=ignored.path, text=f"is not read: {read} is")
+            instead = Evidence(source=ignored.path, text=f"is not read: {read} is used instead")
             moved = _moved(node, ignored)
             return next_start.finding(
                 node, made, "runtime/template-not-read", line, instead, patch=moved
@@ -199,7 +199,7 @@ def misplaced(node: Node, made: Rendering) -> Finding | None:
 
 
 def _moved(node: Node, ignored: Template) -> Steps:
-    """Return the patch that puts the handlers of a template that is not read where they count."""
+    """Return the patch that moves the handlers of an unread template to where they count."""
     for name in next_start.by_hand(ignored.table or {}, _NAMES):
         table = handler_in(ignored.as_file, name)
         if is_nvidia(str(table.get("options", {}).get("BinaryName", ""))):
@@ -208,7 +208,7 @@ def _moved(node: Node, ignored: Template) -> Steps:
 
 
 def _renamed(node: Node, template: Template, section: str) -> Steps:
-    """Return the patch that puts a template's handlers under the section that counts."""
+    """Return the patch that moves a template's handlers to the section that counts."""
     old = next((each for each in (CRI_V3, CRI_V2) if each != section), CRI_V2)
     beside = set(subtable(subtable(template.table or {}, "plugins"), old)) - {"containerd"}
     if beside or section == CRI_V1:
@@ -227,7 +227,7 @@ def nvidia_line(template: Template, plugins: Sequence[str]) -> Evidence | None:
 
 
 def alone(template: Template) -> Evidence:
-    """Return the line about a template that takes the place of the built-in one."""
+    """Return the evidence about a template that replaces the built-in one."""
     return Evidence(
         source=template.path,
         text='has neither {{ template "base" . }} nor an nvidia handler: it replaces the built-in'

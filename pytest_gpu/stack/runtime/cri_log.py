@@ -1,4 +1,4 @@
-"""What containerd's own log says of its CRI plugin."""
+"""What containerd's own log says about its CRI plugin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CRI_LOG = re.compile(r"failed to load plugin.*cri|no corresponding runtime conf
 
 
 def cri_log(node: Node) -> tuple[Evidence, ...]:
-    """Return what containerd's own log says of its CRI plugin, the last such line."""
+    """Return the last line in containerd's own log about its CRI plugin."""
     unit = distribution_of(node).containerd_unit
     for result in reversed(node.evidence.commands):
         if result.argv[0] == "journalctl" and any(unit in part for part in result.argv):

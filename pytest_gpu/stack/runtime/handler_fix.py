@@ -1,4 +1,4 @@
-"""The repair that defines the GPU handler."""
+"""The fix that defines the GPU handler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_gpu.stack.toolkit.installed import BINARIES, installed
 
 
 def define_handler(node: Node) -> config_fix.Fix:
-    """Return the repair that defines the handler; no patch without a runtime."""
+    """Return the fix that defines the handler; without a runtime it has no patch."""
     binary = installed(node)
     table = handler_table(binary or BINARIES[-1], systemd_cgroup=systemd_for_new(node))
     fix = config_fix.add_handler(node, "nvidia", table, default=_only_by_default(node))
@@ -24,7 +24,7 @@ def define_handler(node: Node) -> config_fix.Fix:
 
 
 def _only_by_default(node: Node) -> bool:
-    """Say whether GPU pods of the node name no RuntimeClass, and there is none they could name."""
+    """Say whether the node's GPU pods name no RuntimeClass, and none exists."""
     classes = known(lambda: runtimeclass.handlers(node.cluster))
     pods = (spec_of(each) for each in optional(node.cluster, "pods"))
     here = [spec for spec in pods if spec.get("nodeName") == node.name and gpu_requests(spec)]

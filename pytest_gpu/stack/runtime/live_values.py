@@ -1,4 +1,4 @@
-"""Value by value: what containerd runs with now against what its files will give it next time."""
+"""The values containerd runs with now against those its files set for the next start."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pytest_gpu.stack.runtime.check_handler import names_gpu_class
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One value that is loaded otherwise than the files say.
+    """One value whose loaded state differs from the files.
 
-    ``source`` is the line on disk; ``broken_now`` says that GPU containers suffer from the loaded
-    value and would not from the one on disk.
+    ``source`` is the line on disk; ``broken_now`` says that the loaded value breaks GPU containers
+    and the one on disk would not.
     """
 
     what: str
@@ -34,12 +34,12 @@ class Difference:
 
     @property
     def text(self) -> str:
-        """Both values, as evidence."""
+        """The text with both values, for evidence."""
         return f"{self.what}: runs with {self.running}, on disk {self.on_disk}"
 
 
 def differences(node: Node) -> tuple[Difference, ...]:
-    """Return where the running containerd and its files differ in what GPU containers get."""
+    """Return the values that matter to GPU containers and differ from the files."""
     live = containerd_of(node).live
     if live is None or live.config is None:
         return ()
@@ -90,7 +90,7 @@ def _of_handler(node: Node, disk: Handler, live: LiveRuntime) -> Iterator[Differ
 
 
 def _line(node: Node, runtime: Handler, *keys: str) -> Evidence:
-    """Return the line of a handler's value, else the handler's own: a default has no line."""
+    """Return the line of a handler's value, or of the handler, since a default has no line."""
     origin = containerd_of(node).config.origin("runtimes", runtime.name, *keys)
     return origin if origin.line is not None else runtime.source
 
@@ -104,7 +104,7 @@ def _gone(node: Node, binary: str) -> bool:
 
 
 def _kubelet_wants(node: Node) -> bool | None:
-    """Return the SystemdCgroup that the kubelet needs; from 2.x on it takes containerd's."""
+    """Return the SystemdCgroup that the kubelet needs; with 2.x it uses containerd's."""
     driver = kubelet_of(node).cgroup_driver
     return (
         driver == "systemd"
@@ -129,7 +129,7 @@ def _of_default(node: Node, live: LiveConfig) -> Iterator[Difference]:
 
 
 def _by_class(node: Node) -> bool:
-    """Say whether GPU pods of this cluster name a class, so that no default need inject."""
+    """Say whether GPU pods of this cluster name a class, so that the default need not inject."""
     specs = [template_of(each) for each in optional(node.cluster, "daemonsets")]
     specs += [spec_of(each) for each in optional(node.cluster, "pods")]
     return names_gpu_class(node, specs)
@@ -150,7 +150,7 @@ def _of_cdi(node: Node, live: LiveConfig) -> Iterator[Difference]:
 
 
 def _of_sandboxes(node: Node, live: LiveConfig) -> Iterator[Difference]:
-    """Yield what every sandbox needs, with GPUs or without: it works now, or nothing would."""
+    """Yield differences in what every sandbox needs; they work now, or no sandbox would start."""
     config = containerd_of(node).config
     yield from _of_texts(node, ("cni", "bin_dir"), live.cni_bin_dirs, config.cni.bin_dirs)
     conf_dir = (live.cni_conf_dir,) if live.cni_conf_dir else None

@@ -18,10 +18,10 @@ from pytest_gpu.stack.toolkit.installed import BINARIES, binaries, installed
 
 
 def prove_none(node: Node) -> None:
-    """Make sure that no handler with NVIDIA's name is an NVIDIA one after all.
+    """Make sure that no handler with NVIDIA's name starts an NVIDIA runtime after all.
 
     Raises:
-        Unproven: it starts an unknown program, or one that only a newer file tells.
+        Unproven: it starts an unknown program, or one that only a newer file names.
     """
     containerd = containerd_of(node)
     live = containerd.live.handlers if containerd.live else frozenset[str]()
@@ -30,11 +30,11 @@ def prove_none(node: Node) -> None:
     loaded = [name for name in sorted(live) if name.startswith("nvidia")]
     untold = [name for name in loaded if containerd.live and containerd.live.program(name) is None]
     if untold and not read_as_they_are(node):
-        raise Unproven(f"what the loaded handler {untold[0]} starts: its files may be newer")
+        raise Unproven(f"what the loaded handler {untold[0]} starts (its files may be newer)")
 
 
 def named_starts_another(node: Node) -> Finding | None:
-    """Find that the handler of GPU pods here is none of the NVIDIA handlers beside it."""
+    """Find that the handler of GPU pods here is not one of the node's NVIDIA handlers."""
     containerd = containerd_of(node)
     others = named_handlers(node) - {*containerd.gpu_handlers}
     finding = starts_another(node, sorted(others))
@@ -65,7 +65,10 @@ def _another(node: Node, runtime: Handler, program: str) -> Finding:
     return Finding.of(
         "runtime/handler-starts-another-program",
         runtime.source,
-        Evidence(source=f"runtimes.{runtime.name}", text=f"starts {program}, no NVIDIA runtime"),
+        Evidence(
+            source=f"runtimes.{runtime.name}",
+            text=f"starts {program}, which is not an NVIDIA runtime",
+        ),
         *binaries(node),
         handler=runtime.name,
         program=program,

@@ -1,7 +1,7 @@
-"""Who wrote containerd's configuration again after the NVIDIA handler had been put into it.
+"""Who overwrote containerd's configuration after the NVIDIA handler had been added.
 
-Sources: the toolkit's container writes at its start only (nvidia-container-toolkit
-``nvidia-ctk-installer``); what a script of a distribution's image copies is known of each.
+Sources: the toolkit's container writes only at its start (nvidia-container-toolkit
+``nvidia-ctk-installer``); each distribution says which files its image's scripts copy.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from pytest_gpu.stack.toolkit.toolkit_pods import (
 )
 
 TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
-"""The app label that the GPU operator gives its toolkit's pods."""
+"""The app label of the GPU operator's toolkit pods."""
 
 AFTER_BOOT = 600.0
-"""Seconds after the boot within which a file was written by what runs at every boot."""
+"""A file written within this many seconds after the boot was written by a boot-time job."""
 
-# What configuration managers write on top of the files they own.
+# What configuration managers write at the top of the files they own.
 _OWNER = re.compile(
     r"ansible managed|(managed|generated|maintained) by (?!nvidia)|do not edit|kubespray|nodeadm",
     re.IGNORECASE,
@@ -47,9 +47,9 @@ _OWNER = re.compile(
 
 
 def overwritten(node: Node, fix: Fix) -> Finding | None:
-    """Find that somebody wrote the file again after the handler had been there.
+    """Find that the file was overwritten after it had the handler.
 
-    The toolkit's pod is Ready only once it has written; a handler that is not there was lost.
+    The toolkit's pod is Ready only once it has written; a handler that is missing then was lost.
     ``fix`` puts the handler back.
     """
     if finding := _by_bootstrap(node, fix):
@@ -81,7 +81,7 @@ def now_there(node: Node) -> Evidence:
 
 
 def _by_bootstrap(node: Node, fix: Fix) -> Finding | None:
-    """Find that the file is the one that the image's bootstrap script copies, byte by byte."""
+    """Find that the file is identical to the one that the image's bootstrap script copies."""
     original, config = bootstrap_copy(node), containerd_of(node).config_path
     if original is None:
         return None
@@ -98,7 +98,7 @@ def _by_bootstrap(node: Node, fix: Fix) -> Finding | None:
 
 
 def bootstrap_copy(node: Node) -> str | None:
-    """Return the file of the image that containerd's configuration is a copy of, if it is one."""
+    """Return the image's file of which containerd's configuration is a copy, if it is one."""
     for path in every.copied_files():
         try:
             original = node.evidence.read(path)
@@ -110,7 +110,7 @@ def bootstrap_copy(node: Node) -> str | None:
 
 
 def _after_boot(node: Node, pod: PodState) -> tuple[Evidence, ...]:
-    """Return the line that shows a rewriting at boot, after the toolkit's pod had written."""
+    """Return evidence that the file was rewritten at boot, after the toolkit's pod had written."""
     changed = changed_at(node, containerd_of(node).config_path)
     boot = boot_time((node.evidence.read("/proc/stat") or b"").decode(errors="replace"))
     if changed is None or boot is None or not boot <= changed <= boot + AFTER_BOOT:
@@ -123,7 +123,7 @@ def _after_boot(node: Node, pod: PodState) -> tuple[Evidence, ...]:
 
 
 def who_rewrote(node: Node) -> Iterator[Evidence]:
-    """Yield what tells when and by whom containerd's file was last written."""
+    """Yield evidence of when and by whom containerd's file was last written."""
     config = containerd_of(node).config_path
     yield from file_against_start(node, config, loaded=not runs_otherwise(node))
     yield from toolkit_start(node)

@@ -1,4 +1,4 @@
-"""A handler that somebody set up where the kubelet's containerd does not read it, and why not."""
+"""A handler that was set up where the kubelet's containerd does not read it, and why not."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def replaced(node: Node, found: Sequence[Written]) -> Finding | None:
 
 
 def _last_with_cri(files: Sequence[ConfigFile]) -> ConfigFile:
-    """Return the file read last that has a CRI section of its version."""
+    """Return the last file read that has a CRI section of its version."""
     with_section = [f for f in files if cri_plugin(f.version) in f.table.get("plugins", {})]
     return (with_section or list(files))[-1]
 
@@ -116,9 +116,9 @@ def _outside_imports(node: Node, hits: Sequence[Written]) -> Finding:
 
 
 def _import_overwritten(node: Node, hits: Sequence[Written]) -> Finding | None:
-    """Find that the toolkit's own drop-in is there, and its line of imports is not any more.
+    """Find that the toolkit's own drop-in exists, but its line of imports is gone.
 
-    A toolkit of 1.18 or later adds that line to the root file, unless this is of version 1
+    A toolkit from 1.18 on adds that line to the root file, unless that file has version 1
     (measured).
     """
     config = containerd_of(node).config
@@ -130,7 +130,7 @@ def _import_overwritten(node: Node, hits: Sequence[Written]) -> Finding | None:
 
 
 def _drop_in_inside(imports: Sequence[str], drop_in: str, config: str) -> str:
-    """Return where the drop-in would be read: a folder that an import glob looks into."""
+    """Return where the drop-in would be read: in a folder that an import pattern covers."""
     name = posixpath.basename(drop_in)
     for pattern in imports:
         if fnmatchcase(name, posixpath.basename(pattern)):
@@ -139,7 +139,7 @@ def _drop_in_inside(imports: Sequence[str], drop_in: str, config: str) -> str:
 
 
 def _unread(node: Node, found: Sequence[Written]) -> Finding:
-    """Tell the toolkit's defaults from another distribution's paths: nobody reads either."""
+    """Return the finding for files that no containerd reads: toolkit defaults, or other paths."""
     toolkit = toolkit_of(node)
     hit = found[0]
     default = hit.file.path in {DEFAULT_CONFIG, DEFAULT_DROP_IN}

@@ -1,1 +1,1 @@
-"""Sandboxes started by crictl, without Kubernetes in the way."""
+"""Sandboxes started by crictl, without Kubernetes."""

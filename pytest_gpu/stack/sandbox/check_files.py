@@ -1,4 +1,4 @@
-"""The JSON files given to crictl: whether the files themselves keep a sandbox from starting."""
+"""Checks of the JSON files given to crictl: whether they keep a sandbox from starting."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ NODE = 2
 
 @check("sandbox/files-ask-for-too-little", visit=False)
 def lint(node: Node, files: SandboxFiles) -> Finding | None:
-    """Find what in an admin's own files keeps every sandbox from starting, GPU or not.
+    """Find what in an admin's own files keeps every sandbox from starting, with or without a GPU.
 
-    Of several faults the one is named that crictl ran into, if it was tried with these files.
-    Our own files are no matter for a verdict.
+    Of several faults, it reports the one that crictl hit, if crictl ran with these files. The
+    suite's own files are not checked.
     """
     if files.origin != "admin":
         return None
@@ -40,7 +40,7 @@ def lint(node: Node, files: SandboxFiles) -> Finding | None:
     except ValueError as error:
         return _invalid(node, files, str(error))
     if not isinstance(pod, dict):
-        return _invalid(node, files, "it holds no JSON object")
+        return _invalid(node, files, "it does not hold a JSON object")
     faults = _faults(pod, systemd=systemd_cgroups(node))
     if not faults:
         return None
@@ -57,7 +57,7 @@ def _invalid(node: Node, files: SandboxFiles, why: str) -> Finding:
 
 
 def _faults(pod: Mapping[str, Any], *, systemd: bool) -> list[str]:
-    """Return the causes in the order in which crictl, CNI and runc meet them."""
+    """Return the causes in the order in which crictl, CNI and runc would fail."""
     linux = pod.get("linux") or {}
     names = pod.get("metadata") or {}
     found = []
@@ -78,7 +78,7 @@ def _network(linux: Mapping[str, Any]) -> object:
 
 
 def _met(node: Node, files: SandboxFiles) -> str | None:
-    """Return the fault that the control sandbox ran into, if these very files were tried."""
+    """Return the fault that the control sandbox hit, if it was started with these files."""
     try:
         sandboxes = tried(node)
         if sandboxes is None or sandboxes.files.pod_text.strip() != files.pod_text.strip():
@@ -89,7 +89,7 @@ def _met(node: Node, files: SandboxFiles) -> str | None:
 
 
 def named_by(text: str) -> str | None:
-    """Return the fault of a pod config that an error text of crictl tells of."""
+    """Return the fault of the pod config that an error text of crictl shows."""
     if is_nameless_error(text):
         return "sandbox/pod-config-without-namespace"
     if is_network_error(text):
@@ -99,7 +99,7 @@ def named_by(text: str) -> str | None:
 
 @check("sandbox/control")
 def control(node: Node) -> Finding | None:
-    """Find an admin's file to blame for a control sandbox that does not start.
+    """Find a fault in an admin's file that keeps the control sandbox from starting.
 
     Raises:
         Unproven: it failed for another reason, which says nothing about the GPU.
@@ -136,7 +136,7 @@ def _finding(node: Node, files: SandboxFiles, pod: Mapping[str, Any], cause: str
 
 
 def _line(files: SandboxFiles, cause: str) -> Evidence:
-    """Return the line of the file that is wrong, or the key that is not there."""
+    """Return the wrong line of the file, or the key that is missing."""
     key = {
         "sandbox/pod-config-without-namespace": "namespace",
         "sandbox/pod-config-asks-for-pod-network": "network",
@@ -159,7 +159,7 @@ def _error(node: Node, cause: str) -> tuple[Evidence, ...]:
 
 
 def corrected(pod: Mapping[str, Any], *, systemd: bool) -> dict[str, Any]:
-    """Return a pod config with every known fault put right, all else as it is."""
+    """Return a pod config with every known fault fixed and everything else unchanged."""
     fixed: dict[str, Any] = copy.deepcopy(dict(pod))
     names = fixed.setdefault("metadata", {})
     names.setdefault("name", "gpu-sandbox")

@@ -1,4 +1,4 @@
-"""Whether a sandbox starts with GPUs when only crictl and the container runtime take part."""
+"""Checks that crictl and the container runtime can start a sandbox with GPUs by themselves."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
 
 
 def tried(node: Node) -> Sandboxes | None:
-    """Return what crictl showed, ``None`` where it could not run and a pod showed the same.
+    """Return the outcome of crictl, ``None`` if it could not run but a pod got a GPU.
 
-    A pod that got its GPU through a handler proves more than a sandbox under that handler: hosts
-    without a shell or without crictl can be green.
+    A pod that got its GPU through a handler proves more than a sandbox with that handler, so hosts
+    without a shell or without crictl can pass.
 
     Raises:
-        Unproven: no sandbox was tried, and no pod stands in for it.
+        Unproven: no sandbox was tried, and no pod got a GPU.
     """
     try:
         return sandbox_sandboxes.read(node.evidence)
@@ -65,10 +65,10 @@ def other_socket(node: Node) -> Finding | None:
 
 @check("sandbox/gpu-run")
 def gpu_run(node: Node) -> Finding | None:
-    """Find why the sandbox with the GPU does not start although the control one does.
+    """Find out why the sandbox with the GPU does not start although the control sandbox does.
 
     Raises:
-        Unproven: it was removed by the kubelet, no image came, or the control failed, too.
+        Unproven: the kubelet removed it, no image was pulled, or the control failed, too.
     """
     sandboxes = tried(node)
     if sandboxes is None:
@@ -122,7 +122,7 @@ def missing_devices(node: Node) -> Finding | None:
 
 
 def _gpu_nodes(node: Node, got: Collection[str]) -> Sequence[str]:
-    """Return the device nodes of which a container with a GPU sees one."""
+    """Return the device nodes of which a container with a GPU sees at least one."""
     found = known(lambda: pci_of(node))
     if found and found.platform:
         return [f"/dev/{name}" for name, kind in PLATFORMS.items() if kind == found.platform]
@@ -130,7 +130,7 @@ def _gpu_nodes(node: Node, got: Collection[str]) -> Sequence[str]:
 
 
 def _wanted_devices(node: Node) -> Sequence[str]:
-    """Return the control devices of the node: CUDA needs those that the driver made."""
+    """Return the control devices that CUDA needs, of those that exist on the node."""
     try:
         names = node.evidence.names("/dev") or ()
     except NotInEvidence:
@@ -159,10 +159,10 @@ def injected(run: SandboxRun) -> Sequence[str]:
     """Return the paths that the container saw.
 
     Raises:
-        Unproven: what it printed was not kept.
+        Unproven: its output was not kept.
     """
     if run.output is None:
-        raise Unproven("what the container in the sandbox saw was not kept")
+        raise Unproven("the output of the container in the sandbox was not kept")
     return run.output
 
 

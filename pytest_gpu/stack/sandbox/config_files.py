@@ -1,8 +1,8 @@
-"""The files that crictl gets for one sandbox: the shipped or the admin's, made fit for one run.
+"""The files that crictl gets for one sandbox: the shipped or the admin's, adapted to one run.
 
-What an admin wrote is kept, faults included: whether it starts is what is asked. Only names are
-made unique, marks added, logs led to a folder of ours, and the command is the listing whose output
-can be judged.
+What an admin wrote is kept, with its faults, because the test is whether it starts. Only four
+things change: names become unique, marks are added, logs go to a folder of ours, and the command
+becomes our listing, so that the output can be checked.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ SUITE = "pytest-gpu"
 KIND = "pytest-gpu/kind"
 SANDBOX = "crictl-sandbox"
 RUN = "pytest-gpu/sandbox-run"
-"""Not the labels of the suite's pods: the kubelet puts those on its own sandboxes for them."""
+"""Not a label of the suite's pods: the kubelet copies those to the sandboxes of these pods."""
 
 DEADLINE = "pytest-gpu/deadline"
 OWNER = "pytest-gpu/owner"
 
 LOG = "container.log"
 END = "pytest-gpu: this was all"
-"""The last line of a listing; a log that has it is whole, whatever the kubelet did later."""
+"""The last line of a listing; a log that has it is complete, whatever the kubelet did later."""
 
 SLICE = "kubepods-besteffort.slice"
 CGROUP = "/kubepods/besteffort"
 
 GPU_ENVS = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES")
 GPU_MOUNTS = "/var/run/nvidia-container-devices/"
-"""Below it, mounts name the GPUs for a toolkit that takes no wishes from the environment."""
+"""Mounts below it select GPUs for a toolkit that does not accept requests in variables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What marks the sandboxes of one run; ``deadline`` is seconds since the epoch."""
+    """The marks on the sandboxes of one run; ``deadline`` is seconds since the epoch."""
 
     run: str
     owner: str
@@ -62,7 +62,7 @@ def gpu_request(node: Node) -> Request:
     """Return how a sandbox gets GPUs on this node.
 
     Raises:
-        Unproven: by no way that a sandbox can ask for.
+        Unproven: no known way can be requested by a sandbox.
     """
     runtime = runtime_of(node)
     if runtime.gpu_handlers:
@@ -76,7 +76,10 @@ def gpu_request(node: Node) -> Request:
 
 
 def systemd_cgroups(node: Node) -> bool:
-    """Say whether runc gets its cgroups from systemd here: the runtime's own word comes first."""
+    """Say whether runc gets its cgroups from systemd: by the runtime's setting, else the kubelet's.
+
+    The kubelet's cgroup driver decides only if the runtime's default handler is not known.
+    """
     try:
         handler = runtime_of(node).handler(runtime_of(node).default_runtime)
     except NotInEvidence:
@@ -90,10 +93,10 @@ def pod_text(files: SandboxFiles, name: str, mark: Mark, folder: str, *, systemd
     """Return the pod config of one sandbox.
 
     Args:
-        files: the shipped files, or an admin's.
-        name: the sandbox's own name; part of an admin's name stays before it.
-        mark: what is written on it, so that it is found when this process is killed.
-        folder: where logs go.
+        files: the shipped files or an admin's.
+        name: the sandbox's own name; an admin's name is kept before it, shortened if needed.
+        mark: written on the sandbox, so that it can be found if this process is killed.
+        folder: the folder for logs.
         systemd: whether runc gets its cgroups from systemd.
     """
     pod = _parsed(files.pod_text)
@@ -113,7 +116,7 @@ def pod_text(files: SandboxFiles, name: str, mark: Mark, folder: str, *, systemd
 
 
 def container_text(files: SandboxFiles, image: str, request: Request | None) -> str:
-    """Return the container config; without a ``request`` it asks for no GPU."""
+    """Return the container config; without a ``request`` it does not ask for a GPU."""
     container = _parsed(files.container_text)
     if container is None:
         return files.container_text
@@ -130,7 +133,7 @@ def container_text(files: SandboxFiles, image: str, request: Request | None) -> 
 
 
 def _ask_for_none(container: dict[str, Any]) -> None:
-    """Take away all that asks for GPUs: the default handler may be NVIDIA's."""
+    """Remove everything that asks for GPUs, because the default handler may be NVIDIA's."""
     envs = [each for each in container.get("envs") or () if each.get("key") not in GPU_ENVS]
     container["envs"] = [*envs, {"key": GPU_ENVS[0], "value": "void"}]
     mounts = container.get("mounts") or ()
@@ -140,10 +143,10 @@ def _ask_for_none(container: dict[str, Any]) -> None:
 
 
 def _ask_for_cdi(container: dict[str, Any], devices: tuple[str, ...]) -> None:
-    """Name CDI devices in both ways there are.
+    """Name CDI devices in the field and in an annotation.
 
-    An old crictl passes over the field; containerd takes the annotation as well, and what is
-    named twice only once.
+    An old crictl ignores the field. containerd accepts both and injects a device that is named
+    twice only once.
     """
     container["CDI_devices"] = [{"name": name} for name in devices]
     notes = {"cdi.k8s.io/pytest-gpu": ",".join(devices)}
@@ -158,7 +161,7 @@ def wanted_image(files: SandboxFiles, suite: str) -> str:
 
 
 def full_name(image: str) -> str:
-    """Return an image's name as containerd stores it: with registry host, and a tag or digest."""
+    """Return an image's name as containerd stores it: with registry host and a tag or digest."""
     first, slash, _ = image.partition("/")
     if not slash:
         image = f"docker.io/library/{image}"
@@ -169,7 +172,7 @@ def full_name(image: str) -> str:
 
 
 def find_image(listed: Mapping[str, Any], wanted: str) -> str | None:
-    """Return the name of an image in ``crictl images``' JSON, ``None`` if it is not there."""
+    """Return the name of an image in the JSON of ``crictl images``, ``None`` if it is missing."""
     name = full_name(wanted)
     for image in listed.get("images") or ():
         if name in (*(image.get("repoTags") or ()), *(image.get("repoDigests") or ())):
@@ -180,9 +183,9 @@ def find_image(listed: Mapping[str, Any], wanted: str) -> str | None:
 
 
 def listing_of(log: str) -> tuple[str, bool]:
-    """Return what a container printed, one line each, and whether it came to its end.
+    """Return the sorted lines that a container printed, and whether the listing is complete.
 
-    The log has the CRI's format: ``TIME STREAM TAG TEXT``; tag P is a part of a line.
+    The log has the CRI's format: ``TIME STREAM TAG TEXT``; tag P marks a part of a line.
     """
     text = ""
     for line in log.splitlines():

@@ -1,4 +1,4 @@
-"""Who refuses a container's start the driver's devices: SELinux, or the mode of the nodes."""
+"""What denies a container access to the driver's devices: SELinux or the nodes' mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENFORCE = "/sys/fs/selinux/enforce"
 
 
 def refusals(node: Node) -> Iterator[Evidence]:
-    """Yield what is known of a refusal; nothing where nobody looked."""
+    """Yield evidence of a refusal, none if it was not collected."""
     if (known(lambda: node.evidence.read(ENFORCE)) or b"").strip() == b"1":
         yield Evidence(source=ENFORCE, text="1: SELinux is enforcing")
     log = known(lambda: kernel_log_of(node))

@@ -1,7 +1,7 @@
-"""What crictl showed: the suite's own sandboxes, started without Kubernetes in the way.
+"""The outcome of crictl: the suite's own sandboxes, started without Kubernetes.
 
 A sandbox is tried twice: ``control`` with the default handler, ``gpu`` with the one under test.
-What fails both ways (network, pause image, cgroups) says nothing about the GPU.
+A failure of both (network, pause image, cgroups) says nothing about the GPU.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 
-# The kubelet kills sandboxes it does not own, looking every two seconds; the losses look like
-# faults of the runtime and are none.
+# Every two seconds the kubelet kills sandboxes that it does not own; the resulting errors look like
+# faults of the runtime but are not.
 _REAPED = re.compile(
     r"can't find shim for sandbox|code = NotFound"
     r"|cannot start a (stopped process|container that has stopped)"
@@ -44,7 +44,7 @@ class SandboxFiles:
 class SandboxRun:
     """One sandbox with one container.
 
-    ``output`` holds one injected path a line, ``None`` if it was not kept; ``attempts`` counts all
+    ``output`` holds the injected paths, ``None`` if it was not kept; ``attempts`` counts all
     starts, ``reaped`` those that the kubelet ended.
     """
 
@@ -59,15 +59,15 @@ class SandboxRun:
 
     @property
     def command(self) -> str:
-        """The crictl command line, short, as evidence names it."""
+        """The short crictl command line for evidence."""
         runtime = f" --runtime={self.handler}" if self.handler else ""
         return f"crictl run{runtime}"
 
     @property
     def error(self) -> str:
-        """The decisive line of what crictl printed: the last one that tells of an error.
+        """The decisive line of crictl's output: the last one that reports an error.
 
-        Without crictl's own wrapping, and with IDs of sandboxes cut to what people compare.
+        It comes without crictl's own prefix, and with shortened IDs of sandboxes.
         """
         lines = [line.strip() for line in self.text.splitlines() if line.strip()]
         loud = [line for line in lines if re.search(r"FATA|rror|failed|desc =", line)]
@@ -76,7 +76,7 @@ class SandboxRun:
 
     @property
     def inconclusive(self) -> str | None:
-        """Why a failed run proves nothing about runtime and GPU; ``None`` if it does prove."""
+        """Why a failed run proves nothing about runtime and GPU, ``None`` if the run is valid."""
         if self.exit == 0:
             return None
         if _NO_IMAGE.search(self.text):
@@ -84,18 +84,18 @@ class SandboxRun:
         if self.reaped >= self.attempts or was_reaped(self.exit, self.text):
             return f"the kubelet removed the sandbox in {self.attempts} attempts: {self.error}"
         if _LATE.search(self.text):
-            return f"crictl did not end in time: {self.error}"
+            return f"crictl did not finish in time: {self.error}"
         return None
 
 
 def was_reaped(code: int, text: str) -> bool:
-    """Say whether a sandbox that ended like this was ended by the kubelet, by all signs."""
+    """Say whether the exit code and output indicate that the kubelet ended a sandbox."""
     return code == 137 or (code != 0 and bool(_REAPED.search(text)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandboxes:
-    """All that was tried on one node with crictl; ``endpoint`` has no ``unix://``."""
+    """All crictl runs on one node; ``endpoint`` has no ``unix://``."""
 
     crictl: str
     endpoint: str
@@ -103,7 +103,7 @@ class Sandboxes:
     runs: Mapping[str, SandboxRun]
 
     def run(self, role: str) -> SandboxRun:
-        """Return the run of a role.
+        """Return the run with a role.
 
         Raises:
             Unproven: it was not tried.
@@ -117,7 +117,7 @@ def read(evidence: NodeEvidence) -> Sandboxes:
     """Return the outcome of the sandboxes.
 
     Raises:
-        Unproven: none was tried, and why.
+        Unproven: none was tried; the message says why.
     """
     outcome = evidence.outcome("sandbox")
     if "skipped" in outcome:

@@ -1,9 +1,9 @@
-"""What runs on the host before a GPU container starts: the toolkit's programs, one by one.
+"""The toolkit's programs that run on the host, one by one, before a GPU container starts.
 
-Sources: nvidia-container-toolkit, ``cmd/nvidia-ctk-installer/toolkit/installer`` (what is copied
-is called ``NAME.real``, and ``NAME`` becomes a wrapper: a shell script, an ELF file in newer
-ones), ``internal/oci/runtime_low_level.go`` and ``internal/lookup/path.go`` (the runtimes that
-the NVIDIA runtime looks for, and the directories that it adds to its PATH).
+Sources: nvidia-container-toolkit, ``cmd/nvidia-ctk-installer/toolkit/installer`` (a copied
+program is called ``NAME.real``, and ``NAME`` becomes a wrapper: a shell script, or an ELF file in
+newer releases), ``internal/oci/runtime_low_level.go`` and ``internal/lookup/path.go`` (the
+runtimes that the NVIDIA runtime looks for, and the directories that it adds to its PATH).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HOOK, CLI, _CDI_HOOK = "nvidia-container-runtime-hook", "nvidia-container-cli", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPath:
-    """Directories that a PATH names; ``known`` says whether it is containerd's own or a guess."""
+    """The directories of a PATH; ``known`` says whether it is containerd's own or a guess."""
 
     folders: tuple[str, ...]
     known: bool
@@ -37,7 +37,7 @@ class SearchPath:
 class Chain:
     """The programs of one handler.
 
-    ``programs`` must all be there and run; of ``runtimes`` one must be there.
+    All ``programs`` must exist and run; at least one of ``runtimes`` must exist.
     """
 
     programs: tuple[Program, ...]
@@ -47,7 +47,7 @@ class Chain:
 def search_path(evidence: NodeEvidence, containerd: Process | None) -> SearchPath:
     """Return the PATH of containerd, which its shims and their programs inherit.
 
-    Where its environment is not in evidence: the usual directories, and the one it lies in.
+    If its environment was not collected: the usual directories, and that of its own program.
     """
     folders = _environment_path(evidence, containerd) if containerd else None
     if folders is not None:
@@ -68,7 +68,7 @@ def _environment_path(evidence: NodeEvidence, process: Process) -> Sequence[str]
 
 
 def places(name: str, folders: Sequence[str]) -> Sequence[str]:
-    """Return where a program is looked for: as it is, or along some directories."""
+    """Return the paths at which a program may be: its own path, or one in each directory."""
     if name.startswith("/"):
         return (name,)
     return [posixpath.join(folder, name) for folder in dict.fromkeys(folders)]
@@ -78,7 +78,7 @@ def locate(evidence: NodeEvidence, names: Sequence[str], path: SearchPath) -> Pr
     """Return the first program of these names along a PATH, ``None`` if there is none.
 
     Raises:
-        NotInEvidence: nobody looked everywhere, or nobody knows where to look.
+        NotInEvidence: not every directory was collected, or the PATH is not known.
     """
     unknown: list[str] = []
     for place in [place for name in names for place in places(name, path.folders)]:
@@ -91,18 +91,18 @@ def locate(evidence: NodeEvidence, names: Sequence[str], path: SearchPath) -> Pr
     if unknown:
         raise NotInEvidence(evidence.name, unknown[0])
     if not path.known and not all(name.startswith("/") for name in names):
-        raise NotInEvidence(evidence.name, f"the PATH of containerd, to look for {names[0]},")
+        raise NotInEvidence(evidence.name, f"containerd's PATH, needed to find {names[0]},")
     return None
 
 
 def chain(evidence: NodeEvidence, binary: str, path: SearchPath) -> Chain:
     """Return what starts when containerd starts ``binary``, an absolute path.
 
-    What nobody looked for counts as there, so that it is asked for. Bottlerocket's is part of an
-    image that is built as a whole.
+    A program that was not collected counts as present, so that it is asked for. Bottlerocket's
+    programs are part of an image that is built as a whole, so they are not listed.
 
     Raises:
-        NotInEvidence: the toolkit's own configuration was not looked at.
+        NotInEvidence: the toolkit's own configuration was not collected.
     """
     if is_bottlerockets(binary):
         return Chain(programs=(), runtimes=("runc",))
@@ -118,10 +118,10 @@ def chain(evidence: NodeEvidence, binary: str, path: SearchPath) -> Chain:
 def _names(
     evidence: NodeEvidence, binary: str, config: ToolkitConfig, path: SearchPath
 ) -> Iterator[str]:
-    """Yield the runtime itself and, where they bring the GPU in, its hook and that one's program.
+    """Yield the runtime itself and, if the hook injects the GPU, the hook and its program.
 
-    Newer toolkits do without those two in mode ``auto``; where the version is not known, they are
-    told by nvidia-cdi-hook.
+    Newer toolkits do not need these two in mode ``auto``; if the version is not known, the program
+    nvidia-cdi-hook shows that the toolkit is a newer one.
     """
     yield binary
     if not config.by_hook:
@@ -137,7 +137,7 @@ def _names(
 
 
 def _maybe(evidence: NodeEvidence, path: str) -> bool:
-    """Say whether something may stand at a path: it does, or nobody looked."""
+    """Say whether a path may exist: it does, or it was not collected."""
     try:
         return evidence.entry(path) is not None
     except NotInEvidence:
@@ -145,7 +145,7 @@ def _maybe(evidence: NodeEvidence, path: str) -> bool:
 
 
 def _programs(evidence: NodeEvidence, names: Sequence[str]) -> Iterator[Program]:
-    """Yield each program, and behind a wrapper what it wraps."""
+    """Yield each program, and after a wrapper the program that it wraps."""
     for name in names:
         loads = (LIBRARY,) if posixpath.basename(name) == CLI else ()
         if is_wrapper(evidence, name):
@@ -157,15 +157,15 @@ def _programs(evidence: NodeEvidence, names: Sequence[str]) -> Iterator[Program]
 
 
 def is_wrapper(evidence: NodeEvidence, path: str) -> bool:
-    """Say whether a program of the toolkit is its wrapper, or may be one.
+    """Say whether a program of the toolkit is a wrapper, or may be one.
 
-    It is one if what it wraps is there, or if other wrappers are in the same directory.
+    It is one if the program that it wraps exists, or if the directory has other wrappers.
     """
     folder = posixpath.dirname(path)
     if folder in SEARCH_PATH:
         return False
     for file in (f"{path}.real", f"{folder}/{LIBRARY}"):
-        # Asked for at once, so that a visit does not need a round more.
+        # Asked for at once, which saves the visit a round.
         known(partial(evidence.elf, file))
     if _maybe(evidence, f"{path}.real"):
         return True

@@ -1,4 +1,4 @@
-"""Whether the NVIDIA runtime's own configuration is one that it can work with on this host."""
+"""Whether the NVIDIA runtime's own configuration works on this host."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def own_config_wrong(node: Node) -> Finding | None:
     """Find what is wrong in the NVIDIA runtime's own config.toml.
 
     Raises:
-        NotInEvidence: nobody looked for it, or for a path it names.
-        Unproven: whether this toolkit minds is not known, since its version is not.
+        NotInEvidence: the file, or a path that it names, was not collected.
+        Unproven: it depends on the toolkit's version, which is not known.
     """
     for config in own_configs(node):
         if finding := _unreadable(node, config) or _wrong_mode(node, config):
@@ -54,10 +54,10 @@ def own_config_wrong(node: Node) -> Finding | None:
 def own_configs(node: Node) -> list[ToolkitConfig]:
     """Return the own configurations of the NVIDIA runtimes that pods can get.
 
-    Bottlerocket's has none that it reads itself.
+    Bottlerocket's runtime reads no such file.
 
     Raises:
-        NotInEvidence: nobody looked for one.
+        NotInEvidence: one was not collected.
     """
     binaries = [str(runtime.binary) for runtime in gpu_runtimes(node)]
     own = [binary for binary in binaries if not is_bottlerockets(binary)]
@@ -67,7 +67,7 @@ def own_configs(node: Node) -> list[ToolkitConfig]:
 
 def _unreadable(node: Node, config: ToolkitConfig) -> Finding | None:
     if config.error:
-        seen = Evidence(source=config.path, text=f"is no valid TOML: {config.error}")
+        seen = Evidence(source=config.path, text=f"is not valid TOML: {config.error}")
         return Finding.of("runtime/toolkit-config-invalid", seen, path=config.path)
     for name in config.mistyped():
         return Finding.of(
@@ -100,14 +100,14 @@ def _wrong_mode(node: Node, config: ToolkitConfig) -> Finding | None:
     return Finding.of(
         "runtime/toolkit-mode-csv",
         config.evidence(_MODE),
-        Evidence(source=pci_of(node).gpus[0].path, text="is a GPU on the PCI bus, no Tegra"),
+        Evidence(source=pci_of(node).gpus[0].path, text="is a GPU on the PCI bus, not a Tegra"),
         path=config.path,
         patch=config_patch.set_own(node, config, _MODE, "auto"),
     )
 
 
 def _wrong_path(node: Node, config: ToolkitConfig) -> Finding | None:
-    """Find a root or an ldconfig that is not there; CDI specs bring paths of their own."""
+    """Find a root or an ldconfig that does not exist; CDI specs have paths of their own."""
     if config.mode in {"cdi", "csv"}:
         return None
     return _wrong_root(node, config) or (_wrong_ldconfig(node, config) if config.by_hook else None)
@@ -132,13 +132,13 @@ def _wrong_root(node: Node, config: ToolkitConfig) -> Finding | None:
 
 
 def _driver_elsewhere(node: Node, config: ToolkitConfig) -> Finding | None:
-    """Find the host told as the driver's root, while a container alone has the driver.
+    """Find the host set as the driver's root although only a container has the driver.
 
-    Source: libnvidia-container looks for the driver's libraries below its root alone; the GPU
+    Source: libnvidia-container looks for the driver's libraries only below its root; the GPU
     operator writes the folder of its driver container there.
 
     Raises:
-        NotInEvidence: a container has the driver, and nobody looked everywhere on the host.
+        NotInEvidence: a container has the driver, but not all of the host was collected.
     """
     library = known(lambda: libraries.find(node.evidence, libraries.NVML))
     if library is None or not library.path.startswith(libraries.OPERATOR_ROOT):
@@ -149,7 +149,7 @@ def _driver_elsewhere(node: Node, config: ToolkitConfig) -> Finding | None:
     return Finding.of(
         "runtime/toolkit-root-without-driver",
         config.evidence(_ROOT),
-        Evidence(source=library.path, text="is the driver's only one: it runs in a container"),
+        Evidence(source=library.path, text="is the only copy: the driver runs in a container"),
         path=config.path,
         patch=config_patch.set_own(node, config, _ROOT, _CONTAINERS),
         root="/",
@@ -158,7 +158,7 @@ def _driver_elsewhere(node: Node, config: ToolkitConfig) -> Finding | None:
 
 
 def _wrong_ldconfig(node: Node, config: ToolkitConfig) -> Finding | None:
-    """Find an ldconfig that the hook cannot run; ``@`` means: the host's, not the container's."""
+    """Find an ldconfig that the hook cannot run; ``@`` marks a path on the host."""
     told = str(config.value(_LDCONFIG))
     if not told.startswith("@"):
         return _containers_ldconfig(node, config) if told else None
@@ -173,7 +173,7 @@ def _wrong_ldconfig(node: Node, config: ToolkitConfig) -> Finding | None:
     return Finding.of(
         "runtime/toolkit-ldconfig-missing",
         config.evidence(_LDCONFIG),
-        Evidence(source=path, text=f"is a script around {other}" if there else "is not there"),
+        Evidence(source=path, text=f"is a script that calls {other}" if there else "is not there"),
         path=config.path,
         ldconfig=told,
         right=right,
@@ -182,14 +182,14 @@ def _wrong_ldconfig(node: Node, config: ToolkitConfig) -> Finding | None:
 
 
 def _is_wrapper(node: Node, config: ToolkitConfig, other: str) -> bool:
-    """Say whether an old toolkit is told to run Ubuntu's script, which no container can run."""
+    """Say whether an old toolkit is set to run Ubuntu's script, which no container can run."""
     old = config.version is not None and config.version < NORMALIZED_SINCE
     return old and other.endswith(".real") and _is_there(node, other)
 
 
 def _takes_either(config: ToolkitConfig, path: str, other: str) -> bool:
     if config.version is None:
-        raise Unproven(f"{path} is not there, {other} is: only toolkits from 1.15 on take that one")
+        raise Unproven(f"{path} is missing; only toolkits from 1.15 on use {other} instead")
     return config.version >= NORMALIZED_SINCE
 
 

@@ -1,4 +1,4 @@
-"""Whether the NVIDIA runtime accepts what the device plugin hands to a container."""
+"""Whether the NVIDIA runtime accepts the devices that the device plugin requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_gpu.stack.toolkit.check_config import own_configs
 from pytest_gpu.stack.toolkit.own_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
 
 _TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
-"""What Go's ``strconv.ParseBool`` takes for true."""
+"""The values that Go's ``strconv.ParseBool`` reads as true."""
 
 _ACCEPTED_BY = {"volume-mounts": VOLUME_MOUNTS, "envvar": ENVVAR}
 _CAUSES = {
@@ -29,7 +29,7 @@ _CAUSES = {
 
 @check("toolkit/refuses-devices")
 def refuses_devices(node: Node) -> Finding | None:
-    """Find a runtime that takes none of the ways in which the device plugin names GPUs.
+    """Find a runtime that accepts none of the strategies by which the device plugin names GPUs.
 
     Raises:
         NotInEvidence: the pods or the runtime's configuration were not read.
@@ -49,7 +49,7 @@ def refuses_devices(node: Node) -> Finding | None:
 
 
 def _accepts(config: ToolkitConfig, way: str) -> bool:
-    # CDI devices are nothing that these switches are about.
+    # These switches do not apply to CDI devices.
     return way.startswith("cdi-") or bool(config.value(_ACCEPTED_BY.get(way, ENVVAR)))
 
 
@@ -69,7 +69,7 @@ def _refusal(node: Node, config: ToolkitConfig, plugin: DevicePlugin, told: Stra
 
 @check("toolkit/no-cgroups")
 def no_cgroups(node: Node) -> Finding | None:
-    """Find that containers may not open their GPUs, since device cgroups are left alone.
+    """Find that containers may not open their GPUs, since device cgroups are not set up.
 
     Raises:
         Unproven: as :func:`cgroups_left_alone`.
@@ -80,7 +80,7 @@ def no_cgroups(node: Node) -> Finding | None:
 
 @check("toolkit/no-cgroups-at-rest")
 def no_cgroups_at_rest(node: Node) -> Finding | None:
-    """Say, as a note, that device cgroups are left alone and device nodes come another way.
+    """Note that device cgroups are not set up, but that device nodes are allowed another way.
 
     Raises:
         Unproven: as :func:`cgroups_left_alone`.
@@ -90,7 +90,7 @@ def no_cgroups_at_rest(node: Node) -> Finding | None:
 
 
 def cgroups_left_alone(node: Node) -> Finding | None:
-    """Find a runtime told to leave device cgroups alone, which only rootless containers can bear.
+    """Find a runtime set to leave device cgroups alone, which works only in rootless containers.
 
     Raises:
         NotInEvidence: the runtime's configuration was not read.
@@ -109,10 +109,10 @@ def cgroups_left_alone(node: Node) -> Finding | None:
 
 
 def _bears_it(node: Node) -> bool:
-    """Say whether containers do without: rootless ones, and those that get the device nodes.
+    """Say whether containers work without device cgroups: rootless, or given the device nodes.
 
-    In a container nobody may set device cgroups unless its host lets him, which only the host
-    could tell. Sources: systemd's CONTAINER_INTERFACE (``container=`` in the environment of PID
+    In a container, setting device cgroups needs the host's permission, which only the host can
+    show. Sources: systemd's CONTAINER_INTERFACE (``container=`` in the environment of PID
     1, kept in /run/systemd/container) and the NVIDIA guides for LXC.
     """
     if containerd_of(node).socket.startswith("/run/user/"):
@@ -122,11 +122,11 @@ def _bears_it(node: Node) -> bool:
         return False
     if passes_device_nodes(node):
         return True
-    raise Unproven(f"the node is a container ({kind}): no-cgroups = true may be needed in it")
+    raise Unproven(f"the node is a container ({kind}), where no-cgroups = true may be needed")
 
 
 def _container(node: Node) -> str:
-    """Return the kind of container that the node is, ``""`` for none; WSL says so of itself."""
+    """Return the kind of container that the node is, ``""`` for none; WSL also names itself."""
     told = known(lambda: node.evidence.read("/run/systemd/container")) or b""
     environment = known(lambda: node.evidence.read("/proc/1/environ")) or b""
     found = re.search(rb"(?:^|[\0\n])container=([\w.-]+)", environment)
@@ -135,7 +135,7 @@ def _container(node: Node) -> str:
 
 
 def passes_device_nodes(node: Node) -> bool:
-    """Say whether the plugin has the kubelet allow the device nodes, whatever the runtime does.
+    """Say whether the plugin lets the kubelet allow the device nodes, whatever the runtime does.
 
     Raises:
         NotInEvidence: the pods were not read.

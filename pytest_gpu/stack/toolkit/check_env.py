@@ -1,6 +1,6 @@
-"""What the toolkit's pods are told, against the containerd that this node's kubelet uses.
+"""The settings of the toolkit's pods, against the containerd that this node's kubelet uses.
 
-Sources: the GPU operator's ``transformForRuntime`` (what it renders of ``toolkit.env``), and its
+Sources: the GPU operator's ``transformForRuntime`` (how it renders ``toolkit.env``), and its
 issues 683 (one runtime for all nodes) and 1694 (25.3.3 mounts the default socket's folder).
 """
 
@@ -29,7 +29,7 @@ _HEEDS_SOCKET = "v25.3.4"
 
 @check("toolkit/misled")
 def misled(node: Node) -> Finding | None:
-    """Find what the toolkit is told wrongly on a node that works all the same.
+    """Find a wrong setting of the toolkit on a node that works nevertheless.
 
     Raises:
         NotInEvidence: the DaemonSets were not read.
@@ -44,7 +44,7 @@ def misled(node: Node) -> Finding | None:
 
 
 def other_runtime(node: Node) -> Finding | None:
-    """Find a toolkit that is told to configure Docker or CRI-O."""
+    """Find a toolkit that is set to configure Docker or CRI-O."""
     toolkit = toolkit_of(node)
     if toolkit.daemonset is None or toolkit.runtime == "containerd":
         return None
@@ -65,7 +65,7 @@ def _where(node: Node) -> str:
 
 @question("toolkit/socket-ignored")
 def socket_ignored(node: Node) -> Finding | None:
-    """Find an operator that was told this containerd's socket and rendered another."""
+    """Find an operator that was given this containerd's socket but rendered another."""
     toolkit, evidence = toolkit_of(node), node.evidence
     asked = next((toolkit.asked[name] for name in _SOCKETS if name in toolkit.asked), None)
     rendered = next((toolkit.rendered[n] for n in _SOCKETS if n in toolkit.rendered), None)
@@ -103,7 +103,7 @@ def _upgrade(node: Node) -> Steps:
 
 @question("toolkit/signals-another")
 def signals_another(node: Node) -> Finding | None:
-    """Find a toolkit that signals another socket than this containerd's."""
+    """Find a toolkit that signals a socket other than this containerd's."""
     toolkit = toolkit_of(node)
     if toolkit.daemonset is None or toolkit.runtime != "containerd" or not toolkit.signals:
         return None
@@ -120,9 +120,9 @@ def signals_another(node: Node) -> Finding | None:
 
 
 def writes_rendered(node: Node) -> Finding | None:
-    """Find a toolkit that edits a file which the distribution renders without it at every start.
+    """Find a toolkit that edits a file which the distribution renders again at every start.
 
-    One that adds the handlers by itself renders its file, too, and needs no toolkit for it.
+    A distribution that adds the handlers itself also renders its file, and needs no toolkit for it.
     """
     toolkit, template = toolkit_of(node), distribution_of(node).source
     if toolkit.daemonset is None or distribution_of(node).finds_runtimes:
@@ -140,11 +140,11 @@ def writes_rendered(node: Node) -> Finding | None:
 
 
 def never_signalled(node: Node, loaded: Finding) -> Finding:
-    """Return why the handler is not loaded where the toolkit wrote it and signalled another.
+    """Return why the handler is not loaded, if the toolkit wrote it but signalled another socket.
 
     Args:
         node: a node whose containerd has not loaded what is on disk.
-        loaded: that, as it was found; it stays where the toolkit is not to blame.
+        loaded: the finding about that; it is returned if the toolkit is not the cause.
     """
     resolve, toolkit = node.evidence.resolve, toolkit_of(node)
     files = {resolve(toolkit.config_path), resolve(toolkit.drop_in)}

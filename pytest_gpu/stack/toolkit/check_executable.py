@@ -13,18 +13,18 @@ from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.toolkit.check_programs import each_program
 
 _MACHINES = {"amd64": "x86-64", "arm64": "aarch64"}
-"""What a Node calls its architecture, and how ELF files are summarised."""
+"""A Node's name of its architecture, and the name in summaries of ELF files."""
 
 _RUNS_TOO = {"x86-64": "x86", "aarch64": "arm"}
-"""Kernels of 64 bit run programs of 32, too."""
+"""64-bit kernels also run 32-bit programs."""
 
 
 @check("toolkit/not-executable")
 def not_executable(node: Node) -> Finding | None:
-    """Find a program of a handler that is no file, or that nobody may execute.
+    """Find a program of a handler that is not a file, or that nobody may execute.
 
     Raises:
-        NotInEvidence: its mode was not looked at.
+        NotInEvidence: its mode was not collected.
     """
     return each_program(node, _forbidden)
 
@@ -53,7 +53,7 @@ def on_noexec_mount(node: Node) -> Finding | None:
     """Find a program of a handler on a mount from which nothing may be executed.
 
     Raises:
-        NotInEvidence: the mounts were not looked at.
+        NotInEvidence: the mounts were not collected.
     """
     return each_program(node, _noexec)
 
@@ -76,7 +76,7 @@ def _noexec(node: Node, runtime: Handler, program: Program) -> Finding | None:
 
 @check("toolkit/damaged")
 def damaged(node: Node) -> Finding | None:
-    """Find a program of a handler that is empty, cut off, or no program at all."""
+    """Find a program of a handler that is empty, cut off, or not a program at all."""
     return each_program(node, _damaged)
 
 
@@ -105,10 +105,10 @@ def _damage(program: Program) -> str:
 
 @check("toolkit/wrong-architecture")
 def wrong_architecture(node: Node) -> Finding | None:
-    """Find a program of a handler that was built for another processor than this node's.
+    """Find a program of a handler that was built for a different processor than this node's.
 
     Raises:
-        Unproven: neither the Node nor the host's C library says what the node's is.
+        Unproven: neither the Node nor the host's C library shows the node's processor.
     """
     return each_program(node, _foreign)
 
@@ -133,10 +133,10 @@ def _foreign(node: Node, runtime: Handler, program: Program) -> Finding | None:
 
 
 def machine_of(node: Node) -> str:
-    """Return the node's processor as ELF summaries call it.
+    """Return the node's processor as ELF summaries name it.
 
     Raises:
-        Unproven: nothing says so.
+        Unproven: nothing in the evidence shows it.
     """
     told = str(node_info(object_of(node)).get("architecture", ""))
     if told in _MACHINES:

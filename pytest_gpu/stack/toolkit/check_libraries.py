@@ -1,4 +1,4 @@
-"""Whether the toolkit's programs find their interpreter, their libraries, and a new enough glibc.
+"""Whether the toolkit's programs find their interpreter, their libraries and a new enough glibc.
 
 Read from the ELF files (``.interp``, ``.dynamic``, ``.gnu.version_r``) before anything runs.
 """
@@ -27,13 +27,13 @@ def interpreter_missing(node: Node) -> Finding | None:
     """Find a program whose interpreter, the dynamic loader or a shell, is not on this host.
 
     Raises:
-        NotInEvidence: nobody looked for it.
+        NotInEvidence: its path was not collected.
     """
     return each_program(node, _without_interpreter)
 
 
 def _starts(program: Program) -> ElfSummary | None:
-    """Return the summary of a program that is there and whole, ``None`` of any other."""
+    """Return the summary of a program that exists and is whole, ``None`` for any other."""
     summary = program.summary if program.entry else None
     return summary if summary and not summary.error else None
 
@@ -55,10 +55,10 @@ def _without_interpreter(node: Node, runtime: Handler, program: Program) -> Find
 
 @check("toolkit/library-missing")
 def library_missing(node: Node) -> Finding | None:
-    """Find a library that a program of a handler needs and its loader would not find.
+    """Find a library that a program of a handler needs, but that its loader would not find.
 
     Raises:
-        NotInEvidence: not everywhere was looked.
+        NotInEvidence: not every directory was collected.
     """
     return each_program(node, _without_library)
 
@@ -87,7 +87,7 @@ def _library(
 def _needed(program: Program) -> Iterator[tuple[str, str]]:
     """Yield (who needs it, library) for a program and the toolkit's own libraries.
 
-    What the host's own libraries need is its package manager's care.
+    The host's package manager takes care of what the host's own libraries need.
     """
     summary = _starts(program)
     if summary is None or not summary.interpreter or program.is_script:
@@ -112,7 +112,7 @@ def glibc_too_old(node: Node) -> Finding | None:
     """Find toolkit programs that need symbol versions the host's glibc does not define.
 
     Raises:
-        Unproven: one side was not looked at.
+        Unproven: the program or the host's glibc was not collected.
     """
     return each_program(node, _too_new)
 
@@ -133,16 +133,16 @@ def _against_glibc(node: Node, program: Program, summary: ElfSummary) -> Finding
     needs = _wanted(summary.versions)
     glibc = program.glibc() if needs else None
     if needs and not (glibc and glibc.defines):
-        raise Unproven("the host's libc.so.6 was not looked into")
+        raise Unproven("the host's libc.so.6 was not read")
     wanted = missing(needs, glibc.defines) if glibc else []
     return _too_old(node, summary, glibc, wanted) if glibc and wanted else None
 
 
 def _wanted(versions: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Return the versions of glibc that a file asks of any of its libraries.
+    """Return the versions of glibc that a file needs from any of its libraries.
 
-    All of them (libm, libpthread, the loader) are of one release and number their versions alike;
-    only of libc itself the names without a number are known.
+    All of them (libm, libpthread, the loader) belong to one release and number their versions
+    alike; names without a number are known for libc itself only.
     """
     found = [each for each in versions.get(_LIBC, ()) if each != "GLIBC_PRIVATE"]
     for library, names in versions.items():
@@ -179,5 +179,5 @@ def missing(needs: Sequence[str], defines: Sequence[str]) -> list[str]:
 
 
 def _number(version: str) -> tuple[int, ...]:
-    """Return ``GLIBC_2.27`` as (2, 27); names that are no numbers sort first."""
+    """Return ``GLIBC_2.27`` as (2, 27); names without a number sort first."""
     return tuple(int(part) for part in version.rpartition("_")[2].split(".") if part.isdecimal())

@@ -1,7 +1,7 @@
-"""What the next start of the toolkit's pod would make of a node that works now.
+"""What the next start of the toolkit's pod would change on a node that works now.
 
-The toolkit writes containerd's files again at every start: after an update, an eviction, a reboot.
-Its work is done here on the evidence, and the result is merged as this node's containerd merges it.
+The toolkit rewrites containerd's files at every start: after an update, an eviction, a reboot.
+The same is done here with the evidence, and the result is merged as this node's containerd does.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from pytest_gpu.steps import Step, Steps
 
 @check("toolkit/next-start")
 def next_start(node: Node) -> Finding | None:
-    """Find what the toolkit's next start breaks, ``None`` where nothing works that it could break.
+    """Find what the toolkit's next start breaks, ``None`` if nothing works that it could break.
 
-    The CRI works on a node that has no handler yet, too: there it is the toolkit's first start.
-    A containerd whose program was replaced is another one after the toolkit has restarted it.
+    The CRI also works on a node without a handler, where the next start is the toolkit's first. A
+    containerd whose program was replaced runs a different version once the toolkit restarts it.
 
     Raises:
-        NotInEvidence: the DaemonSets, or what the toolkit starts from, were not read.
+        NotInEvidence: the DaemonSets, or what the toolkit starts from, were not collected.
         Unproven: the toolkit's release is not known.
     """
     order = _order(node)
@@ -64,7 +64,7 @@ def next_start(node: Node) -> Finding | None:
 
 
 def _order(node: Node) -> Order | None:
-    """Return what a toolkit that runs on this node is told, ``None`` where none does."""
+    """Return the settings of the toolkit on this node, ``None`` if none runs."""
     if judged_alone(node):
         return None
     node.cluster.objects("daemonsets")
@@ -78,26 +78,26 @@ def _order(node: Node) -> Order | None:
 
 
 def _no_cri(node: Node, begun: Start) -> Finding:
-    """Tell of a default runtime that is gone then: containerd would not load its CRI plugin."""
+    """Return the finding that containerd would then not load its CRI plugin."""
     after, files = begun.after, begun.files
-    undefined = f'the default "{after.default_runtime}" is none of them'
+    undefined = f'the default "{after.default_runtime}" is not one of them'
     why = undefined if begun.default_undefined else "no CRI"
     cause = "runtime/next-toolkit-start-breaks-cri"
     return _finding(node, cause, files, _then(files, f"{_runtimes(after)}; {why}"), *after.problems)
 
 
 def _lost(node: Node, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
-    """Find handlers that pods get now and that are gone then."""
+    """Find handlers that pods get now and that would then be gone."""
     gone = [each for each in gpu_runtimes(node) if not handler_injects(after, each.name)]
     if not gone:
         return None
-    seen = _then(files, f"{_runtimes(after)}: without {join([each.name for each in gone])}")
+    seen = _then(files, f"{_runtimes(after)}, without {join([each.name for each in gone])}")
     cause = "runtime/next-toolkit-start-loses-handler"
     return _finding(node, cause, files, gone[0].source, seen, handler=gone[0].name)
 
 
 def _changed(node: Node, after: EffectiveConfig, files: Mapping[str, Table]) -> Finding | None:
-    """Find another cgroup driver of a handler, or another default that pods rely on."""
+    """Find a changed cgroup driver of a handler, or a changed default that pods rely on."""
     for runtime in gpu_runtimes(node):
         if runtime.systemd_cgroup and not after.runtimes[runtime.name].systemd_cgroup:
             seen = _then(files, f"{runtime.name} without SystemdCgroup = true")
@@ -120,8 +120,8 @@ def _asks(pod: KubeObject) -> Evidence:
 
 
 def _then(files: Mapping[str, Table], text: str) -> Evidence:
-    """Return what will be, at the file that the handlers are written into."""
-    return Evidence(source=next(iter(files)), text=f"written anew: {text}")
+    """Return evidence of the future state, with the file that holds the handlers as its source."""
+    return Evidence(source=next(iter(files)), text=f"after the toolkit's next start: {text}")
 
 
 def _runtimes(config: EffectiveConfig) -> str:
@@ -144,8 +144,8 @@ def _finding(
 def _repair(node: Node) -> Mapping[str, Steps]:
     """Return what to change so that the toolkit finds what it has to keep.
 
-    That is told to the toolkit (``tell``), or runc is defined in what it starts from
-    (``define``).
+    Either the toolkit's settings change (``tell``), or runc is defined in the file that it starts
+    from (``define``).
     """
     root = starts_from(node)
     if root is None or "RUNTIME_CONFIG_SOURCE" in entries(node) or other_name(node):

@@ -1,4 +1,4 @@
-"""Whether the programs that a GPU handler starts are installed, all of them."""
+"""Whether all programs that a GPU handler starts are installed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ COMMON = ("runc", "crun")
 
 @question("toolkit/installed")
 def usual_runtime(node: Node) -> object:
-    """Return the NVIDIA runtime where it usually is: shown where no handler starts it."""
+    """Return the NVIDIA runtime at its usual path: it is shown if no handler starts it."""
     return installed(node)
 
 
 @check("toolkit/handler-without-type")
 def handler_without_type(node: Node) -> Finding | None:
-    """Find a handler that names no runtime_type, so that no shim can be started for it."""
+    """Find a handler without a runtime_type, for which no shim can be started."""
     for runtime in gpu_runtimes(node):
         if not runtime.runtime_type:
             return Finding.of(
@@ -51,10 +51,10 @@ def handler_without_type(node: Node) -> Finding | None:
 
 @check("toolkit/binary-missing")
 def binary_missing(node: Node) -> Finding | None:
-    """Find a handler whose BinaryName is not installed, or is a link to nothing.
+    """Find a handler whose BinaryName is not installed, or is a broken link.
 
     Raises:
-        NotInEvidence: nobody looked for it.
+        NotInEvidence: its path was not collected.
     """
     for runtime in gpu_runtimes(node):
         if _installed(node, runtime) is None:
@@ -67,12 +67,12 @@ def _path(node: Node) -> SearchPath:
 
 
 def _installed(node: Node, runtime: Handler) -> Program | None:
-    """Return the program that a handler names, ``None`` if it is not there."""
+    """Return the program that a handler names, ``None`` if it is missing."""
     return locate(node.evidence, [str(runtime.binary)], _path(node))
 
 
 def _missing(node: Node, runtime: Handler) -> Finding:
-    """Tell a default runtime that an uninstallation left behind from any other handler."""
+    """Return the finding of a missing program; a default left by an uninstall has its own cause."""
     binary = str(runtime.binary)
     gone = _gone(node, binary)
     if runtime.name == containerd_of(node).default_runtime and toolkit_of(node).daemonset is None:
@@ -88,7 +88,7 @@ def _missing(node: Node, runtime: Handler) -> Finding:
 
 
 def _gone(node: Node, binary: str) -> str:
-    """Return how a program is missing: containerd's PATH has it looked for unless it is a path."""
+    """Return how a program is missing: from containerd's PATH, or at its own path."""
     if not binary.startswith("/"):
         return f"is in none of {', '.join(_path(node).folders)}"
     target = node.evidence.resolve(binary)
@@ -96,7 +96,7 @@ def _gone(node: Node, binary: str) -> str:
 
 
 def _other_binary(node: Node, runtime: Handler) -> Steps:
-    """Return the steps that let a handler start a runtime that is installed, if one is."""
+    """Return the steps that make a handler start an installed runtime, if there is one."""
     found = installed(node)
     if found is None:
         return ()
@@ -130,10 +130,10 @@ def _line_of(file: ConfigFile, key: str) -> Evidence:
 
 
 def chains(node: Node) -> Iterator[tuple[Handler, Chain]]:
-    """Yield what each GPU handler starts, of those whose own program is there.
+    """Yield what each GPU handler starts, if its own program exists.
 
     Raises:
-        NotInEvidence: that was not looked at.
+        NotInEvidence: that program was not collected.
     """
     for runtime in gpu_runtimes(node):
         if program := _installed(node, runtime):
@@ -143,10 +143,10 @@ def chains(node: Node) -> Iterator[tuple[Handler, Chain]]:
 def each_program(
     node: Node, look: Callable[[Node, Handler, Program], Finding | None]
 ) -> Finding | None:
-    """Return the first finding that a look has at a program of a handler.
+    """Return the first finding of a check that is run on each program of a handler.
 
     Raises:
-        Unproven: there is none, and something was not looked at.
+        Unproven: there is no finding, but something was not collected.
     """
     return first_finding(partial(look, node, *each) for each in _programs(node))
 
@@ -158,7 +158,7 @@ def _programs(node: Node) -> Sequence[tuple[Handler, Program]]:
 
 @check("toolkit/half-installed")
 def half_installed(node: Node) -> Finding | None:
-    """Find a toolkit of which a program is missing that the handler's own program starts."""
+    """Find a toolkit that lacks a program which the handler's own program starts."""
     return each_program(node, _not_there)
 
 
@@ -168,7 +168,7 @@ def _not_there(node: Node, runtime: Handler, program: Program) -> Finding | None
     return Finding.of(
         "runtime/toolkit-half-installed",
         Evidence(source=str(runtime.binary), text=f"the handler {runtime.name} starts it"),
-        Evidence(source=program.path, text="is not there, and is started next"),
+        Evidence(source=program.path, text="is not there, but would be started next"),
         binary=str(runtime.binary),
         program=program.path,
         handler=runtime.name,
@@ -177,10 +177,10 @@ def _not_there(node: Node, runtime: Handler, program: Program) -> Finding | None
 
 @check("toolkit/no-low-level-runtime")
 def no_low_level_runtime(node: Node) -> Finding | None:
-    """Find an NVIDIA runtime that finds none of the runtimes it hands over to.
+    """Find an NVIDIA runtime that finds none of the low-level runtimes that it calls.
 
     Raises:
-        NotInEvidence: nobody looked everywhere, or the PATH of containerd is not known.
+        NotInEvidence: not every directory was collected, or containerd's PATH is not known.
     """
     path = _wider(node)
     for runtime, found in chains(node):
@@ -190,7 +190,7 @@ def no_low_level_runtime(node: Node) -> Finding | None:
 
 
 def _wider(node: Node) -> SearchPath:
-    """Return where the NVIDIA runtime looks for the one it hands over to."""
+    """Return where the NVIDIA runtime looks for its low-level runtime."""
     path = _path(node)
     return replace(path, folders=(*path.folders, *SEARCH_PATH))
 
@@ -213,7 +213,7 @@ def _none_of(node: Node, runtime: Handler, found: Chain) -> Finding:
 
 
 def _name_one(node: Node, config: ToolkitConfig) -> Steps:
-    """Return the patch that names the runtime which containerd itself starts, if one is there."""
+    """Return the patch that names the runtime which containerd itself starts, if there is one."""
     runtimes = containerd_of(node).config.runtimes
     plain = [each for each in runtimes if each not in containerd_of(node).gpu_handlers]
     told = [binary for each in plain if (binary := runtimes[each].binary)]

@@ -1,4 +1,4 @@
-"""Repairs of the NVIDIA runtime's own config.toml, as patches.
+"""Fixes for the NVIDIA runtime's own config.toml, as patches.
 
 The runtime reads the file before every container: nothing has to be restarted.
 """
@@ -24,7 +24,7 @@ def set_own(node: Node, config: ToolkitConfig, name: str, value: Any) -> Steps:
 
 
 def root_of_the_host(node: Node, config: ToolkitConfig, name: str) -> Steps:
-    """Return the patch that makes / the driver's root, none where a container has the driver."""
+    """Return the patch that makes / the driver's root, none if a container has the driver."""
     driver = known(lambda: driver_of(node).directory)
     if driver is None or driver.startswith(OPERATOR_ROOT):
         return ()
@@ -32,7 +32,7 @@ def root_of_the_host(node: Node, config: ToolkitConfig, name: str) -> Steps:
 
 
 def of_its_type(node: Node, config: ToolkitConfig, name: str) -> Steps:
-    """Return the patch that writes a value as the type it must be of, where that is plain."""
+    """Return the patch that writes a value in its required type, if the value is unambiguous."""
     value: Any = config.table
     for key in name.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""The NVIDIA runtime on a node, where it usually is."""
+"""The NVIDIA runtime on a node, at its usual paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BINARIES = (
 
 
 def binaries(node: Node) -> Iterator[Evidence]:
-    """Yield the NVIDIA runtime that nobody starts, else where none is."""
+    """Yield the NVIDIA runtime that no handler starts, or the paths at which none is installed."""
     if (path := installed(node)) is not None:
         yield Evidence(source=path, text="is installed; no handler starts it")
         return
@@ -27,5 +27,5 @@ def binaries(node: Node) -> Iterator[Evidence]:
 
 
 def installed(node: Node) -> str | None:
-    """Return an NVIDIA runtime that is on the node, where it usually is."""
+    """Return the path of an NVIDIA runtime that is installed at a usual place."""
     return next((path for path in BINARIES if known(partial(node.evidence.entry, path))), None)

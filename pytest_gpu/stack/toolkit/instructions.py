@@ -1,4 +1,4 @@
-"""The NVIDIA container toolkit of a cluster: what its pods are told to do to each node.
+"""The NVIDIA container toolkit of a cluster: what its pods are set to do on each node.
 
 Sources: nvidia-container-toolkit's ``nvidia-ctk-installer`` (its flags and their environment) and
 the GPU operator's toolkit DaemonSet (``transformForRuntime``), which gives the container the
@@ -24,7 +24,7 @@ from pytest_gpu.stack.toolkit.own_config import OWN_CONFIG, Version
 INSTALL_DIR = "/usr/local/nvidia/toolkit"
 DEFAULT_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
 CONFIGS = (f"{INSTALL_DIR}/.config/{OWN_CONFIG}", f"/etc/{OWN_CONFIG}")
-"""Where the runtime's own configuration is mostly: of the toolkit's container, of a package."""
+"""Usual paths of the runtime's own configuration: by the toolkit's container, by a package."""
 
 _IMAGE = "container-toolkit"
 _TRUE = {"1", "t", "true"}
@@ -32,11 +32,11 @@ _TRUE = {"1", "t", "true"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolkit:
-    """The toolkit of this cluster; every property is what its pods act on.
+    """The toolkit of this cluster; the properties are the settings that its pods act on.
 
     ``asked`` is the env list of the ClusterPolicy, ``rendered`` that of the DaemonSet, with the
     container's paths as the host sees them; ``image`` is ``""`` and ``daemonset`` is ``None``
-    where no operator runs the toolkit.
+    if no operator runs the toolkit.
     """
 
     asked: Mapping[str, str]
@@ -46,11 +46,11 @@ class Toolkit:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """What its container gets: the DaemonSet's env, for want of that what was asked for."""
+        """The environment of its container: the DaemonSet's, else what was asked for."""
         return {**self.asked, **self.rendered}
 
     def first(self, *names: str, default: str = "") -> str:
-        """Return the first variable that is set; the installer knows most by several names."""
+        """Return the first variable that is set; the installer knows most under several names."""
         return next((self.env[name] for name in names if self.env.get(name)), default)
 
     @property
@@ -70,12 +70,12 @@ class Toolkit:
 
     @property
     def drop_in(self) -> str:
-        """The drop-in file that toolkits from 1.18 on write."""
+        """The drop-in file that toolkits write from 1.18 on."""
         return self.first("RUNTIME_DROP_IN_CONFIG", default=DEFAULT_DROP_IN)
 
     @property
     def version(self) -> Version | None:
-        """The release in the image's tag, ``None`` where it names none."""
+        """The release in the image's tag, ``None`` if it names none."""
         return parse_version(self.image.rpartition(":")[2])
 
     @property
@@ -85,7 +85,7 @@ class Toolkit:
 
     @property
     def handler(self) -> str:
-        """The name under which it enters its runtime, and that RuntimeClasses must lead to."""
+        """The name of the handler that it adds, to which RuntimeClasses must lead."""
         return self.first("NVIDIA_RUNTIME_NAME", "CONTAINERD_RUNTIME_CLASS", default="nvidia")
 
     @property
@@ -96,14 +96,14 @@ class Toolkit:
 
     @property
     def signals(self) -> bool:
-        """Whether it restarts containerd by a signal to whoever listens on its socket."""
+        """Whether it restarts containerd by a signal to the process that listens on its socket."""
         return self.first("RUNTIME_RESTART_MODE", default="signal") == "signal"
 
     def _is_true(self, *names: str, default: str = "") -> bool:
         return self.first(*names, default=default).lower() in _TRUE
 
     def order(self, installed: Version | None = None) -> Order | None:
-        """Return what its next start does, ``None`` where that is not known.
+        """Return what its next start does, ``None`` if that is not known.
 
         ``installed`` is the release found on the node, for an image whose tag names none.
         """
@@ -125,7 +125,7 @@ class Toolkit:
 
 
 def read(cluster: ClusterEvidence, node: str) -> Toolkit:
-    """Return what the cluster's objects say of the toolkit that is meant for a node."""
+    """Return what the cluster's objects say about the toolkit that is meant for a node."""
     daemonset = _daemonset(fitting(cluster, node))
     return Toolkit(
         asked=_policy_env(cluster),
@@ -187,5 +187,5 @@ def _on_host(value: str, mounts: Mapping[str, str]) -> str:
 
 @fact
 def toolkit_of(node: Node) -> Toolkit:
-    """Return what the NVIDIA container toolkit was told to do to this node."""
+    """Return the settings of the NVIDIA container toolkit for this node."""
     return read(node.cluster, node.name)

@@ -1,4 +1,4 @@
-"""Placeholder values for fixes of the GPU operator's toolkit: env list and helm command."""
+"""Values for the placeholders in fixes of the GPU operator's toolkit: env list, helm command."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ALIASES = {
     "NVIDIA_RUNTIME_NAME": "CONTAINERD_RUNTIME_CLASS",
     "NVIDIA_RUNTIME_SET_AS_DEFAULT": "CONTAINERD_SET_AS_DEFAULT",
 }
-"""Names that the installer prefers: left in place they would outdo what is told."""
+"""Names that the installer prefers: left in place, they would override the new settings."""
 
 
 def toolkit_values(node: Node) -> Mapping[str, Value]:
     """Return config, socket, the whole ``env`` list as YAML, and the step that applies it.
 
-    And ``runc``: the patch to make before the toolkit is told so, none where nothing is missing.
+    Also ``runc``: the patch to apply before these settings, none if nothing is missing.
     """
     containerd = containerd_of(node)
     return {
@@ -49,7 +49,7 @@ def toolkit_values(node: Node) -> Mapping[str, Value]:
 def wanted_env(node: Node) -> Mapping[str, str]:
     """Return the toolkit's environment for the containerd that this kubelet uses.
 
-    Some distributions add the handlers to their rendered file themselves: there the toolkit needs
+    Some distributions add the handlers to their rendered file themselves, so the toolkit needs only
     the socket and must leave the file alone (docs.rke2.io, "Deploy NVIDIA operator").
     """
     containerd = containerd_of(node)
@@ -72,15 +72,15 @@ def wanted_env(node: Node) -> Mapping[str, str]:
 
 
 def _edited(node: Node) -> str:
-    """Return the file the toolkit is to edit: a template, where containerd's is made of TOML."""
+    """Return the file the toolkit should edit: the template, if that is TOML."""
     template = distribution_of(node).source or ""
     return template if template.endswith(".toml") else containerd_of(node).config_path
 
 
 def _start(node: Node) -> str | None:
-    """Return what the toolkit is to start from, ``None`` where its own choice is right.
+    """Return what the toolkit should start from, ``None`` if its own choice is right.
 
-    It would ask the containerd on the host's PATH, which may be another one.
+    By itself it asks the containerd on the host's PATH, which may be a different one.
     """
     path = containerd_of(node).config_path
     if (toolkit_of(node).version or (0,)) < CHOICE_SINCE:
@@ -102,7 +102,7 @@ def _drop_in(node: Node) -> str | None:
 
 
 def other_name(node: Node) -> str | None:
-    """Return the handler that RuntimeClasses lead to, where none leads to the toolkit's own."""
+    """Return the handler that RuntimeClasses lead to, if none leads to the toolkit's own."""
     led = set((known(lambda: runtimeclass.handlers(node.cluster)) or {}).values())
     if not led or toolkit_of(node).handler in led:
         return None
@@ -110,15 +110,15 @@ def other_name(node: Node) -> str | None:
 
 
 def _by_default(node: Node) -> bool:
-    """Say whether GPU pods rely on a default that the toolkit is told not to set."""
+    """Say whether GPU pods rely on a default that the toolkit is configured not to set."""
     relied = containerd_of(node).injects("") and not toolkit_of(node).sets_default
     return relied and bool(known(lambda: by_default(node)))
 
 
 def entries(node: Node) -> Mapping[str, str]:
-    """Return the whole environment: Helm replaces lists, so what was set before stands in it too.
+    """Return the whole environment, with all earlier settings, since Helm replaces lists.
 
-    A path for a file that the toolkit shall leave alone must not stay behind.
+    The path of a file that the toolkit must leave alone is dropped.
     """
     wanted, asked = wanted_env(node), toolkit_of(node).asked
     left = {name for name in asked if ALIASES.get(name, name) in {*FILES, *wanted}}
@@ -134,7 +134,7 @@ def values_file(node: Node) -> str:
 
 
 def starts_from(node: Node) -> ConfigFile | None:
-    """Return containerd's own file, ``None`` where nobody can define runc in it to last."""
+    """Return containerd's own file, ``None`` if a definition of runc in it would not last."""
     config, path = containerd_of(node).config, containerd_of(node).config_path
     root = next((file for file in config.files if file.path == path), None)
     return root if root and root.version > 1 and not is_rendered(node, root.path) else None
@@ -143,7 +143,7 @@ def starts_from(node: Node) -> ConfigFile | None:
 def define_runc(node: Node) -> Steps:
     """Return the patch that keeps the CRI when the toolkit starts with the proposed values.
 
-    A drop-in of the toolkit holds runc only where it stands in what the toolkit starts from.
+    A drop-in of the toolkit has runc only if the file that the toolkit starts from has it.
     """
     root = starts_from(node)
     if root is None or root in holding(node, "runc") or not containerd_of(node).serves_cri:
@@ -155,7 +155,7 @@ def define_runc(node: Node) -> Steps:
 
 
 def _begun(node: Node) -> Start | None:
-    """Return what the toolkit's start with the proposed values comes to."""
+    """Return the result of the toolkit's start with the proposed values."""
     asked = entries(node)
     stay = {k: v for k, v in toolkit_of(node).rendered.items() if ALIASES.get(k, k) not in FILES}
     told = {name: value for name, value in stay.items() if ALIASES.get(name) not in asked}
@@ -165,7 +165,7 @@ def _begun(node: Node) -> Start | None:
 
 
 def apply(node: Node) -> Steps:
-    """Return the step that has the operator take toolkit-values.yaml."""
+    """Return the step that applies toolkit-values.yaml to the operator."""
     release = operator_release(node.cluster)
     if release is None:
         edit = "kubectl edit clusterpolicy   # put the env list under spec.toolkit"

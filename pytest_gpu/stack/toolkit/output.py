@@ -1,4 +1,4 @@
-"""What a start of the NVIDIA container toolkit makes of containerd's files, without starting it.
+"""What a start of the NVIDIA container toolkit writes to containerd's files, without starting it.
 
 Source: nvidia-container-toolkit ``cmd/nvidia-ctk-installer`` and ``pkg/config/engine/containerd``
 (``AddRuntime``, ``ConfigWithDropIn.Save``). Checked against what nvidia-ctk 1.17.8 and 1.20.0
@@ -17,15 +17,15 @@ from typing import Any
 from pytest_gpu.stack.containerd.config_file import RUNC_TYPE, Table, cri_plugin, subtable
 
 DROP_IN_SINCE = (1, 18, 0)
-"""From this release on a drop-in is written, and the file itself only gets an import of it."""
+"""From this release on the toolkit writes a drop-in and only imports it in the file itself."""
 
 LOW_LEVEL = ("runc", "crun")
-"""Whose options the new handlers take over, the first that is defined."""
+"""The handlers whose options the new handlers copy: the first one that is defined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a toolkit is told to do: files by their paths on the host, handlers with their binary.
+    """What a toolkit is set to do: files by their paths on the host, handlers with their binary.
 
     ``default`` is the handler to make containerd's default, ``None`` to leave that as it is.
     """
@@ -44,10 +44,10 @@ def next_files(
     """Return the files that the toolkit's next start writes, as tables by path.
 
     Args:
-        read: what a file holds now, ``None`` where there is none.
-        order: what the toolkit is told.
-        dump: what ``containerd config dump`` prints, where the toolkit starts from that;
-            ``None``: it starts from the file.
+        read: returns the content of a file now, ``None`` if there is none.
+        order: the toolkit's settings.
+        dump: what ``containerd config dump`` prints, if the toolkit starts from that;
+            ``None`` if it starts from the file.
     """
     file = read(order.config) or {}
     source = file if dump is None else dump
@@ -55,16 +55,16 @@ def next_files(
     if order.version < DROP_IN_SINCE:
         return {order.config: _with_handlers(source, order, version)}
     if version == 1:
-        # A file of version 1 has no imports: all of it goes into the drop-in, which nobody reads.
+        # A version 1 file has no imports: everything goes into the drop-in, which is never read.
         return {order.drop_in: _with_handlers(source, order, version)}
     section = {cri_plugin(version): subtable(subtable(source, "plugins"), cri_plugin(version))}
     drop_in = _with_handlers({"version": version, "plugins": section}, order, version)
-    # In this order: a drop-in of the file's own path is lost.
+    # The order matters: a drop-in with the file's own path is lost.
     return {order.drop_in: drop_in, order.config: _importing(file, order, version)}
 
 
 def _version(table: Table) -> int:
-    """Return the version that is gone on with: 2 for a new file, 1 for one that names none."""
+    """Return the version to write: 2 for a new file, 1 for a file that sets none."""
     found = table.get("version", 1) if table else 2
     return found if isinstance(found, int) else 1
 
@@ -104,7 +104,7 @@ _NEW: Mapping[str, Any] = {
 
 
 def _dig(table: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """Return a table within a table, made where there is none."""
+    """Return a table within a table, which is created if it is missing."""
     for key in keys:
         if not isinstance(table.get(key), dict):
             table[key] = {}
@@ -122,7 +122,7 @@ def _importing(file: Table, order: Order, version: int) -> Table:
 
 
 def dumps(table: Table) -> str:
-    """Return a table as TOML, every value on one line: for reading by programs."""
+    """Return a table as TOML with every value on one line, for programs to read."""
     return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items())
 
 
@@ -133,7 +133,7 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, str | bool | int):
-        # A string of JSON is one of TOML.
+        # A JSON string is also a TOML string.
         return json.dumps(value, ensure_ascii=False)
     return str(value)
 

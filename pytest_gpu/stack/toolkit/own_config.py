@@ -1,7 +1,7 @@
 """The NVIDIA runtime's own ``config.toml``, as the runtime itself reads it.
 
 Sources: nvidia-container-toolkit ``internal/config`` (``GetConfigFilePath``, ``GetDefault``, the
-``toml`` tags of ``Config``), its CHANGELOG, and the wrapper that its installer puts around each
+``toml`` tags of ``Config``), its CHANGELOG, and the wrapper that its installer writes for each
 program.
 """
 
@@ -22,7 +22,7 @@ from pytest_gpu.parsing import MalformedError, TooDeepError, toml
 from pytest_gpu.stack.host.processes import SEARCH_PATH
 
 OWN_CONFIG = "nvidia-container-runtime/config.toml"
-"""Below /etc, or below what XDG_CONFIG_HOME says."""
+"""Below /etc, or below the folder in XDG_CONFIG_HOME."""
 
 CLI = "nvidia-container-cli"
 RUNTIME = "nvidia-container-runtime"
@@ -58,19 +58,19 @@ DEFAULTS: Mapping[str, Any] = {
     f"{RUNTIME}-hook.skip-mode-detection": False,
     "nvidia-ctk.path": "nvidia-ctk",
 }
-"""What counts where the file says nothing; the types are those the runtime decodes into."""
+"""The defaults; their types are those that the runtime decodes into."""
 
 MODES = ("auto", "cdi", "csv", "legacy")
 JIT_CDI = "jit-cdi"
 JIT_CDI_SINCE = (1, 18, 0)
-"""From here on there is the mode ``jit-cdi``, and ``auto`` means it on a node with NVML."""
+"""From this release on the mode ``jit-cdi`` exists; ``auto`` selects it on nodes with NVML."""
 
 CRUN_SINCE = (1, 15, 0)
 NORMALIZED_SINCE = (1, 15, 0)
-"""From here on ``@/sbin/ldconfig`` and ``@/sbin/ldconfig.real`` stand for whichever exists."""
+"""Since then ``@/sbin/ldconfig`` and ``@/sbin/ldconfig.real`` mean whichever exists."""
 
 HOST_LDCONFIG_SINCE = (1, 17, 3)
-"""From here on an ldconfig of the container (without ``@``) is refused, unless a feature asks."""
+"""Since then an ldconfig of the container (without ``@``) is refused unless a feature allows it."""
 
 _SYSTEM = (*SEARCH_PATH, "")
 _PACKAGES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/aarch64-linux-gnu")
@@ -82,9 +82,9 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolkitConfig:
-    """The file at ``path``; a file that is not there (``text`` is ``None``) means all defaults.
+    """The file at ``path``; a missing file (``text`` is ``None``) means all defaults.
 
-    ``error`` says why it is no TOML; ``version`` is the toolkit's, ``None`` where unknown.
+    ``error`` says why it is not valid TOML; ``version`` is the toolkit's, ``None`` where unknown.
     """
 
     path: str
@@ -94,19 +94,19 @@ class ToolkitConfig:
     error: str = ""
 
     def value(self, name: str) -> Any:
-        """Return what a setting is, told or by default; ``name`` is a key of ``DEFAULTS``.
+        """Return a setting, from the file or by default; ``name`` is a key of ``DEFAULTS``.
 
-        A value of another type is none that the runtime could work with: then the default.
+        The default also replaces a value of the wrong type, which the runtime could not use.
         """
         found = _lookup(self.table, name)
         return found if type(found) is type(DEFAULTS[name]) else self._default(name)
 
     def told(self, name: str) -> bool:
-        """Say whether the file itself sets something."""
+        """Say whether the file itself has a setting."""
         return _lookup(self.table, name) is not None
 
     def evidence(self, name: str) -> Evidence:
-        """Return the line that sets something, or that it is left at its default."""
+        """Return the line with a setting, or evidence that it has its default."""
         for number, full, line in _lines(self.text or ""):
             if full == name:
                 return Evidence(source=self.path, line=number, text=line)
@@ -114,7 +114,7 @@ class ToolkitConfig:
         return Evidence(source=self.path, text=f"{key} = {_toml(self.value(name))} (the default)")
 
     def mistyped(self) -> Iterator[str]:
-        """Yield the settings whose value is of a type the runtime cannot decode."""
+        """Yield the settings whose value has a type that the runtime cannot decode."""
         for name, default in DEFAULTS.items():
             found = _lookup(self.table, name)
             if found is not None and type(found) is not type(default):
@@ -126,12 +126,12 @@ class ToolkitConfig:
 
     @property
     def mode(self) -> str:
-        """How GPUs come in: auto, cdi, jit-cdi, legacy, csv, or what else was written."""
+        """How GPUs are injected: auto, cdi, jit-cdi, legacy, csv, or whatever the file says."""
         return str(self.value(f"{RUNTIME}.mode"))
 
     @property
     def by_hook(self) -> bool:
-        """Whether nvidia-container-cli does it: its root, ldconfig and cgroups then count."""
+        """Whether nvidia-container-cli injects GPUs: its root, ldconfig and cgroups then count."""
         modern = self.version is not None and self.version >= JIT_CDI_SINCE
         return self.mode == "legacy" or (self.mode == "auto" and not modern)
 
@@ -141,7 +141,7 @@ def _toml(value: Any) -> str:
 
 
 def _lookup(table: Any, name: str) -> Any:
-    """Return the value under a dotted name, ``None`` where there is none."""
+    """Return the value under a dotted name, ``None`` if there is none."""
     for key in name.split("."):
         if not isinstance(table, Mapping):
             return table
@@ -150,7 +150,7 @@ def _lookup(table: Any, name: str) -> Any:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield number, dotted name and text of every line that sets something."""
+    """Yield number, dotted name and text of every line that sets a value."""
     section = ""
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
@@ -165,8 +165,8 @@ def own_config(evidence: NodeEvidence, binary: str) -> ToolkitConfig:
     """Return the configuration that an NVIDIA runtime reads.
 
     Raises:
-        NotInEvidence: nobody looked for it.
-        Unproven: it is nested too deeply to be read here; the runtime itself reads it.
+        NotInEvidence: it was not collected.
+        Unproven: it is nested too deeply to be read here, but the runtime can read it.
     """
     path = config_path(evidence, binary)
     content = evidence.read(path)
@@ -190,9 +190,9 @@ def _parse(path: str, content: bytes) -> tuple[Mapping[str, Any], str]:
 def config_path(evidence: NodeEvidence, binary: str) -> str:
     """Return where a runtime looks for its configuration.
 
-    The toolkit's container wraps the programs it installs with an XDG_CONFIG_HOME, by default
-    beside them; those of a package look in /etc. The wrapper of Talos' extension is a program that
-    says /usr/local/etc (nvidia-container-runtime-wrapper/main.go in siderolabs/extensions).
+    The toolkit's container installs wrappers that set XDG_CONFIG_HOME, by default to a folder
+    beside them; a package's programs look in /etc. The wrapper of Talos' extension is a program
+    that uses /usr/local/etc (nvidia-container-runtime-wrapper/main.go in siderolabs/extensions).
     """
     folder = posixpath.dirname(binary)
     real = known(partial(evidence.entry, f"{binary}.real"))
@@ -206,7 +206,7 @@ def config_path(evidence: NodeEvidence, binary: str) -> str:
 
 
 def _wrapper(evidence: NodeEvidence, binary: str) -> str:
-    """Return the text of a wrapper, nothing of a program: that would be megabytes to fetch."""
+    """Return the text of a wrapper, ``""`` for a program, which would be megabytes to fetch."""
     entry = known(lambda: evidence.entry(evidence.resolve(binary)))
     if entry is None or (entry.size or 0) > _WRAPPER_SIZE:
         return ""
@@ -215,7 +215,7 @@ def _wrapper(evidence: NodeEvidence, binary: str) -> str:
 
 
 def version_of(evidence: NodeEvidence, binary: str) -> Version | None:
-    """Return the toolkit's version by its library's name, ``None`` where nobody looked."""
+    """Return the toolkit's version by its library's name, ``None`` if it was not collected."""
     folder = posixpath.dirname(binary)
     for place in _PACKAGES if folder in _SYSTEM else (folder,):
         link = known(partial(evidence.entry, f"{place}/{_LIBRARY}"))

@@ -1,4 +1,4 @@
-"""From which configuration the toolkit starts: a file, or what some containerd prints.
+"""The configuration that the toolkit starts from: a file, or what a containerd prints.
 
 Source: nvidia-container-toolkit's ``nvidia-ctk-installer`` (``--config-source``, by default the
 command, then the file) and the GPU operator's pull request 1758 (RUNTIME_CONFIG_SOURCE).
@@ -23,18 +23,18 @@ from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG
 from pytest_gpu.stack.toolkit.instructions import Toolkit, toolkit_of
 
 COMMAND_SINCE = (1, 17, 0)
-"""From this release on the toolkit starts from ``containerd config dump``, if there is such."""
+"""Since this release the toolkit starts from ``containerd config dump``, if that works."""
 
 CHOICE_SINCE = (1, 18, 0)
-"""From this release on RUNTIME_CONFIG_SOURCE says which of the two comes first."""
+"""Since this release RUNTIME_CONFIG_SOURCE sets which of the two comes first."""
 
 
 def table_of(node: Node, path: str) -> Table | None:
-    """Return what a file holds, ``None`` where there is none.
+    """Return the content of a file, ``None`` if there is none.
 
     Raises:
-        NotInEvidence: nobody read it.
-        BadToml: it is no TOML.
+        NotInEvidence: it was not collected.
+        BadToml: it is not valid TOML.
     """
     content = node.evidence.read(path)
     return None if content is None else parse(path, content).table
@@ -58,7 +58,7 @@ def source(node: Node, toolkit: Toolkit, version: tuple[int, ...]) -> Table | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnPath:
-    """The containerd whose program the toolkit finds on the host; ``process`` if it runs."""
+    """The containerd whose program the toolkit finds on the host; ``process`` is set if it runs."""
 
     program: str
     version: tuple[int, ...]
@@ -69,7 +69,7 @@ def on_path(node: Node) -> OnPath | None:
     """Return the containerd whose program the toolkit finds on the host, ``None`` if none.
 
     Raises:
-        NotInEvidence: nobody looked whether there is one, or of which release it is.
+        NotInEvidence: the program, or its release, was not collected.
     """
     told = toolkit_of(node).first("RUNTIME_EXECUTABLE_PATH")
     places = [told] if told else [posixpath.join(folder, "containerd") for folder in SEARCH_PATH]
@@ -91,26 +91,26 @@ def on_path(node: Node) -> OnPath | None:
 
 
 def _running(node: Node) -> Mapping[str, Process]:
-    """Return the containerds that run, by where their programs lie, or lay before an upgrade."""
+    """Return the running containerds by their programs' paths, now or before an upgrade."""
     found = [each for each in processes_of(node) if each.is_program("containerd") and each.exe]
     return {node.evidence.resolve(str(p.exe).removesuffix(DELETED)): p for p in found}
 
 
 def _version(node: Node, program: str, process: Process | None) -> tuple[int, ...]:
-    """Return the release of a program: what it printed, else that of its process."""
+    """Return the release of a program: the one that it printed, else that of its process."""
     asked = [r for r in node.evidence.commands if r.argv == (program, "--version")]
     if version := next((found for r in asked if (found := parse_version(r.stdout))), None):
         return version
     if process is not None and process == containerd_of(node).process:
         return containerd_of(node).version
-    raise NotInEvidence(node.name, f"of which release {program} is")
+    raise NotInEvidence(node.name, f"the release of {program}")
 
 
 def dump(node: Node, version: tuple[int, ...]) -> Table | None:
-    """Return what ``containerd config dump`` says of runtimes, ``None`` where it prints an error.
+    """Return what ``containerd config dump`` prints about runtimes, ``None`` if it fails.
 
-    It reads its default file, whatever the daemon was started with. Of a CRI that is switched off
-    1.x prints nothing.
+    It reads its default file, whichever file the daemon was started with. If the CRI is disabled,
+    1.x prints nothing about it.
     """
     evidence = node.evidence
     config = merge(evidence.read, evidence.names, DEFAULT_CONFIG, version)

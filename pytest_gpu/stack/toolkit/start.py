@@ -1,4 +1,4 @@
-"""What a start of the toolkit makes of a node's containerd: the files, and what they merge to."""
+"""The effect of a toolkit start on a node's containerd: the files, and the merged result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_gpu.stack.toolkit.source import source, table_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """The files that a start writes, as tables by path, and what containerd makes of them."""
+    """The files that a start writes, as tables by path, and how containerd merges them."""
 
     files: Mapping[str, Table]
     after: EffectiveConfig
@@ -31,20 +31,20 @@ class Start:
 
     @property
     def keeps_cri(self) -> bool:
-        """Whether containerd serves the CRI then."""
+        """Whether containerd would then serve the CRI."""
         return not (self.default_undefined or self.after.problems or self.after.cri_disabled)
 
 
 def order_of(node: Node, toolkit: Toolkit) -> Order | None:
-    """Return what a toolkit that is told so does on this node, ``None`` where it is not known."""
+    """Return what a toolkit with these settings does on this node, ``None`` if not known."""
     return toolkit.order(version_of(node.evidence, f"{INSTALL_DIR}/nvidia-container-runtime"))
 
 
 def start(node: Node, toolkit: Toolkit, order: Order) -> Start | None:
-    """Return what a start comes to, ``None`` where containerd reads nothing that it writes.
+    """Return the result of a start, ``None`` if containerd reads none of the files it writes.
 
     Raises:
-        NotInEvidence: what the toolkit starts from was not read.
+        NotInEvidence: what the toolkit starts from was not collected.
     """
     if not _touches(node, order):
         return None

@@ -1,4 +1,4 @@
-"""Pods of the toolkit and the operator's validator, as witnesses: they explain, never convict."""
+"""Pods of the toolkit and the operator's validator: they explain a finding, but prove none."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from pytest_gpu.stack.kubelet.file_times import clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodState:
-    """A pod on the node: ``state`` as kubectl's STATUS column shows it.
+    """A pod on the node: ``state`` is what kubectl's STATUS column shows.
 
-    ``started`` is when its first container that runs was started, seconds since the epoch.
+    ``started`` is when its first running container started, in seconds since the epoch.
     """
 
     namespace: str
@@ -42,14 +42,14 @@ def toolkit_pod(node: Node) -> PodState | None:
 
 
 def toolkit_pod_evidence(node: Node) -> Iterator[Evidence]:
-    """Yield what the toolkit's pod says of itself where it is not well."""
+    """Yield the state of the toolkit's pod if it is not healthy."""
     pod = toolkit_pod(node)
     if pod and not pod.ready:
         yield Evidence(source=f"Pod {pod.namespace}/{pod.name}", text=f"is {pod.state}")
 
 
 def toolkit_start(node: Node) -> Iterator[Evidence]:
-    """Yield when the toolkit's pod wrote containerd's configuration: it does so at its start."""
+    """Yield when the toolkit's pod wrote containerd's configuration, which it does at its start."""
     pod = toolkit_pod(node)
     if pod and pod.ready and pod.started is not None:
         text = f"wrote at its start, {clock(pod.started)}, and not since then"
@@ -57,9 +57,9 @@ def toolkit_start(node: Node) -> Iterator[Evidence]:
 
 
 def stale_validators(node: Node) -> Iterator[Evidence]:
-    """Yield the operator's validators that still look well.
+    """Yield the operator's validators that still look healthy.
 
-    Their work is done once, in init containers; what they show is the day they started.
+    They validate once, in init containers; their state shows how things were when they started.
     """
     for pod in _pods(node, "operator-validator", "cuda-validator"):
         if pod.state in {"Running", "Completed"}:
@@ -91,7 +91,7 @@ def _state(pod: KubeObject) -> PodState:
 
 
 def _started(statuses: list[Mapping[str, Any]]) -> float | None:
-    """Return when the first running container started; a time of another form says nothing."""
+    """Return when the first running container started; times in another format are ignored."""
     running = ((each.get("state") or {}).get("running") or {} for each in statuses)
     told = [str(state["startedAt"]) for state in running if state.get("startedAt")]
     try:

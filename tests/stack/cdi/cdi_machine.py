@@ -1,4 +1,4 @@
-"""A made-up node whose GPUs come as CDI devices: healthy as it is, and easy to break."""
+"""A made-up node whose GPUs are CDI devices: healthy by default and easy to break."""
 
 from __future__ import annotations
 

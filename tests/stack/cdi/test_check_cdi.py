@@ -1,4 +1,4 @@
-"""CDI: specs that cannot be used, devices that are not there, and who would notice."""
+"""CDI: specs that cannot be used, devices that are missing, and which containers notice."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_containerd_does_not_inject() -> None:
     assert cause(finding) == "runtime/cdi-off-in-containerd"
     assert "enable_cdi" in told(finding)
     old = CdiMachine(cdi_enabled=True, version=(1, 6, 20))
-    assert "knows no CDI" in told(check_devices.not_taken(old.node()))
+    assert "does not support CDI" in told(check_devices.not_taken(old.node()))
     loaded = LiveConfig(runtimes={}, default="runc", cdi_enabled=False)
     unread = CdiMachine(version=(1, 7, 24), loaded=loaded)
     assert "has not read it" in told(check_devices.not_taken(unread.node()))

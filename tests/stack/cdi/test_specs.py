@@ -1,4 +1,4 @@
-"""A CDI spec is read as the CDI library reads it, and refused in its words."""
+"""A CDI spec is read as the CDI library reads it, and rejected with the same errors."""
 
 from __future__ import annotations
 

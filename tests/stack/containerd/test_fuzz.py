@@ -1,6 +1,6 @@
-"""Damaged containerd files, through the whole runtime layer: a word that names the file, no crash.
+"""Damaged containerd files in the whole runtime layer: a message that names the file, no crash.
 
-Every requirement of the layer is asked of a healthy sample whose configuration is replaced.
+Every requirement of the layer is checked on a healthy sample with a replaced configuration.
 """
 
 from __future__ import annotations

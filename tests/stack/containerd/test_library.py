@@ -1,4 +1,4 @@
-"""The merge as a library: the documented example runs, and the fixture gives the node's own."""
+"""The merge as a library: the documented example runs; the fixture returns the node's merge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""containerd's merge, by generation. The differential test in tests/lab asks the real one."""
+"""containerd's merge, by generation. tests/lab compares it with the real containerd."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_missing_import_and_broken_toml_are_problems() -> None:
     missing = effective({CONFIG: 'version = 2\nimports = ["/etc/containerd/gone.toml"]\n'}, OLD)
     assert missing.problems[0].source == "/etc/containerd/gone.toml"
     broken = effective({CONFIG: "version = 2\n[plugins\n"}, OLD)
-    assert "is no valid TOML" in broken.problems[0].text
+    assert "is not valid TOML" in broken.problems[0].text
 
 
 def test_imports_are_followed_through_imports_once() -> None:

@@ -1,4 +1,4 @@
-"""What each generation of containerd does otherwise, at the releases where it changes."""
+"""How the generations of containerd differ, at the releases where they change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations that are rendered at every start: what counts is what the next one makes."""
+"""Configurations that are rendered at every start: the result of the next start counts."""
 
 from __future__ import annotations
 

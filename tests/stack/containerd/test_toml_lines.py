@@ -1,4 +1,4 @@
-"""Every value of a containerd file is found again, by file and line, however it is written."""
+"""Every value of a containerd file is found by file and line, however it is written."""
 
 from __future__ import annotations
 

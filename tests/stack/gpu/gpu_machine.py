@@ -1,4 +1,4 @@
-"""A healthy machine with two GPUs, in memory, and ways to break it: for tests of two layers."""
+"""A healthy machine with two GPUs, in memory, and ways to break it, for tests of two layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault of the driver's parts turns its check red, and its near misses do not."""
+"""Every fault of the driver's parts makes its check fail, and near misses do not."""
 
 from __future__ import annotations
 

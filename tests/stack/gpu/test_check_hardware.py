@@ -1,4 +1,4 @@
-"""Every fault of the layer hardware turns its check red, and its near misses do not."""
+"""Every fault of the hardware layer makes its check fail, and near misses do not."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_bus_without_a_gpu() -> None:
     finding = check_hardware.missing(node)
     assert cause(finding) == "hardware/gpu-missing"
     assert "label nvidia.com/gpu.present=true" in said(finding)
-    assert "0000:17:00.1 is of NVIDIA but no GPU" in said(finding)
+    assert "0000:17:00.1 is an NVIDIA function but not a GPU" in said(finding)
 
 
 def test_a_platform_gpu_is_a_gpu() -> None:

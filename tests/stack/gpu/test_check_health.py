@@ -1,4 +1,4 @@
-"""Every fault of a GPU that the driver drives turns its check red, and its near misses do not."""
+"""Every fault of a GPU that the driver handles makes its check fail, and near misses do not."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_a_gpu_is_not_initialised() -> None:
     finding = check_health.not_initialised(machine(answers=nvml(OK), log=[line]))
     assert cause(finding) == "driver/gpu-not-initialised"
     assert "RmInitAdapter failed" in said(finding)
-    assert f"not {FIRST}" in said(finding)
+    assert f"missing: {FIRST}" in said(finding)
 
 
 def test_a_module_of_the_wrong_flavour_initialises_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The driver's parts as they are found in evidence."""
+"""The driver's parts, as read from the evidence."""
 
 from __future__ import annotations
 

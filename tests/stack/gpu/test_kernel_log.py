@@ -1,4 +1,4 @@
-"""What the kernel log says of GPUs, and when a fault in it is over."""
+"""What the kernel log says about GPUs, and when a logged fault is over."""
 
 from __future__ import annotations
 

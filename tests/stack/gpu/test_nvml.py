@@ -1,4 +1,4 @@
-"""NVML's answers: a value, an error, or nothing asked."""
+"""NVML's answers: a value, an error, or not asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a GPU on the PCI bus, and what only looks like one."""
+"""Which functions on the PCI bus are GPUs, and which only look like GPUs."""
 
 from __future__ import annotations
 

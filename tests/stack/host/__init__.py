@@ -1,1 +1,1 @@
-"""Tests of the machine."""
+"""Tests of processes and systemd units on the host."""

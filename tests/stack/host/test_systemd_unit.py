@@ -1,4 +1,4 @@
-"""What systemd would start: by the manual pages, and compared with systemd itself."""
+"""What systemd would start, according to the manual pages and compared with systemd itself."""
 
 from __future__ import annotations
 

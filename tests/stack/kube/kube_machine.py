@@ -1,4 +1,4 @@
-"""A made-up GPU node as Kubernetes sees it: healthy as it is, and easy to break in one place."""
+"""A made-up GPU node in Kubernetes: healthy by default, and easy to break in one place."""
 
 from __future__ import annotations
 

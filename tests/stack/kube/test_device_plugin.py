@@ -1,4 +1,4 @@
-"""Who the device plugin is, how it was told to count, and how its operator is changed."""
+"""How the device plugin is found, how it must count GPUs, and how to change its operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GPU nodes are found by the union of signs."""
+"""A node with any sign of a GPU is a GPU node."""
 
 from __future__ import annotations
 

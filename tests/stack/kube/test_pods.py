@@ -1,4 +1,4 @@
-"""What kubectl would show of a pod, which pods use GPUs, and which of them wait."""
+"""What kubectl would show for a pod, which pods use GPUs, and which of them wait."""
 
 from __future__ import annotations
 

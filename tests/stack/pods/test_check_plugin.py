@@ -1,4 +1,4 @@
-"""Layer device-plugin: why a node does not advertise exactly its GPUs."""
+"""The device-plugin layer: why a node does not advertise exactly the GPUs it has."""
 
 from __future__ import annotations
 
@@ -308,9 +308,9 @@ def test_plugins_that_count_by_other_rules_are_not_judged() -> None:
         "image": "projecthami/hami",
         "command": ["nvidia-device-plugin"],
     }
-    with pytest.raises(Unproven, match="rules of its own"):
+    with pytest.raises(Unproven, match="its own rules"):
         check_count.miscounts(machine.node())
-    with pytest.raises(Unproven, match="not known"):
+    with pytest.raises(Unproven, match="unknown rules"):
         check_count.miscounts(Machine(pods=[], daemonsets=[], capacity={GPU: "3"}).node())
 
 

@@ -1,4 +1,4 @@
-"""Layer runtimeclass-pod: the users' pods, and the suite's own."""
+"""The runtimeclass-pod layer: the users' pods and the suite's own."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def test_without_a_pod_of_ours_nothing_is_proven() -> None:
 )
 def test_policies_and_quotas_are_no_gpu_faults(rejected: str) -> None:
     """The reason is told."""
-    with pytest.raises(Unproven, match="no GPU fault"):
+    with pytest.raises(Unproven, match="not a GPU fault"):
         check_suite_pod.not_started(Machine(outcomes={"pod": {"rejected": rejected}}).node())
 
 
@@ -407,7 +407,7 @@ def test_what_the_pod_did_not_tell_is_unproven() -> None:
     garbled = outcome(gpu={"exit": 0, "output": "Segmentation fault"})
     for machine in (silent, garbled):
         for check in (check_suite_pod.wrong_number, check_suite_pod.miscomputes):
-            with pytest.raises(Unproven, match="told nothing"):
+            with pytest.raises(Unproven, match="reported nothing"):
                 check(machine.node())
     with pytest.raises(Unproven, match="CUDA"):
         check_suite_pod.miscomputes(outcome(gpu=report(cuda={})).node())

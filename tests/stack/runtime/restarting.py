@@ -1,4 +1,4 @@
-"""A recording as it would be after the patches of a fix and a restart of its containerd."""
+"""A recording as it would be after a fix was applied and containerd restarted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A made-up node around its containerd: healthy as it is, and easy to break in one place."""
+"""A made-up node with its containerd: healthy by default and easy to break in one place."""
 
 from __future__ import annotations
 

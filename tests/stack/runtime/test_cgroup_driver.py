@@ -1,4 +1,4 @@
-"""The cgroup driver: kubelet, handlers and init system agree, or the one that differs is told."""
+"""The cgroup driver: kubelet, handlers and init system agree, or the odd one is named."""
 
 from __future__ import annotations
 

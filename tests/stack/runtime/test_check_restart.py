@@ -1,4 +1,4 @@
-"""The running containerd against its files: what decides is what runs, times only explain."""
+"""The running containerd against its files: what runs decides, times only explain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every cause of the runtime layer: broken in one place it is found, next to it it is not."""
+"""Every cause of the runtime layer: one fault is found, a near miss is not."""
 
 from __future__ import annotations
 

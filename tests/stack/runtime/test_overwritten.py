@@ -1,4 +1,4 @@
-"""Who wrote containerd's file again: the toolkit's pod, the image's bootstrap, the boot."""
+"""Who overwrote containerd's file: the toolkit's pod, the image's bootstrap, a boot-time job."""
 
 from __future__ import annotations
 

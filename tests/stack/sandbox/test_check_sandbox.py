@@ -1,4 +1,4 @@
-"""Layer sandbox: what crictl shows, and what it only seems to show."""
+"""The sandbox layer: faults that crictl shows, and failures that prove nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs of a GPU handler: every way in which the host cannot start them is told apart."""
+"""The programs of a GPU handler: each reason why the host cannot start them has its cause."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_none_of_the_runtimes_that_it_hands_over_to() -> None:
     machine = Machine()
     del machine.host["/usr/bin/runc"]
     machine.listed = [*PATH, "/opt/bin"]
-    with pytest.raises(NotInEvidence, match="PATH of containerd"):
+    with pytest.raises(NotInEvidence, match="containerd's PATH"):
         found(machine)
     environ = "LANG=C\0PATH=/opt/bin:/usr/bin\0"
     machine.host["/proc/4700/environ"] = environ

@@ -1,4 +1,4 @@
-"""The NVIDIA runtime's own configuration: one setting wrong is found, next to it nothing is."""
+"""The NVIDIA runtime's own configuration: a wrong setting is found, a near miss is not."""
 
 from __future__ import annotations
 

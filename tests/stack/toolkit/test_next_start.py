@@ -1,4 +1,4 @@
-"""What the toolkit's next start would do: computed, merged, and told before it happens."""
+"""The toolkit's next start: its effect is computed, merged and reported before it happens."""
 
 from __future__ import annotations
 

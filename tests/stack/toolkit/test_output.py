@@ -1,4 +1,4 @@
-"""What the toolkit writes, computed, against what nvidia-ctk 1.17.8 and 1.20.0 did write."""
+"""The computed output of the toolkit, against what nvidia-ctk 1.17.8 and 1.20.0 wrote."""
 
 from __future__ import annotations
 

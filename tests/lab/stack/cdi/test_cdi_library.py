@@ -39,7 +39,7 @@ def _agree(ours: CdiSpec, theirs: str, generation: str) -> bool:
     if not ours.error or not theirs:
         return ours.error == theirs
     words = ours.error.partition(" (is ")[0]
-    own_words = ("cannot unmarshal", "is no YAML", "already set in map", "unknown field")
+    own_words = ("cannot unmarshal", "is not valid YAML", "already set in map", "unknown field")
     return words in theirs or any(each in ours.error for each in own_words)
 
 
