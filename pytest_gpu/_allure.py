@@ -1,4 +1,4 @@
-"""Allure: evidence as attachments, and the run's own files; the only module that imports it."""
+"""Allure: evidence as attachments, and the run's own files. Only this module imports it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ CATEGORIES = (
         "matchedStatuses": ["skipped"],
         "messageRegex": r"(?s).*not asked: .*",
     },
-    {"name": "Trouble of the test run", "matchedStatuses": ["broken"]},
+    {"name": "Errors of the test run", "matchedStatuses": ["broken"]},
 )
 
 
 class Attachments:
-    """Attaches to each test what decided it, in the process that runs it."""
+    """Attaches evidence and fix to each test, in the process that runs it."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Attach evidence and fix while the test is still open in Allure."""
@@ -68,7 +68,7 @@ def _show(line: str | Mapping[str, Any]) -> str:
 
 
 class RunFiles:
-    """Writes what Allure reads about the run as a whole, in the controller."""
+    """Writes Allure's files about the whole run, in the controller."""
 
     def __init__(self, session: GpuSession, folder: Path) -> None:
         self.session = session
@@ -90,7 +90,7 @@ class RunFiles:
         (folder / "environment.properties").write_text("".join(properties), encoding="ascii")
         categories = folder / "categories.json"
         if not categories.exists():
-            # Not over a user's own file.
+            # Keep a user's own file.
             categories.write_text(json.dumps(CATEGORIES, indent=2) + "\n", encoding="utf-8")
 
     def _facts(self) -> dict[str, str]:
@@ -120,6 +120,6 @@ def _broken(nodeid: str, gpu: Gpu) -> TestResult:
 
 
 def _escaped(value: str) -> str:
-    """Return a value as Java's Properties.load reads it back."""
+    """Return a value escaped for Java's Properties.load."""
     backslashes = value.replace("\\", "\\\\")
     return backslashes.encode("ascii", "backslashreplace").decode("ascii").replace("\n", "\\n")

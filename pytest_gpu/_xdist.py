@@ -15,9 +15,9 @@ from pytest_gpu.run.session import GpuSession
 
 
 class ShardScheduling(LoadScopeScheduling):
-    """Deal the cluster's nodes out to the workers; each worker climbs its own, layer by layer.
+    """Distributes the cluster's nodes over the workers; each climbs its nodes layer by layer.
 
-    A test that crashed its worker is done: running it again would crash the next one.
+    A test that crashed its worker counts as done: running it again would crash the next one.
     """
 
     def __init__(self, config: pytest.Config, log: Any, names: tuple[str, ...]) -> None:
@@ -41,7 +41,7 @@ class ShardScheduling(LoadScopeScheduling):
         return sum(islice(filter(None, pending), 3))
 
     def remove_node(self, node: Any) -> str | None:
-        """Take a crashed worker's test off the list before the rest is dealt out again."""
+        """Take a crashed worker's test off the list before the rest is distributed again."""
         units = self.assigned_work[node].values()
         pending = (test for unit in units for test, done in unit.items() if not done)
         crashed = next(pending, None)
@@ -52,7 +52,7 @@ class ShardScheduling(LoadScopeScheduling):
 
 
 class XdistHooks:
-    """Hand the controller's findings to the workers, and tell what crashed."""
+    """Sends the nodes under test to the workers, and reports tests that crashed a worker."""
 
     def __init__(self, session: GpuSession) -> None:
         self.session = session
@@ -68,12 +68,12 @@ class XdistHooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """Make a crash an error of its node; xdist's own report says nothing of it."""
+        """Make a crash an error of its node, which xdist's own report does not name."""
         gpu = self._crashed(crashitem, report)
         if gpu is not None:
             vars(report)["gpu"] = gpu
             report.user_properties = list(properties_of(gpu).items())
-            # The last phase of a test: JUnit writes a test's properties when it sees that.
+            # JUnit writes a test's properties when it sees its last phase.
             report.when = "teardown"
 
     def _crashed(self, crashitem: str, report: Any) -> Gpu | None:
@@ -83,7 +83,7 @@ class XdistHooks:
         return test | {"reason": report.longrepr}
 
     def _from_id(self, nodeid: str) -> Gpu | None:
-        """Return what a test's ID tells, for a worker that died before it started the test."""
+        """Return what a test's ID says, for a worker that died before it started the test."""
         module, _, test = nodeid.partition("::")
         layers = {f"{layer.module}.py": layer for layer in Layer}
         layer, node = layers.get(module.rpartition("/")[2]), node_of(nodeid, self.session.names)

@@ -1,7 +1,7 @@
 """Which questions a recording answers: those that were asked when it was taken.
 
 A question is a requirement of the suite, ``LAYER/NAME`` as in ``driver/nvml_answers``. A recording
-that is older than a question cannot answer it: that is neither a fault nor an open question.
+that is older than a question cannot answer it: the test is then neither failed nor unproven.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def why_not_asked(asked: Asked, question: str, suite: str) -> str | None:
     """Return why a recording does not answer a question, ``None`` if it was asked.
 
     Args:
-        asked: what the recording lists.
+        asked: the questions that the recording lists.
         question: the name of the question.
         suite: the version that took the recording, empty if it does not say.
     """
@@ -31,5 +31,5 @@ def why_not_asked(asked: Asked, question: str, suite: str) -> str | None:
 
 
 def by(suite: str | None) -> str:
-    """Return the version that took a recording, as a sentence names it."""
+    """Return the version that took a recording, for use in a sentence."""
     return suite or "an unknown version"

@@ -1,7 +1,7 @@
 """The catalogue of causes: every ``causes.toml`` below ``pytest_gpu.stack``, read once.
 
-A cause stands with the thing whose checks decide for it, under its full ID. The ID's prefix says
-whose thing must be fixed. A new cause is one entry there.
+Each cause is in the package whose checks report it, under its full ID. The ID's prefix names the
+component to fix. To add a cause, add one entry there.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _KNOWN = {*_NEEDED, "explains"}
 class Cause:
     """One root cause of the catalogue.
 
-    Texts hold ``{placeholders}`` for a finding's values. ``fix`` maps a distribution (or
-    ``default``) to steps. ``explains`` holds patterns of causes that are mere consequences of
+    Texts contain ``{placeholders}`` for a finding's values. ``fix`` maps a distribution (or
+    ``default``) to steps. ``explains`` holds patterns of causes that are only consequences of
     this one.
     """
 
@@ -49,7 +49,7 @@ def load(root: Traversable) -> Mapping[str, Cause]:
     """Return the causes of every ``causes.toml`` below a folder, sorted by their IDs.
 
     Raises:
-        GpuError: a file or an entry cannot be read, or an ID is there twice.
+        GpuError: a file or an entry cannot be read, or an ID occurs twice.
     """
     found: dict[str, Cause] = {}
     for file in _files(root):
@@ -92,7 +92,7 @@ def _cause(cause_id: str, entry: Any) -> Cause:
 
 
 def _problem(cause_id: str, entry: Any) -> str | None:
-    """Return what keeps an entry from being a cause, its steps aside."""
+    """Return what is wrong with an entry, apart from its steps; ``None`` if nothing is."""
     prefix, _, name = cause_id.partition("/")
     if not (prefix and name):
         return 'the ID must have a prefix: ["prefix/name"]'
@@ -109,4 +109,4 @@ def _check(entry: object) -> Step:
     step = read_step(entry)
     if isinstance(step, Step):
         return step
-    raise ValueError(f"{entry!r}: only a fix takes the steps of a finding")
+    raise ValueError(f"{entry!r}: only a fix may contain the steps of a finding")

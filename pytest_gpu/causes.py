@@ -1,4 +1,4 @@
-"""Findings, and the three words a conformance test has: fail, latent, unproven.
+"""Findings, and the three functions that report from a conformance test: fail, latent, unproven.
 
 A finding names a cause of the catalogue; its values fill the texts of that cause.
 """
@@ -17,13 +17,13 @@ from pytest_gpu.steps import Slot, Step, Steps, Value
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
 
-# A test body has no way to reach its item, so the plugin lends it this list while it runs.
+# A test body cannot reach its item, so the plugin sets this list while the test runs.
 LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One decisive line: where it stands (file, event, command) and what it says."""
+    """One decisive line: where it was found (file, event, command) and what it says."""
 
     source: str
     text: str
@@ -32,9 +32,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A cause as seen on one node, with the evidence that decides for it.
+    """A cause found on one node, with the evidence that proves it.
 
-    ``values`` fill the placeholders of the cause's texts, or are steps of its fix. A check gives
+    ``values`` fill the placeholders of the cause's texts, or are steps of its fix. A check adds
     its own; those that every cause may use (the node, its distribution's commands) are added when
     the finding is reported.
     """
@@ -57,7 +57,7 @@ class GpuFailure(AssertionError):  # noqa: N818 - a verdict, not a mishap
         self.finding = finding
 
     def tell(self, filled: Finding) -> None:
-        """Say it in full: with the values that every cause may use.
+        """Set the full message, with the values that every cause may use.
 
         Raises:
             GpuError: the catalogue has no such cause, or a placeholder has no value.
@@ -79,7 +79,7 @@ def unproven(reason: str) -> NoReturn:
 
 
 def latent(finding: Finding) -> None:
-    """Note, on a test that passes, what works now and breaks at the next restart."""
+    """Record a latent finding on a passing test: it works now and breaks at the next restart."""
     LATENT.get().append(finding)
 
 
@@ -99,7 +99,7 @@ def fill(text: str, finding: Finding) -> str:
     """Replace the placeholders of a catalogue text by the finding's values.
 
     Raises:
-        GpuError: a placeholder has no value, or has steps, which stand alone.
+        GpuError: a placeholder has no value, or its value is steps, which need their own entry.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -122,8 +122,7 @@ def _value(finding: Finding, name: str) -> Value:
 def steps_of(finding: Finding) -> Steps:
     """Return the fix for the finding's distribution, or for its family's, filled in.
 
-    Where something is done on the node itself, what its distribution's admins must know comes
-    first.
+    If a step is done on the node itself, the notes for the distribution's admins come first.
     """
     fix = cause_of(finding).fix
     names = [finding.values.get(key) for key in ("distribution", "family")]
@@ -142,7 +141,7 @@ def _filled(entry: Step | Slot, finding: Finding) -> Iterator[Step]:
         return
     steps = _value(finding, entry.name)
     if isinstance(steps, str):
-        raise GpuError(f"{finding.cause}: {{{entry.name}}} is a text, and no steps")
+        raise GpuError(f"{finding.cause}: {{{entry.name}}} is a text, not steps")
     if steps and entry.before:
         yield Step("words", fill(entry.before, finding))
     yield from steps
@@ -154,7 +153,7 @@ def fix_of(finding: Finding) -> tuple[str, ...]:
 
 
 def message(finding: Finding) -> str:
-    """Return what a failed test says: title, decisive lines, fix."""
+    """Return the message of a failed test: title, decisive lines, fix."""
     cause = cause_of(finding)
     lines = [f"{finding.cause}: {fill(cause.title, finding)}"]
     lines += [f"  {show(item)}" for item in finding.evidence]
@@ -197,5 +196,5 @@ def evidence_at(source: str, text: str, needle: str) -> Evidence:
 
 
 def join(items: Sequence[str]) -> str:
-    """Return items as people list them."""
+    """Return items as one text, separated by commas."""
     return ", ".join(items)

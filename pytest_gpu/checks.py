@@ -1,9 +1,9 @@
 """Checks: the functions that decide a requirement on one node, and the questions a visit asks.
 
-``@check`` stands at each of them, in a module ``check_*.py`` of the thing that it judges. The
-conformance tests call registered checks and nothing else. What a visit asks a node follows from
-running them on what is known so far; ``@question`` adds what no check comes to on its own, such as
-evidence that is shown beside a finding.
+Each is decorated with ``@check``, in a module ``check_*.py`` of the thing that it judges. The
+conformance tests call registered checks and nothing else. Running the checks on what is known so
+far shows what a visit must ask; ``@question`` adds what no check asks for, such as evidence that
+is shown with a finding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STACK = "pytest_gpu.stack"
 
 
 class Check(Generic[_P, _T]):
-    """A registered check; called, it is the function that it decorates.
+    """A registered check; calling it calls the decorated function.
 
     ``name`` is ``thing/what-is-wrong`` and never changes: recordings list it. ``visit`` says
     whether a visit to the node can answer what it asks; the others ask Kubernetes, or need more
@@ -45,7 +45,7 @@ class Check(Generic[_P, _T]):
         return f"Check({self.name!r})"
 
     def __call__(self, node: Node, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Decide it for a node."""
+        """Return the check's result for a node."""
         return self._function(node, *args, **kwargs)
 
 
@@ -61,7 +61,7 @@ def check(
 
 
 class Question(Generic[_T]):
-    """A fact that every visit asks for, whatever the checks come to."""
+    """A fact that every visit asks for, whatever the checks find."""
 
     def __init__(self, name: str, function: Callable[[Node], _T]) -> None:
         self.name = name
@@ -72,7 +72,7 @@ class Question(Generic[_T]):
         return f"Question({self.name!r})"
 
     def __call__(self, node: Node) -> _T:
-        """Work it out for a node."""
+        """Return the fact for a node."""
         return self._function(node)
 
 

@@ -1,7 +1,7 @@
-"""What evidence looks like, wherever it came from: the seam between the world and the facts.
+"""The interface of evidence, wherever it came from: the seam between collecting and judging.
 
 Every look-up has three answers: the thing, ``None`` when it is proven absent, and
-:class:`~pytest_gpu.errors.NotInEvidence` when nobody looked. Unknown is never absent.
+:class:`~pytest_gpu.errors.NotInEvidence` when it was not collected. Unknown is never absent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KubeObject = Mapping[str, Any]
 """A Kubernetes object as ``kubectl get -o yaml`` prints it."""
 
 REDACTED = "<redacted>"
-"""What evidence says instead of a secret: such a line is not the file's own."""
+"""Stands in the evidence for a secret: such a line differs from the file's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """How a node's evidence was brought.
+    """How a node's evidence was collected.
 
     ``kind`` is pod, ssh, local or none; ``reason`` says why there is no door or what went wrong.
     """
@@ -62,13 +62,13 @@ class Door:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfSummary:
-    """The one file format the probe parses: what an ELF file needs in order to start.
+    """What an ELF file needs in order to start; ELF is the only format that the probe parses.
 
     ``versions`` maps each needed library to the symbol versions asked of it, such as
     ``{"libc.so.6": ("GLIBC_2.27",)}``; ``defines`` are the versions the file itself offers;
     ``runpath`` are the directories in which it looks for libraries first (``$ORIGIN``: its own).
     A script has the ``machine`` ``script`` and its interpreter; ``error`` says why no kernel can
-    start what the file holds (empty, cut off, no program).
+    start the file (empty, truncated, not a program).
     """
 
     path: str
@@ -82,7 +82,7 @@ class ElfSummary:
 
 
 class NodeEvidence(Protocol):
-    """All that was seen of one node. Paths are absolute; symbolic links are followed."""
+    """All evidence of one node. Paths are absolute; symbolic links are followed."""
 
     @property
     def name(self) -> str:
@@ -120,7 +120,7 @@ class NodeEvidence(Protocol):
 
 
 class ClusterEvidence(Protocol):
-    """All that was seen of one cluster."""
+    """All evidence of one cluster."""
 
     @property
     def memory(self) -> Memory:
@@ -150,4 +150,4 @@ class ClusterEvidence(Protocol):
         """
 
     def node(self, name: str) -> NodeEvidence:
-        """Return one node's evidence; a node nobody visited has a door of kind none."""
+        """Return one node's evidence; a node that was not visited has a door of kind none."""

@@ -29,14 +29,14 @@ class Node:
 
     @lazy
     def evidence(self) -> NodeEvidence:
-        """All that was seen of this node."""
+        """All evidence of this node."""
         return self.cluster.node(self.name)
 
 
 class fact(Generic[_T]):  # noqa: N801 - used like property
     """A fact of a node, worked out once for each snapshot of its evidence.
 
-    Called with a node, it is the function that it decorates; as a class attribute of a
+    Called with a node, it returns what the decorated function returns; as a class attribute of a
     :class:`Node` it is a property of the same type.
     """
 
@@ -65,8 +65,8 @@ class fact(Generic[_T]):  # noqa: N801 - used like property
 class cluster_fact(Generic[_P, _T]):  # noqa: N801 - as fact
     """A fact of the Kubernetes objects of a cluster, worked out once for all its nodes.
 
-    It reads :meth:`ClusterEvidence.objects` and nothing else. Further arguments, such as a node's
-    name, are part of what is asked.
+    It reads :meth:`ClusterEvidence.objects` and nothing else. It is worked out once for each
+    combination of further arguments, such as a node's name.
     """
 
     def __init__(self, function: Callable[Concatenate[ClusterEvidence, _P], _T]) -> None:

@@ -19,7 +19,7 @@ def pytest_gpu_select_nodes(config: pytest.Config, nodes: list[str]) -> list[str
 
 @pytest.hookspec
 def pytest_gpu_verdict(config: pytest.Config, document: Mapping[str, Any]) -> None:
-    """Take note of the verdict document, the one that ``--gpu-report`` writes.
+    """Receive the verdict document, the one that ``--gpu-report`` writes.
 
     Called once, in the controller, after the last test and before the summary is printed; not
     called when no test of the ladder was selected.

@@ -1,4 +1,4 @@
-"""Facts that only help: where nobody looked, one goes on without them."""
+"""Optional facts: ``None`` when the evidence was not collected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 def known(look: Callable[[], _T]) -> _T | None:
-    """Return what a look-up returns, ``None`` where nobody looked: no verdict rests on it alone."""
+    """Return a look-up's result, ``None`` without evidence: no verdict may rest on it alone."""
     try:
         return look()
     except NotInEvidence:

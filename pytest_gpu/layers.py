@@ -25,12 +25,12 @@ class Layer(enum.IntEnum):
         """Return the layer called ``name`` as the user writes it, such as ``device-plugin``.
 
         Raises:
-            ValueError: there is no such layer; the message lists those there are.
+            ValueError: there is no such layer; the message lists the layers.
         """
         for layer in cls:
             if str(layer) == name:
                 return layer
-        raise ValueError(f"{name!r} is no layer; layers are {', '.join(map(str, cls))}")
+        raise ValueError(f"{name!r} is not a layer; layers are {', '.join(map(str, cls))}")
 
     @property
     def module(self) -> str:

@@ -1,4 +1,4 @@
-"""PyYAML's safe loader and dumper: libyaml's, which are in C, where they fit.
+"""PyYAML's safe loader and dumper: those of libyaml, written in C, where they can be used.
 
 The binding to libyaml is loaded once per process and keeps the classes of the ``yaml`` it was
 loaded with. Where ``yaml`` was dropped and imported again (pytester does so after each run in its

@@ -1,4 +1,4 @@
-"""Several looks for one requirement: what one of them cannot see hides none of the others."""
+"""Run several checks for one requirement; missing evidence in one does not hide the others."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Look = Callable[[], Finding | None]
 
 
 def each_finding(looks: Iterable[Look]) -> Iterator[Finding]:
-    """Yield what each look finds.
+    """Yield the findings of several checks.
 
     Raises:
-        Unproven: after all others, a look could not be made; the first such.
+        Unproven: at the end, the first error of a check that lacked evidence.
     """
     unknown: Unproven | None = None
     for look in looks:
@@ -30,27 +30,27 @@ def each_finding(looks: Iterable[Look]) -> Iterator[Finding]:
 
 
 def first_finding(looks: Iterable[Look]) -> Finding | None:
-    """Return the first finding of several looks.
+    """Return the first finding of several checks, ``None`` if there is none.
 
     Raises:
-        Unproven: there is none, and a look could not be made; the first such.
+        Unproven: there is no finding, and a check lacked evidence; the first such error.
     """
     return next(each_finding(looks), None)
 
 
 def first_of(node: Node, *checks: Callable[[Node], Finding | None]) -> Finding | None:
-    """Return what the first check finds of a node that finds anything.
+    """Return the first finding of several checks of a node, ``None`` if there is none.
 
     Raises:
-        Unproven: as :func:`first_finding`.
+        Unproven: see :func:`first_finding`.
     """
     return first_finding(partial(check, node) for check in checks)
 
 
 def each_of(node: Node, *checks: Callable[[Node], Finding | None]) -> Iterator[Finding]:
-    """Yield what each check finds of a node.
+    """Yield the findings of several checks of a node.
 
     Raises:
-        Unproven: as :func:`each_finding`.
+        Unproven: see :func:`each_finding`.
     """
     return each_finding(partial(check, node) for check in checks)

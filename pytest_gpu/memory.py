@@ -1,4 +1,4 @@
-"""What was worked out once: answers kept for one snapshot of the evidence, without a lock."""
+"""Answers kept for one snapshot of the evidence, without a lock."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _T = TypeVar("_T")
 
 
 class _Stands:
-    """The error that stands for an answer that the evidence does not hold."""
+    """The error that is kept in place of an answer that is not in the evidence."""
 
     def __init__(self, error: Unproven) -> None:
         self.error = error
 
 
 class Memory:
-    """Answers by who worked them out; an :class:`Unproven` is kept and raised again.
+    """Keeps answers by key; an :class:`Unproven` is kept, too, and raised again.
 
     It belongs to one snapshot of the evidence. Two threads may work out the same answer at the
     same time; both get the same one, since facts are pure.
@@ -31,7 +31,7 @@ class Memory:
         """Return the answer kept under a key; work it out the first time.
 
         Raises:
-            Unproven: as ``work`` raised it, the first time and every time after.
+            Unproven: what ``work`` raised, the first time and every time after.
         """
         try:
             kept = self._kept[key]
@@ -52,8 +52,8 @@ def _attempt(work: Callable[[], object]) -> object:
 class lazy(Generic[_T]):  # noqa: N801 - used like property
     """A property that is worked out when first asked and kept in the instance.
 
-    As ``functools.cached_property``, which holds one lock for all instances until Python 3.12:
-    nodes that are judged by several threads would wait for each other.
+    Unlike ``functools.cached_property`` before Python 3.12, it has no lock for all instances:
+    threads that judge different nodes would wait for each other.
     """
 
     def __init__(self, function: Callable[[Any], _T]) -> None:

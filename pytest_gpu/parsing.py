@@ -1,8 +1,8 @@
-"""Files of a node in TOML, YAML and JSON: whatever is in them, one error tells that it is unread.
+"""Parses a node's TOML, YAML and JSON files; whatever is wrong with one, it raises one error.
 
-The parsers raise more than their own errors: a whole number of more digits than Python takes is a
-``ValueError``, what is nested a thousand deep a ``RecursionError``, and a YAML value under a tag
-that it does not fit a ``KeyError`` and others.
+The parsers raise more than their own errors: ``ValueError`` for a whole number with too many
+digits for Python, ``RecursionError`` for a thousand levels of nesting, ``KeyError`` and others for
+a YAML value that does not fit its tag.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import yaml
 
 
 class MalformedError(ValueError):
-    """A file is not what its format asks for."""
+    """A file is not valid in its format."""
 
 
 class TooDeepError(MalformedError):
-    """A file is nested more deeply than Python's parsers go; others may well read it."""
+    """A file is nested too deeply for Python's parsers; other parsers may read it."""
 
     def __init__(self) -> None:
         super().__init__("it is nested too deeply to be read")
@@ -29,14 +29,14 @@ class TooDeepError(MalformedError):
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError)
 
 
-# A survey comes back to a file in every round, the nodes of a fleet have the same ones, and nobody
-# changes what is returned.
+# Cached: a survey reads a file again in every round, and the nodes of a fleet have the same files.
+# Callers never change the result.
 @lru_cache(maxsize=128)
 def toml(content: bytes) -> dict[str, Any]:
     """Return the table of a TOML document.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: it is not valid TOML.
     """
     try:
         return tomllib.loads(content.decode())
@@ -48,10 +48,10 @@ def toml(content: bytes) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def yaml_document(content: bytes) -> Any:
-    """Return what a YAML document says, ``None`` where it is empty.
+    """Return the value of a YAML document, ``None`` if it is empty.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: it is not valid YAML.
     """
     try:
         return yaml.safe_load(content)
@@ -62,10 +62,10 @@ def yaml_document(content: bytes) -> Any:
 
 
 def json_document(content: bytes | str) -> Any:
-    """Return what a JSON document says.
+    """Return the value of a JSON document.
 
     Raises:
-        MalformedError: it is none.
+        MalformedError: it is not valid JSON.
     """
     try:
         return json.loads(content)

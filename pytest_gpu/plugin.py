@@ -37,7 +37,7 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
     """
     known = parser.parse_known_args(args)
     if known.gpu_cluster is not None:
-        from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - nobody pays who didn't order
+        from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - keeps start-up fast
 
         args[:] = with_suite(args, known.file_or_dir)
 
@@ -48,8 +48,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     cause = config.getoption("gpu_explain")
     if cause is None:
         return None
-    from pytest_gpu.errors import GpuError  # noqa: PLC0415 - nobody pays who didn't order
-    from pytest_gpu.run.explain import explain  # noqa: PLC0415 - nobody pays who didn't order
+    from pytest_gpu.errors import GpuError  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.explain import explain  # noqa: PLC0415 - keeps start-up fast
 
     try:
         sys.stdout.write(explain(cause))
@@ -75,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Open the cluster and register the hooks that do the work."""
     if _is_active(session.config):
-        from pytest_gpu.run.startup import start  # noqa: PLC0415 - nobody pays who didn't order
+        from pytest_gpu.run.startup import start  # noqa: PLC0415 - keeps start-up fast
 
         start(session.config)
 
@@ -85,7 +85,7 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     session = config.stash.get(SESSION_KEY, None)
     if session is None:
         return None
-    from pytest_gpu.run.header import header  # noqa: PLC0415 - nobody pays who didn't order
+    from pytest_gpu.run.header import header  # noqa: PLC0415 - keeps start-up fast
 
     return header(session)
 

@@ -1,9 +1,9 @@
-"""The steps of a fix: each says itself where it is done.
+"""The steps of a fix; each says where it is done.
 
-In the catalogue a plain string is words. A table with one key is a command: ``node`` on the node,
+In the catalogue a plain string is prose. A table with one key is a command: ``node`` on the node,
 ``cluster`` with kubectl, ``helm`` with helm, ``outside`` elsewhere (the cloud's tool, Windows); or
-``file``: the text of a file. ``{ steps = "patch" }`` stands for the steps that a finding brings as
-its value ``patch``.
+``file``: the text of a file. ``{ steps = "patch" }`` is replaced by the steps in a finding's value
+``patch``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Step:
 
     @property
     def is_command(self) -> bool:
-        """Whether this is to be typed into a shell."""
+        """Whether this is typed into a shell."""
         return self.kind not in ("words", "file")
 
     @property
@@ -41,7 +41,7 @@ Value = str | Steps
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where the steps of a finding's value stand; ``before`` is said only if there are any."""
+    """The place for the steps of a finding's value; ``before`` is shown only if there are any."""
 
     name: str
     before: str = ""
@@ -56,7 +56,7 @@ def read_step(entry: object) -> Step | Slot:
     """Return a step as the catalogue writes it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a step.
     """
     if isinstance(entry, str):
         return Step("words", entry)

@@ -117,7 +117,7 @@ def finding(fix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **values:
     [
         ('"{nobody}"', "runtime/x: no value for {nobody}"),
         ('{ steps = "nobody" }', "runtime/x: no value for {nobody}"),
-        ('{ steps = "text" }', "runtime/x: {text} is a text, and no steps"),
+        ('{ steps = "text" }', "runtime/x: {text} is a text, not steps"),
         ('"First {patch}"', 'runtime/x: {patch} has steps: write { steps = "patch" }'),
     ],
 )

@@ -1,1 +1,1 @@
-"""Doors to a cluster: everything that reads or writes the world outside this process."""
+"""Doors to a cluster: everything that reads or writes anything outside this process."""

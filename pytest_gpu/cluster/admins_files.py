@@ -1,4 +1,4 @@
-"""The files for crictl, with an admin's own ones in place."""
+"""The files for crictl, some of which an admin may replace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles
 
 
 def admins_files(files: SandboxFiles, settings: Settings) -> SandboxFiles:
-    """Return the files for crictl with those in place that the configuration names."""
+    """Return the files for crictl; those that the configuration names replace the shipped ones."""
     if pod := settings.sandbox_pod_config:
         text = pod.read_text(encoding="utf-8")
         files = replace(files, origin="admin", pod_source=str(pod), pod_text=text)

@@ -31,7 +31,7 @@ class Target:
 
 
 def choose(spec: str, contexts: Contexts | None = None) -> Target:
-    """Return what a value of ``--gpu-cluster`` names.
+    """Return the target that a value of ``--gpu-cluster`` names.
 
     A word without a prefix is an exact context name (those of EKS are ARNs, with colons and
     slashes), else a path that exists.
@@ -54,17 +54,17 @@ def _look_up(word: str, contexts: Collection[str]) -> Target:
     if not is_context and not is_path:
         raise GpuError(
             f"is neither a context of the kubeconfig ({_listed(contexts)}) nor a path that exists; "
-            "sample:NAME is a shipped sample"
+            "for a shipped sample write sample:NAME"
         )
     return Target(kind="context" if is_context else "path", value=word)
 
 
 def _listed(contexts: Collection[str]) -> str:
-    return f"contexts: {', '.join(sorted(contexts))}" if contexts else "it has none"
+    return f"contexts: {', '.join(sorted(contexts))}" if contexts else "which has none"
 
 
 def open_target(target: Target, *, visit: bool = True) -> RecordedCluster:
-    """Return the evidence of a target; ``visit``: whether its nodes are looked at now.
+    """Return the evidence of a target; ``visit``: whether to visit its nodes now.
 
     Raises:
         GpuError: this version cannot open such a cluster.
@@ -74,7 +74,7 @@ def open_target(target: Target, *, visit: bool = True) -> RecordedCluster:
         return open_recording(sample_path(target.value), f"sample:{target.value}")
     if target.kind == "path":
         if not target.value:
-            raise GpuError("names no path; path:PATH would be right")
+            raise GpuError("names no path; write path:PATH")
         return open_recording(Path(target.value).expanduser(), f"path:{target.value}")
     if target.kind == "local":
         from pytest_gpu.cluster.visits.local import open_local  # noqa: PLC0415 - few runs need it

@@ -1,4 +1,4 @@
-"""The suite's GPU pods on a live cluster: those of many nodes in flight together."""
+"""The suite's GPU pods on a live cluster: many nodes at the same time."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PART = "pytest-gpu/part"
 """Label of what one process of a run created: processes clean up after themselves only."""
 
 PRIORITY_CLASS = "pytest-gpu"
-"""A low class that preempts nobody, if an administrator made it; without it the default one."""
+"""A low class that preempts nobody, if an administrator created it; otherwise the default."""
 
 EVENTS_EVERY = 5.0
-"""Seconds between two looks at the events, while a pod does not start."""
+"""Seconds between two checks of the events, while a pod does not start."""
 
 NOT_STARTED = ("StartError", "ContainerCannotRun", "ContainerStatusUnknown")
 """Reasons of containers that ended without ever having run."""
@@ -41,7 +41,7 @@ Outcome = dict[str, Any]
 
 @dataclass(kw_only=True)
 class Flight:
-    """Pods that are in flight: their nodes by pod name, and what is known of them by now."""
+    """Pods in flight: their nodes by pod name, and what is known about them so far."""
 
     objects: RunObjects
     timeout: float
@@ -59,11 +59,11 @@ class Flight:
         return f"{self.objects.run.selector},{PART}={self.part}"
 
     def about(self, pod: KubeObject) -> list[KubeObject]:
-        """Return the events about a pod that are known."""
+        """Return the known events about a pod."""
         return [event for event in self.events if is_about(event, pod)]
 
     def is_done(self, pod: KubeObject) -> bool:
-        """Say whether a pod need not be watched any more."""
+        """Return whether a pod need not be watched any more."""
         return is_clear(pod, self.about(pod), time.monotonic() - self.began)
 
 
@@ -75,7 +75,7 @@ def try_pods(
 ) -> Mapping[str, Outcome]:
     """Run a GPU pod on each node; return the outcomes by node, as a recording holds them.
 
-    All start at once; whoever is done waits for the others, at most ``timeout`` seconds. Nothing
+    All start at once; pods that are done wait for the others, at most ``timeout`` seconds. Nothing
     stays in the cluster; what cannot be removed is listed under ``left``.
     """
     flight = Flight(objects=objects, timeout=timeout)
@@ -115,7 +115,7 @@ def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
 
 
 def _create(flight: Flight, wanted: PodPlan, *, without_class: bool = False) -> bool:
-    """Create a pod; say whether it had to be without a priority class."""
+    """Create a pod; return whether it had to be created without a priority class."""
     body = _marked(flight, gpu_pod(wanted))
     if without_class:
         body["spec"].pop("priorityClassName", None)
@@ -159,7 +159,7 @@ def _watch(flight: Flight) -> None:
 
 
 def _look_at_events(flight: Flight, pods: Collection[KubeObject]) -> None:
-    """Look at the events, now and then, while there are pods that do not start."""
+    """Read the events now and then while there are pods that do not start."""
     now = time.monotonic()
     since = now - max(flight.looked, flight.began)
     if since < EVENTS_EVERY or all(map(flight.is_done, pods)):
@@ -196,10 +196,10 @@ def _outcome(flight: Flight, pod: KubeObject) -> Outcome:
 
 
 def _told(flight: Flight, pod: KubeObject, status: Mapping[str, Any]) -> Outcome | None:
-    """Return how a container ended and what it told, ``None`` if it never ran.
+    """Return how a container ended and what it reported, ``None`` if it never ran.
 
-    What it tells stands in its status, too; its log is read only where that is cut off or where
-    the container still hangs.
+    Its report is also in its status; its log is read only if that is truncated or the container
+    still hangs.
     """
     state = status.get("state") or {}
     ended = state.get("terminated")
@@ -228,11 +228,11 @@ def _log(flight: Flight, pod: KubeObject, container: str) -> str:
 
 
 def _remove(flight: Flight) -> list[str]:
-    """Remove all that this flight created; return what is left, in words."""
+    """Remove all that this flight created; return a description of what is left."""
     if not flight.created:
         return []
     run, client = flight.objects.run, flight.objects.client
     try:
         return list(remove(client, run.namespace, flight.selector, REMOVAL_TIME))
     except ApiError as error:
-        return [f"what was created for GPU pods: {error}; by hand: {run.removal}"]
+        return [f"objects of the suite's GPU pods: {error}; remove them with: {run.removal}"]

@@ -1,7 +1,7 @@
-"""``--gpu-cluster=kind``: the cluster of pytest-kind, with pytest-kind's own options honoured.
+"""``--gpu-cluster=kind``: the cluster of pytest-kind, which honours pytest-kind's own options.
 
-The cluster is made if it is not there, and deleted at the end if this run made it, unless
-``--keep-cluster`` says otherwise: the same as pytest-kind's fixture, but never another's cluster.
+The cluster is created if it does not exist, and deleted at the end if this run created it, unless
+``--keep-cluster`` is given: as pytest-kind's fixture does, but it never deletes another cluster.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pytest_gpu.errors import GpuError
 
 
 class KindCluster(Protocol):
-    """What is used of ``pytest_kind.KindCluster``."""
+    """The part of ``pytest_kind.KindCluster`` that is used."""
 
     name: str
     kubeconfig_path: Path
     kind_path: Path
 
     def ensure_kind(self) -> None:
-        """Bring the program kind, if it is not there."""
+        """Download the program kind, if it is not there."""
 
     def create(self) -> None:
         """Create the cluster, if it does not exist."""
@@ -35,21 +35,21 @@ class KindCluster(Protocol):
 
 
 def open_kind(config: pytest.Config) -> Path:
-    """Return the kubeconfig of the kind cluster; it is made if it is not there.
+    """Return the kubeconfig of the kind cluster, which is created if it does not exist.
 
     Raises:
-        GpuError: pytest-kind, kind or Docker is missing, or the cluster cannot be made.
+        GpuError: pytest-kind, kind or Docker is missing, or the cluster cannot be created.
     """
     cluster = _cluster(config)
     if shutil.which("docker") is None:
-        raise GpuError("needs Docker, and there is no program docker on the PATH")
+        raise GpuError("needs Docker, but there is no program docker on the PATH")
     try:
         cluster.ensure_kind()
         was_there = cluster.name in _names(cluster)
         if not was_there and not config.getoption("keep_cluster"):
             config.add_cleanup(cluster.delete)
         cluster.create()
-    # Downloads, programs and kubeconfigs: pytest-kind lets every error of theirs through.
+    # pytest-kind passes on every error of downloads, programs and kubeconfigs.
     except Exception as error:
         said = getattr(error, "stderr", None) or error
         text = " ".join(str(said).split())
@@ -58,11 +58,11 @@ def open_kind(config: pytest.Config) -> Path:
 
 
 def _cluster(config: pytest.Config) -> KindCluster:
-    """Return pytest-kind's cluster, made as its own fixture makes it."""
+    """Return pytest-kind's cluster object, built as its own fixture builds it."""
     try:
         module: Any = import_module("pytest_kind")
     except ImportError as error:
-        raise GpuError('needs pytest-kind; pip install "pytest-gpu[kind]"') from error
+        raise GpuError('needs pytest-kind; run: pip install "pytest-gpu[kind]"') from error
     if not config.pluginmanager.has_plugin("pytest-kind"):
         raise GpuError("needs the plugin pytest-kind, which is switched off (-p no:pytest-kind)")
 

@@ -1,7 +1,7 @@
 """A live cluster: ``--gpu-cluster=CONTEXT``, ``current``, ``in-cluster``, ``kind``.
 
-What is seen is written into a spool folder in the recording format, redacted on the way; every
-process judges that folder, exactly as it would judge a recording.
+The evidence is redacted and written to a spool folder in the recording format; every process
+judges that folder, exactly as it would judge a recording.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Write = Callable[[str], None]
 
 
 class LiveCluster:
-    """An open cluster: its objects are known, its nodes can be visited, and it can be left clean.
+    """An open cluster: its objects are known, its nodes can be visited, and it can be cleaned up.
 
     Args:
         reach: where it is.
@@ -48,7 +48,7 @@ class LiveCluster:
         write: writes a line for the user.
 
     Raises:
-        GpuError: it cannot be reached, or its nodes cannot be listed; one line.
+        GpuError: it cannot be reached, or its nodes cannot be listed; a one-line message.
     """
 
     def __init__(self, reach: Reach, settings: Settings, write: Write) -> None:
@@ -70,7 +70,7 @@ class LiveCluster:
         create = not self.settings.live.read_only
         run = new_run(client, self.settings.live.namespace, self.longest, create=create)
         self.door = LiveDoor(reach, client, run)
-        # A review is created, too: who asks for nothing to be created learns by being refused.
+        # A review of rights is itself created: a read-only run finds missing rights when refused.
         self.rights = rights.ask(client, self._wanted(run.namespace) if create else ())
         if right := self.rights.lacks("list", "nodes"):
             raise GpuError(f"this user may not {right}: {right.use}")
@@ -89,7 +89,7 @@ class LiveCluster:
 
     @property
     def longest(self) -> float:
-        """Seconds after which everything that this run may wait for is over."""
+        """Seconds after which every wait of this run has ended."""
         waits = self.settings.timeout * (1 + LAYER_WAITS)
         return waits + VISIT_TIME + 2 * REMOVAL_TIME
 
@@ -99,7 +99,7 @@ class LiveCluster:
         return self.door.objects
 
     def opened(self) -> RecordedCluster:
-        """Return what is known by now."""
+        """Return what is known so far."""
         return open_recording(self.folder, self.title)
 
     def notes(self) -> Sequence[str]:
@@ -113,13 +113,13 @@ class LiveCluster:
         run = self.objects.run
         creates = not self.settings.live.read_only
         what = f"run {run.id} in namespace {run.namespace}, " if creates else ""
-        return [f"{what}over within {self.longest / 60:.0f} min at most", *missing, *refused]
+        return [f"{what}will finish within {self.longest / 60:.0f} min", *missing, *refused]
 
     def visit(self, names: Sequence[str]) -> None:
-        """Visit nodes, all at once; what is seen is in the recording afterwards.
+        """Visit nodes, all at once; their evidence is in the recording afterwards.
 
         Raises:
-            ApiError: the cluster cannot be reached any more.
+            ApiError: the cluster can no longer be reached.
         """
         self.visited = True
         wanted, settings = set(names), self.settings
@@ -135,7 +135,7 @@ class LiveCluster:
             ),
             write=self.write,
         )
-        # Also where ssh leads into every node: GPU pods need the same preparation.
+        # Also if ssh reaches every node: GPU pods need the same preparation.
         reason = self._closed()
         if settings.node_shell == "ssh":
             nodes = self._by_ssh(visits, nodes)
@@ -148,11 +148,11 @@ class LiveCluster:
                 self._list_nodes_again()
 
     def _list_nodes_again(self) -> None:
-        """Note how nodes are now: one that lets nobody in may have turned NotReady meanwhile."""
+        """Note the nodes' present state: one that cannot be visited may be NotReady by now."""
         self._recorder.add_objects("nodes", snapshot.list_nodes(self.door.client))
 
     def _by_ssh(self, visits: Visits, nodes: Sequence[KubeObject]) -> list[KubeObject]:
-        """Visit nodes over ssh; return those that it does not lead to."""
+        """Visit nodes over ssh; return those that it cannot reach."""
         from pytest_gpu.cluster.visits.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
 
         def look(node: KubeObject) -> KubeObject | None:
@@ -167,9 +167,9 @@ class LiveCluster:
             return [node for node in pool.map(look, nodes) if node is not None]
 
     def _closed(self) -> str:
-        """Return why no pod can look into a node, empty if one can; all is prepared for it then."""
+        """Prepare visits through pods; return why they are impossible, empty if they are not."""
         if self.settings.live.read_only:
-            return "--gpu-read-only creates no pod to look in; --gpu-node-shell=ssh needs none"
+            return "--gpu-read-only creates no pod for the visit; --gpu-node-shell=ssh needs none"
         if self.settings.node_shell == "none":
             return "--gpu-node-shell=none"
         if right := self.rights.to_visit:
@@ -186,7 +186,7 @@ class LiveCluster:
         return ""
 
     def record(self, to: Path, asked: Asked) -> None:
-        """Write what was seen, outcomes included, as a recording that lists what was asked.
+        """Write the evidence and outcomes as a recording that lists the questions asked.
 
         Raises:
             RecordingError: ``to`` is in use, or cannot be written.
@@ -196,18 +196,18 @@ class LiveCluster:
     def clean_up(self) -> str:
         """Remove everything that the run created, once; return what went wrong, empty if nothing.
 
-        Nothing is raised: whoever cleans up may have another error to tell.
+        Nothing is raised: the caller may have another error to report.
         """
         self.door.close()
         if not self._created:
             return ""
         self._created = False
-        by_hand = f"by hand: {self.objects.run.removal}"
+        by_hand = f"remove it with: {self.objects.run.removal}"
         told = Told(self.write, "removing what the run created")
         try:
             left = self.objects.remove_all(tell=told.now)
         except KeyboardInterrupt:
-            return f"what the run created may still be there: interrupted; {by_hand}"
+            return f"interrupted: what the run created may still be there; {by_hand}"
         except ApiError as error:
             return f"what the run created could not be removed: {error}; {by_hand}"
         return f"what the run created is still there: {', '.join(left)}; {by_hand}" if left else ""

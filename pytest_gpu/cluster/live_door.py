@@ -42,7 +42,7 @@ class LiveDoor:
             elif door.kind == "ssh":
                 self._shells[name] = open_shell("ssh", node)
             else:
-                raise GpuError(f"there is no way into {name}: {door.reason or 'nobody tried'}")
+                raise GpuError(f"there is no way into {name}: {door.reason or 'not visited'}")
         return self._shells[name]
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class LiveDoor:
         self.client.close()
 
     def for_workers(self) -> Mapping[str, Any]:
-        """Return what another process needs to have the same door, in plain types."""
+        """Return what another process needs to open the same door, in plain types."""
         run, kubeconfig = self.objects.run, self.reach.kubeconfig
         return {
             "reach": [self.reach.kind, self.reach.name, str(kubeconfig or "")],

@@ -1,7 +1,7 @@
-"""Outcomes on live nodes: a layer's sandboxes or pods are started, and what they showed is kept.
+"""Outcomes on live nodes: starts a layer's sandboxes or pods and keeps their results.
 
 They become part of the recording that is judged, so that live and recorded verdicts rest on the
-same words. A recorded cluster has its outcomes, or has none: nothing is started for it.
+same evidence. A recorded cluster has its outcomes, or has none: nothing is started for it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pytest_gpu.stack.sandbox import sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import shipped_files
 
 KINDS = {Layer.SANDBOX: "sandbox", Layer.RUNTIMECLASS_POD: "pod"}
-"""Layers for which something is started, and what the outcome is called."""
+"""Layers for which something is started, and the kind of its outcome."""
 
 READ_ONLY = "--gpu-read-only creates nothing"
 
@@ -39,7 +39,7 @@ Outcome = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starter:
-    """What starts a layer's objects in this process; ``door`` is ``None`` on this very machine.
+    """Starts a layer's objects in this process; ``door`` is ``None`` for this machine itself.
 
     ``folder`` is the recording that is judged.
     """
@@ -49,9 +49,9 @@ class Starter:
     door: LiveDoor | None
 
     def bring(self, layer: Layer, nodes: Sequence[Node]) -> None:
-        """Start a layer's objects on these nodes together, and keep what they showed.
+        """Start a layer's objects on these nodes together, and keep their results.
 
-        Where no sandbox can be tried, the pod stands in for it: it is started now.
+        Where no sandbox can be tried, a pod replaces it: it is started now.
         """
         if layer is Layer.SANDBOX:
             self._keep("sandbox", self._sandboxes(nodes))
@@ -78,7 +78,7 @@ class Starter:
             found = pool.map(lambda node: self._sandbox(node, wishes), nodes)
             return {node.name: each for node, each in zip(nodes, found, strict=True)}
         finally:
-            # After Ctrl-C: what is under way is removed, nothing else is started.
+            # After Ctrl-C: running sandboxes are removed, nothing else is started.
             wishes.stop.set()
             pool.shutdown(cancel_futures=True)
 
@@ -136,7 +136,7 @@ def _has(node: Node, kind: str) -> bool:
 
 
 def leftovers(cluster: RecordedCluster) -> tuple[str, ...]:
-    """Return what sandboxes left on nodes because it could not be removed, a line each."""
+    """Return what sandboxes left on nodes and could not be removed, a line each."""
     found = []
     for name in cluster.node_names():
         outcome = cluster.node(name).whole("outcomes/sandbox.yaml") or {}

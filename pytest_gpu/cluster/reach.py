@@ -1,4 +1,4 @@
-"""Where a live cluster is, from what ``--gpu-cluster`` says."""
+"""Finds the live cluster that ``--gpu-cluster`` names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIVE_KINDS = ("current", "in-cluster", "context", "kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Where a cluster is: ``kind`` is current, in-cluster or context, ``name`` a context's."""
+    """How to reach a cluster: ``kind`` is current, in-cluster or context, ``name`` a context's."""
 
     kind: str
     name: str = ""
@@ -29,13 +29,13 @@ class Reach:
         """Return a client of the cluster.
 
         Raises:
-            GpuError: there is no such context, or its credentials cannot be had.
+            GpuError: there is no such context, or its credentials cannot be obtained.
         """
         return open_client(self.kind, self.name, self.kubeconfig)
 
 
 def reach_of(config: pytest.Config, target: Target, kubeconfig: Path | None) -> Reach:
-    """Return where a target is; a kind cluster is made, if it is not there.
+    """Return how to reach a target; a kind cluster is created if it does not exist.
 
     Raises:
         GpuError: there is no such cluster.

@@ -1,4 +1,4 @@
-"""A cluster as seen by a user who says which of the users' pods count."""
+"""A cluster in which only some of the users' pods are considered (``--gpu-workloads``)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pytest_gpu.stack.kube.pods import is_nvidia, uses_gpu
 class CountedPods:
     """The same evidence without the users' GPU pods that a selector leaves out.
 
-    NVIDIA's own pods and pods without GPUs stay: they say how the cluster works, whoever's
-    workloads count.
+    NVIDIA's own pods and pods without GPUs stay: they show how the cluster works, whichever
+    workloads are considered.
     """
 
     def __init__(self, cluster: ClusterEvidence, selector: Selector) -> None:
@@ -46,7 +46,7 @@ class CountedPods:
         return self._cluster.asked
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
-        """Return all objects of a resource that count."""
+        """Return all objects of a resource that are considered."""
         return self._pods if resource == "pods" else self._cluster.objects(resource)
 
     @lazy

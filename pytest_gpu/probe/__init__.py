@@ -1,5 +1,5 @@
-"""The program that runs on nodes: reads files, runs commands, asks NVML; every trouble an answer.
+"""The program that runs on nodes: reads files, runs commands, asks NVML; errors are answers, too.
 
-It travels as one zipapp and meets whatever Python a node has: syntax and standard library of
-Python 3.6, and nothing else but the module pynvml.
+It is sent as one zipapp and runs on whatever Python a node has: it uses the syntax and standard
+library of Python 3.6, and nothing else but the module pynvml.
 """

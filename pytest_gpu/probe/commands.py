@@ -1,4 +1,4 @@
-"""Commands of the node: started by argument list, ended in time, their output in files."""
+"""Runs commands of the node by argument list, with a time limit and their output in files."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from typing import IO, Any, Callable, Dict, List, Optional
 from .host import Host
 
 MAX_OUTPUT = 2 << 20
-"""Bytes of output that are kept, the last ones."""
+"""Last bytes of output that are kept."""
 
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin",
@@ -32,7 +32,7 @@ _LEVEL = re.compile(r"^<\d+>", re.MULTILINE)
 
 
 def run(argv: List[str], timeout: float, host: Host) -> Dict[str, Any]:
-    """Answer with what a command printed and how it ended; ``timeout`` in seconds."""
+    """Return what a command printed and how it ended; ``timeout`` in seconds."""
     answer: Dict[str, Any] = {"run": argv}
     began = time.monotonic()
     with _scratch() as out, _scratch() as err:
@@ -78,12 +78,12 @@ def _finish(child: Any, timeout: float) -> Dict[str, Any]:
 
 
 def _kill(child: Any) -> None:
-    """Kill a command with all it started; what the kernel holds in D state is left behind."""
+    """Kill a command with everything it started; processes in D state are left behind."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait(1)
     except (OSError, subprocess.TimeoutExpired):
-        child.returncode = TIMED_OUT  # nobody waits for it any more
+        child.returncode = TIMED_OUT  # it is not waited for any more
 
 
 def _not_started(error: Exception) -> Dict[str, Any]:
@@ -92,7 +92,7 @@ def _not_started(error: Exception) -> Dict[str, Any]:
 
 
 def _scratch() -> IO[bytes]:
-    """Return a file that no directory shows; in memory where Python and kernel can."""
+    """Return a file that is in no directory; in memory if Python and kernel support it."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("output"), "w+b")
     return tempfile.TemporaryFile()
@@ -105,7 +105,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 def kernel_messages() -> Optional[Dict[str, Any]]:
-    """Answer like dmesg where a node has none, from syslog(2); ``None`` if that is denied."""
+    """Return what dmesg would print, from syslog(2), for a node without it; ``None`` if denied."""
     import ctypes  # noqa: PLC0415 - rarely needed
 
     libc = ctypes.CDLL(None)

@@ -1,6 +1,6 @@
-"""Whether CUDA starts and computes right, asked through the driver API and nothing else.
+"""Checks whether CUDA starts and computes correctly, through the driver API only.
 
-Only ``libcuda.so.1`` is needed and the compiler it brings along: no toolkit, no CUDA runtime.
+It needs only ``libcuda.so.1`` and the compiler in it: no toolkit, no CUDA runtime.
 """
 
 import array
@@ -17,7 +17,7 @@ BLOCK = 256
 
 _MASK = 0xFFFFFFFF
 
-# PTX of version 6.0 for sm_50: the compilers of drivers from R470 on take it, for every GPU
+# PTX of version 6.0 for sm_50: the compilers of drivers from R470 on accept it, for every GPU
 # since Maxwell. Integer and floating-point arithmetic, each result known beforehand.
 PTX = b"""
 .version 6.0
@@ -74,7 +74,7 @@ DONE:
 def expected() -> Any:
     """Return what the kernel must write: ``ROUNDS`` steps from each index, plus 3 * index + 1.
 
-    The steps have a closed form, so that the check does not compute as the GPU does.
+    The steps have a closed form, so that the check computes in another way than the GPU.
     """
     factor, summand = 1, 0
     for _ in range(ROUNDS):
@@ -83,7 +83,7 @@ def expected() -> Any:
     return array.array("I", steps)
 
 
-class Failed(Exception):  # noqa: N818 - what a call answered
+class Failed(Exception):  # noqa: N818 - the answer of a call
     """A call of the CUDA driver API did not succeed."""
 
     def __init__(self, call: str, code: int, name: str) -> None:
@@ -120,14 +120,14 @@ class Cuda:
         return (text.value or b"error").decode("ascii", "replace")
 
     def integer(self, name: str, *arguments: Any) -> int:
-        """Make a call whose first argument is where it puts an int."""
+        """Make a call whose first argument points to an int; return that int."""
         found = ctypes.c_int()
         self.call(name, ctypes.byref(found), *arguments)
         return found.value
 
 
 def ask(note: Note) -> Report:
-    """Return what CUDA says and computes; never raises for what CUDA does wrong."""
+    """Return what CUDA says and computes; errors of CUDA are never raised."""
     found = {"init": None, "count": 0, "compute": ""}  # type: Report
     try:
         cuda = Cuda(note)
@@ -152,7 +152,7 @@ def ask(note: Note) -> Report:
 
 
 def _all_compute(cuda: Cuda, count: int) -> str:
-    """Return ``ok`` if every visible GPU computes right, else what went wrong first."""
+    """Return ``ok`` if every visible GPU computes correctly, else what went wrong first."""
     wanted = expected()
     for ordinal in range(count):
         wrong = _wrong_results(cuda, ordinal, wanted)
@@ -164,7 +164,7 @@ def _all_compute(cuda: Cuda, count: int) -> str:
 def _wrong_results(cuda: Cuda, ordinal: int, wanted: Any) -> str:
     device = cuda.integer("cuDeviceGet", ordinal)
     context = ctypes.c_void_p()
-    # Not cuCtxCreate: CUDA 13 gave it another argument. The primary context is every program's.
+    # Not cuCtxCreate: CUDA 13 gave it another argument. Every program can use the primary context.
     cuda.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
     try:
         cuda.call("cuCtxSetCurrent", context)
@@ -184,7 +184,7 @@ def _launch(cuda: Cuda) -> Any:
     parameters, values = _parameters(memory)
     cuda.call("cuLaunchKernel", function, *_grid(), None, parameters, None)
     cuda.call("cuCtxSynchronize")
-    del values  # nothing else kept them alive for the pointers
+    del values  # they had to live as long as the pointers to them
     results = array.array("I", bytes(size))
     place = (ctypes.c_char * size).from_buffer(results)
     cuda.call("cuMemcpyDtoH_v2", place, memory, ctypes.c_size_t(size))
@@ -200,14 +200,14 @@ def _grid() -> List[int]:
 
 
 def _parameters(memory: Any) -> Tuple[Any, List[Any]]:
-    """Return the kernel's parameters as cuLaunchKernel wants them, pointers, and their values."""
+    """Return the kernel's parameters for cuLaunchKernel: the pointers and their values."""
     numbers = [ctypes.c_uint32(value) for value in (COUNT, ROUNDS, MULTIPLIER, ADDEND)]
     values = [memory, *numbers]
     return (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values)), values
 
 
 def _compare(results: Any, wanted: Any) -> str:
-    """Return where results are wrong, empty if nowhere."""
+    """Return which results are wrong, empty if none are."""
     if results == wanted:
         return ""
     wrong = [index for index, value in enumerate(results) if value != wanted[index]]

@@ -2,8 +2,8 @@
 
 ELF files are read as elf(5) and the gABI describe them, scripts as execve(2) starts them.
 
-Every number in a file is a stranger's: each read is bounded by the file, each walk by a count, and
-what makes no sense ends as ``ValueError``.
+No number in a file is trusted: each read is bounded by the file, each loop by a count, and
+nonsense raises ``ValueError``.
 """
 
 import os
@@ -11,7 +11,7 @@ import struct
 from typing import Any, Dict, List, Tuple
 
 MAX_ITEMS = 10000
-"""Headers, dynamic entries and symbol versions that are looked at."""
+"""Most headers, dynamic entries and symbol versions that are read."""
 
 MAX_STRING = 4096
 
@@ -32,7 +32,7 @@ MACHINES = {
 _LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3
 _NEEDED, _STRINGS, _STRINGS_SIZE, _RPATH, _RUNPATH = 1, 5, 10, 15, 29
 _DEFINED, _DEFINED_COUNT, _WANTED, _WANTED_COUNT = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
-_BASE_VERSION = 1  # VER_FLG_BASE: the file's own name, no version
+_BASE_VERSION = 1  # VER_FLG_BASE: the file's own name, not a version
 
 
 def summary(path: str) -> Dict[str, Any]:
@@ -41,7 +41,7 @@ def summary(path: str) -> Dict[str, Any]:
     The machine of a script is ``script``.
 
     Raises:
-        ValueError: it is neither script nor ELF file, or a damaged one.
+        ValueError: it is neither a script nor an ELF file, or is damaged.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
@@ -54,7 +54,7 @@ def summary(path: str) -> Dict[str, Any]:
 
 
 def _interpreter(line: bytes) -> str:
-    """Return the program that execve(2) starts for a script's first line, ``#!`` taken off."""
+    """Return the program that execve(2) starts for a script's first line without ``#!``."""
     words = line.decode("utf-8", "replace").split(None, 1)
     return words[0] if words else ""
 
@@ -67,7 +67,7 @@ class _Elf:
         self.size = size
         magic = self.bytes(0, 16)
         if magic[:4] != b"\x7fELF" or magic[4] not in (1, 2) or magic[5] not in (1, 2):
-            raise ValueError("is no ELF file")
+            raise ValueError("is not an ELF file")
         self.wide = magic[4] == 2
         self.order = "<" if magic[5] == 1 else ">"
         self.machine = self.numbers(18, "H")[0]
@@ -92,7 +92,7 @@ class _Elf:
         return struct.unpack(layout, self.bytes(offset, struct.calcsize(layout)))
 
     def summary(self) -> Dict[str, Any]:
-        """Return what is asked for."""
+        """Return the summary."""
         return {
             "machine": MACHINES.get(self.machine, f"machine {self.machine}"),
             "interpreter": self._interpreter(),
@@ -128,7 +128,7 @@ class _Elf:
         return found
 
     def offset(self, address: int) -> int:
-        """Return where in the file an address of memory lies."""
+        """Return where in the file a memory address is."""
         for _, offset, start, length in self.loads:
             if start <= address < start + length:
                 return offset + address - start
@@ -145,7 +145,7 @@ class _Elf:
         return _text(self.bytes(start, min(size - at, MAX_STRING, self.size - start)))
 
     def _runpath(self) -> List[str]:
-        """Return where its libraries are looked for first; DT_RUNPATH makes DT_RPATH void."""
+        """Return where its libraries are looked for first; DT_RUNPATH disables DT_RPATH."""
         found = self.dynamic.get(_RUNPATH) or self.dynamic.get(_RPATH, [])
         return [folder for at in found for folder in self.string(at).split(":") if folder]
 

@@ -1,4 +1,4 @@
-"""What stands in the node's file system: bytes with limits, metadata, directories, patterns."""
+"""Reads the node's file system: bytes with limits, metadata, directories, patterns."""
 
 import base64
 import errno
@@ -12,10 +12,10 @@ from .paths import Place, Root
 Answer = Dict[str, Any]
 
 MAX_ENTRIES = 50000
-"""Names that are read of one directory."""
+"""Most names that are read from one directory."""
 
 MAX_MATCHES = 20000
-"""Paths that one pattern may stand for."""
+"""Most paths that may match one pattern."""
 
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH)
 _KINDS = (
@@ -30,10 +30,10 @@ _KINDS = (
 
 
 def entry(path: str) -> Answer:
-    """Return a path's own metadata, a link not followed.
+    """Return a path's own metadata, without following a link.
 
     Raises:
-        OSError: it cannot be had.
+        OSError: it cannot be read.
     """
     found = os.lstat(path)
     known: Answer = {
@@ -50,16 +50,16 @@ def entry(path: str) -> Answer:
 
 
 def read(root: Root, path: str, limit: int, tail: bool = False) -> Answer:
-    """Answer with a regular file's first (or last) bytes, as base64.
+    """Return a regular file's first (or last) bytes, as base64.
 
-    What is no regular file is never opened: a pipe would block, a device might do something.
+    Anything but a regular file is never opened: a pipe would block, a device might do something.
     """
     answer: Answer = {"tail" if tail else "read": path}
     place = place_of(root, path, answer)
     if place is None:
         return answer
     if answer["entry"]["kind"] != "file":
-        return failed(answer, OSError(errno.EINVAL, "is no regular file"))
+        return failed(answer, OSError(errno.EINVAL, "is not a regular file"))
     try:
         data, truncated = _bytes(place.here, limit, tail)
     except OSError as error:
@@ -69,7 +69,7 @@ def read(root: Root, path: str, limit: int, tail: bool = False) -> Answer:
 
 
 def listing(root: Root, path: str) -> Answer:
-    """Answer with the names in a directory, each with its metadata."""
+    """Return the names in a directory, each with its metadata."""
     answer: Answer = {"list": path}
     place = place_of(root, path, answer)
     if place is None:
@@ -92,20 +92,20 @@ def _note(found: Dict[str, Any], name: str, path: str) -> None:
     try:
         found[name] = entry(path)
     except OSError as error:
-        # A process ended meanwhile; anything else is there, and more is not known of it.
+        # A process may have ended meanwhile; anything else exists, but nothing more is known.
         if error.errno not in _GONE:
             found[name] = {"error": said(error)}
 
 
 def look(root: Root, path: str) -> Answer:
-    """Answer with a path's own metadata, a link not followed."""
+    """Return a path's own metadata, without following a link."""
     answer: Answer = {"stat": path}
     place_of(root, path, answer, last=False)
     return answer
 
 
 def place_of(root: Root, path: str, answer: Answer, last: bool = True) -> Optional[Place]:
-    """Note metadata and links in an answer; return the place, ``None`` if that is all."""
+    """Note metadata and links in an answer; return the place, ``None`` if it has no file."""
     try:
         place = root.find(path, last)
     except OSError as error:
@@ -124,7 +124,7 @@ def place_of(root: Root, path: str, answer: Answer, last: bool = True) -> Option
 
 
 def failed(answer: Answer, error: OSError) -> Answer:
-    """Note in an answer that something is absent, or why it cannot be told."""
+    """Note in an answer that something is absent, or why that cannot be determined."""
     if error.errno in _GONE and "entry" not in answer:
         answer["absent"] = True
     else:
@@ -165,7 +165,7 @@ def _all(handle: int, limit: int) -> bytes:
 
 
 def matches(root: Root, pattern: str) -> Answer:
-    """Answer with the paths that a pattern stands for, as glob(7) has it, links kept."""
+    """Return the paths that match a pattern, by the rules of glob(7), with links kept."""
     found = [""]
     for part in [part for part in pattern.split("/") if part]:
         found = [path for base in found for path in _below(root, base, part)][:MAX_MATCHES]

@@ -1,8 +1,8 @@
-"""What one container sees of the GPUs, as one line of JSON; with ``--compute``: do they work?
+"""Which GPUs a container sees, as one line of JSON; with ``--compute`` also whether they work.
 
 Runs in the suite's pod, on any Python from 3.6 on, with nothing but its standard library. CUDA is
-asked in a child that may hang or die: a driver can block where no signal arrives, and what hangs
-must still be told.
+asked in a child that may hang or die: a driver can block where no signal arrives, and a hang must
+still be reported.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import List
 from .cuda import Report, ask
 
 DEADLINE = 60.0
-"""Seconds within which CUDA must have computed; the first start on a big machine takes ten."""
+"""Seconds for CUDA to compute; the first start on a big machine takes ten seconds."""
 
 DEVICES = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/nvidia-caps-imex-channels/*", "/dev/dxg")
 LIBRARIES = ("libcuda.so*", "libnvidia-ml.so*", "libnvidia-ptxjitcompiler.so*")
@@ -26,7 +26,7 @@ FOLDERS = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib", "/lib64", "/usr/loc
 
 
 def ask_in_time(deadline: float) -> Report:
-    """Return what CUDA says and computes, or at which call it hangs or dies."""
+    """Return what CUDA says and computes, or the call at which it hangs or dies."""
     here, there = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -58,7 +58,7 @@ def _serve(there: int) -> None:  # pragma: no cover - in a child without coverag
 
 
 def _follow(here: int, seen: Report, until: float) -> bool:
-    """Take notes until the child ends (true) or time is up (false)."""
+    """Read the child's notes; return true if it ends, false if time is up."""
     rest = b""
     while not seen.get("done"):
         ready, _, _ = select.select([here], [], [], max(0.0, until - time.monotonic()))
@@ -84,7 +84,7 @@ def _is_device(path: str) -> bool:
 
 
 def libraries() -> List[str]:
-    """Return the driver's libraries here: where runtimes mount them, else where they are usual."""
+    """Return the driver's libraries here: where runtimes mount them, else in the usual folders."""
     folders = {folder for pattern in FOLDERS for folder in glob.glob(pattern)}
     folders.update(os.path.dirname(path) for path in _mount_points() if ".so" in path)
     folders.update(filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")))
@@ -115,8 +115,8 @@ def report(compute: bool, deadline: float) -> Report:
 
 
 def main(argv: List[str]) -> None:
-    """Print the report, and end at once: a child that cannot be killed is left behind."""
-    parser = argparse.ArgumentParser(description="What a container sees of the GPUs, as JSON.")
+    """Print the report and exit at once: a child that cannot be killed is left behind."""
+    parser = argparse.ArgumentParser(description="Print which GPUs a container sees, as JSON.")
     parser.add_argument("--compute", action="store_true", help="let every visible GPU compute")
     parser.add_argument("--deadline", type=float, default=DEADLINE, help="seconds for CUDA")
     parser.add_argument("--message", help="a file that gets the report as well")

@@ -1,6 +1,6 @@
-"""What NVML answers on the node, asked through pynvml against the node's own library.
+"""Asks NVML on the node, through pynvml and the node's own library.
 
-The shape is that of ``nvml.json`` in a recording. Runs in a child that may hang or die.
+The answers have the shape of ``nvml.json`` in a recording. Runs in a child that may hang or die.
 """
 
 import ctypes
@@ -26,10 +26,10 @@ _FOREIGN = re.compile(r"version [`']\S+' not found|symbol not found|GLIBC_\S+ no
 def ask(libraries: List[str], host: Host, note: Callable[[Answer], None]) -> Answer:
     """Return NVML's answers; ``note`` gets what is known before each step that may hang.
 
-    ``libraries`` are paths where the node may have the library, the likeliest first.
+    ``libraries`` are paths where the node may have the library, the most likely first.
 
     Raises:
-        OSError: the node cannot be entered, or this process can load no library of that kind.
+        OSError: the node cannot be entered, or this process cannot load such a library.
     """
     import pynvml  # noqa: PLC0415 - only the child that asks needs it
 
@@ -54,9 +54,9 @@ def ask(libraries: List[str], host: Host, note: Callable[[Answer], None]) -> Ans
 class _Library:
     """The library of the node; making this object enters the node.
 
-    ``path`` is what this process opens, ``None`` if there is none; ``named`` what the node calls
-    it; ``before`` is what the node's paths begin with and this process's do not, ``top`` the
-    other way round.
+    ``path`` is what this process opens, ``None`` if there is none; ``named`` is its path on the
+    node; ``before`` is a prefix that only the node's paths have, ``top`` one that only this
+    process's paths have.
     """
 
     def __init__(self, libraries: List[str], host: Host) -> None:
@@ -87,7 +87,7 @@ class _Library:
         return self.top + self.named
 
     def loaded(self) -> Optional[str]:
-        """Return the file that was loaded, as the node calls it."""
+        """Return the file that was loaded, by its path on the node."""
         for path in self._mapped():
             if "/libnvidia-ml.so" in path and path.startswith(self.top):
                 return self.before + path[len(self.top) :]

@@ -1,6 +1,6 @@
-"""The way from this process into the node itself: its namespaces, or its root directory.
+"""How this process enters the node itself: its namespaces, or its root directory.
 
-Whatever enters must be a child of its own: nothing of it comes back.
+Only a child of its own may enter, because there is no way back.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ _LIBRARIES = ("libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.
 
 
 class Host:
-    """How a child enters the node. ``pid`` is a process of the node, as /proc here shows it."""
+    """How a child enters the node. ``pid`` is a process of the node, by its ID in /proc here."""
 
     def __init__(self, mode: str, root: str, pid: int = 1) -> None:
         self.mode = mode
@@ -31,7 +31,7 @@ class Host:
         self._open: Dict[str, int] = {}
 
     def entrance(self) -> Callable[[], None]:
-        """Return what a child calls between fork and exec; all that can be is done before it.
+        """Return a function that a child calls between fork and exec; most work is done before.
 
         Raises:
             OSError: the namespaces of the node's process cannot be opened.
@@ -57,7 +57,7 @@ class Host:
         self._libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
     def keep_libraries(self) -> List[Any]:
-        """Load the C library's parts now: the node's own may be of another version."""
+        """Load the C library's parts now: the node's own may have another version."""
         return [library for library in map(_load, _LIBRARIES) if library is not None]
 
     def _enter_root(self) -> None:

@@ -13,13 +13,13 @@ from .paths import Root
 from .workers import Answer, Lost, Note, Work, answers
 
 READ_LIMIT = 1 << 20
-"""Bytes of one file, where a question says nothing else."""
+"""Bytes of one file, unless a question says otherwise."""
 
 PATTERN_LIMIT = 1 << 16
 """Bytes of one file that a pattern found."""
 
 PATIENCE = 5.0
-"""Seconds that one look into the file system may take."""
+"""Seconds for one access to the file system."""
 
 GRACE = 5.0
 """Seconds beyond a command's own time within which its answer must be there."""
@@ -48,7 +48,7 @@ class Probe:
         yield {"done": asked.get("round")}
 
     def answer(self, item: Work, note: Note) -> Answer:
-        """Answer one question; nothing is raised."""
+        """Return the answer to one question; nothing is raised."""
         try:
             return self._answer(item, note)
         except Exception as error:
@@ -72,22 +72,22 @@ class Probe:
         answer: Answer = {"elf": path}
         place = files.place_of(self.root, path, answer)
         if place is not None and answer["entry"]["kind"] != "file":
-            answer["error"] = "EINVAL: is no regular file"
+            answer["error"] = "EINVAL: is not a regular file"
         elif place is not None:
             try:
                 answer["summary"] = elf.summary(place.here)
-            except ValueError as error:  # that no kernel starts it is an answer, too
+            except ValueError as error:  # that no kernel can start it is an answer, too
                 answer["summary"] = {"machine": "none", "error": str(error)}
             except OSError as error:
                 answer["error"] = str(error)
         return answer
 
     def _within(self, answer: Answer) -> Answer:
-        """Return an answer, without its bytes where the node has sent its share."""
+        """Return an answer, without its bytes if the node has sent as many as it may."""
         size = len(answer.get("data", ""))
         if size > self.left:
             del answer["data"]
-            answer["error"] = "EFBIG: this node's share of bytes is used up"
+            answer["error"] = "EFBIG: the node has sent as many bytes as it may"
         self.left -= min(size, self.left)
         return answer
 
@@ -120,7 +120,7 @@ def _patience(item: Work) -> float:
 
 
 def _lost(item: Work, loss: Lost, note: Optional[Answer]) -> Answer:
-    """Return what can be said where the child that looked was lost."""
+    """Return what is known if the child that worked on it was lost."""
     if item["kind"] == "nvml" and loss.late:
         known: Answer = note or {"library": None, "init": {"error": None, "message": ""}}
         return {"nvml": dict(known, hung=True)}
@@ -142,10 +142,12 @@ def _hello() -> Answer:
 def _options(argv: List[str]) -> Any:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default="/", help="where the node's / is mounted here")
-    parser.add_argument("--enter", choices=MODES, default="here", help="how the node is entered")
+    parser.add_argument("--enter", choices=MODES, default="here", help="how to enter the node")
     parser.add_argument("--pid", type=int, default=1, help="a process in the node's namespaces")
-    parser.add_argument("--bytes", type=int, default=64 << 20, help="bytes of files that are sent")
-    parser.add_argument("--deadline", type=int, default=600, help="seconds after which it ends")
+    parser.add_argument("--bytes", type=int, default=64 << 20, help="most bytes of files to send")
+    parser.add_argument(
+        "--deadline", type=int, default=600, help="seconds after which the probe ends"
+    )
     return parser.parse_args(argv)
 
 
@@ -165,7 +167,7 @@ def main(argv: List[str], questions: IO[bytes], out: IO[bytes]) -> None:
             for answer in probe.round(asked):
                 _send(out, answer)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            _send(out, {"error": f"these are no questions: {error!r}"})
+            _send(out, {"error": f"these are not questions: {error!r}"})
 
 
 def _send(out: IO[bytes], answer: Answer) -> None:

@@ -1,4 +1,4 @@
-"""Where the node's files stand here: below a root, with symbolic links followed inside it."""
+"""Where the node's files are here: below a root, with symbolic links followed inside it."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ _NETWORK = "/proc/net/"
 class Place(NamedTuple):
     """A path of the node with its links followed.
 
-    ``real`` is that path, ``here`` the one under which this process can open it, and ``links``
+    ``real`` is that path, ``here`` is the path at which this process can open it, and ``links``
     are the symbolic links on the way, each with its text.
     """
 
@@ -25,8 +25,8 @@ class Place(NamedTuple):
 class Root:
     """The node's root directory as this process sees it: ``/``, or where a pod has it mounted.
 
-    ``pid`` is a process of the node if this one has a network of its own: /proc/net is a link to
-    what the process that looks at it can see.
+    ``pid`` is a process of the node if this one has its own network: /proc/net is a link to what
+    the reading process can see.
     """
 
     def __init__(self, path: str = "/", pid: Optional[int] = None) -> None:
@@ -37,7 +37,7 @@ class Root:
         """Return where a path leads, following its last part only if asked.
 
         Raises:
-            OSError: its links lead in circles.
+            OSError: its links are circular.
         """
         links: Dict[str, str] = {}
         if path.startswith(_NETWORK):
@@ -60,7 +60,7 @@ class Root:
         return Place(real=done or "/", here=self.here(done or "/"), links=links)
 
     def here(self, path: str) -> str:
-        """Return under which path this process opens one that has no links."""
+        """Return the path at which this process opens a path without links."""
         return self.path + path
 
     def _target(self, path: str) -> Optional[str]:

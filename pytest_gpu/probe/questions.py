@@ -1,4 +1,4 @@
-"""The questions to NVML, each with its answer or its error. Names and codes are nvml.h's."""
+"""The questions to NVML, each with its answer or its error. Names and codes are from nvml.h."""
 
 from typing import Any, Callable, Dict, List
 
@@ -18,7 +18,7 @@ class Asker:
         self.note = note
 
     def ask(self, found: Answer) -> None:
-        """Fill in what NVML says of the system and of every GPU."""
+        """Fill in what NVML says about the system and about every GPU."""
         started = self._value(self.nvml.nvmlInit)
         if isinstance(started, dict):
             found["init"] = started
@@ -42,7 +42,7 @@ class Asker:
             return {"error": int(error.value), "message": self._words(error)}
 
     def _words(self, error: Any) -> str:
-        """Return NVML's own words for an error; pynvml has others for some."""
+        """Return NVML's own text for an error; pynvml has another text for some."""
         try:
             text = self.nvml.nvmlErrorString(error.value)
         except self.nvml.NVMLError:

@@ -1,7 +1,7 @@
-"""Work in children that can be killed or abandoned: one that hangs or dies costs one answer.
+"""Work in children that can be killed or abandoned: one that hangs or dies loses one answer.
 
 A read from a dead file server or a call into a driver can block where no signal arrives (D state).
-Such a child holds nothing but a pipe of its own; it is killed, and left behind if that is in vain.
+Such a child holds nothing but its own pipe; it is killed, and left behind if that fails.
 """
 
 import json
@@ -16,13 +16,13 @@ Answer = Dict[str, Any]
 Note = Callable[[Answer], None]
 
 MAX_LOSSES = 8
-"""Children that are given up before the rest of the work is."""
+"""Lost children after which the rest of the work is given up."""
 
 _NOTE = "note"
 
 
 class Lost(Exception):  # noqa: N818 - what happened to a child
-    """A child died, or did not answer in time; ``late`` tells which."""
+    """A child died, or did not answer in time; ``late`` says which."""
 
     def __init__(self, late: bool, text: str) -> None:
         super().__init__(text)
@@ -41,10 +41,10 @@ class Child:
         os.close(there)
 
     def line(self, patience: float) -> Answer:
-        """Return the next line within so many seconds.
+        """Return the next line within ``patience`` seconds.
 
         Raises:
-            Lost: none came.
+            Lost: there was none.
         """
         until = time.monotonic() + patience
         while b"\n" not in self._rest:
@@ -53,14 +53,14 @@ class Child:
                 raise Lost(True, f"gave no answer within {patience:g} s")
             part = os.read(self._handle, 1 << 16)
             if not part:
-                raise Lost(False, f"the process that looked died ({self._end()})")
+                raise Lost(False, f"the process that read it died ({self._end()})")
             self._rest += part
         line, _, self._rest = self._rest.partition(b"\n")
         found: Answer = json.loads(line.decode("ascii"))
         return found
 
     def close(self) -> None:
-        """End the child, as far as it can be ended."""
+        """End the child, if it can be ended."""
         self._end(kill=True)
         os.close(self._handle)
 
@@ -105,9 +105,9 @@ def answers(
     patience: Callable[[Work], float],
     lost: Callable[[Work, Lost, Optional[Answer]], Answer],
 ) -> Iterator[Answer]:
-    """Yield an answer for every piece of work, in order; work may grow meanwhile.
+    """Yield an answer for every piece of work, in order; more work may be added meanwhile.
 
-    ``lost`` makes the answer where a child got lost, from the last note it sent.
+    ``lost`` makes the answer if a child was lost, from the last note it sent.
     """
     losses = 0
     while work and losses < MAX_LOSSES:
@@ -128,7 +128,7 @@ def answers(
         finally:
             child.close()
     while work:
-        reason = f"not looked at: {losses} processes that looked were lost"
+        reason = f"not read: {losses} processes were lost before it"
         yield lost(work.popleft(), Lost(False, reason), None)
 
 

@@ -45,12 +45,12 @@ class Block:
         yield from self._more(cause)
 
     def short(self, cause: Mapping[str, Any], title: str) -> Iterator[Line]:
-        """Yield one entry for a cause for which there is no room."""
+        """Yield a short entry for a cause that has no room for a block."""
         text = f"{title}: {cause['title']} ({cause['id']}) on {self.names(cause['nodes'])}"
         yield from self.prose(text, hanging="  ")
 
     def names(self, names: Sequence[str]) -> str:
-        """Return names as ranges; of very many only the first ones."""
+        """Return names as ranges; if there are very many, only the first ones."""
         folded = fold(names)
         shown = ""
         for position, name in enumerate(folded):
@@ -123,7 +123,7 @@ class Block:
             return
         name = cause["evidence_of"]
         named = any(nameless(line, name) != line for line in cause["fix"])
-        each = f" (as for {name}; on the other nodes with their own names)"
+        each = f" (for {name}; on the other nodes use their names)"
         several = len(cause["nodes"]) > 1 and named
         yield from self.prose(f"fix{each if several else ''}:", "  ", "    ", "bold")
         for entry in cause["fix"]:
@@ -131,7 +131,7 @@ class Block:
             yield from (*apart, *self._step(entry), *apart)
 
     def _step(self, entry: str) -> Iterator[Line]:
-        """Yield one step. What is to be copied is never wrapped, whatever its length.
+        """Yield one step. Text to copy is never wrapped, whatever its length.
 
         Commands and files of several lines start in the first column: a copied here-document
         ends only at an unindented word, and a diff applies only as it is.
@@ -182,5 +182,5 @@ class Block:
         return state, age(pod["age_seconds"]), name
 
     def _more(self, cause: Mapping[str, Any]) -> Iterator[Line]:
-        # A command to copy: it stays in one line.
+        # A command to copy stays on one line.
         yield (Span(f"  more: pytest --gpu-explain={self._verbatim(cause['id'])}"),)

@@ -1,4 +1,4 @@
-"""The end of the summary: the legend, what stayed open, and the one-line verdict."""
+"""The end of the summary: the legend, what is unproven, and the one-line verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEGEND = {
     "unproven": "unproven: could not be decided",
     "implied": "implied: not tried, but an ordinary pod passed through it",
     "latent": "latent: works now, breaks later",
-    "skipped": "skipped: no test was tried",
+    "skipped": "skipped: no test was run",
     "not-asked": "-: not asked",
 }
 _PLURALS = {"error": "errors"}
@@ -134,7 +134,7 @@ def _allowed(document: Mapping[str, Any]) -> str:
 
 
 def _extent(document: Mapping[str, Any]) -> str:
-    """Return how far conforming nodes were looked at, nothing if on all layers."""
+    """Return up to which layer conforming nodes were tested, empty if on all layers."""
     asked = document["run"]["layers_asked"]
     nodes = [node for node in document["nodes"] if node["verdict"] == "conforms"]
     reached = {node["conforms_up_to"] for node in nodes}

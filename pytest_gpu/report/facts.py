@@ -42,7 +42,7 @@ def cluster_facts(cluster: ClusterEvidence, versions: Mapping[str, str]) -> dict
 
 
 def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
-    """Return ``nodeInfo.kubeletVersion`` by node; the API server's own version is no object."""
+    """Return ``nodeInfo.kubeletVersion`` by node; no object has the API server's version."""
     return {
         node["metadata"]["name"]: version
         for node in optional(cluster, "nodes")
@@ -56,7 +56,7 @@ def node_facts(node: Node) -> dict[str, Any]:
 
 
 def _distribution(node: Node) -> str | None:
-    """Return the Kubernetes distribution, ``None`` where the evidence does not tell."""
+    """Return the Kubernetes distribution, ``None`` if the evidence does not show it."""
     try:
         found = distribution_of(node)
     except Unproven:
@@ -65,7 +65,7 @@ def _distribution(node: Node) -> str | None:
 
 
 def _runtimes(node: Node) -> list[dict[str, Any]] | None:
-    """Return every runtime that runs on a node, ``None`` where the evidence does not tell."""
+    """Return every runtime that runs on a node, ``None`` if the evidence does not show them."""
     try:
         found = runtimes_of(node)
     except Unproven:
@@ -89,7 +89,7 @@ def _since_epoch(seconds: float | None) -> str | None:
 
 
 def waiting_as_json(pods: Callable[[], Iterable[WaitingPod]]) -> list[dict[str, Any]] | None:
-    """Return waiting pods in the order given; ``None`` if the pods were never asked for."""
+    """Return waiting pods in the order given; ``None`` if the pods were not collected."""
     try:
         return [_waiting_pod(pod) for pod in pods()]
     except NotInEvidence:

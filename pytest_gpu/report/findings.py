@@ -34,7 +34,7 @@ def finding_of(result: Result) -> Mapping[str, Any]:
 
 
 def as_seen(result: Result, finding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a finding with the test that made it: an entry of also_seen or latent."""
+    """Return a finding with the test that reported it: an entry of also_seen or latent."""
     return {
         "cause": finding["cause"],
         "title": finding["title"],
@@ -58,17 +58,17 @@ def as_open(result: Result) -> dict[str, Any]:
 
 
 def covered(finding: Mapping[str, Any], other: str) -> bool:
-    """Say whether the first finding has the other cause as its mere consequence."""
+    """Return whether the other cause is only a consequence of the first finding."""
     return any(fnmatchcase(other, pattern) for pattern in finding["explains"])
 
 
 def same_repair(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether two findings of one node are one: the same cause and the same fix."""
+    """Return whether two findings of one node are the same: equal in cause and fix."""
     return (one["cause"], one["fix"]) == (other["cause"], other["fix"])
 
 
 def distinct(seen: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the findings with one entry per cause and fix, which holds all their evidence."""
+    """Return the findings with one entry per cause and fix, which has all their evidence."""
     found: list[dict[str, Any]] = []
     for entry in seen:
         known = next((one for one in found if same_repair(one, entry)), None)

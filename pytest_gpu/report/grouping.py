@@ -1,4 +1,4 @@
-"""Findings of many nodes as few root causes: one block for what one repair mends."""
+"""Groups the findings of many nodes by root cause: one block for each fix."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _entry(members: _Members) -> Entry:
 
 
 def _for_all(text: str, members: _Members) -> str:
-    """Return a text of the first node so that it does not name one node where there are more."""
+    """Return a text of the first node, without the node's name if there are more nodes."""
     return text if len(members) == 1 else nameless(text, members[0][0])
 
 

@@ -16,9 +16,9 @@ def dumps(document: Mapping[str, Any]) -> str:
 
 
 def write(document: Mapping[str, Any], path: Path) -> None:
-    """Write the document as UTF-8 JSON, all or nothing: a reader never meets half a file.
+    """Write the document as UTF-8 JSON, all or nothing: a reader never sees half a file.
 
-    Folders on the way are made.
+    Missing folders are created.
 
     Raises:
         OSError: the file cannot be written.
@@ -28,7 +28,7 @@ def write(document: Mapping[str, Any], path: Path) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(dumps(document))
-        # mkstemp makes files for their owner alone; a report is for others to read.
+        # mkstemp creates files that only their owner can read; a report is for others, too.
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:

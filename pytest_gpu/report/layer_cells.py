@@ -32,7 +32,7 @@ def fold(name: str, results: Sequence[Result], run: RunInfo) -> dict[str, Cell]:
 
 
 def is_implied(result: Result, cell: Cell) -> bool:
-    """Say whether an untried result follows from what a pod of the same node showed."""
+    """Return whether a pod of the same node proves the requirement of an untried test."""
     untried = {"unproven"} if cell["skipped"] else {"unproven", "skipped"}
     return result["state"] in untried and bool(cell["implied"])
 
@@ -65,7 +65,7 @@ def _planned(name: str, layer: str, run: RunInfo) -> int:
 
 
 def _imply(cells: dict[str, Cell]) -> None:
-    """Take sandboxes that could not be tried as shown by a pod that passed the same handler."""
+    """Count sandboxes that could not be tried as implied if a pod passed the same handler."""
     pod, sandbox = cells[str(Layer.RUNTIMECLASS_POD)], cells[str(Layer.SANDBOX)]
     if pod["passed"] and pod["passed"] == pod["total"]:
         sandbox["implied"], sandbox["unproven"] = sandbox["unproven"], 0

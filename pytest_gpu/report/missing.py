@@ -9,7 +9,7 @@ from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.text import Line, Span
 
 MAX_SHOWN = 20
-"""Things of one kind that are shown; the JSON report has all."""
+"""Most things of one kind that are shown; the JSON report has all."""
 
 MAX_GROUPS = 5
 
@@ -21,18 +21,18 @@ _KINDS = (
     ("the list of ", "Kubernetes resources"),
     ("", "other"),
 )
-"""How a thing's words begin, and what such things are called together."""
+"""How the text of a thing begins, and the heading for such things."""
 
 
 def section(nodes: Sequence[Mapping[str, Any]], block: Block) -> Iterator[Line]:
-    """Yield what is missing, once for all nodes that lack the same."""
+    """Yield what is missing, once for all nodes that lack the same things."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for node in nodes:
         if node["missing"]:
             groups.setdefault(tuple(node["missing"]), []).append(node["name"])
     if not groups:
         return
-    title = "missing in the evidence, as far as can be told (add it, or list it as absent):"
+    title = "missing from the evidence, as far as known (add it, or list it as absent):"
     yield (Span(title, "yellow bold"),)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
     for things, names in ordered[:MAX_GROUPS]:

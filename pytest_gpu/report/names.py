@@ -45,7 +45,8 @@ def _ranges(head: str, numbers: Sequence[str], tail: str) -> str:
 def fit(names: Sequence[str], width: int) -> dict[str, str]:
     """Return a label of at most ``width`` characters for every name, no two the same.
 
-    First the domain that all share goes, then the middle of the names, last resort is a number.
+    First the domain that all share is dropped, then the middle of the names; as a last resort a
+    number is added.
     """
     labels = dict(zip(names, _without_domain(names), strict=True))
     if max(map(len, labels.values()), default=0) <= width:
@@ -58,7 +59,7 @@ def fit(names: Sequence[str], width: int) -> dict[str, str]:
 
 
 def _without_domain(names: Sequence[str]) -> list[str]:
-    """Return the names without the dotted end they all share; a lone name keeps all it has."""
+    """Return the names without the dotted end they all share; a single name stays whole."""
     if len(names) < 2:
         return list(names)
     parts = [name.split(".") for name in names]

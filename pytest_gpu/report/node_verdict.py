@@ -68,7 +68,7 @@ def _cause(first: Result | None) -> Entry:
 
 
 def _seen(first: Result | None, results: Sequence[Result]) -> Entry:
-    """Return also_seen, consequences and latent: all findings beside the cause itself."""
+    """Return also_seen, consequences and latent: all findings except the cause itself."""
     nothing: Entry = {"cause": None, "fix": [], "explains": []}
     cause = findings.finding_of(first) if first is not None else nothing
     failed = [
@@ -104,14 +104,14 @@ def _unproven(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[Ent
     skipped = [_all_skipped(layer) for layer, cell in cells.items() if cell["state"] == "skipped"]
     found = sorted(told + missing + skipped, key=lambda entry: Layer.parse(entry["layer"]))
     if not found and all(result["state"] == "not-asked" for result in results):
-        reason = "nothing of this node was asked" if results else "no test of this node was run"
+        reason = "nothing was asked about this node" if results else "no test of this node was run"
         return [_open(None, reason)]
     return found
 
 
 def _without_result(layer: str, cell: Entry) -> Entry:
     if cell["total"] == cell["missing"]:
-        return _open(layer, "no test of this layer has a result: the run ended before")
+        return _open(layer, "no test of this layer has a result: the run ended before them")
     return _open(layer, f"tests without a result: {cell['missing']} (a crash, or the run ended)")
 
 
@@ -124,7 +124,7 @@ def _open(layer: str | None, reason: str) -> Entry:
 
 
 def _conforms_up_to(cells: Mapping[str, Entry]) -> str | None:
-    """Return the highest layer that holds together with all layers below it."""
+    """Return the highest layer that conforms together with all layers below it."""
     reached = None
     for layer, cell in cells.items():
         if cell["state"] not in layer_cells.GOOD:

@@ -15,7 +15,7 @@ class RunInfo:
     seconds. ``layers_asked`` are the layers of the selected tests: a layer that was asked and
     has no result is unproven, never passed. ``planned`` may hold the number of selected tests
     by node and layer; then tests without a result (a crash, ``-x``, Ctrl-C) are unproven too.
-    ``deselected`` counts conformance tests that ``-k`` and its like left out.
+    ``deselected`` counts conformance tests that ``-k`` and similar options left out.
     """
 
     suite_version: str

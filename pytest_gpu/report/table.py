@@ -1,4 +1,4 @@
-"""The table nodes x layers, short enough to be read whatever the size of the fleet."""
+"""The table of nodes and layers, kept short for fleets of any size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_gpu.report.names import fit, fold
 from pytest_gpu.report.text import Line, Span, count, safe
 
 ROWS = 20
-"""The most rows a table has, its heading aside."""
+"""The most rows a table has, without its heading."""
 
 _HEADINGS = {Layer.DEVICE_PLUGIN: "plugin", Layer.RUNTIMECLASS_POD: "pod"}
 _WORDS = {"passed": "ok", "failed": "FAIL", "error": "ERROR", "not-asked": "-"}
@@ -58,7 +58,7 @@ def table(document: Mapping[str, Any], width: int, *, unicode: bool) -> list[Lin
     lines += [_line(row, label, columns) for row, label in zip(rows, labels, strict=True)]
     left = len(nodes) - sum(len(row.nodes) for row in rows)
     if left:
-        lines.append((Span(f"and {count(left, 'more node')}, no worse than these"),))
+        lines.append((Span(f"and {count(left, 'more node')} in the same or a better state"),))
     return lines
 
 
@@ -84,7 +84,7 @@ def _rows(nodes: Sequence[Node], marks: Mapping[str, str]) -> list[Row]:
         return single
     verdicts = {node["name"]: _SEVERITY.index(node["verdict"]) for node in nodes}
     single.sort(key=lambda row: (verdicts[row.nodes[0]], int(row.mark or 0)))
-    # Each step forgets more of what tells nodes apart: nothing, counts, the root cause.
+    # Each step ignores more differences between nodes: none, the counts, the root cause.
     without_counts = [row.without_counts() for row in single]
     steps = (single, without_counts, [replace(row, mark="") for row in without_counts])
     merged = [_merged(step) for step in steps]
@@ -92,7 +92,7 @@ def _rows(nodes: Sequence[Node], marks: Mapping[str, str]) -> list[Row]:
 
 
 def _fitting(rows: list[Row], width: int) -> list[Row]:
-    """Return the rows with as few counts left out as it takes to leave room for names."""
+    """Return the rows without the counts that must be dropped to make room for names."""
     needed = min(_SHORTEST_NAME, max(len(name) for row in rows for name in row.nodes))
     steps = (rows, [row.without_counts("unproven", "ERROR") for row in rows])
     fitting = (step for step in steps if _room(step, width) >= needed)
@@ -120,7 +120,7 @@ def _widths(rows: Sequence[Row]) -> list[int]:
 
 
 def _room(rows: Sequence[Row], width: int) -> int:
-    """Return how much is left for names."""
+    """Return the width left for names."""
     return width - sum(1 + column for column in _widths(rows))
 
 

@@ -17,7 +17,7 @@ _BlockOf = Callable[[Mapping[str, Any], str, int], Iterator[Line]]
 
 
 class Writer(Protocol):
-    """What is needed of a terminal; ``pytest.TerminalReporter`` has it."""
+    """The methods needed from a terminal; ``pytest.TerminalReporter`` has them."""
 
     def write(self, content: str, *, flush: bool = False, **markup: bool) -> None:
         """Write text without a line end."""
@@ -26,11 +26,11 @@ class Writer(Protocol):
 def render(
     document: Mapping[str, Any], *, width: int = 80, encoding: str | None = "utf-8"
 ) -> list[Line]:
-    """Return the whole summary: table, a block per cause, what is open, and the last line.
+    """Return the whole summary: table, a block per cause, what is unproven, and the last line.
 
-    Lines are at most ``width`` characters (80 at least, 120 at most), except for what is to be
-    copied and for single words that are longer. ``encoding`` is that of the stream: where it is
-    no Unicode, the lines are pure ASCII.
+    Lines are at most ``width`` characters (80 at least, 120 at most), except for text to copy and
+    for single words that are longer. ``encoding`` is the stream's: if it is not Unicode, the lines
+    are pure ASCII.
     """
     block = Block(min(max(width, _NARROWEST), _WIDEST), unicode=is_unicode(encoding))
     nodes = document["nodes"]

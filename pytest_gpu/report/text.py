@@ -1,4 +1,4 @@
-"""Text for terminals: made harmless, made to fit, ages as kubectl prints them."""
+"""Text for terminals: made harmless and made to fit; ages as kubectl prints them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def is_unicode(encoding: str | None) -> bool:
-    """Say whether a stream of this encoding can show every character."""
+    """Return whether a stream of this encoding can show every character."""
     try:
         return codecs.lookup(encoding or "ascii").name.startswith("utf")
     except LookupError:
@@ -31,7 +31,7 @@ def is_unicode(encoding: str | None) -> bool:
 
 
 def safe(text: str, *, unicode: bool, keep: str = "") -> str:
-    r"""Return text that cannot steer a terminal: harmful characters are written as ``\x1b``.
+    r"""Return text that cannot control a terminal: harmful characters become ``\x1b``.
 
     Evidence comes from nodes that may be hostile. ``keep`` are characters to leave alone.
     """

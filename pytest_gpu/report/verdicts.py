@@ -1,4 +1,4 @@
-"""The result of a run as data: the verdict document, which every reporter only renders."""
+"""The result of a run as data: the verdict document, which every report renders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WaitingPods = Callable[[ClusterEvidence, Collection[str]], Iterable[WaitingPod]]
 """Returns the users' pods that wait on the named nodes."""
 
 NodeFacts = Callable[[str], Mapping[str, Any]]
-"""Returns what else the document says of the named node, by key."""
+"""Returns what else the document says about the named node, by key."""
 
 
 def build(  # noqa: PLR0913 - each argument is a source of its own
@@ -38,7 +38,7 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
         run: what is known of the run.
         cluster: the evidence, asked for the Node objects and handed to the two look-ups.
         waiting: usually :func:`pytest_gpu.stack.kube.pods.waiting_pods`.
-        node_facts: how to learn, by name, a node's distribution and its container runtimes.
+        node_facts: returns, by name, a node's distribution and its container runtimes.
     """
     versions = facts.kubelet_versions(cluster)
     judged = [
@@ -62,8 +62,8 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
 def exit_code(document: Mapping[str, Any], allow_unproven: bool) -> int:
     """Return pytest's exit code: 0 if every node conforms, 1 if one does not, 4 without nodes.
 
-    ``allow_unproven`` forgives what could not be decided, but a node on which no test passed at
-    all stays a 1: nothing tested is never a 0.
+    ``allow_unproven`` accepts what could not be decided, but a node on which no test passed still
+    makes it 1: a run that tested nothing is never a 0.
     """
     if not document["nodes"]:
         return 4

@@ -16,7 +16,7 @@ WIDTH = 80
 
 
 def explain(cause_id: str) -> str:
-    """Return all that the catalogue says of a cause.
+    """Return all that the catalogue says about a cause.
 
     Raises:
         GpuError: there is no such cause; the message names the closest ones.
@@ -28,7 +28,7 @@ def explain(cause_id: str) -> str:
 
 
 def _unknown(cause_id: str, known: tuple[str, ...]) -> str:
-    # Compared by the name alone too: people remember the name, not whose thing it is.
+    # Names are also compared without prefix: people remember the name, not the component.
     close = difflib.get_close_matches(cause_id, known, n=3, cutoff=0.5)
     by_name = {each.partition("/")[2]: each for each in known}
     name = cause_id.rpartition("/")[2]
@@ -49,7 +49,7 @@ def _lines(cause: Cause) -> Iterator[str]:
         where = "" if len(cause.fix) == 1 else f" ({_where(distribution)})"
         yield from _block(f"Fix{where}", steps)
     if cause.explains:
-        yield from ("", "Explains, as its mere consequences:")
+        yield from ("", "Consequences of this cause:")
         yield from (f"  {pattern}" for pattern in cause.explains)
 
 
@@ -67,7 +67,7 @@ def _block(title: str, steps: Iterable[Step | Slot]) -> Iterator[str]:
 def _step(step: Step | Slot) -> Iterator[str]:
     if isinstance(step, Slot):
         yield from _wrapped(step.before, "  ")
-    # What is to be copied is never broken.
+    # Text to copy is never wrapped.
     if isinstance(step, Step) and step.kind != "words":
         yield f"  {_shown(step.shown)}"
     else:

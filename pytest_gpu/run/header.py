@@ -1,4 +1,4 @@
-"""The lines at the top of a run: what is tested, and who decided that."""
+"""The lines at the top of a run: what is tested, and where each setting came from."""
 
 from __future__ import annotations
 

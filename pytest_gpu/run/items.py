@@ -1,4 +1,4 @@
-"""What a collected test is to the ladder: its node, its layer, its requirement."""
+"""The place of a collected test on the ladder: its node, its layer, its requirement."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def layer_of(item: pytest.Item) -> Layer | None:
     """Return the layer that a test's ``gpu_layer`` mark names, ``None`` without a mark.
 
     Raises:
-        ValueError: the mark names no layer; the message lists those there are.
+        ValueError: the mark does not name a layer; the message lists the layers.
     """
     mark = item.get_closest_marker(MARK)
     if mark is None:
@@ -50,14 +50,14 @@ def rung_of(item: pytest.Item) -> Rung | None:
 
 
 def node_under(item: pytest.Item) -> str | None:
-    """Return the node that a test looks at, with a layer or without; ``None`` for no node."""
+    """Return the node that a test is about, with or without a layer; ``None`` for no node."""
     callspec = _callspec(item)
     found = callspec is not None and "gpu_node" in callspec.params
     return str(callspec.params["gpu_node"]) if found else None
 
 
 def asked_again(item: pytest.Item) -> Callable[[object], object]:
-    """Return what calls a test's function for a node with all else that the test was given."""
+    """Return a function that calls a test's function for a node, other arguments unchanged."""
     function: Callable[..., object] = getattr(item, "function")  # noqa: B009 - not every item has it
     given: Mapping[str, object] = getattr(item, "funcargs", {})
     names = inspect.signature(function).parameters
@@ -66,7 +66,7 @@ def asked_again(item: pytest.Item) -> Callable[[object], object]:
 
 
 def _callspec(item: pytest.Item) -> Any:
-    """Return what pytest knows of a test's parameters, ``None`` for a test that has none."""
+    """Return pytest's record of a test's parameters, ``None`` for a test that has none."""
     return getattr(item, "callspec", None)
 
 

@@ -15,8 +15,8 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.run.items import MARK, Rung, asked_again, layer_of, rung_of
 from pytest_gpu.run.missing import Missing
 
-# Names, not the module: where pytest runs twice in one process, a package that stays loaded still
-# has the module of the first run.
+# Import names, not the module: when pytest runs twice in one process, a package that stays loaded
+# still has the module of the first run.
 from pytest_gpu.run.outcome import (
     BLOCKED_KEY,
     NOT_ASKED,
@@ -58,7 +58,7 @@ class Ladder:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run every test that needs ``gpu_node`` once per node.
 
-        A wrong mark is told here, as an error of collection, which xdist workers can pass on.
+        A wrong mark is reported here, as a collection error, which xdist workers can pass on.
         """
         try:
             layer_of(metafunc.definition)
@@ -75,7 +75,7 @@ class Ladder:
         item.stash[ORDER_KEY] = next(self._definition)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Count conformance tests that ``-k`` and its like left out."""
+        """Count conformance tests that ``-k`` and similar options left out."""
         up_to = self.session.settings.up_to
         rungs = [rung for item in items if (rung := rung_of(item))]
         self._deselected += sum(rung.layer <= up_to for rung in rungs)
@@ -98,7 +98,7 @@ class Ladder:
             _label(item, rung)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note what was selected: a test without a result must not go missing unseen."""
+        """Note what was selected: a test without a result must not go unnoticed."""
         planned: dict[str, Counter[str]] = {}
         for item in session.items:
             if rung := rung_of(item):
@@ -107,7 +107,7 @@ class Ladder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Lend the test a list for latent findings; say what a worker is about to do."""
+        """Give the test a list for latent findings; note which test a worker is about to run."""
         rung = rung_of(item)
         if rung is not None and self.worker is not None:
             test = {"nodeid": item.nodeid, **blank(rung, "error")}
@@ -120,7 +120,7 @@ class Ladder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip what was not asked or is blocked; start what a layer's tests look at."""
+        """Skip what was not asked or is blocked; start the objects that a layer's tests check."""
         rung = rung_of(item)
         if rung is None:
             return
@@ -156,7 +156,7 @@ class Ladder:
         return report
 
     def _missing(self, item: pytest.Item, rung: Rung, call: pytest.CallInfo[None]) -> list[str]:
-        """Return what a shipped test needs of the evidence that nobody looked at."""
+        """Return the evidence that a shipped test needs and that was not collected."""
         first = call.excinfo.value if call.excinfo is not None else None
         if not isinstance(first, NotInEvidence):
             return []

@@ -1,4 +1,4 @@
-"""What the processes of a run must know of one another, kept in small files.
+"""What the processes of a run must know about each other, kept in small files.
 
 Files rather than memory: when xdist replaces a crashed worker, the new process must still know
 what failed, and the controller must learn what the old one was doing.
@@ -40,7 +40,7 @@ class Ledger:
         self._write("plan", "", json.dumps(plan))
 
     def planned(self) -> dict[str, Any]:
-        """Return what was noted by :meth:`plan`; empty if no collection ended."""
+        """Return what :meth:`plan` noted; empty if no collection was finished."""
         return dict(json.loads(self._read("plan", "") or "{}"))
 
     def begin(self, worker: str, test: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Ledger:
         return dict(json.loads(self._read("running", worker) or "{}"))
 
     def _path(self, kind: str, name: str) -> Path:
-        # The names of a recording are a stranger's: quoted, they cannot leave the directory.
+        # Names in a recording are not trusted: quoted, they cannot leave the directory.
         return self.directory / f"{kind}-{quote(name, safe='')}"
 
     def _read(self, kind: str, name: str) -> str | None:
@@ -70,6 +70,6 @@ class Ledger:
 
 
 def new_ledger() -> tuple[Ledger, Callable[[], None]]:
-    """Return an empty ledger, and what removes it when the run is over."""
+    """Return an empty ledger, and a function that removes it when the run is over."""
     folder = new_folder()
     return Ledger(folder), partial(shutil.rmtree, folder, ignore_errors=True)

@@ -28,7 +28,7 @@ class LiveRun:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        """Visit the nodes that have tests; what was seen is the evidence of every process."""
+        """Visit the nodes that have tests; every process judges what was collected here."""
         names = self._with_tests(session)
         if names:
             try:
@@ -50,7 +50,7 @@ class LiveRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep the recording, then remove everything; what fails is told and makes the run fail."""
+        """Keep the recording, then remove everything; a failure is reported and fails the run."""
         if (to := self.session.settings.record) is not None and self.live.visited:
             try:
                 self.live.record(to, questions(self.session.settings.up_to))
@@ -65,13 +65,13 @@ class LiveRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell what went wrong at the end."""
+        """Print what went wrong at the end."""
         for trouble in self._troubles:
             terminalreporter.write_line(f"ERROR: {trouble}", red=True)
 
 
 def last_resort(live: LiveCluster) -> Callable[[], None]:
-    """Return what cleans up when pytest ends before its session did."""
+    """Return a function that cleans up when pytest ends before its session."""
 
     def clean_up() -> None:
         if trouble := live.clean_up():
@@ -82,7 +82,7 @@ def last_resort(live: LiveCluster) -> Callable[[], None]:
 
 
 def writer(config: pytest.Config) -> Callable[[str], None]:
-    """Return what writes a line for the user; nothing is written with ``-q``."""
+    """Return a function that writes a line for the user, or nothing with ``-q``."""
     terminal = config.pluginmanager.get_plugin("terminalreporter")
 
     def write(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The pytest hooks of ``--gpu-cluster=local``: the recording is kept when all of it is there."""
+"""The pytest hooks of ``--gpu-cluster=local``: the recording is kept once it is complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_gpu.run.suite import questions
 class LocalRun:
     """Writes the recording at the end, since sandboxes are tried between the tests.
 
-    ``record_to`` is where, ``None`` for nowhere; ``up_to`` is the highest layer that was asked.
+    ``record_to`` is its path, ``None`` for no recording; ``up_to`` is the highest layer asked.
     """
 
     def __init__(self, machine: RecordedCluster, record_to: Path | None, up_to: Layer) -> None:
@@ -28,7 +28,7 @@ class LocalRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep the recording; what fails, and what sandboxes left here, makes the run fail."""
+        """Keep the recording; errors, and what sandboxes left behind, make the run fail."""
         with open_recording(self.machine.folder, self.machine.title) as seen:
             self._troubles.extend(leftovers(seen))
             if self.record_to is not None and not session.config.option.collectonly:
@@ -41,6 +41,6 @@ class LocalRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell what went wrong at the end."""
+        """Print what went wrong at the end."""
         for trouble in self._troubles:
             terminalreporter.write_line(f"ERROR: {trouble}", red=True)

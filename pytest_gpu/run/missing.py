@@ -1,7 +1,7 @@
-"""All that unproven tests need of the evidence, at once instead of one path per run.
+"""All evidence that unproven tests lack, at once instead of one path per run.
 
-A test stops at the first thing that nobody looked at. Here it is asked again as if that were
-absent, so that it stops at the next one, until it needs nothing more.
+A test stops at the first thing that was not collected. Here it is called again as if that were
+absent, so that it stops at the next one, until nothing more is missing.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from pytest_gpu.memory import Memory
 from pytest_gpu.run.node_face import GpuNode
 
 MAX_NODES = 20
-"""Nodes of one process for which the whole list is worked out: a fleet lacks the same things."""
+"""Most nodes per process that get the whole list: the nodes of a fleet lack the same things."""
 
 MAX_THINGS = 60
-"""Things that are named of one node."""
+"""Most missing things listed for one node."""
 
 _T = TypeVar("_T")
 
 Ask = Callable[[GpuNode], object]
-"""A test, with everything given to it but the node."""
+"""A test with all its arguments except the node."""
 
 _MISLED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a fact may raise that is told of things being absent which cannot be."""
+"""What a fact may raise when something counts as absent that cannot be absent."""
 
 
 class Missing:
-    """What is missing of the nodes that one process tests."""
+    """Finds the missing evidence of the nodes that one process tests."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, None]] = {}
 
     def of(self, ask: Ask, node: GpuNode, first: NotInEvidence) -> list[str]:
-        """Return what a test needs that nobody looked at; ``first`` is where it stopped.
+        """Return what a test needs and was not collected; ``first`` is where it stopped.
 
-        Things that an earlier test of the node needed, too, are not named again.
+        Things that an earlier test of the node also needed are not named again.
         """
         found = self._found.setdefault(node.name, {})
         known = len(found)
         found.setdefault(first.what)
-        # Without a door there is nothing at all, and no use in naming it piece by piece.
+        # Without a door there is no evidence at all; naming every piece would not help.
         if node.evidence.door.kind != "none" and len(self._found) <= MAX_NODES:
             _complete(ask, node, found)
         return list(found)[known:]
@@ -70,7 +70,7 @@ def _complete(ask: Ask, node: GpuNode, found: dict[str, None]) -> None:
 
 
 def _next(ask: Ask, node: GpuNode) -> str | None:
-    """Return what a test stops at, ``None`` if it comes to an end or knows no further."""
+    """Return what a test stops at, ``None`` if it finishes or cannot go on."""
     try:
         ask(node)
     except NotInEvidence as error:
@@ -81,12 +81,12 @@ def _next(ask: Ask, node: GpuNode) -> str | None:
 
 
 class _Assuming:
-    """A node's evidence in which some things count as absent that nobody looked at."""
+    """A node's evidence in which some things that were not collected count as absent."""
 
     def __init__(self, evidence: NodeEvidence, absent: frozenset[str]) -> None:
         self._evidence = evidence
         self._absent = absent
-        # A fact may say in its own words which path it misses; the path comes last in them.
+        # A fact may word its error itself; the missing path comes last in it.
         self._paths = frozenset(what.rpartition(" ")[2] for what in absent)
         self.name = evidence.name
         self.door: Door = evidence.door
@@ -126,7 +126,7 @@ class _Assuming:
         return self._evidence.outcome(kind)
 
     def assumes(self, what: str) -> bool:
-        """Say whether something counts as absent."""
+        """Return whether something counts as absent."""
         return what in self._absent
 
     def _or_none(self, look: Callable[[], _T | None], path: str) -> _T | None:
@@ -139,7 +139,7 @@ class _Assuming:
 
 
 class _AssumingCluster:
-    """The cluster around one node of which some things count as absent."""
+    """The cluster of a node for which some things count as absent."""
 
     def __init__(self, cluster: ClusterEvidence, node: _Assuming) -> None:
         self._cluster = cluster
@@ -151,7 +151,7 @@ class _AssumingCluster:
         self.memory = Memory()
 
     def objects(self, resource: str) -> Sequence[KubeObject]:
-        """Return all objects of a resource; there are none where nobody asked."""
+        """Return all objects of a resource, none if they were not collected."""
         try:
             return self._cluster.objects(resource)
         except NotInEvidence as error:

@@ -18,7 +18,7 @@ from pytest_gpu.stack.toolkit.instructions import toolkit_of
 
 
 class GpuNode(Node):
-    """What conformance tests ask of a node; any fact may raise ``NotInEvidence``."""
+    """The facts of a node that tests read; any of them may raise ``NotInEvidence``."""
 
     object = objects.object_of
     judged_alone = objects.judged_alone

@@ -60,8 +60,8 @@ def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: Recorde
 
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:
-    from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - nobody pays who didn't order
-    from pytest_gpu.run.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - likewise
+    from pytest_gpu.cluster.live import LiveCluster  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.live_run import LiveRun, last_resort, writer  # noqa: PLC0415 - keeps start-up fast
 
     if settings.record is not None:
         with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
@@ -71,7 +71,7 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
         live = LiveCluster(reach, settings, writer(config))
     config.add_cleanup(last_resort(live))
     if settings.nodes == ALL and not config.getoption("collectonly"):
-        # Only a look at its bus tells whether a node without any sign has a GPU.
+        # Only the PCI bus shows whether a node without any sign has a GPU.
         with blaming(f"--gpu-cluster: {settings.cluster}"):
             live.visit([name_of(node) for node in live.opened().objects("nodes")])
     cluster = live.opened()
@@ -106,9 +106,9 @@ def _record(cluster: RecordedCluster, to: Path) -> None:
 
 @contextmanager
 def blaming(source: str, value: str = "") -> Iterator[None]:
-    """Turn trouble of ours into a usage error that starts with where the value came from.
+    """Turn a :class:`GpuError` into a usage error that starts with the value's source.
 
-    ``value`` is what ``source`` ends with, where the trouble may begin with it as well.
+    ``value`` is the end of ``source``; it is not repeated if the error begins with it.
     """
     try:
         yield
@@ -119,7 +119,7 @@ def blaming(source: str, value: str = "") -> Iterator[None]:
 
 def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidence) -> Selection:
     if settings.cluster == "local" and settings.nodes is None:
-        # The user named this machine: it stays under test when its GPU is gone.
+        # The user named this machine: it is tested even when its GPU is gone.
         return Selection(names=tuple(name_of(node) for node in cluster.objects("nodes")))
     with blaming(_nodes_source(settings)):
         selection = select_nodes(cluster, settings.nodes)

@@ -20,20 +20,20 @@ Gpu = dict[str, Any]
 NOT_ASKED = "not asked: "
 
 _REASONS = {"unproven": "unproven: ", "not-asked": NOT_ASKED}
-"""States that a skip's reason begins with."""
+"""How a skip's reason begins, by state."""
 
 BLOCKED_KEY = pytest.StashKey[str]()
-"""The layer that blocks a test, set by the one who skips it."""
+"""The layer that blocks a test, set where the test is skipped."""
 
 
 def gpu_of(report: object) -> Gpu | None:
-    """Return what a report says of the ladder, ``None`` if it decides nothing."""
+    """Return a report's entry for the ladder, ``None`` if it decides nothing."""
     found: Gpu | None = getattr(report, "gpu", None)
     return found
 
 
 def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
-    """Return what a report of this test and state says."""
+    """Return the entry of a test in this state."""
     return {
         "node": rung.node,
         "layer": str(rung.layer),
@@ -51,7 +51,7 @@ def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
 def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     """Turn an :class:`Unproven` that escaped from a test or fixture into a skip, and say so.
 
-    In place, before anybody makes a report of it: JUnit, Allure and pytest itself then agree.
+    In place, before a report is made of it: JUnit, Allure and pytest itself then agree.
     """
     if call.excinfo is None or not isinstance(call.excinfo.value, Unproven):
         return False
@@ -61,10 +61,10 @@ def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
 
 
 def tell_in_full(call: pytest.CallInfo[None], node: Node) -> None:
-    """Let a failure say its finding with the values that every cause may use.
+    """Complete a failure's message with the values that every cause may use.
 
-    In place, as :func:`skip_if_unproven`. A cause that is not in the catalogue stays as it is:
-    the verdict tells of it.
+    In place, like :func:`skip_if_unproven`. A cause that is not in the catalogue stays as it is:
+    the verdict reports it.
     """
     failure = call.excinfo.value if call.excinfo is not None else None
     if isinstance(failure, GpuFailure):
@@ -84,7 +84,7 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
     """Return what a phase of a test decides, ``None`` if a later phase will.
 
     A failed verdict needs a finding, or an assertion in the test itself; every other exception,
-    and every one in a fixture, is trouble of our own.
+    and every one in a fixture, is an error of the suite.
     """
     if report.when != "call" and (report.passed or _has_failed(item)):
         return None
@@ -97,7 +97,7 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
 
 
 def _has_failed(item: pytest.Item) -> bool:
-    """Say whether a verdict stands already, which trouble in the teardown must not hide."""
+    """Return whether a verdict exists already, which an error in the teardown must not hide."""
     return ("gpu_verdict", "failed") in item.user_properties
 
 
@@ -135,7 +135,7 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
 def _unexplained(
     rung: Rung, node: Node, error: AssertionError, report: pytest.TestReport
 ) -> Finding:
-    """Return the finding of a bare ``assert``: no cause was worked out, only where it broke."""
+    """Return the finding of a bare ``assert``: no cause is known, only where it failed."""
     text = str(error).partition("\n")[0] or "assertion failed"
     evidence = Evidence(source=report.nodeid, text=text)
     return filled(Finding.of(f"{rung.layer}/unexplained", evidence), node)
@@ -146,9 +146,9 @@ def _line(error: BaseException) -> str:
 
 
 def attach(item: pytest.Item, report: pytest.TestReport, gpu: Gpu) -> None:
-    """Put a decision on the report, and in short on the test's properties."""
+    """Attach a decision to the report, and a short form of it to the test's properties."""
     if gpu["state"] == "error" and report.passed:
-        # The test passed, but what it noted cannot be told: pytest must not call that a pass.
+        # The test passed, but its latent finding is unusable: pytest must not count a pass.
         report.outcome, report.longrepr = "failed", gpu["reason"]
     vars(report)["gpu"] = gpu
     properties = dict(item.user_properties) | properties_of(gpu)
@@ -171,7 +171,7 @@ def properties_of(gpu: Gpu) -> dict[str, str]:
 
 
 def point_at_test(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Let a skip of ours name the test's own line, as pytest does for a skip mark."""
+    """Make a skip of ours point at the test's own line, as pytest does for a skip mark."""
     if report.skipped and isinstance(report.longrepr, tuple):
         path, line, _ = item.reportinfo()
         report.longrepr = (str(path), (line or 0) + 1, report.longrepr[2])
@@ -188,9 +188,9 @@ _STATUS: dict[str, Status] = {
 
 
 def status_of(report: pytest.TestReport | pytest.CollectReport) -> Status | None:
-    """Return category, letter and word for the states that pytest has no own name for.
+    """Return category, letter and word for the states that pytest has no name for.
 
-    A latent finding is counted beside the pass, not instead of it: by the silent report of the
+    A latent finding is counted in addition to the pass, by the otherwise silent report of the
     test's teardown.
     """
     gpu = gpu_of(report)

@@ -22,7 +22,7 @@ def filled(finding: Finding, node: Node) -> Finding:
 def common_values(node: Node) -> Mapping[str, str]:
     """Return the placeholders that every cause may use on a node.
 
-    A failure stays one where nothing tells the distribution: its commands are then the usual ones.
+    If the distribution is not known, the usual commands are used: a failure stays a failure.
     """
     try:
         where = distribution_of(node)
@@ -32,7 +32,7 @@ def common_values(node: Node) -> Mapping[str, str]:
 
 
 def _socket(node: Node) -> str | None:
-    """Return the kubelet's CRI socket, ``None`` where it is not known."""
+    """Return the kubelet's CRI socket, ``None`` if it is not known."""
     try:
         return kubelet_of(node).socket
     except Unproven:

@@ -14,8 +14,8 @@ from pytest_gpu.run.items import rung_of
 class Progress:
     """Writes one line when the first test of a layer starts, in the controller.
 
-    Under xdist the controller starts no test: there the first report of a layer counts. The line
-    stands for itself, so that a CI log without colour and ``-v`` both stay readable.
+    Under xdist the controller starts no test: there the first report of a layer counts. Each
+    line is complete, so that a CI log without colour and ``-v`` both stay readable.
     """
 
     def __init__(self, terminal: pytest.TerminalReporter, standing: Callable[[], str]) -> None:

@@ -1,4 +1,4 @@
-"""What the controller makes of all reports: the verdict document, its reports, the exit code."""
+"""Turns all test reports into the verdict document, its reports and the exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pytest_gpu.stack.kube.pods import waiting_pods
 
 
 class Results:
-    """Gathers ``report.gpu`` of every test; at the end judges, writes and prints."""
+    """Gathers ``report.gpu`` of every test in the controller; at the end judges and reports."""
 
     def __init__(self, session: GpuSession) -> None:
         self.session = session
@@ -34,14 +34,14 @@ class Results:
         self._troubles: list[str] = []
 
     def standing(self) -> str:
-        """Return how many nodes no layer has failed on yet, as the progress line says it."""
+        """Return how many nodes have no failed layer yet, for the progress line."""
         fallen = {gpu["node"] for gpu in self._results.values() if gpu["state"] == "failed"}
         total = len(self.session.names)
         nodes = "1 node" if total == 1 else f"{total} nodes"
         return f"{total - len(fallen)} of {nodes}" if fallen else nodes
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a report decides; a later phase of the same test decides anew."""
+        """Keep what a report decides; a later phase of the same test replaces it."""
         if (gpu := gpu_of(report)) is not None:
             earlier = self._results.get(report.nodeid)
             latent = gpu["latent"] or (earlier["latent"] if earlier else [])
@@ -116,7 +116,7 @@ class Results:
 
 @contextmanager
 def told_once(reporter: pytest.TerminalReporter) -> Iterator[None]:
-    """Keep failures that have a cause out of pytest's own summary: the verdicts tell them.
+    """Keep failures that have a cause out of pytest's own summary: the verdicts show them.
 
     A hundred nodes with one cause would otherwise be a hundred tracebacks. Any of ``-v``,
     ``--tb`` and ``-r`` brings them back; failures without a cause and errors always stay.
@@ -145,7 +145,7 @@ def _page(reporter: pytest.TerminalReporter) -> dict[str, Any]:
 
 
 def why_nothing(config: pytest.Config) -> str:
-    """Return why not a single test was selected, as far as the configuration tells."""
+    """Return why no test was selected, as far as the configuration shows."""
     functions = config.getini("python_functions")
     if functions != ["test"] and "test" not in functions:
         found = " ".join(functions)
@@ -153,4 +153,4 @@ def why_nothing(config: pytest.Config) -> str:
             f"nothing was tested: this directory's pytest configuration sets python_functions = "
             f"{found}, which hides the shipped tests; try -o python_functions=test"
         )
-    return "nothing was tested: -k, -m or the paths given left no test over"
+    return "nothing was tested: -k, -m or the given paths selected no test"

@@ -16,21 +16,21 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Nodes under test, sorted, and those that were looked at and have no sign of a GPU."""
+    """Nodes under test, sorted, and those that were checked and have no sign of a GPU."""
 
     names: tuple[str, ...]
     others: tuple[str, ...] = ()
 
 
 def select_nodes(cluster: ClusterEvidence, asked: str | None) -> Selection:
-    """Return the nodes that a value of ``--gpu-nodes`` means; without one, those with signs.
+    """Return the nodes that ``--gpu-nodes`` selects; without it, those with a sign of a GPU.
 
     Nodes that are named, one by one or by a selector, are GPU nodes because the user says so:
-    none of them disappears because its GPU did.
+    none of them is dropped because its GPU is gone.
 
     Raises:
         NotInEvidence: the nodes were not read.
-        GpuError: a named node does not exist, or the selector is none or matches nothing.
+        GpuError: a named node does not exist, or the selector is invalid or matches nothing.
     """
     nodes = cluster.objects("nodes")
     if asked is not None and asked != ALL:
@@ -41,7 +41,7 @@ def select_nodes(cluster: ClusterEvidence, asked: str | None) -> Selection:
 
 
 def no_gpu_node(asked: str | None) -> str:
-    """Return what to say when no node has a sign of a GPU: what was looked for, what is left."""
+    """Return the message if no node has a sign of a GPU: what was looked for, what to try."""
     hint = "name nodes with --gpu-nodes=NAMES"
     if asked != ALL:
         hint += ", or visit every node with --gpu-nodes=all"
@@ -63,7 +63,7 @@ def _named(nodes: Sequence[KubeObject], asked: str) -> tuple[str, ...]:
 
 
 def _is_selector(words: Sequence[str], nodes: Sequence[KubeObject], known: set[str]) -> bool:
-    """Say whether words are meant as conditions: by an operator, or by being label keys."""
+    """Return whether words are meant as conditions: by an operator, or by being label keys."""
     if any("=" in word or word.startswith("!") for word in words):
         return True
     keys = {key for node in nodes for key in labels_of(node)}
@@ -80,12 +80,12 @@ def _parsed(text: str) -> Selector:
 def _matching(nodes: Sequence[KubeObject], selector: Selector) -> tuple[str, ...]:
     found = sorted(name_of(node) for node in nodes if selector.matches(labels_of(node)))
     if not found:
-        raise GpuError(f"matches none of the nodes {shorten(sorted(map(name_of, nodes)))}")
+        raise GpuError(f"matches none of the nodes: {shorten(sorted(map(name_of, nodes)))}")
     return tuple(found)
 
 
 def shorten(names: Sequence[str], limit: int = 8) -> str:
-    """Return names as a list a person can read, however many there are."""
+    """Return names as a readable list, however many there are."""
     rest = len(names) - limit
     shown = ", ".join(names[:limit])
     return f"{shown}, … and {rest} more" if rest > 0 else shown

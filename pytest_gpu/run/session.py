@@ -1,4 +1,4 @@
-"""The state of one run, in every process of it; fixtures look things up here."""
+"""The state of one run, in each of its processes; fixtures read it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class GpuSession:
     """One run on one cluster.
 
     The controller finds the nodes under test once; a worker receives their names and opens the
-    same evidence for itself, the recording in ``folder``. Nodes are built once per process and
-    keep their facts. ``others`` are nodes that were looked at and show no sign of a GPU;
-    ``opened`` is the evidence where it is open already. On a live cluster the controller has the
+    same evidence itself, the recording in ``folder``. Nodes are built once per process and
+    keep their facts. ``others`` are nodes that were checked and show no sign of a GPU;
+    ``opened`` is the evidence if it is open already. On a live cluster the controller has the
     ``door``, and ``remote`` is what a worker needs to open its own; ``notes`` are for the header.
     ``shards`` is how many processes share the nodes.
     """
@@ -50,7 +50,7 @@ class GpuSession:
 
     @lazy
     def cluster(self) -> ClusterEvidence:
-        """The evidence of this cluster; a worker opens it when it is first asked for."""
+        """The evidence of this cluster; a worker opens it when it is first needed."""
         from pytest_gpu.cluster.recording.recorded import open_recording  # noqa: PLC0415 - heavy
         from pytest_gpu.cluster.workloads import CountedPods  # noqa: PLC0415 - heavy
 
@@ -60,7 +60,7 @@ class GpuSession:
 
     @lazy
     def live(self) -> LiveDoor | None:
-        """The way to the live cluster under test, ``None`` where it is a recorded one."""
+        """The way to the live cluster under test, ``None`` if it is a recording."""
         if self.door is not None or self.remote is None:
             return self.door
         from pytest_gpu.cluster.live_door import join  # noqa: PLC0415 - heavy
@@ -73,13 +73,13 @@ class GpuSession:
             live.leave()
 
     def look_again(self, opened: ClusterEvidence) -> None:
-        """Take what the visits brought; nothing that was worked out before is kept."""
+        """Switch to the evidence that the visits collected, and forget all facts from before."""
         self.opened = opened
         self._nodes.clear()
         vars(self).pop("cluster", None)
 
     def why_not_asked(self, rung: Rung) -> str | None:
-        """Return why the recording does not answer a test's question, ``None`` if it may."""
+        """Return why the recording cannot answer a test's question, ``None`` if it can."""
         cluster = self.cluster
         return why_not_asked(cluster.asked, question_of(rung.layer, rung.test), cluster.suite)
 
@@ -88,7 +88,7 @@ class GpuSession:
 
         Args:
             layer: the layer whose first test is about to run.
-            name: the node of that test; the others of its shard come along while they stand.
+            name: the node of that test; other nodes of its shard join unless they failed.
         """
         shard = self._live_shard(name)
         if shard is None or (layer, name) in self._brought:
@@ -102,13 +102,13 @@ class GpuSession:
         starter.bring(layer, [self.node(n) for n in together])
 
     def _live_shard(self, name: str) -> int | None:
-        """Return the shard of a node of which more can be seen, ``None`` if it is recorded."""
+        """Return the shard of a node that can be reached, ``None`` if it is only recorded."""
         if self.live is None and self.settings.cluster != "local":
             return None
         return self.names.index(name) % self.shards
 
     def _climbs(self, name: str, layer: Layer) -> bool:
-        """Say whether a node has tests of a layer and may still climb to it."""
+        """Return whether a node has tests of a layer and may still climb to it."""
         failed = self.ledger.first_failure(name)
         stands = self.settings.all_layers or failed is None or failed >= layer
         planned = self.ledger.planned().get("tests") or {}

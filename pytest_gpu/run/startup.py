@@ -1,4 +1,4 @@
-"""Which hooks take part in a run, by process and by the plugins that are there."""
+"""Registers the hooks of a run, by process and installed plugins."""
 
 from __future__ import annotations
 

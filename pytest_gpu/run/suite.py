@@ -30,7 +30,7 @@ def suite_arguments() -> list[str]:
 def questions(up_to: Layer) -> frozenset[str]:
     """Return the names of all questions of the shipped suite, up to a layer.
 
-    The modules are read, not imported: whoever writes a recording has collected no test.
+    The modules are read, not imported: the process that writes a recording may have no tests.
     """
     return frozenset(
         question_of(layer, statement.name)
@@ -42,7 +42,7 @@ def questions(up_to: Layer) -> frozenset[str]:
 
 
 def is_shipped(nodeid: str) -> bool:
-    """Say whether a test is one of the shipped suite, by its ID."""
+    """Return whether a test belongs to the shipped suite, by its ID."""
     return nodeid.startswith(f"{SUITE}/")
 
 

@@ -1,4 +1,4 @@
-"""What the user says about a live cluster."""
+"""The settings for a live cluster."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 class LiveSettings:
     """How a live cluster is reached and used.
 
-    ``kubeconfig`` is read instead of kubectl's files (``None``: those); ``namespace`` holds all
-    that is created, from ``image``; ``parallel`` nodes are looked at at once; ``read_only``
-    creates nothing; ``crictl`` is a program brought to nodes that have none.
+    ``kubeconfig`` is read instead of kubectl's files (``None``: read those); everything is created
+    in ``namespace``, from ``image``; ``parallel`` nodes are visited at the same time;
+    ``read_only`` creates nothing; ``crictl`` is copied to nodes that have none.
     """
 
     kubeconfig: Path | None
@@ -64,18 +64,18 @@ def _file(path: Path) -> Path:
 
 def _namespace(text: str) -> str:
     if not _LABEL.fullmatch(text):
-        raise ValueError("is no name of a namespace: small letters, digits and dashes, up to 63")
+        raise ValueError("is not a valid namespace name: use up to 63 a-z, 0-9 and dashes")
     return text
 
 
 def _image(text: str) -> str:
     if not text or any(sign.isspace() for sign in text):
-        raise ValueError(f"is no name of an image; {IMAGE} is the default")
+        raise ValueError(f"is not a valid image name; the default is {IMAGE}")
     return text
 
 
 def _count(text: str) -> int:
     count = int(text) if text.isdecimal() else 0
     if not 1 <= count <= 1000:
-        raise ValueError(f"is no number of nodes from 1 to 1000; {PARALLEL} is the default")
+        raise ValueError(f"must be a number of nodes from 1 to 1000; the default is {PARALLEL}")
     return count

@@ -9,7 +9,7 @@ import pytest
 CLUSTER_HELP = (
     "Run the GPU conformance suite on this cluster: sample:NAME (shipped with this plugin), "
     "path:PATH (a recording), context:NAME, current, in-cluster, local, kind; anything else is a "
-    "context of the kubeconfig, else a path"
+    "kubeconfig context or, if there is none of that name, a path"
 )
 
 SWITCHES = ("all_layers", "allow_unproven", "read_only")
@@ -46,16 +46,16 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--gpu-node-shell",
         metavar="WAY",
-        help="How nodes are looked at: pod, ssh (your own OpenSSH configuration and sudo -n), "
+        help="How to get into nodes: pod, ssh (uses your OpenSSH configuration and sudo -n), "
         "local or none (default: pod; local with --gpu-cluster=local)",
     )
     group.addoption(
-        "--gpu-timeout", metavar="SECONDS", help="Longest time of every single wait (default: 300)"
+        "--gpu-timeout", metavar="SECONDS", help="Time limit of each single wait (default: 300)"
     )
     group.addoption(
         "--gpu-explain",
         metavar="CAUSE",
-        help="Print what a cause such as driver/nouveau means and how it is fixed, then exit",
+        help="Explain a cause such as driver/nouveau and how to fix it, then exit",
     )
     _add_ini(parser)
 
@@ -74,12 +74,12 @@ def _add_selection(group: pytest.OptionGroup) -> None:
         "--gpu-all-layers",
         action="store_true",
         default=None,
-        help="Test the higher layers of a node although a lower one failed",
+        help="Test the higher layers of a node even if a lower one failed",
     )
     group.addoption(
         "--gpu-workloads",
         metavar="SELECTOR",
-        help="Label selector of the users' pods that count (default: every GPU pod)",
+        help="Label selector: consider only these GPU pods of users (default: every GPU pod)",
     )
 
 
@@ -92,28 +92,28 @@ def _add_live(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--gpu-namespace",
         metavar="NAME",
-        help="Namespace of all that the suite creates in a live cluster (default: pytest-gpu)",
+        help="Namespace for everything the suite creates in a live cluster (default: pytest-gpu)",
     )
     group.addoption(
         "--gpu-image",
         metavar="IMAGE",
-        help="The one image that the suite's pods use: glibc and Python (default: python:3-slim)",
+        help="Image for the suite's pods; needs glibc and Python (default: python:3-slim)",
     )
     group.addoption(
         "--gpu-parallel",
         metavar="COUNT",
-        help="Nodes of a live cluster that are looked at at the same time (default: 100)",
+        help="Number of nodes of a live cluster to visit at the same time (default: 100)",
     )
     group.addoption(
         "--gpu-read-only",
         action="store_true",
         default=None,
-        help="Create nothing in a live cluster; what only a pod could show stays unproven",
+        help="Create nothing in a live cluster; what needs a pod stays unproven",
     )
     group.addoption(
         "--gpu-crictl",
         metavar="FILE",
-        help="Bring this crictl to nodes that have none; it is removed again",
+        help="Copy this crictl to nodes that have none; it is removed afterwards",
     )
 
 
@@ -122,7 +122,7 @@ def _add_outputs(group: pytest.OptionGroup) -> None:
         "--gpu-allow-unproven",
         action="store_true",
         default=None,
-        help="Exit with 0 although something could not be decided",
+        help="Exit with 0 even if something could not be decided",
     )
     group.addoption(
         "--gpu-record", metavar="PATH", help="Keep the evidence of this run as a recording"
@@ -131,7 +131,7 @@ def _add_outputs(group: pytest.OptionGroup) -> None:
         "--gpu-report",
         metavar="FILE",
         action="append",
-        help="Write the verdict to this file, by its suffix: .json (repeatable)",
+        help="Write the verdict to this file; the suffix sets the format: .json (repeatable)",
     )
 
 

@@ -16,14 +16,14 @@ _TERM = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One condition on a label; without a ``value`` it is about the key alone."""
+    """One condition on a label; without a ``value`` it only tests for the key."""
 
     key: str
     value: str | None = None
     negated: bool = False
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether labels meet this condition; ``key!=value`` also holds without the key."""
+        """Return whether labels meet this condition; ``key!=value`` also holds without the key."""
         holds = self.key in labels if self.value is None else labels.get(self.key) == self.value
         return holds is not self.negated
 
@@ -35,7 +35,7 @@ class Selector:
     terms: tuple[Term, ...]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Say whether labels meet every condition."""
+        """Return whether labels meet every condition."""
         return all(term.matches(labels) for term in self.terms)
 
 
@@ -43,7 +43,7 @@ def parse_selector(text: str) -> Selector:
     """Return the selector that ``key=value,key!=value,key,!key`` means.
 
     Raises:
-        ValueError: the text is no such selector; the message names the part that is not.
+        ValueError: the text is not a selector; the message names the wrong part.
     """
     return Selector(terms=tuple(_term(part.strip()) for part in text.split(",")))
 
@@ -51,7 +51,7 @@ def parse_selector(text: str) -> Selector:
 def _term(part: str) -> Term:
     match = _TERM.fullmatch(part)
     if match is None or (match["absent"] and match["operator"]):
-        raise ValueError(f"{part!r} is no condition on a label; write key=value, key!=value or key")
+        raise ValueError(f"{part!r} is not a label condition; write key=value, key!=value or key")
     return Term(
         key=match["key"],
         value=match["value"],

@@ -24,12 +24,11 @@ T = TypeVar("T")
 class Settings:
     """What the user asked for.
 
-    ``nodes`` is the text of --gpu-nodes, which only a cluster can make sense of; ``up_to`` the
-    highest layer to climb; ``workloads`` which of the users' pods count (``None``: all);
-    ``node_shell`` the way into nodes (``None``: the one that suits the cluster); ``live``
-    what is said about live clusters;
-    ``timeout`` seconds per wait. ``sources`` says for every field where its value came from: the
-    option's or configuration value's name, or ``default``.
+    ``nodes`` is the text of --gpu-nodes, which is parsed once the cluster is open; ``up_to`` is
+    the highest layer to climb; ``workloads`` selects the users' pods to consider (``None``: all);
+    ``node_shell`` is the way into nodes (``None``: the one that suits the cluster); ``live`` are
+    the settings for live clusters; ``timeout`` is seconds per wait. ``sources`` says for every
+    field where its value came from: the name of an option or configuration value, or ``default``.
     """
 
     cluster: str
@@ -48,7 +47,7 @@ class Settings:
     sources: Mapping[str, str]
 
     def source(self, field: str) -> str:
-        """Return how the header says where a field's value came from."""
+        """Return where a field's value came from, as the header shows it."""
         source = self.sources[field]
         return f"({source})" if source == "default" else f"(from {source})"
 
@@ -82,13 +81,13 @@ def read_settings(config: pytest.Config) -> Settings:
 
 
 def _up_to(reader: _Reader, cluster: str) -> Layer:
-    """Return the highest layer to climb; above the sandbox is nothing without Kubernetes."""
+    """Return the highest layer to climb; without Kubernetes that is the sandbox."""
     highest = Layer.SANDBOX if cluster == "local" else max(Layer)
 
     def parse(name: str) -> Layer:
         layer = Layer.parse(name)
         if layer > highest:
-            raise ValueError(f"--gpu-cluster=local asks no Kubernetes; up to {highest} it can")
+            raise ValueError(f"--gpu-cluster=local can only test up to {highest}")
         return layer
 
     found: Layer = reader.value("layers", parse, highest)
@@ -122,7 +121,7 @@ class _Reader:
         return default if given is None else self.parse(source, given, parse)
 
     def parse(self, source: str, given: Any, parse: Callable[[Any], T]) -> T:
-        """Return ``parse(given)``; what it finds wrong becomes a usage error."""
+        """Return ``parse(given)``; its ``ValueError`` becomes a usage error."""
         try:
             return parse(given)
         except ValueError as error:
@@ -131,7 +130,7 @@ class _Reader:
     def path(self, text: str) -> Path:
         """Return a path of the command line, relative to where pytest was started."""
         if not text:
-            raise ValueError("is empty; a path would be right")
+            raise ValueError("is empty; give a path")
         return self.config.invocation_params.dir / Path(text).expanduser()
 
     def ini_file(self, name: str) -> Path | None:
@@ -146,7 +145,7 @@ class _Reader:
         try:
             return self.config.getini(f"gpu_{name}")
         except (TypeError, ValueError) as error:
-            # Before pytest 9.2 a value of the wrong type is no usage error.
+            # Before pytest 9.2 a value of the wrong type is not a usage error.
             raise pytest.UsageError(f"{self._ini_source(name)}: {error}") from error
 
     def _ini_source(self, name: str) -> str:
@@ -156,7 +155,7 @@ class _Reader:
 
 def _way(text: str) -> str:
     if text not in NODE_SHELLS:
-        raise ValueError(f"is no way into a node; ways are {', '.join(NODE_SHELLS)}")
+        raise ValueError(f"is not a way into a node; choose one of {', '.join(NODE_SHELLS)}")
     return text
 
 
@@ -166,5 +165,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = float("nan")
     if not 0 < seconds < float("inf"):
-        raise ValueError("is no number of seconds above zero; 300 is the default")
+        raise ValueError("must be a number of seconds greater than 0; the default is 300")
     return seconds

@@ -1,4 +1,4 @@
-"""Files that the user names: whether they can be used, found out before the first test."""
+"""Files that the user names: checked before the first test."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ REPORT_SUFFIXES = (".json",)
 
 
 def report_file(path: Path) -> Path:
-    """Return the path of a report; the folder on the way is made.
+    """Return the path of a report, after creating its folder.
 
     Raises:
-        ValueError: the file cannot be written, or its suffix names no kind of report.
+        ValueError: the file cannot be written, or its suffix is not that of a report.
     """
     if path.suffix not in REPORT_SUFFIXES:
-        raise ValueError("only .json is written by this version; name a file that ends so")
+        raise ValueError("this version writes only .json; name a file that ends in .json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"its folder cannot be made: {error.strerror}") from error
+        raise ValueError(f"its folder cannot be created: {error.strerror}") from error
     if path.is_dir():
-        raise ValueError("is a folder; a file is needed")
+        raise ValueError("is a folder; name a file")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"cannot write to {path.parent}")
     return path
 
 
 def json_file(path: Path) -> Path:
-    """Return the path of a JSON file, as crictl reads it.
+    """Return the path of a JSON file for crictl.
 
     Raises:
-        ValueError: there is no such file, or it holds no JSON object.
+        ValueError: there is no such file, or it is not a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON, as crictl reads it: {error}") from error
+        raise ValueError(f"{path} is not JSON, which crictl needs: {error}") from error
     if not isinstance(content, dict):
-        message = f"{path} is not a JSON object, as crictl reads it"
+        message = f"{path} is not a JSON object, which crictl needs"
         raise ValueError(message)  # noqa: TRY004 - the user's text is wrong, not a type of ours
     return path

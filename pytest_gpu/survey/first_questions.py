@@ -1,6 +1,6 @@
-"""The first questions to every node: what all facts begin with, whatever the node turns out to be.
+"""The first questions to every node, whatever kind of node it is.
 
-Paths come from the modules that read them, so that both cannot differ.
+Paths come from the modules that read them, so that the two cannot differ.
 """
 
 from __future__ import annotations

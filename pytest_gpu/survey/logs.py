@@ -1,4 +1,4 @@
-"""Logs of NVIDIA's own pods on a node, where the kubelet keeps them: no right to read logs needed.
+"""Logs of NVIDIA's own pods on a node, in the kubelet's folder: needs no right to read logs.
 
 Source: the kubelet's ``/var/log/pods/NAMESPACE_NAME_UID/CONTAINER/RESTARTS.log``.
 """
@@ -43,6 +43,6 @@ def _of_pod(pod: KubeObject) -> Iterator[str]:
 
 
 def _numbers(status: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the numbers of the log of a container that runs, and of the one before it."""
+    """Return the log numbers of a running container and of the one before it."""
     restarts = int(status.get("restartCount") or 0)
     return (restarts - 1, restarts) if restarts else (0,)

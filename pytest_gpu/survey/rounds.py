@@ -21,10 +21,10 @@ NVML_TIME = 20.0
 class Questions:
     """What is asked in one round.
 
-    ``read``, ``tail`` and ``glob`` map paths (patterns) to the bytes of a file that are sent; what
-    a pattern stands for is read, too. ``run`` maps argument lists to seconds. ``nvml`` are the
-    paths where NVML's library may lie; ``None``: NVML is not asked. ``errors`` are our own, by the
-    check that had them while it was worked out what to ask.
+    ``read``, ``tail`` and ``glob`` map paths (patterns) to the bytes of a file that are sent; files
+    that match a pattern are read, too. ``run`` maps argument lists to seconds. ``nvml`` are the
+    paths where NVML's library may be; ``None``: NVML is not asked. ``errors`` are our own bugs, by
+    the check that raised them while the questions were worked out.
     """
 
     list: tuple[str, ...] = ()
@@ -72,5 +72,5 @@ class Asked:
     keys: frozenset[Key] = frozenset()
 
     def also(self, questions: Questions) -> Asked:
-        """Return this with one more round."""
+        """Return a copy with one more round."""
         return Asked(rounds=self.rounds + 1, keys=self.keys | questions.keys())

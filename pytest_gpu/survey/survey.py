@@ -1,6 +1,6 @@
-"""What a visit asks a node: a small fixpoint, from what is known to what is still to be asked.
+"""Works out what to ask a node next from what is known, until there is nothing left to ask.
 
-A pure function; who carries the questions to the node and back does not matter.
+It is a pure function: how the questions reach the node does not matter.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _NO_TEXTS = re.compile(r"/(proc|sys|dev|lib|usr/lib)(/|$)")
 
 
 def wants(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> Questions | None:
-    """Return the next round of questions, ``None`` when all that can be known is.
+    """Return the next round of questions, ``None`` when nothing more can be found out.
 
     Args:
         evidence: what is known of the node so far.
         asked: what was asked before; nothing is asked twice.
-        cluster: the Kubernetes objects, which tell where the toolkit was told to write.
+        cluster: the Kubernetes objects, which say where the toolkit is configured to write.
     """
     if asked.rounds == 0:
         return first_questions()
@@ -112,7 +112,7 @@ def _journal(unit: str) -> tuple[str, ...]:
 
 
 def _path(process: Process) -> str | None:
-    """Return where a process's program lies; one that was deleted cannot be asked."""
+    """Return the path of a process's program, ``None`` if it was deleted."""
     for path in (process.argv[0], process.exe or ""):
         if path.startswith("/") and not path.endswith(DELETED):
             return path

@@ -1,7 +1,7 @@
-"""What the checks would look up and cannot yet: they themselves say what is still to be asked.
+"""What the checks would look up and cannot yet: this is what the next round asks.
 
-A check runs on what is known so far; what nobody looked at counts as absent for the moment, and is
-noted. So a survey never falls behind the checks it is made for.
+A check runs on what is known so far; what was not collected yet counts as absent for the moment,
+and is noted. So a survey always asks what the checks need.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Wishes:
         self.elves: dict[str, None] = {}
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes; wish for it."""
+        """Return a file's bytes; note the file if it is missing."""
         try:
             return self._evidence.read(path)
         except NotInEvidence:
@@ -56,7 +56,7 @@ class Wishes:
             return None
 
     def entry(self, path: str) -> Entry | None:
-        """Return a path's metadata; wish for it."""
+        """Return a path's metadata; note the path if they are missing."""
         try:
             return self._evidence.entry(path)
         except NotInEvidence:
@@ -64,7 +64,7 @@ class Wishes:
             return None
 
     def names(self, directory: str) -> Sequence[str] | None:
-        """Return the names in a directory; wish for them."""
+        """Return the names in a directory; note it if they are missing."""
         try:
             return self._evidence.names(directory)
         except NotInEvidence:
@@ -83,11 +83,11 @@ class Wishes:
 
     @property
     def nvml(self) -> Mapping[str, Any] | None:
-        """NVML's answers; asked last in any case."""
+        """NVML's answers; always asked last."""
         return self._evidence.nvml
 
     def elf(self, path: str) -> ElfSummary | None:
-        """Return the summary of an ELF file; wish for it."""
+        """Return the summary of an ELF file; note the file if it is missing."""
         try:
             return self._evidence.elf(path)
         except NotInEvidence:
@@ -100,7 +100,7 @@ class Wishes:
 
 
 class WishingCluster:
-    """The cluster around one node that notes its wishes."""
+    """The cluster of one node whose evidence notes what is missing."""
 
     def __init__(self, cluster: ClusterEvidence, node: Wishes) -> None:
         self._cluster = cluster
@@ -142,16 +142,16 @@ class WishingCluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wished:
-    """The node as known so far, what it lacks, and our own errors by the check that had them."""
+    """The node as known so far, what it lacks, and our own bugs by the check that raised them."""
 
     node: Node
     noted: Wishes
     errors: dict[str, str]
 
     def attempt(self, name: str, look: Callable[[], _T]) -> _T | None:
-        """Return what a look-up returns, ``None`` where too little is known for it.
+        """Return what a look-up returns, ``None`` if too little is known for it.
 
-        An error of ours costs this one look-up: it is noted under ``name``, and the visit goes on.
+        A bug of ours fails only this look-up: it is noted under ``name``, and the visit goes on.
         """
         with suppress(*EXPECTED):
             try:
@@ -174,6 +174,6 @@ def wishes(cluster: ClusterEvidence, evidence: NodeEvidence) -> Wished:
 
 
 def _worked_out(each: Callable[[Node], object], node: Node) -> object:
-    """Return what a check finds; one that yields its findings is asked for all of them."""
+    """Return what a check finds; if it yields its findings, all of them."""
     found = each(node)
     return tuple(found) if isinstance(found, Iterator) else found

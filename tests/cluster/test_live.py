@@ -352,5 +352,5 @@ def test_leftovers_of_a_dead_run_are_swept(run: Run, api: FakeApi) -> None:
     code, _, output = run()
     assert code == 0
     assert ours(api) == ["other"]
-    assert "swept: 1 object of an earlier run (old)" in output
-    assert "left alone: 1 object of an earlier run (other)" in output
+    assert "removed: 1 object of an earlier run (old)" in output
+    assert "not removed: 1 object of an earlier run (other)" in output

@@ -115,7 +115,7 @@ def test_missing_docker_is_told_in_one_line(
     result = run_apart(pytester, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert [line for line in result.errlines if line] == [
-        "ERROR: --gpu-cluster: kind: needs Docker, and there is no program docker on the PATH"
+        "ERROR: --gpu-cluster: kind: needs Docker, but there is no program docker on the PATH"
     ]
     assert told(pytester.path) == ["made pytest-kind None kind"]
 

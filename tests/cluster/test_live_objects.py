@@ -171,7 +171,7 @@ NO_SANDBOX = event("FailedCreatePodSandBox", "Failed to create pod sandbox: no r
 @pytest.mark.parametrize(
     ("thing", "events", "why"),
     [
-        (pod(), [], "the kubelet of the node did not take the pod up"),
+        (pod(), [], "the node's kubelet did not start to handle the pod"),
         (pod(state=CREATING), [], "the pod is still Pending"),
         (pod(state=CREATING), [NO_SANDBOX], "FailedCreatePodSandBox: Failed to create pod *"),
         (pod(state=CREATING), [event("X", "y", name="other")], "the pod is still Pending"),

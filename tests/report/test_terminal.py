@@ -126,7 +126,7 @@ def test_rows_never_exceed_twenty_however_different_the_nodes_are() -> None:
     first = next(n for n, line in enumerate(lines) if line.startswith("node "))
     last = next(n for n, line in enumerate(lines) if line.startswith("and "))
     assert last - first <= 20
-    assert lines[last] == "and 45 more nodes, no worse than these"
+    assert lines[last] == "and 45 more nodes in the same or a better state"
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
@@ -170,7 +170,7 @@ def test_fix_with_a_nodes_name_says_for_which_node_it_stands() -> None:
     """A command with a node's name in it is right for that node only."""
     results = [one for n in "12" for one in broken(f"gpu-{n}", fix=[f"$ ssh gpu-{n} reboot"])]
     shown = text(document(results))
-    assert "fix (as for gpu-1; on the other nodes with their own names):" in shown
+    assert "fix (for gpu-1; on the other nodes use their names):" in shown
     assert "ssh gpu-2" not in shown
 
 

@@ -212,7 +212,7 @@ def test_a_run_names_all_that_a_recording_lacks(
         *(f"{toolkit}/{name}" for name in programs),
         *(f"{toolkit}/{name}.real" for name in programs),
     }
-    assert "missing in the evidence, as far as can be told" in result.stdout.str()
+    assert "missing from the evidence, as far as known" in result.stdout.str()
 
 
 def test_a_users_own_test_is_not_called_twice(pytester: pytest.Pytester) -> None:

@@ -108,7 +108,7 @@ class Replay:
         try:
             found = self.node.elf(path)
         except NotInEvidence:
-            return answer | {"error": "is no ELF file"}
+            return answer | {"error": "is not an ELF file"}
         if found:
             answer["summary"] = {
                 "machine": found.machine,

@@ -1,1 +1,1 @@
-"""The Kubernetes API: login, rights, objects, and all that a run creates there."""
+"""The Kubernetes API: login, rights, objects, and everything that a run creates there."""

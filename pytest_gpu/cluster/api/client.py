@@ -1,8 +1,8 @@
-"""The way to a Kubernetes API server: the official client's connection, and plain JSON over it.
+"""A client of the Kubernetes API: the official client's connection, with plain JSON over it.
 
-The official client reads kubeconfigs, starts exec plugins, and knows TLS and proxies. Its generated
-classes are left aside: they cost seconds for large lists and drop fields that are newer than they.
-Nothing is imported from it before a cluster is opened.
+The official client reads kubeconfigs, starts exec plugins, and handles TLS and proxies. Its
+generated classes are not used: they cost seconds for large lists and drop fields that they do not
+know. Nothing is imported from it before a cluster is opened.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from urllib.parse import urlencode
 from pytest_gpu.errors import GpuError
 
 CONNECT_TIME = 10.0
-"""Seconds within which the API server must take a connection."""
+"""Seconds within which the API server must accept a connection."""
 
 REQUEST_TIME = 60.0
-"""Seconds for one request; the API server itself gives up after as many."""
+"""Seconds for one request; the API server itself gives up after the same time."""
 
 PAGE = 2000
-"""Objects of one page of a list: one request for most clusters, bounded memory for the largest."""
+"""Objects per page of a list: one request for most clusters, bounded memory for the largest."""
 
 CONNECTIONS = 128
-"""Connections that are kept open: more would be opened, and closed after each request."""
+"""Connections that are kept open; further ones are closed after each request."""
 
 Query = Mapping[str, str | int | bool]
 
@@ -34,7 +34,7 @@ Query = Mapping[str, str | int | bool]
 class ApiError(GpuError):
     """The API server refused a request.
 
-    ``status`` is the HTTP status (0: it was not reached) and ``reason`` Kubernetes' own word,
+    ``status`` is the HTTP status (0: it was not reached) and ``reason`` is Kubernetes' own word,
     such as Forbidden or NotFound.
     """
 
@@ -45,16 +45,16 @@ class ApiError(GpuError):
 
 
 class KubeClient:
-    """One user's view of one API server; all methods may be called from many threads."""
+    """One user's access to one API server; all methods may be called from many threads."""
 
     def __init__(self, configuration: Any) -> None:
-        # The client's modules carry types in some of its versions only.
+        # Only some versions of the client have type annotations.
         rest: Any = import_module("kubernetes.client.rest")
         configuration.connection_pool_maxsize = CONNECTIONS
         self.configuration = configuration
         self.host: str = configuration.host.rstrip("/")
         self._pool = rest.RESTClientObject(configuration).pool_manager
-        # An exec plugin whose token ran out must be started once, not by every thread.
+        # An exec plugin whose token has expired must be started once, not by every thread.
         self._lock = threading.Lock()
 
     def call(self, method: str, path: str, query: Query | None = None, body: Any = None) -> Any:
@@ -73,7 +73,7 @@ class KubeClient:
         return self.call("GET", path, query)
 
     def text(self, path: str, **query: str | int | bool) -> str:
-        """Read what is no object, such as a container's log.
+        """Read what is not an object, such as a container's log.
 
         Raises:
             ApiError: the API server refused it, or cannot be reached.
@@ -98,7 +98,7 @@ class KubeClient:
         return self.call("POST", path, None, body)
 
     def delete(self, path: str, **query: str | int | bool) -> None:
-        """Delete an object, or a collection by a labelSelector; what is gone already is fine."""
+        """Delete an object, or a collection by a labelSelector; it may be gone already."""
         try:
             self.call("DELETE", path, query)
         except ApiError as error:
@@ -132,17 +132,17 @@ class KubeClient:
             response.close()
 
     def authorization(self) -> dict[str, str]:
-        """Return the headers that say who asks."""
+        """Return the headers that authenticate the user."""
         with self._lock:
             settings = self.configuration.auth_settings().values()
         found = {each["key"]: each["value"] for each in settings if each["in"] == "header"}
         return {key: value for key, value in found.items() if value}
 
     def websocket(self, path: str, query: str) -> Any:
-        """Open a websocket, as exec needs it.
+        """Open a websocket, for exec.
 
-        The official client's own exec is not used: it swaps a method of a shared object, so no two
-        could be opened at once.
+        The official client's own exec is not used: it replaces a method of a shared object, so no
+        two could be opened at once.
 
         Raises:
             ApiError: the API server refused it, or cannot be reached.
@@ -172,7 +172,7 @@ class KubeClient:
         *,
         streams: int = 0,
     ) -> Any:
-        """Send a request; ``streams``: seconds for which its answer goes on and on."""
+        """Send a request; ``streams``: seconds for which its answer is a stream."""
         import urllib3  # noqa: PLC0415 - heavy
 
         seconds = streams + CONNECT_TIME if streams else REQUEST_TIME
@@ -186,7 +186,8 @@ class KubeClient:
                 body=None if body is None else json.dumps(body),
                 headers=headers,
                 timeout=urllib3.Timeout(connect=CONNECT_TIME, read=seconds),
-                # What changes something is not sent twice; a dead kept connection is noticed.
+                # A request that changes something is not sent twice; urllib3 notices a dead
+                # connection that was kept open.
                 retries=urllib3.Retry(1, read=0, redirect=0, status=0),
                 preload_content=not streams,
             )
@@ -195,7 +196,7 @@ class KubeClient:
 
 
 def refusal(status: int, data: bytes | str) -> ApiError:
-    """Return the error that an API server's answer means."""
+    """Return the error for a refusing answer of an API server."""
     try:
         said = json.loads(data)
     except ValueError:
@@ -208,7 +209,7 @@ def refusal(status: int, data: bytes | str) -> ApiError:
 
 
 def unreachable(host: str, error: Exception) -> ApiError:
-    """Return the error for an API server that cannot be talked to."""
+    """Return the error for an API server that cannot be reached."""
     cause: BaseException = error
     while (deeper := getattr(cause, "reason", None) or cause.__cause__) and isinstance(
         deeper, BaseException
@@ -232,7 +233,7 @@ def _parsed(data: bytes) -> Any:
     except ValueError as error:
         text = data[:100].decode(errors="replace")
         raise ApiError(
-            200, "", f"the answer is no JSON, but {text!r}; is it an API server?"
+            200, "", f"the answer is not JSON: {text!r}; is this an API server?"
         ) from error
 
 

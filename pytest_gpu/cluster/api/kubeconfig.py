@@ -1,6 +1,6 @@
-"""Which kubeconfig files count and which contexts they have, by kubectl's rules.
+"""Which kubeconfig files are used and which contexts they have, by kubectl's rules.
 
-Only YAML is read here; the official client does all else (credentials, exec plugins, proxies).
+Only YAML is read here; the official client does the rest (credentials, exec plugins, proxies).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Kubeconfig:
 def read_kubeconfig(given: Path | None = None) -> Kubeconfig:
     """Read ``given``, else the files in $KUBECONFIG, else ~/.kube/config.
 
-    As kubectl merges them: files that are missing or empty are passed over, and the first file
+    Files are merged as kubectl does: missing or empty files are skipped, and the first file
     that names a current context or defines a context wins.
 
     Raises:
-        GpuError: ``given`` is no file, or a file is there and cannot be read.
+        GpuError: ``given`` is not a file, or a file exists and cannot be read.
     """
     if given is not None and not given.is_file():
         raise GpuError(f"the kubeconfig {given} does not exist")
@@ -51,13 +51,13 @@ def kube_contexts(given: Path | None = None) -> tuple[str, ...]:
     """Return the names of all contexts.
 
     Raises:
-        GpuError: a kubeconfig is there and cannot be read.
+        GpuError: a kubeconfig exists and cannot be read.
     """
     return read_kubeconfig(given).contexts
 
 
 def runs_in_cluster() -> bool:
-    """Say whether this process runs in a container of Kubernetes."""
+    """Return whether this process runs in a container of Kubernetes."""
     return all(os.environ.get(name) for name in IN_CLUSTER)
 
 
@@ -81,7 +81,7 @@ def _content(file: Path) -> Mapping[str, Any]:
             f"the kubeconfig {file} cannot be read: {' '.join(str(error).split())}"
         ) from error
     if not isinstance(content, dict | None):
-        raise GpuError(f"the kubeconfig {file} cannot be read: it is no mapping")
+        raise GpuError(f"the kubeconfig {file} cannot be read: it is not a mapping")
     return content or {}
 
 

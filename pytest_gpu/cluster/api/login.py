@@ -1,4 +1,4 @@
-"""From a kubeconfig or a service account to a client, by the official client's own means."""
+"""Makes a client from a kubeconfig or a service account, by means of the official client."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def open_client(kind: str, name: str = "", kubeconfig: Path | None = None) -> Ku
 
     Args:
         kind: ``current``, ``in-cluster`` or ``context``.
-        name: the context's name, where ``kind`` is context.
+        name: the context's name, if ``kind`` is context.
         kubeconfig: the file to read instead of $KUBECONFIG and ~/.kube/config.
 
     Raises:
-        GpuError: there is no such context, or its credentials cannot be had; one line.
+        GpuError: there is no such context, or its credentials cannot be obtained.
     """
     if kind == "in-cluster":
         return _in_cluster()
@@ -31,7 +31,7 @@ def open_client(kind: str, name: str = "", kubeconfig: Path | None = None) -> Ku
         return _in_cluster()  # as kubectl does in a pod
     context = name if kind == "context" else found.current
     if not context:
-        raise GpuError("the kubeconfig names no current context; kubectl config use-context NAME")
+        raise GpuError("the kubeconfig has no current context; kubectl config use-context NAME")
     if context not in found.contexts:
         known = ", ".join(sorted(found.contexts)) or "none"
         raise GpuError(f"the kubeconfig has no context {context!r}; contexts: {known}")
@@ -47,10 +47,10 @@ def _of_context(context: str, files: tuple[Path, ...]) -> KubeClient:
             context=context,
             client_configuration=configuration,
             persist_config=False,
-            temp_file_path=str(new_folder()),  # the client makes files of keys
+            temp_file_path=str(new_folder()),  # the client writes keys to files
         )
         return KubeClient(configuration)
-    # Exec plugins, certificates and broken entries: the client raises whatever they raise.
+    # The client passes on every error of exec plugins, certificates and broken entries.
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise GpuError(f"the context {context!r} cannot be used: {text}") from error

@@ -1,4 +1,4 @@
-"""The namespace of a run: the fixed one of the shipped manifest, else one made for this run."""
+"""The namespace of a run: the fixed one of the shipped manifest, or one created for this run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ NAMESPACES = "/api/v1/namespaces"
 POD_SECURITY = {
     f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")
 }
-"""Labels that let pods look into a node where pod security admission is on."""
+"""Labels that allow privileged pods where pod security admission is on."""
 
 ACCOUNT_TIME = 10.0
-"""Seconds for the service account ``default``, without which a new namespace takes no pod."""
+"""Seconds to wait for the service account ``default``: without it no pod can be created."""
 
 _STEP = 0.2
 
 
 def is_missing(client: KubeClient, name: str) -> bool:
-    """Say whether a namespace is proven not to exist.
+    """Return whether a namespace is proven not to exist.
 
     Raises:
-        ApiError: the API server cannot be reached, or does not know who asks.
+        ApiError: the API server cannot be reached, or does not know this user.
     """
     try:
         return client.find(f"{NAMESPACES}/{name}") is None
@@ -36,7 +36,7 @@ def is_missing(client: KubeClient, name: str) -> bool:
 
 
 def may_make(client: KubeClient) -> bool:
-    """Say whether this user may create and delete namespaces.
+    """Return whether this user may create and delete namespaces.
 
     Raises:
         ApiError: the API server cannot be reached.
@@ -46,7 +46,7 @@ def may_make(client: KubeClient) -> bool:
 
 
 def make(client: KubeClient, name: str, head: dict[str, Any]) -> None:
-    """Create a namespace and wait until it takes pods.
+    """Create a namespace and wait until pods can be created in it.
 
     Args:
         client: the API server.
@@ -67,7 +67,7 @@ def make(client: KubeClient, name: str, head: dict[str, Any]) -> None:
 
 
 def remove(client: KubeClient, name: str, within: float) -> bool:
-    """Delete a namespace; say whether it is gone within so many seconds.
+    """Delete a namespace; return whether it is gone within ``within`` seconds.
 
     Raises:
         ApiError: the API server refused it.

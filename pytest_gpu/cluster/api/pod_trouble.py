@@ -17,12 +17,12 @@ HOPELESS = frozenset(
         "StartError",
     }
 )
-"""Reasons of a waiting container that time does not heal."""
+"""Reasons of a waiting container that do not go away with time."""
 
 NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError"})
 
 NO_SANDBOX = frozenset({"FailedCreatePodSandBox", "FailedMount", "FailedKillPod"})
-"""Reasons of events that tell why a container does not even wait."""
+"""Reasons of events that say why a container does not even reach the waiting state."""
 
 
 def phase(pod: KubeObject) -> str:
@@ -31,12 +31,12 @@ def phase(pod: KubeObject) -> str:
 
 
 def is_up(pod: KubeObject) -> bool:
-    """Say whether a pod's only container runs."""
+    """Return whether a pod's only container runs."""
     return phase(pod) == "Running" and any("running" in s for s in _container_states(pod))
 
 
 def is_over(pod: KubeObject) -> bool:
-    """Say whether a pod will not run any more."""
+    """Return whether a pod will not run any more."""
     return phase(pod) in ("Succeeded", "Failed")
 
 
@@ -46,7 +46,7 @@ def waits_for(pod: KubeObject) -> str:
 
 
 def doing(pod: KubeObject | None) -> str:
-    """Return what a pod that starts is at, for a line of progress."""
+    """Return what a starting pod is doing, for a progress message."""
     if pod is None:
         return "creating a pod"
     reason = waits_for(pod)
@@ -58,14 +58,14 @@ def doing(pod: KubeObject | None) -> str:
 
 
 def explain(pod: KubeObject, events: Sequence[KubeObject]) -> str:
-    """Return why a pod does not run, as exactly as its status and its events say."""
+    """Return why a pod does not run, as exactly as its status and its events show."""
     found = [*_from_status(pod), *_from_events(pod, events)]
     # "Back-off pulling image" says less than the pull that failed.
     pulls = [text for text in found if "Failed to pull image" in text]
     for text in (*pulls, *found):
         return text
     if not _container_states(pod):
-        return "the kubelet of the node did not take the pod up"
+        return "the node's kubelet did not start to handle the pod"
     return f"the pod is still {phase(pod)}"
 
 

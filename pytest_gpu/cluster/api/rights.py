@@ -1,4 +1,4 @@
-"""What this user may do in the cluster, asked once; what is missing is told by name."""
+"""What this user may do in the cluster, asked once; missing rights are named."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 class Right:
     """One right: a verb on a resource, in one namespace or (``namespace`` empty) in all.
 
-    ``only`` is the name of the one object that is meant, empty for all. ``use`` says in words what
-    it is for, and what cannot be decided without it.
+    ``only`` is the name of a single object, empty for all. ``use`` says what the right is for, and
+    what cannot be decided without it.
     """
 
     verb: str
@@ -32,7 +32,7 @@ class Right:
 
     @property
     def name(self) -> str:
-        """The resource as RBAC writes it, with the group behind a dot."""
+        """The resource as RBAC writes it, with the group after a dot."""
         return f"{self.resource}.{self.group}" if self.group else self.resource
 
     @property
@@ -52,7 +52,7 @@ class Rights:
     missing: tuple[Right, ...]
 
     def lacks(self, verb: str, resource: str) -> Right | None:
-        """Return the missing right of this verb and resource, ``None`` if it is there."""
+        """Return the right of this verb and resource if it is missing, else ``None``."""
         for right in self.missing:
             if (right.verb, right.resource) == (verb, resource):
                 return right
@@ -60,7 +60,7 @@ class Rights:
 
     @property
     def to_visit(self) -> Right | None:
-        """The first missing right without which no pod can look into a node."""
+        """The first missing right that visits to nodes through pods need."""
         found = (r for r in self.missing if r.namespace and (r.verb, r.resource) in _VISITING)
         return next(found, None)
 
@@ -80,7 +80,7 @@ def reading() -> tuple[Right, ...]:
         ("pods", "", "every layer: which pods use GPUs, and whether they start"),
         ("runtimeclasses", "node.k8s.io", "runtimeclass-pod: whether RuntimeClass objects fit"),
         ("daemonsets", "apps", "runtime, device-plugin: how toolkit and plugin were set up"),
-        ("deployments", "apps", "fixes in the words of this operator's Helm release"),
+        ("deployments", "apps", "fixes with the names of this operator's Helm release"),
         ("events", "", "why a pod does not start"),
         ("clusterpolicies", "nvidia.com", "the GPU operator's values"),
         ("resourceslices", "resource.k8s.io", "GPU nodes of NVIDIA's DRA driver"),
@@ -92,38 +92,42 @@ def reading() -> tuple[Right, ...]:
 
 
 def preparing(namespace: str, priority: str) -> tuple[Right, ...]:
-    """Return the rights to see what an administrator made for the suite, by its names."""
+    """Return the rights to see what an administrator created for the suite."""
     return (
         Right(
             verb="get",
             resource="namespaces",
             only=namespace,
-            use="whether it is there; without it that is taken for granted",
+            use="whether it exists; without this right the suite assumes that it does",
         ),
         Right(
             verb="get",
             resource="priorityclasses",
             group="scheduling.k8s.io",
             only=priority,
-            use="whether it is there; without it the suite's pods get no priority class",
+            use="whether it exists; without this right the suite's pods get no priority class",
         ),
     )
 
 
 def creating(namespace: str) -> tuple[Right, ...]:
-    """Return the rights to look into nodes through pods of one namespace, and to clean up."""
-    looks = "looking into nodes: hardware, driver and runtime stay unproven without it"
-    cleans = "removing what the run created; it would stay until its deadline"
+    """Return the rights to visit nodes through pods of one namespace, and to clean up."""
+    looks = "visiting nodes: hardware, driver and runtime stay unproven without it"
+    cleans = "removing what the run created; without it that stays until its deadline"
     wanted = (
         ("create", "pods", looks),
         ("list", "pods", looks),
-        ("watch", "pods", "seeing at once when a pod starts; without it pods are listed again"),
+        ("watch", "pods", "seeing at once when a pod starts; otherwise pods are listed again"),
         ("deletecollection", "pods", cleans),
         ("get", "pods/exec", looks),
         ("create", "pods/exec", f"{looks} (Kubernetes 1.35 and newer)"),
         ("create", "configmaps", looks),
         ("list", "configmaps", cleans),
-        ("watch", "configmaps", "seeing at once that they are gone; else they are listed again"),
+        (
+            "watch",
+            "configmaps",
+            "seeing at once that they are gone; otherwise they are listed again",
+        ),
         ("deletecollection", "configmaps", cleans),
         ("get", "pods/log", "runtimeclass-pod: what the suite's pod saw"),
         ("delete", "pods", "giving a GPU back before the run ends"),
@@ -138,7 +142,7 @@ def ask(client: KubeClient, wanted: Iterable[Right]) -> Rights:
     """Ask the API server about every right, all at once.
 
     Raises:
-        ApiError: it cannot be reached, or does not know who asks.
+        ApiError: it cannot be reached, or does not know this user.
     """
     rights = tuple(wanted)
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="gpu-rights") as pool:
@@ -164,7 +168,7 @@ def _is_allowed(client: KubeClient, right: Right) -> bool:
     try:
         answer = client.create(REVIEWS, review)
     except ApiError as error:
-        if error.status == 403:  # nobody may ask: the requests themselves will tell
+        if error.status == 403:  # nobody may ask: the requests themselves will show it
             return True
         raise
     return bool((answer.get("status") or {}).get("allowed"))

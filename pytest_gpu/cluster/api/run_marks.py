@@ -1,4 +1,4 @@
-"""One run in a cluster: its ID, its namespace, and the marks that everything of it carries."""
+"""One run in a cluster: its ID, its namespace, and the labels of everything it creates."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ DEADLINE = "pytest-gpu/deadline"
 OWNER = "pytest-gpu/owner"
 
 KINDS = ("pods", "configmaps")
-"""What a run creates, as the API's paths name it."""
+"""The resources that a run creates, as API paths name them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run in a cluster: where its objects live, what marks them, and when they may be swept.
+    """One run in a cluster: where its objects live, how they are marked, when they may be swept.
 
-    ``owner`` names the process that answers for them; ``own`` says whether the namespace was made
-    for this run and goes with it; ``priority`` is the priority class of its pods, if there is one.
+    ``owner`` names the process that is responsible for them; ``own`` says whether the namespace
+    was created for this run and is deleted with it; ``priority`` is the priority class of its
+    pods, if there is one.
     """
 
     id: str
@@ -61,12 +62,12 @@ class Run:
 
     @property
     def removal(self) -> str:
-        """The command that removes by hand whatever this run left."""
+        """The command that removes what this run left behind."""
         return removal(self.namespace, self.id, own=self.own)
 
 
 def removal(where: str, run: str, *, own: bool) -> str:
-    """Return the command that removes by hand what a run left."""
+    """Return the command that removes what a run left behind."""
     if own:
         return f"kubectl delete namespace {where}"
     return f"kubectl delete {','.join(KINDS)} -n {where} -l {RUN}={run}"
@@ -75,11 +76,11 @@ def removal(where: str, run: str, *, own: bool) -> str:
 def new_run(client: KubeClient, wanted: str, seconds: float, *, create: bool) -> Run:
     """Return a new run whose objects may be swept after ``seconds``.
 
-    It lives in the namespace ``wanted``; where that does not exist, in one of its own, if this user
-    may make one and if anything is to be created at all.
+    It lives in the namespace ``wanted``. If that does not exist, it gets its own namespace,
+    provided that this user may create one and that anything is to be created at all.
 
     Raises:
-        ApiError: the API server cannot be reached, or does not know who asks.
+        ApiError: the API server cannot be reached, or does not know this user.
     """
     ends = datetime.now(UTC) + timedelta(seconds=seconds)
     run = Run(id=secrets.token_hex(4), namespace=wanted, ends=ends, owner=this_process())
@@ -89,7 +90,7 @@ def new_run(client: KubeClient, wanted: str, seconds: float, *, create: bool) ->
 
 
 def _priority(client: KubeClient) -> str:
-    """Return the name of our priority class, empty where it is not there or may not be seen."""
+    """Return the name of our priority class, empty if it does not exist or may not be read."""
     try:
         found = client.find(f"/apis/scheduling.k8s.io/v1/priorityclasses/{SUITE}")
     except ApiError as error:
@@ -100,5 +101,5 @@ def _priority(client: KubeClient) -> str:
 
 
 def collection(where: str, kind: str) -> str:
-    """Return the API's path of all pods or ConfigMaps of a namespace."""
+    """Return the API path of all pods or ConfigMaps of a namespace."""
     return f"/api/v1/namespaces/{where}/{kind}"

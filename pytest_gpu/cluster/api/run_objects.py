@@ -1,4 +1,4 @@
-"""All that a run creates in a cluster: labelled, with a deadline, removed by collection.
+"""Everything that a run creates in a cluster: labelled, with a deadline, removed by collection.
 
 Pods and ConfigMaps of one namespace, and nothing else; each carries the run's ID.
 """
@@ -28,7 +28,7 @@ class RunObjects:
         self.run = run
 
     def prepare(self) -> None:
-        """Make the namespace, where the run has one of its own.
+        """Create the namespace, if the run has one of its own.
 
         Raises:
             ApiError: the API server refused it.
@@ -58,7 +58,7 @@ class RunObjects:
         return self._create("configmaps", self.run.marked(body))
 
     def path(self, kind: str) -> str:
-        """Return the API's path of a collection in the run's namespace."""
+        """Return the API path of a collection in the run's namespace."""
         return collection(self.run.namespace, kind)
 
     def remove_all(
@@ -93,7 +93,7 @@ def remove(
     within: float,
     tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[str, ...]:
-    """Remove pods and ConfigMaps by a label selector, wait until they are gone.
+    """Remove pods and ConfigMaps by a label selector, and wait until they are gone.
 
     Returns:
         What is still there after ``within`` seconds, as ``pods/NAME``.
@@ -112,7 +112,7 @@ def remove(
 
 
 def _delete(client: KubeClient, path: str, selector: str) -> None:
-    """Delete a collection; whoever may only delete single objects does that."""
+    """Delete a collection, or its objects one by one if only that is allowed."""
     try:
         client.delete(path, labelSelector=selector, gracePeriodSeconds=0)
     except ApiError as error:
@@ -122,7 +122,7 @@ def _delete(client: KubeClient, path: str, selector: str) -> None:
             try:
                 client.delete(f"{path}/{name_of(thing)}", gracePeriodSeconds=0)
             except ApiError:
-                raise error from None  # the right that is missing is that of the collection
+                raise error from None  # the missing right is the one for the collection
 
 
 def _remaining(
@@ -134,7 +134,7 @@ def _remaining(
         if not left:
             break
         if any("deletionTimestamp" not in metadata(thing) for thing in known.values()):
-            # It came after the collection was deleted: the request was on its way at Ctrl-C.
+            # It was created after the collection was deleted: a request in flight at Ctrl-C.
             _delete(client, path, selector)
         tell(f"{len(left)} {path.rpartition('/')[2]} left")
     return left
@@ -147,7 +147,7 @@ def wait_for_pods(
     within: float,
     tell: Callable[[Mapping[str, KubeObject]], None] = lambda seen: None,
 ) -> dict[str, KubeObject]:
-    """Watch pods of this run until each is done, or the time is over.
+    """Watch pods of this run until each is done or the time is over.
 
     Args:
         objects: the run.
@@ -166,7 +166,7 @@ def wait_for_pods(
     for known in states(objects.client, objects.path("pods"), objects.run.selector, deadline):
         seen = {name: known[name] for name in names if name in known}
         tell(seen)
-        # A pod that is not there any more does not come back.
+        # A pod that is gone does not come back.
         if all(map(done, seen.values())):
             break
     return seen

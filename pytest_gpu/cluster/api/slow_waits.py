@@ -1,4 +1,4 @@
-"""Lines that tell what is being waited for, when it takes longer than a person likes."""
+"""Progress messages for slow waits."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 
 PATIENCE = 2.0
-"""Seconds before the first line, and between two."""
+"""Seconds before the first message, and between two messages."""
 
 SHOWN = 3
-"""Names that a line shows for each state."""
+"""Names that a message shows for each state."""
 
 
 class Told:
-    """Says what is going on: nothing at first, then a line whenever something changed.
+    """Writes progress messages: nothing at first, then a line whenever something has changed.
 
     Args:
         write: writes one line.
@@ -28,12 +28,12 @@ class Told:
         self.spoke = False
 
     def now(self, text: str) -> None:
-        """Say how far it is, if it is time for a line."""
+        """Write the progress, if it is time for a line."""
         if text != self._text and time.monotonic() - self._last >= PATIENCE:
             self._say(text)
 
     def end(self, text: str) -> None:
-        """Say how it ended, if anything was said before."""
+        """Write how it ended, if anything was written before."""
         if self.spoke and text != self._text:
             self._say(text)
 
@@ -43,7 +43,7 @@ class Told:
 
 
 def summed_up(states: Mapping[str, str], done: str = "done") -> str:
-    """Return the states of many nodes in one line: how many are done, and who else does what."""
+    """Return the states of many nodes in one line: how many are done, and the state of others."""
     groups: dict[str, list[str]] = {}
     for name, state in states.items():
         groups.setdefault(state, []).append(name)

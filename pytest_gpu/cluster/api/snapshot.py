@@ -1,4 +1,4 @@
-"""What Kubernetes knows, listed once: a constant number of requests for a cluster of any size.
+"""Kubernetes objects, listed once: a constant number of requests for a cluster of any size.
 
 A resource that this cluster does not have is proven to have no objects; one that may not be read
 is left out, and what depends on it stays unproven.
@@ -24,10 +24,10 @@ from pytest_gpu.stack.kube.objects import metadata, namespace_of, optional, spec
 from pytest_gpu.stack.kube.operator import policy_section
 
 MAX_EVENTS = 2000
-"""Warnings that are read; they explain and never convict, so the oldest may be missing."""
+"""Most warnings that are read; they only explain and prove nothing, so old ones may be missing."""
 
 MANY_PODS = 2000
-"""Pods of a cluster up to which all are kept; beyond, only those that may concern GPUs."""
+"""Up to this many pods all are kept; of more, only those that may concern GPUs."""
 
 _CORE = ("nodes", "pods")
 _GROUPS = {
@@ -42,19 +42,19 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """Objects by resource, and why a resource is missing, by resource too."""
+    """Objects by resource, and by resource why one is missing."""
 
     objects: Mapping[str, Sequence[KubeObject]]
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, recorder: Recorder) -> None:
-        """Write all that was listed."""
+        """Write everything that was listed."""
         for resource, objects in self.objects.items():
             recorder.add_objects(resource, objects)
 
 
 def list_objects(client: KubeClient) -> Listed:
-    """List everything that the layers ask for; Secrets are never read.
+    """List everything that the layers need; Secrets are never read.
 
     Raises:
         ApiError: the nodes cannot be listed.
@@ -84,7 +84,7 @@ def list_objects(client: KubeClient) -> Listed:
 
 
 def list_nodes(client: KubeClient) -> Sequence[KubeObject]:
-    """List the nodes alone.
+    """List only the nodes.
 
     Raises:
         ApiError: they cannot be listed.
@@ -121,7 +121,7 @@ def _items(part: Mapping[str, Any]) -> Iterator[KubeObject]:
 
 
 def _slim(head: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return metadata without what repeats the object itself and nobody asks for."""
+    """Return metadata without the parts that repeat the object and are not used."""
     slim = {key: value for key, value in head.items() if key not in ("managedFields", "selfLink")}
     if notes := slim.get("annotations"):
         slim["annotations"] = {k: v for k, v in notes.items() if k != _LAST_APPLIED}
@@ -129,7 +129,7 @@ def _slim(head: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _may_concern_gpus(pod: KubeObject) -> bool:
-    """Say whether anything in a pod speaks of GPUs: a request, an image, a class, a label."""
+    """Return whether anything in a pod refers to GPUs: a request, an image, a class, a label."""
     text = json.dumps(pod).lower()
     return "nvidia" in text or "gpu" in text
 
@@ -142,7 +142,7 @@ def _with_config_maps(client: KubeClient, listed: Listed) -> Listed:
         try:
             thing = client.find(path)
         except ApiError as error:
-            # One that is unread must not look like one that is not there.
+            # One that could not be read must not look like one that does not exist.
             return Listed(
                 objects=listed.objects, refused={**listed.refused, "configmaps": str(error)}
             )
@@ -152,7 +152,7 @@ def _with_config_maps(client: KubeClient, listed: Listed) -> Listed:
 
 
 def _named(cluster: ClusterEvidence) -> Sequence[tuple[str, str]]:
-    """Return (namespace, name) of the ConfigMaps that tell device plugins how to count."""
+    """Return (namespace, name) of the ConfigMaps that configure device plugins."""
     policy = str((policy_section(cluster, "devicePlugin").get("config") or {}).get("name") or "")
     names: dict[tuple[str, str], None] = {}
     for namespace, pod_spec in _plugins(cluster):
@@ -173,7 +173,7 @@ def _plugins(cluster: ClusterEvidence) -> Iterator[tuple[str, Mapping[str, Any]]
 
 
 class _Objects:
-    """Objects in memory, for look-ups that only ask for objects."""
+    """Objects in memory, for look-ups that need only objects."""
 
     def __init__(self, objects: Mapping[str, Sequence[KubeObject]]) -> None:
         self.title = ""

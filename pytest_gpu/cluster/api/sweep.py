@@ -1,4 +1,4 @@
-"""What earlier runs left behind: removed where it is certain that nobody needs it any more."""
+"""Removes what earlier runs left behind, if it is certain that nobody needs it any more."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, ti
 def sweep(objects: RunObjects) -> Iterator[str]:
     """Remove what earlier runs left behind; yield a line for each of these runs.
 
-    A run is over when its deadline has passed, when the process that answered for it is gone, or
-    when all its pods ended and some are there. The objects of any other run are left alone.
+    A run is over when its deadline has passed, when the process that was responsible for it is
+    gone, or when it has pods and all of them have ended. Objects of other runs are not touched.
 
     Raises:
         ApiError: the cluster cannot be reached.
@@ -29,30 +29,30 @@ def sweep(objects: RunObjects) -> Iterator[str]:
         count = f"{len(things)} object{'s' * (len(things) > 1)} of an earlier run ({run})"
         command = removal(own or objects.run.namespace, run, own=bool(own))
         if not _is_over(things):
-            yield f"left alone: {count} that may still be going on; else: {command}"
+            yield f"not removed: {count}, which may still be running; if it is not: {command}"
             continue
         try:
             _remove(objects, run, own)
         except ApiError as error:
             if error.status == 0:
                 raise
-            yield f"not swept: {count}: {error}; by hand: {command}"
+            yield f"could not remove: {count}: {error}; remove it with: {command}"
         else:
-            yield f"swept: {count}"
+            yield f"removed: {count}"
 
 
 def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
     """Return the objects of other runs with their kind, by run."""
     found: dict[str, list[tuple[str, KubeObject]]] = {}
     paths = {kind: objects.path(kind) for kind in KINDS}
-    if objects.run.own:  # whoever may make namespaces may see those of earlier runs
+    if objects.run.own:  # a user who may create namespaces may see those of earlier runs
         paths = {"namespaces": NAMESPACES}
     for kind, path in paths.items():
         selector = f"{MANAGED_BY}={SUITE},{RUN},{RUN}!={objects.run.id}"
         try:
             listed = objects.client.get(path, labelSelector=selector)
         except ApiError as error:
-            if error.status == 403:  # told once, with the other rights
+            if error.status == 403:  # reported once, with the other rights
                 continue
             raise
         for thing in listed.get("items") or ():
@@ -72,7 +72,7 @@ def _is_over(things: list[tuple[str, KubeObject]]) -> bool:
 
 
 def _remove(objects: RunObjects, run: str, own: str) -> None:
-    """Ask for the removal; it need not be waited for."""
+    """Request the removal, without waiting for it."""
     if own:
         objects.client.delete(f"{NAMESPACES}/{own}")
         return

@@ -11,7 +11,7 @@ from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of
 
 WATCH_TIME = 5
-"""Seconds of one watch: so often it is looked whether waiting still makes sense."""
+"""Seconds of one watch; after each, the caller can decide whether to wait any longer."""
 
 
 def states(
@@ -52,7 +52,8 @@ def _events(
                 return
             yield event
     except ApiError as error:
-        # A broken line is no reason to give up before the deadline; whoever may not watch lists.
+        # A broken connection is no reason to give up before the deadline; without the right to
+        # watch, list again.
         if error.status not in (0, 403, 410):
             raise
         time.sleep(1.0)

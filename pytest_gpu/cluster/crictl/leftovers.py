@@ -15,24 +15,24 @@ from pytest_gpu.stack.sandbox.config_files import DEADLINE, KIND, OWNER, RUN, SA
 TRIES = 3
 
 KUBELETS = "io.kubernetes.pod.uid"
-"""Label of the sandboxes that the kubelet made. Those of the suite's own pods, through one of which
-a node is looked at, carry the pods' labels as well: they are not for crictl to remove."""
+"""Label of the sandboxes that the kubelet created. Those of the suite's own pods have the pods'
+labels, too: crictl must not remove them."""
 
 FOLDERS = ("/run", *PROGRAM_FOLDERS)
-"""Where folders of ours may lie on a node."""
+"""Where folders of ours may be on a node."""
 
 _FOLDER = re.compile(r"/pytest-gpu\.\w+\.(?P<deadline>\d+)\.\w+_(?P<owner>[\w.]*)$")
 
 
 def folder_name(mark: Mark, random: str) -> str:
-    """Return the name of a run's folder on a node: it tells when it may be swept, and by whom."""
+    """Return the name of a run's folder on a node: it says when it may be swept, and by whom."""
     return f"pytest-gpu.{mark.run}.{mark.deadline}.{random}_{mark.owner}"
 
 
 def remove_sandboxes(crictl: Crictl, run: str) -> Sequence[str]:
-    """Remove every sandbox of a run; return what is left, in words.
+    """Remove every sandbox of a run; return a description of what is left.
 
-    More than once: the kubelet may be stopping the same sandbox at that moment.
+    It tries more than once: the kubelet may be stopping the same sandbox at that moment.
     """
     label = f"{RUN}={run}"
     try:
@@ -48,7 +48,7 @@ def remove_sandboxes(crictl: Crictl, run: str) -> Sequence[str]:
 
 
 def is_stopped(crictl: Crictl, run: str, uid: str) -> bool:
-    """Say whether a sandbox is there and does not run any more."""
+    """Return whether a sandbox exists and does not run any more."""
     pods = _listed(crictl, f"{RUN}={run}")
     states = [pod.get("state") for pod in pods if (pod.get("metadata") or {}).get("uid") == uid]
     return bool(states) and "SANDBOX_READY" not in states
@@ -57,7 +57,7 @@ def is_stopped(crictl: Crictl, run: str, uid: str) -> bool:
 def sweep(crictl: Crictl) -> None:
     """Remove what killed runs left: sandboxes by their label, folders by their name.
 
-    A sandbox that is not ready any more serves nobody: a run that still lives tries again.
+    A sandbox that is no longer ready is of no use to anybody: a run in progress tries again.
     """
     old = [pod for pod in _listed(crictl, f"{KIND}={SANDBOX}") if _is_left(pod)]
     if old:
@@ -67,7 +67,7 @@ def sweep(crictl: Crictl) -> None:
 
 
 def _folders(crictl: Crictl) -> Sequence[str]:
-    """Return the folders of all runs; the places are constants of ours, the shell only globs."""
+    """Return the folders of all runs; the shell only expands patterns that are our constants."""
     patterns = " ".join(f"{place}/pytest-gpu.*" for place in FOLDERS)
     return crictl.shell.run(("sh", "-c", f"ls -d {patterns}"), LOOK_TIME).stdout.split()
 

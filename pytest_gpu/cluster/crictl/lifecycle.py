@@ -44,18 +44,18 @@ from pytest_gpu.stack.sandbox.config_files import (
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, was_reaped
 
 ATTEMPTS = 5
-"""Starts of one sandbox: the kubelet removes what it does not own, looking every two seconds."""
+"""Attempts to start one sandbox: every two seconds the kubelet removes what it does not own."""
 
 END_TIME = 30.0
-"""Seconds within which a listing must have ended; it takes a few hundredths."""
+"""Seconds within which a listing must have ended; it takes a few hundredths of a second."""
 
 LOG_TIME = 5.0
-"""Seconds after a container's good end within which its log must be whole."""
+"""Seconds within which the log of a container that succeeded must be complete."""
 
 FOLDERS = "/run"
 
 _WRITE = 'umask 077; mkdir "$5"; printf %s "$2" >"$1" && printf %s "$4" >"$3"'
-# Waits up to a second for the listing's end: fewer questions, and no long silence.
+# Waits up to a second for the listing's end: fewer calls, and none that takes long.
 _AWAIT = """\
 n=0
 until grep -q "$2" "$1" 2>/dev/null || [ $n -ge 20 ]; do
@@ -68,10 +68,10 @@ cat "$1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the user asked for, as far as sandboxes are concerned.
+    """What the user asked for about sandboxes.
 
-    ``image`` is the suite's image; ``crictl`` a program to bring where a node has none; ``owner``
-    and ``run`` mark what is created, which may be swept ``seconds`` after it was. Nothing more is
+    ``image`` is the suite's image; ``crictl`` a program to copy to a node that has none; ``owner``
+    and ``run`` mark what is created, which may be swept ``seconds`` later. Nothing more is
     started once ``stop`` is set.
     """
 
@@ -86,7 +86,7 @@ class Wishes:
 
 @dataclass(kw_only=True)
 class Bench:
-    """All that one node's sandboxes need; ``number`` and ``name`` are those of the latest one."""
+    """What one node's sandboxes need; ``number`` and ``name`` are those of the latest one."""
 
     node: Node
     crictl: Crictl
@@ -140,23 +140,23 @@ def _crictl(node: Node, shell: Shell, wishes: Wishes, name: str) -> Crictl:
     if found is not None:
         return found
     if wishes.crictl is None:
-        raise Unproven("no crictl on this node; --gpu-crictl=FILE brings one along")
+        raise Unproven("no crictl on this node; --gpu-crictl=FILE copies one there")
     return bring_crictl(shell, socket, wishes.crictl, name)
 
 
 def _image(crictl: Crictl, wishes: Wishes) -> str:
-    """Return the image that containers are made from: it must be there, none is pulled."""
+    """Return the image for containers: it must be on the node, since none is pulled."""
     wanted = wanted_image(wishes.files, wishes.image)
     image = find_image(crictl.ask("images"), wanted)
     if image is None:
-        raise Unproven(f"the image {wanted} is not on this node, and sandboxes pull none")
+        raise Unproven(f"the image {wanted} is not on this node, and sandboxes do not pull images")
     return image
 
 
 def _outcome(bench: Bench) -> dict[str, Any]:
     made = make_folder(bench.shell, bench.folder)
     if made.exit != 0:
-        raise Unproven(f"{bench.folder} cannot be made: {(made.stderr or made.stdout).strip()}")
+        raise Unproven(f"{bench.folder} cannot be created: {(made.stderr or made.stdout).strip()}")
     runs: list[dict[str, Any]] = []
     left: Sequence[str] = ()
     try:
@@ -180,7 +180,7 @@ def _clean(bench: Bench) -> Sequence[str]:
 
 
 def _files(bench: Bench) -> dict[str, Any]:
-    """Return what an outcome says of the files: an admin's as they are, ours as they were used."""
+    """Return an outcome's part about the files: an admin's as they are, ours as they were used."""
     files = bench.wishes.files
     pod, container = files.pod_text, files.container_text
     if files.origin == "shipped":
@@ -194,7 +194,7 @@ def _files(bench: Bench) -> dict[str, Any]:
 
 
 def _run(bench: Bench, role: str, request: Request | None) -> dict[str, Any]:
-    """Start one sandbox, again if the kubelet ends it; return its part of the outcome."""
+    """Start one sandbox, and again if the kubelet ends it; return its part of the outcome."""
     reaped = attempts = 0
     while True:
         attempts += 1
@@ -219,9 +219,9 @@ def _run(bench: Bench, role: str, request: Request | None) -> dict[str, Any]:
 
 
 def _was_reaped(bench: Bench, done: CommandResult) -> bool:
-    """Say whether the kubelet ended a sandbox: by what was said, else by what became of it.
+    """Return whether the kubelet ended a sandbox: by the error text, else by its state.
 
-    A known fault is told as it is, although the kubelet ends that sandbox, too.
+    A known fault is reported as it is, although the kubelet ends that sandbox, too.
     """
     text = f"{done.stdout}\n{done.stderr}"
     if done.exit == 0 or gpu_error(text) or is_network_error(text) or is_cgroup_error(text):
@@ -267,7 +267,7 @@ def _ended(bench: Bench, started: CommandResult, log: str) -> tuple[CommandResul
         output, whole = listing_of(text)
         if whole:
             return CommandResult(argv=started.argv, exit=0), output
-        # An end that was seen before this look at the log: there will be no more of it.
+        # The end was seen before this reading of the log: nothing more will be added to it.
         if end is not None and end.exit != 0:
             return end, output
         if time.monotonic() > deadline:
@@ -277,15 +277,15 @@ def _ended(bench: Bench, started: CommandResult, log: str) -> tuple[CommandResul
 
 
 def _late(started: CommandResult, end: CommandResult | None) -> CommandResult:
-    """Return what to say of a listing without its end, which proves nothing about a GPU."""
+    """Return the result for a listing without its end, which proves nothing about a GPU."""
     text = f"the container timed out: it did not end within {END_TIME:.0f} s"
     if end is not None:
-        text = "the container's log timed out: it ended well, and the end of its listing is missing"
+        text = "the container's log timed out: it succeeded, but the end of its listing is missing"
     return CommandResult(argv=started.argv, exit=124, stderr=text)
 
 
 def _state(crictl: Crictl, container: str) -> CommandResult | None:
-    """Return how a container ended, ``None`` if it did not yet."""
+    """Return how a container ended, ``None`` if it is not over yet."""
     done = crictl.run("inspect", "--output", "json", container)
     if done.exit != 0:
         return done

@@ -1,4 +1,4 @@
-"""Crictl on a node: the one that is there, or one brought along; on the kubelet's socket only."""
+"""crictl on a node: the one that is there or a copied one; on the kubelet's socket only."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import Distribution
 
 CALL_TIME = 30.0
-"""Seconds that the runtime may take for one call; crictl's own default of 2 is short."""
+"""Seconds that the runtime may take for one call; crictl's own default of 2 is too short."""
 
 LOOK_TIME = 15.0
 
 PROGRAM_FOLDERS = ("/tmp", "/var/tmp", "/opt", "/var/lib")  # noqa: S108 - a private folder below
-"""Where a program may be put; hardened nodes forbid execution in some of them (noexec)."""
+"""Where a program may be copied to; hardened nodes forbid execution in some (noexec)."""
 
 CHUNK = 96 << 10
-"""Characters of one argument: the kernel takes at most 128 KiB (MAX_ARG_STRLEN)."""
+"""Characters of one argument: the kernel accepts at most 128 KiB (MAX_ARG_STRLEN)."""
 
 _VERSION = re.compile(r"\bv?\d+\.\d+\.\d+\S*")
 _MAKE_FOLDER = 'umask 077; mkdir "$1"'
@@ -34,7 +34,7 @@ _UNPACK = 'gzip -d <"$1" >"$2" && rm "$1" && chmod 700 "$2"'
 
 
 class Shell(Protocol):
-    """What is needed of a node: commands by argument list, as root."""
+    """The part of a node shell that crictl needs: commands by argument list, as root."""
 
     def run(self, argv: Sequence[str], timeout: float = 60.0) -> CommandResult:
         """Run a command; exit code 124: it was ended after ``timeout`` seconds."""
@@ -77,7 +77,7 @@ class Crictl:
         return found
 
     def as_json(self) -> dict[str, str]:
-        """Return what an outcome says of it."""
+        """Return an outcome's part about crictl."""
         return {"path": " ".join(self.argv), "endpoint": self.endpoint, "version": self.version}
 
 
@@ -90,7 +90,7 @@ def find_crictl(
         shell: the node.
         socket: the kubelet's CRI socket.
         distribution: whose crictl is tried first.
-        ran: commands that were run on the node before: one that answered is known to be there.
+        ran: commands that were run on the node before: one that succeeded is known to exist.
     """
     for argv in dict.fromkeys(_candidates(distribution, ran)):
         if found := _tried(shell, argv, socket):
@@ -122,16 +122,16 @@ def _tried(shell: Shell, argv: tuple[str, ...], socket: str) -> Crictl | None:
 
 
 def bring_crictl(shell: Shell, socket: str, program: Path, name: str) -> Crictl:
-    """Put a crictl into a private folder of the node.
+    """Copy a crictl into a private folder of the node.
 
     Args:
         shell: the node.
         socket: the kubelet's CRI socket.
-        program: the file to bring.
-        name: what the folder is called; it must be new.
+        program: the file to copy.
+        name: the folder's name; it must be new.
 
     Raises:
-        Unproven: it cannot be put there, or does not start there.
+        Unproven: it cannot be copied there, or does not start there.
     """
     packed = base64.b64encode(gzip.compress(program.read_bytes(), 6)).decode("ascii")
     why = ""
@@ -142,7 +142,7 @@ def bring_crictl(shell: Shell, socket: str, program: Path, name: str) -> Crictl:
             return found
         why = " ".join((done.stderr or done.stdout or "it does not start there").split())
         remove_folders(shell, [folder])
-    raise Unproven(f"{program.name} could not be brought to this node: {why}")
+    raise Unproven(f"{program.name} could not be copied to this node: {why}")
 
 
 def _upload(shell: Shell, folder: str, packed: str) -> CommandResult:
@@ -157,10 +157,10 @@ def _upload(shell: Shell, folder: str, packed: str) -> CommandResult:
 
 
 def make_folder(shell: Shell, folder: str) -> CommandResult:
-    """Make a folder that only root can look into; one that exists is an error."""
+    """Create a folder that only root can read; it is an error if it exists."""
     return shell.run(("sh", "-c", _MAKE_FOLDER, "sh", folder), LOOK_TIME)
 
 
 def remove_folders(shell: Shell, folders: Sequence[str]) -> CommandResult:
-    """Remove folders of ours with all that is in them."""
+    """Remove folders of ours with everything in them."""
     return shell.run(("rm", "-rf", "--", *folders), LOOK_TIME)

@@ -1,1 +1,1 @@
-"""Recordings: reading, writing, redacting, and laying one over another."""
+"""Recordings: reading, writing, redacting and overlaying them."""

@@ -1,7 +1,7 @@
-"""Archives of recordings: written plainly, read as if somebody hostile had made them.
+"""Archives of recordings: written plainly, read as hostile input.
 
 Only regular files and folders with plain relative names are unpacked, into a private folder; every
-limit is checked before anything is written. Everything else is refused with one line.
+limit is checked before anything is written. Anything else is refused with a one-line error.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MAX_MEMBERS = 250_000
 """Files and folders in one archive."""
 
 MAX_RATIO = 250
-"""Unpacked bytes for one packed byte, beyond the first :data:`RATIO_FREE` bytes.
+"""Most unpacked bytes per packed byte, beyond the first :data:`RATIO_FREE` bytes.
 
-Text of many similar nodes packs up to 100 times smaller, a file of zeros a thousand times.
+Text of many similar nodes compresses up to 100 times, a file of zeros a thousand times.
 """
 
 RATIO_FREE = 16 * 2**20
@@ -48,8 +48,8 @@ def unpack(archive: Path, into: Path) -> None:
     """Unpack a .tar.gz into an empty private folder.
 
     Raises:
-        RecordingError: it is none, is damaged, holds anything but files and folders below its
-            top, holds one name twice, or more than the limits of this module.
+        RecordingError: it is not a .tar.gz, is damaged, holds anything but files and folders below
+            its top, holds a name twice, or exceeds the limits of this module.
     """
     try:
         with archive.open("rb") as file, gzip.GzipFile(fileobj=file) as packed:
@@ -71,7 +71,7 @@ def unpack(archive: Path, into: Path) -> None:
 def pack(folder: Path, archive: Path, mtime: float) -> None:
     """Write a folder as a .tar.gz that is the same for the same content, whoever packs it.
 
-    ``mtime`` is what all its files get, in seconds since the epoch.
+    ``mtime`` is the modification time of all files in it, in seconds since the epoch.
     """
     with (
         archive.open("xb") as file,
@@ -89,7 +89,7 @@ def pack(folder: Path, archive: Path, mtime: float) -> None:
 
 
 def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tuple[tarfile.TarInfo, list[str]]]:
-    """Yield every member that is fit to be written, with the parts of its name."""
+    """Yield every member that may be written, with the parts of its name."""
     seen: set[str] = set()
     total = count = 0
     while (member := tar.next()) is not None:
@@ -102,7 +102,7 @@ def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tuple[tarfile.TarI
         parts = _parts(member, where)
         name = "/".join(parts)
         if name in seen and not member.isdir():
-            raise RecordingError(f"{where} stands in the archive twice")
+            raise RecordingError(f"{where} is in the archive twice")
         seen.add(name)
         total += member.size
         _check_size(member.size, total, archive, where)
@@ -112,12 +112,12 @@ def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tuple[tarfile.TarI
 
 def _parts(member: tarfile.TarInfo, where: str) -> list[str]:
     if member.type not in (*_FILES, tarfile.DIRTYPE) or member.issparse():
-        raise RecordingError(f"{where} is {_kind(member)}; a recording holds files and folders")
+        raise RecordingError(f"{where} is {_kind(member)}; it must be a file or a folder")
     if member.name.startswith("/"):
         raise RecordingError(f"{where} is an absolute path; it must stay inside the recording")
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise RecordingError(f"{where} climbs out; it must stay inside the recording")
+        raise RecordingError(f"{where} leads out; it must stay inside the recording")
     if len(parts) > MAX_LEVELS:
         raise RecordingError(f"{where} is deeper than {MAX_LEVELS} folders")
     return parts
@@ -159,7 +159,7 @@ class _Guard(io.RawIOBase):
     """The unpacked stream for tarfile, which trusts the lengths that a header claims.
 
     tarfile reads a long name or an extended header whole, whatever its length, and seeks back
-    where a negative length leads. Here a read is bounded, so is the sum, and nothing goes back.
+    if a length is negative. Here each read and their sum are bounded, and seeking back fails.
     """
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile, archive: Path) -> None:
@@ -168,7 +168,7 @@ class _Guard(io.RawIOBase):
         self._archive = archive
         self._last = b""
         packed = archive.stat().st_size
-        # Headers and padding of many small files add to what the members themselves hold.
+        # Headers and padding of many small files add to the members' own content.
         self._most = min(MAX_TOTAL + MAX_MEMBERS * 2048, 4 * (RATIO_FREE + MAX_RATIO * packed))
 
     def readable(self) -> bool:
@@ -182,7 +182,7 @@ class _Guard(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence != io.SEEK_SET or offset < self._stream.tell():
-            raise tarfile.ReadError("a member lies before the one it follows")
+            raise tarfile.ReadError("a member begins before the end of the previous one")
         self._check(offset)
         return self._stream.seek(offset)
 
@@ -194,18 +194,18 @@ class _Guard(io.RawIOBase):
         return self._last
 
     def finish(self) -> None:
-        """Check that the archive ended as archives end.
+        """Check that the archive ended properly.
 
-        tarfile takes a broken or missing header for the end: what stands behind it would be
-        missing without a word, and a directory that was listed whole would prove it absent.
+        tarfile takes a broken or missing header for the end: everything after it would be missing
+        silently, and a directory that was listed whole would prove it absent.
         """
         if self._last != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("it breaks off, or a header in it is broken")
+            raise tarfile.ReadError("it is truncated, or a header in it is broken")
         while chunk := self._stream.read(tarfile.RECORDSIZE):  # to the checksum of gzip
             if chunk.strip(b"\0"):
-                raise tarfile.ReadError("data stands behind its end")
+                raise tarfile.ReadError("there is data after its end")
             self._check(self._stream.tell())
 
     def _check(self, position: int) -> None:
         if position > self._most:
-            raise RecordingError(f"{self._archive}: unpacks to more than is read of its size")
+            raise RecordingError(f"{self._archive}: unpacks to more than is allowed for its size")

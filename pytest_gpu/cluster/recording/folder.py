@@ -11,20 +11,20 @@ from pathlib import Path
 from pytest_gpu.errors import RecordingError
 
 MAX_FILE = 64 * 2**20
-"""Bytes of one file that are read."""
+"""Most bytes of one file that are read."""
 
 MAX_FILES = 100_000
-"""Files and folders below one node."""
+"""Most files and folders below one node."""
 
 MAX_LEVELS = 64
-"""Folders in each other below one node."""
+"""Most levels of folders below one node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder and what messages call it.
+    """A folder and its name in messages.
 
-    ``trusted`` is for the samples that came with the package: installers may have linked them
+    ``trusted`` is for the samples that ship with the package: installers may have linked them
     (``uv pip install --link-mode symlink``, setuptools' strict editable mode).
     """
 
@@ -33,7 +33,7 @@ class Folder:
     trusted: bool = False
 
     def where(self, relative: str) -> str:
-        """Return what messages call a file of this folder."""
+        """Return the name of a file of this folder for messages."""
         return f"{self.label}/{printable(relative)}"
 
     def locate(self, relative: str) -> os.stat_result | None:
@@ -59,13 +59,13 @@ class Folder:
         """Return a file's bytes, ``None`` if there is no such file.
 
         Raises:
-            RecordingError: it is a link, no regular file, too large, or cannot be read.
+            RecordingError: it is a link, not a regular file, too large, or cannot be read.
         """
         found = self.locate(relative)
         if found is None:
             return None
         if not stat.S_ISREG(found.st_mode):
-            raise RecordingError(f"{self.where(relative)}: is no regular file")
+            raise RecordingError(f"{self.where(relative)}: is not a regular file")
         return read_regular(f"{self.root}/{relative}", self.where(relative))
 
     def names(self, relative: str) -> list[str]:
@@ -79,7 +79,8 @@ class Folder:
         """Yield every path below a folder, relative to it, and whether it is a folder itself.
 
         Raises:
-            RecordingError: there is a link or no regular file, or too many or too deep folders.
+            RecordingError: there is a link or a special file, or there are too many files or
+                levels of folders.
         """
         found = self.locate(relative)
         if found is None:
@@ -118,15 +119,15 @@ class Folder:
 
     def _refuse(self, relative: str, is_link: bool) -> None:
         if not is_link:
-            raise RecordingError(f"{self.where(relative)}: is no regular file")
+            raise RecordingError(f"{self.where(relative)}: is not a regular file")
         raise RecordingError(
-            f"{self.where(relative)}: is a symbolic link, and a recording holds none; "
-            "a link of the node stands in listing.yaml"
+            f"{self.where(relative)}: is a symbolic link, which a recording must not hold; "
+            "write a link of the node in listing.yaml"
         )
 
 
 def read_regular(path: str, where: str) -> bytes:
-    """Return the bytes of a file that :class:`Folder` has found to be a regular one.
+    """Return the bytes of a file that :class:`Folder` has found to be regular.
 
     Raises:
         RecordingError: it is too large or cannot be read; the message begins with ``where``.
@@ -143,7 +144,7 @@ def read_regular(path: str, where: str) -> bytes:
 
 
 def printable(name: str) -> str:
-    """Return a name without what would break a line or steer a terminal."""
+    """Return a name without characters that would break a line or control a terminal."""
     return name if name.isprintable() else ascii(name)[1:-1]
 
 

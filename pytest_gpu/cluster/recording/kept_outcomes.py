@@ -1,6 +1,6 @@
-"""Warns of an overlay that changes what outcomes depend on, and keeps its base's outcomes.
+"""Warns of an overlay that changes what outcomes depend on but keeps its base's outcomes.
 
-What became of the suite's sandbox and pod was seen on the base: it would say that all is well
+The outcomes of the suite's sandbox and pod come from the base: they would show that all is well,
 whatever the overlay breaks.
 """
 
@@ -37,8 +37,8 @@ def warning(names: Sequence[str], chain: Sequence[Part]) -> str | None:
 
     Args:
         names: the nodes of the recording.
-        chain: the recordings it consists of; a sample that came with the package is as it is
-            meant to be.
+        chain: the recordings it consists of; those of samples that ship with the package are
+            not checked.
     """
     if all(part.folder.trusted for part in chain[1:]):
         return None
@@ -47,7 +47,7 @@ def warning(names: Sequence[str], chain: Sequence[Part]) -> str | None:
     for node in names:
         try:
             found = tuple(_of_node(node_parts(node, chain)))
-        except RecordingError:  # the node's own tests say what is wrong with it
+        except RecordingError:  # the node's own tests report what is wrong with it
             continue
         for what, outcomes in found:
             changed[what] = None
@@ -56,7 +56,7 @@ def warning(names: Sequence[str], chain: Sequence[Part]) -> str | None:
 
 
 def _of_node(parts: Sequence[NodePart]) -> Iterator[tuple[str, list[str]]]:
-    """Yield what changed and the outcomes of the base that were kept all the same."""
+    """Yield what changed, and the outcomes of the base that were still kept."""
     for at, part in enumerate(parts):
         kept = [name for name in _OUTCOMES if highest(parts, name) in parts[:at]]
         if part.part.folder.trusted or not kept:
@@ -93,7 +93,7 @@ def _decisive_objects(part: NodePart) -> Iterator[str]:
 
 
 def _keeps_info(parts: Sequence[NodePart], at: int) -> bool:
-    """Say whether the answer of the base's container runtime still stands."""
+    """Return whether the overlay keeps the answer of the base's container runtime."""
     own = parts[at]
     data = own.data("commands.yaml")
     found = parse_commands(data, own.where("commands.yaml")) if data else ()
@@ -104,8 +104,8 @@ def _keeps_info(parts: Sequence[NodePart], at: int) -> bool:
 
 def _told(changed: Sequence[str], kept: Sequence[str]) -> str:
     return (
-        f"warning: this recording changes {_some(changed)}, and keeps what its base saw before "
-        f"that change: {_some(kept)}. Record what was seen, or remove it with "
+        f"warning: this recording changes {_some(changed)} but keeps what its base recorded before "
+        f"that change: {_some(kept)}. Record it again after the change, or remove it with "
         "'absent: [outcomes, crictl-info, runtime-handlers]'"
     )
 

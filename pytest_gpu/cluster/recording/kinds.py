@@ -19,7 +19,7 @@ def _program(argv: Sequence[str]) -> str:
 
 
 def is_crictl_info(argv: Sequence[str]) -> bool:
-    """Say whether a command asks the running container runtime what it has loaded."""
+    """Return whether a command asks the running container runtime what it has loaded."""
     is_crictl = _program(argv) == "crictl" or "crictl" in argv[1:2]
     return is_crictl and argv[-1] == "info"
 
@@ -43,7 +43,7 @@ COMMANDS_OF_KIND: Mapping[str, Callable[[Sequence[str]], bool]] = {
 """Kinds of evidence that are outputs of commands on a node."""
 
 RUNTIME_HANDLERS = "runtime-handlers"
-"""What the kubelet reports of its runtime: ``status.runtimeHandlers`` of the Node object."""
+"""What the kubelet reports about its runtime: ``status.runtimeHandlers`` of the Node object."""
 
 RESOURCE_KINDS = ("events",)
 """Kinds of evidence that are resources of Kubernetes."""

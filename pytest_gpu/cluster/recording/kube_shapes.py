@@ -1,7 +1,7 @@
-"""The shape of Kubernetes objects, as far as they are looked into: what is a mapping, what a list.
+"""The shape of the parts of Kubernetes objects that we read: what is a mapping, what a list.
 
 The API server never answers with another shape; a person who writes or edits a recording may.
-Every part may be left out or be empty (``null``), as the API itself leaves out what is empty.
+Every part may be missing or empty (``null``), as the API itself leaves out what is empty.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _texts(value: Any, where: str) -> None:
 
 
 def _amounts(value: Any, where: str) -> None:
-    """Check resources: those with a slash in their name are whole things, such as GPUs."""
+    """Check resources: those with a slash in their name are counted in whole numbers (GPUs)."""
     for key, amount in shapes.mapping(value, where).items():
         if "/" in key and not re.fullmatch(r"\d+[kMG]?", str(amount)):
             raise RecordingError(f"{where}.{key}: is {amount!r}, must be a whole number")
@@ -78,9 +78,9 @@ SHAPES: Mapping[str, Any] = {
         "spec": {"devices": [{"attributes": {}, "basic": {"attributes": {}}}]},
     },
 }
-"""By resource: ``{}`` is a mapping, ``[x]`` a list of ``x``, a function looks for itself.
+"""By resource: ``{}`` is a mapping, ``[x]`` a list of ``x``, a function is called to check.
 
-What is not named is not looked at. Text must be there; everything else may be missing.
+What is not named is not checked. Text must be present; everything else may be missing.
 """
 
 
@@ -88,7 +88,7 @@ def check(resource: str, thing: Mapping[str, Any], where: str) -> None:
     """Check one object.
 
     Raises:
-        RecordingError: a part has a shape that the API does not give it; one line.
+        RecordingError: a part has a shape that the API never gives it; a one-line message.
     """
     _check(thing, {**_METADATA, **SHAPES.get(resource, {})}, where)
 

@@ -29,7 +29,7 @@ def clean(path: str, where: str) -> str:
     """Return an absolute path without double, single-dot and trailing parts.
 
     Raises:
-        RecordingError: it is relative, or climbs with ``..``.
+        RecordingError: it is relative, or contains ``..``.
     """
     parts = path.split("/")
     if not path.startswith("/") or ".." in parts or "\0" in path:
@@ -87,7 +87,7 @@ def _entry(path: str, value: Any, where: str) -> Entry:
     if kind not in KINDS:
         raise RecordingError(f"{where}: kind is {kind!r}, must be one of {', '.join(KINDS)}")
     if (kind == "symlink") != ("target" in raw):
-        raise RecordingError(f"{where}: a symlink, and nothing else, has a target")
+        raise RecordingError(f"{where}: only a symlink has a target, and it must have one")
     return Entry(
         path=clean(path, where),
         kind=kind,

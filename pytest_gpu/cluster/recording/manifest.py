@@ -1,4 +1,4 @@
-"""``recording.yaml``: what a recording is, what it builds on and what it removes from there."""
+"""``recording.yaml``: what a recording is, its base, and what it removes from the base."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT = 1
 FILE = "recording.yaml"
 
 EVERY = "*"
-"""Stands for every node in a removal; no node can have this name."""
+"""Means every node in a removal; no node can have this name."""
 
 _KEYS = ("format", "taken", "suite", "base", "nodes", "absent", "asked", "note")
 _WHOLE = ("commands.yaml", "elf.yaml", "nvml.json", "outcomes/sandbox.yaml", "outcomes/pod.yaml")
@@ -33,7 +33,7 @@ class Manifest:
     """What ``recording.yaml`` says.
 
     ``taken`` may be missing in an overlay; ``removed`` are the lines under ``absent:``, with a
-    kind of files replaced by the files; ``renamed`` maps a node's name to the one in the base;
+    kind of files replaced by the files; ``renamed`` maps a node's name to its name in the base;
     ``asked`` are the questions that were asked, ``None`` if it does not say.
     """
 
@@ -46,17 +46,17 @@ class Manifest:
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def removed_below(self, prefix: str) -> tuple[str, ...]:
-        """Return what stands behind ``prefix`` in the lines that begin with it, sorted."""
+        """Return what follows ``prefix`` in the removed lines that begin with it, sorted."""
         return tuple(
             line.removeprefix(prefix) for line in sorted(self.removed) if line.startswith(prefix)
         )
 
     def removes_file(self, node: str, name: str) -> bool:
-        """Say whether one file of a node, or the whole node, is removed from the base."""
+        """Return whether one file of a node, or the whole node, is removed from the base."""
         return f"nodes/{node}" in self.removed or self.removes_kind(node, name)
 
     def removes_kind(self, node: str, kind: str) -> bool:
-        """Say whether a file or a kind of commands is removed, of this node or of every one."""
+        """Return whether a file or a kind of commands is removed, of this node or of every one."""
         return any(f"nodes/{each}/{kind}" in self.removed for each in (node, EVERY))
 
 
@@ -68,7 +68,7 @@ def read_manifest(folder: Folder) -> Manifest:
     """
     data = folder.read(FILE)
     if data is None:
-        raise RecordingError(f"{folder.label}: is no recording: it has no {FILE}")
+        raise RecordingError(f"{folder.label}: is not a recording: it has no {FILE}")
     where = folder.where(FILE)
     found = yaml_io.load(data, where)
     _check_format(shapes.mapping(found, where).get("format"), where)
@@ -92,7 +92,7 @@ def check_node_name(name: str, where: str = "") -> str:
         RecordingError: it cannot; no name that Kubernetes accepts is refused.
     """
     if not _NODE_NAME.fullmatch(name):
-        wrong = f"{printable(name)!r} is no node name: letters, digits, '.', '-', '_'"
+        wrong = f"{printable(name)!r} is not a valid node name: use letters, digits, '.', '-', '_'"
         raise RecordingError(f"{where}: {wrong}" if where else wrong)
     return name
 
@@ -104,7 +104,7 @@ def check_plural(resource: str, where: str = "") -> str:
         RecordingError: it cannot.
     """
     if not _PLURAL.fullmatch(resource):
-        wrong = f"{printable(resource)!r} is no resource's plural, such as pods"
+        wrong = f"{printable(resource)!r} is not the plural name of a resource, such as pods"
         raise RecordingError(f"{where}: {wrong}" if where else wrong)
     return resource
 
@@ -114,26 +114,28 @@ def _check_format(found: object, where: str) -> None:
         raise RecordingError(f"{where}: format is {found!r}, must be {FORMAT}")
     if found > FORMAT:
         raise RecordingError(
-            f"{where}: made by a newer pytest-gpu: format {found}, this one reads up to {FORMAT}"
+            f"{where}: format {found} needs a newer pytest-gpu; this one reads up to {FORMAT}"
         )
 
 
 def _renamed(raw: Mapping[str, Any], where: str) -> Mapping[str, str]:
-    """Return the base's node names by the new ones; each of both stands once."""
+    """Return the base's node names by the new ones; no name may occur twice."""
     found = shapes.mapping(raw.get("nodes") or {}, where)
     if found and "base" not in raw:
-        raise RecordingError(f"{where}: renames the nodes of a base, and there is no base")
+        raise RecordingError(f"{where}: renames the nodes of a base, but there is no base")
     names = {
         check_node_name(new, where): check_node_name(shapes.text(old, f"{where}: {new}"), where)
         for new, old in found.items()
     }
     if len(set(names.values())) < len(names):
-        raise RecordingError(f"{where}: gives two names to one node; see 'like' in node.yaml")
+        raise RecordingError(
+            f"{where}: gives two names to one node; use 'like' in node.yaml instead"
+        )
     return names
 
 
 def _removals(line: str, where: str) -> Sequence[str]:
-    """Return what a line under ``absent:`` removes; one with a typo would remove nothing."""
+    """Return what a line under ``absent:`` removes; refuse a typo, which would remove nothing."""
     if line in RESOURCE_KINDS:
         return (f"kubernetes/{line}.yaml",)
     if line in KINDS:
@@ -146,7 +148,7 @@ def _removals(line: str, where: str) -> Sequence[str]:
     if head == "kubernetes" and _is_object_removal(name, below):
         return (f"kubernetes/{check_plural(name, where)}" + (f"/{below}" if below else ""),)
     raise RecordingError(
-        f"{where}: {printable(line)!r} is nothing that can be removed: a kind "
+        f"{where}: {printable(line)!r} cannot be removed; write a kind "
         f"({', '.join(KINDS)}), nodes/NODE, nodes/NODE/KIND, nodes/NODE/files/PATH, "
         f"nodes/NODE/commands/ARGV, nodes/NODE/{{{','.join(_WHOLE)}}}, "
         "kubernetes/PLURAL/[NAMESPACE/]NAME or kubernetes/PLURAL.yaml"

@@ -1,4 +1,4 @@
-"""The files of ``nodes/NAME/`` that are no files of the node: commands, ELF, NVML, outcomes."""
+"""The files of ``nodes/NAME/`` that are not the node's own: commands, ELF, NVML, outcomes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ELF_KEYS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeHead:
-    """What ``node.yaml`` says; ``None`` where it says nothing."""
+    """What ``node.yaml`` says; ``None`` for what it does not say."""
 
     like: str | None = None
     door: str | None = None
@@ -46,7 +46,9 @@ def parse_head(data: bytes, where: str) -> NodeHead:
     raw = shapes.mapping(yaml_io.load(data, where) or {}, where, _NODE_KEYS)
     said = {key: shapes.text(value, f"{where}: {key}") for key, value in raw.items()}
     if said.get("door", "pod") not in _DOORS:
-        raise RecordingError(f"{where}: door is {said['door']!r}, doors are {', '.join(_DOORS)}")
+        raise RecordingError(
+            f"{where}: door is {said['door']!r}, must be one of {', '.join(_DOORS)}"
+        )
     return NodeHead(like=said.get("like"), door=said.get("door"), reason=said.get("reason"))
 
 
@@ -83,7 +85,7 @@ def _argv(value: Any, where: str) -> tuple[str, ...]:
     except ValueError as error:
         raise RecordingError(f"{where}: {error} in {value!r}") from None
     if not found:
-        raise RecordingError(f"{where}: is missing: every command has one")
+        raise RecordingError(f"{where}: is missing; every command must have one")
     return tuple(found)
 
 

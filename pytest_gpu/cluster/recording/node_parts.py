@@ -27,7 +27,7 @@ class NodePart:
 
     @property
     def exists(self) -> bool:
-        """Whether this recording has anything of the node."""
+        """Whether this recording has any evidence of the node."""
         return self.part.folder.locate(f"nodes/{self.node}") is not None
 
     @property
@@ -37,18 +37,18 @@ class NodePart:
         return tuple(f"/{path}" for path in found)
 
     def removes_command(self, argv: Sequence[str]) -> bool:
-        """Say whether this recording removes a command from those below it, alone or by kind."""
+        """Return whether this recording removes a command from those below, singly or by kind."""
         manifest = self.part.manifest
         kinds = (kind for kind, is_one in COMMANDS_OF_KIND.items() if is_one(argv))
         alone = f"nodes/{self.node}/commands/{' '.join(argv)}" in manifest.removed
         return alone or any(manifest.removes_kind(self.node, kind) for kind in kinds)
 
     def removes(self, name: str) -> bool:
-        """Say whether this recording removes one file of the node from those below it."""
+        """Return whether this recording removes one file of the node from those below it."""
         return self.part.manifest.removes_file(self.node, name)
 
     def where(self, name: str) -> str:
-        """Return what messages call one file of the node."""
+        """Return the name of one file of the node for messages."""
         return self.part.folder.where(f"nodes/{self.node}/{name}")
 
     def data(self, name: str) -> bytes | None:
@@ -56,7 +56,7 @@ class NodePart:
         return self.part.folder.read(f"nodes/{self.node}/{name}")
 
     def recorded(self) -> Recorded:
-        """Return what this recording says of the node's paths."""
+        """Return what this recording says about the node's paths."""
         listing, elves = self.data("listing.yaml"), self.data("elf.yaml")
         files, folders = {}, []
         root = f"nodes/{self.node}/files"
@@ -73,7 +73,7 @@ class NodePart:
         )
 
     def lay_over(self, view: View) -> None:
-        """Lay what this recording removes and records of the node over what lies below."""
+        """Apply to ``view`` what this recording removes and records of the node."""
         for path in self.removed_paths:
             view.remove(path)
         if self.removes("elf.yaml"):
@@ -82,7 +82,7 @@ class NodePart:
 
     @property
     def touches_paths(self) -> bool:
-        """Whether this recording says anything of the node's paths."""
+        """Whether this recording says anything about the node's paths."""
         folder, node = self.part.folder, f"nodes/{self.node}"
         names = ("files", "listing.yaml", "elf.yaml")
         says = any(folder.locate(f"{node}/{name}") is not None for name in names)
@@ -104,7 +104,7 @@ def node_parts(node: str, chain: Sequence[Part]) -> tuple[NodePart, ...]:
 
 
 def head_of(parts: Sequence[NodePart]) -> NodeHead:
-    """Return what the ``node.yaml`` files say together: the highest that says a thing wins."""
+    """Return the merged ``node.yaml`` files: for each key the highest file that has it wins."""
     found = NodeHead()
     for part in parts:
         if data := part.data("node.yaml"):
@@ -118,12 +118,12 @@ def head_of(parts: Sequence[NodePart]) -> NodeHead:
 
 
 def highest(parts: Sequence[NodePart], name: str) -> NodePart | None:
-    """Return the part whose file of this name counts, ``None`` if it is removed or not there."""
+    """Return the part whose file of this name is used, ``None`` if it is removed or missing."""
     return next((part for part in _downwards(parts, name) if part.data(name) is not None), None)
 
 
 def is_removed(parts: Sequence[NodePart], name: str) -> bool:
-    """Say whether any part removes a file of this name."""
+    """Return whether any part removes a file of this name."""
     return any(part.removes(name) for part in parts)
 
 

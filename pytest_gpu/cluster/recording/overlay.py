@@ -1,4 +1,4 @@
-"""The chain of folders a recording consists of: itself, its base, the base's base."""
+"""The chain of folders that a recording consists of: itself, its base, the base's base."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.errors import RecordingError
 
 MAX_CHAIN = 3
-"""Recordings in a chain: one, its base, and the base of that."""
+"""Most recordings in a chain: one, its base, and that one's base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,10 @@ class Part:
 
 
 def read_chain(folder: Folder) -> Sequence[Part]:
-    """Return a recording and all it builds on, the lowest first.
+    """Return a recording and everything it builds on, the lowest first.
 
     Raises:
-        RecordingError: a part is no recording, the chain is too long, or leads back into itself.
+        RecordingError: a part is not a recording, the chain is too long, or it is circular.
     """
     parts = [Part(folder=folder, manifest=read_manifest(folder))]
     seen = {folder.root.resolve()}
@@ -35,7 +35,7 @@ def read_chain(folder: Folder) -> Sequence[Part]:
         where = f"{parts[-1].folder.where(FILE)}: base"
         below = _base_folder(parts[-1].folder, base, where)
         if below.root.resolve() in seen:
-            raise RecordingError(f"{where}: {base} leads back to where it came from")
+            raise RecordingError(f"{where}: {base} is circular: it is already part of the chain")
         seen.add(below.root.resolve())
         if len(parts) == MAX_CHAIN:
             raise RecordingError(f"{where}: more than {MAX_CHAIN} recordings build on each other")
@@ -57,7 +57,7 @@ def _base_folder(folder: Folder, base: str, where: str) -> Folder:
 
 
 def sample_folder(name: str, where: str) -> Folder:
-    """Return a sample's folder, which is trusted: it came with the package.
+    """Return a sample's folder, which is trusted: it ships with the package.
 
     Raises:
         RecordingError: there is no such sample; the message begins with ``where``.

@@ -1,4 +1,4 @@
-"""Which process answers for a run's objects, so that a dead run's leftovers are known as such."""
+"""Which process is responsible for a run's objects, so that leftovers of dead runs are known."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 def this_process() -> str:
-    """Return what names this process: its place, its ID there, and when it started.
+    """Return an identifier of this process: its place, its ID there, and when it started.
 
-    The place is one boot of one kernel and one PID namespace: only there can it be looked up.
+    The place is one boot of one kernel and one PID namespace: the ID is valid only there.
     """
     return f"{_place()}.{os.getpid()}.{_started(os.getpid())}"
 
 
 def is_dead(owner: str) -> bool:
-    """Say whether a process is known to be gone; one of another place never is."""
+    """Return whether a process is known to be gone; this is never known of another place."""
     place, _, process = owner.partition(".")
     pid, _, started = process.partition(".")
     if not place or place != _place() or not pid.isdigit():
@@ -40,5 +40,5 @@ def _started(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
-    # The program's name stands in brackets and may hold anything, blanks and brackets included.
+    # The program's name is in brackets and may contain anything, also blanks and brackets.
     return stat.rpartition(")")[2].split()[19]

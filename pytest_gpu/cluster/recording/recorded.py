@@ -26,14 +26,14 @@ from pytest_gpu.evidence import KubeObject
 from pytest_gpu.memory import Memory
 
 MAX_LIKES = 3
-"""Nodes that a node can be ``like``, one after the other."""
+"""Most nodes in a chain of nodes that are ``like`` each other."""
 
 
 class RecordedCluster:
-    """All that was seen of one cluster, read when it is first asked for.
+    """All evidence of one cluster, read when it is first needed.
 
-    Close it, or use it as a context manager: a recording in an archive lies unpacked in a
-    private folder until then. ``chain`` are the recordings it consists of, the lowest first.
+    Close it, or use it as a context manager: an archive stays unpacked in a private folder until
+    then. ``chain`` are the recordings it consists of, the lowest first.
     """
 
     def __init__(self, chain: Sequence[Part], title: str, private: Path | None = None) -> None:
@@ -46,7 +46,7 @@ class RecordedCluster:
         for at, part in enumerate(chain):
             if part.manifest.renamed:
                 _check_renamed(part, RecordedCluster(chain[:at], title))
-        # Also when nobody closes it: at the latest when the process ends.
+        # Even if it is never closed: at the latest when the process ends.
         self._close = weakref.finalize(self, _remove, private)
 
     def __repr__(self) -> str:
@@ -69,7 +69,7 @@ class RecordedCluster:
 
     @property
     def folder(self) -> Path:
-        """The folder with the manifest, which another process can open too while this one lives."""
+        """The folder with the manifest; other processes can open it while this one runs."""
         return self._chain[-1].folder.root
 
     @property
@@ -79,7 +79,7 @@ class RecordedCluster:
 
     @property
     def asked(self) -> Asked:
-        """The questions that were asked; an overlay's own list counts instead of its base's."""
+        """The questions that were asked; an overlay's own list replaces its base's."""
         lists = (part.manifest.asked for part in reversed(self._chain))
         return next((asked for asked in lists if asked is not None), None)
 
@@ -90,14 +90,14 @@ class RecordedCluster:
 
     @property
     def warning(self) -> str | None:
-        """What its author should know: outcomes of the base that may not hold any more."""
+        """What its author should know: outcomes of the base that may no longer be true."""
         return kept_outcomes.warning(self.node_names(), self._chain)
 
     def node(self, name: str) -> RecordedNode:
-        """Return one node's evidence; a node nobody visited has a door of kind none.
+        """Return one node's evidence; a node that was not visited has a door of kind none.
 
         Raises:
-            RecordingError: the name can be no node's name, or ``like:`` leads in circles.
+            RecordingError: the name is not a valid node name, or ``like:`` is circular.
         """
         if name not in self._nodes:
             self._nodes[name] = RecordedNode(name, self._chain, self.node)
@@ -110,7 +110,7 @@ class RecordedCluster:
         other = node.head.like
         while other:
             if other in steps:
-                raise RecordingError(f"{where}: leads back to {other!r}")
+                raise RecordingError(f"{where}: is circular: it leads back to {other!r}")
             if len(steps) > MAX_LIKES:
                 raise RecordingError(f"{where}: more than {MAX_LIKES} nodes are like each other")
             steps.append(other)
@@ -145,7 +145,7 @@ class RecordedCluster:
         return self._objects[resource]
 
     def check(self) -> None:
-        """Read all Kubernetes objects now: they are every node's evidence.
+        """Read all Kubernetes objects now: they are part of every node's evidence.
 
         Raises:
             RecordingError: something in them is wrong.
@@ -162,7 +162,7 @@ def open_recording(path: Path, title: str) -> RecordedCluster:
         title: what the user asked for, such as ``path:bug-17.tar.gz``.
 
     Raises:
-        RecordingError: it is no recording, damaged, hostile or of a newer format; one line.
+        RecordingError: it is not a recording, damaged, hostile or of a newer format.
     """
     if path.is_dir():
         return RecordedCluster(read_chain(_folder(path)), title)
@@ -200,11 +200,11 @@ def _taken(chain: Sequence[Part]) -> datetime:
         if part.manifest.taken is not None:
             return part.manifest.taken
     where = chain[-1].folder.where(FILE)
-    raise RecordingError(f"{where}: taken is missing: when was it recorded?")
+    raise RecordingError(f"{where}: taken is missing; add the time at which it was recorded")
 
 
 def _check_renamed(part: Part, base: RecordedCluster) -> None:
-    """Refuse new names for nodes that are not there, and names that another node has."""
+    """Refuse new names for nodes that do not exist, and names that another node has."""
     where, renamed = f"{part.folder.where(FILE)}: nodes", part.manifest.renamed
     try:
         objects = base.objects("nodes")
@@ -216,4 +216,6 @@ def _check_renamed(part: Part, base: RecordedCluster) -> None:
             has = ", ".join(sorted(known)) or "none"
             raise RecordingError(f"{where}: the base has no node {old!r}; its nodes are {has}")
         if new in known and new not in renamed.values():
-            raise RecordingError(f"{where}: the base has a node {new!r} already")
+            raise RecordingError(
+                f"{where}: the base already has a node {new!r}; choose another name"
+            )

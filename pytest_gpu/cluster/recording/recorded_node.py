@@ -1,4 +1,4 @@
-"""One node of a recording: everything is read when it is first asked for, and kept."""
+"""One node of a recording: everything is read when it is first needed, and kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_gpu.memory import lazy
 
 
 class RecordedNode:
-    """A node's evidence, as the recordings of a chain and the node it is ``like`` give it.
+    """A node's evidence, from the recordings of a chain and the node it is ``like``.
 
     ``chain`` are the recordings, the lowest first; ``others`` finds another node by its name.
     """
@@ -57,7 +57,7 @@ class RecordedNode:
 
     @lazy
     def like(self) -> RecordedNode | None:
-        """The node whose evidence this one shares, except for what stands at this one."""
+        """The node whose evidence this one shares, except for what this one has itself."""
         if self.head.like is None:
             return None
         other = self._others(self.head.like)
@@ -82,7 +82,7 @@ class RecordedNode:
         """Return a regular file's bytes, ``None`` if it is proven that there is none.
 
         Raises:
-            NotInEvidence: nobody looked, or the file's content was not kept.
+            NotInEvidence: it was not collected, or its content was not kept.
         """
         real = self.view.resolve(path)
         if real is None:  # links that loop: open(2) fails with ELOOP, whatever is there
@@ -98,7 +98,7 @@ class RecordedNode:
         """Return a path's own metadata (a link is not followed), ``None`` if proven absent.
 
         Raises:
-            NotInEvidence: nobody looked.
+            NotInEvidence: it was not collected.
         """
         real = self.view.resolve(path, last=False)
         kind = self.view.kind(real) if real else ABSENT
@@ -112,7 +112,7 @@ class RecordedNode:
         """Return the sorted names in a directory, ``None`` if there is no such directory.
 
         Raises:
-            NotInEvidence: nobody listed it whole.
+            NotInEvidence: it was not listed whole.
         """
         real = self.view.resolve(directory)
         if real is None:
@@ -131,7 +131,7 @@ class RecordedNode:
         """Return the summary of an ELF file, ``None`` if the file is proven absent.
 
         Raises:
-            NotInEvidence: nobody looked into it.
+            NotInEvidence: it was not read.
         """
         real = self.view.resolve(path)
         if real is not None and real in self.view.elves:
@@ -162,7 +162,7 @@ class RecordedNode:
         """NVML's answers, ``None`` if there is no library.
 
         Raises:
-            NotInEvidence: nobody asked NVML.
+            NotInEvidence: NVML was not asked.
         """
         found = self.whole("nvml.json")
         if found is None:
@@ -173,7 +173,7 @@ class RecordedNode:
         """Return what happened to the suite's own objects: ``kind`` is sandbox or pod.
 
         Raises:
-            NotInEvidence: nothing was started, or nothing was kept of it.
+            NotInEvidence: nothing was started, or its outcome was not kept.
         """
         found = self.whole(f"outcomes/{kind}.yaml") if kind in OUTCOMES else None
         if found is None:
@@ -183,7 +183,7 @@ class RecordedNode:
     def whole(self, name: str) -> Mapping[str, Any] | None:
         """Return a file that overlays replace whole, ``None`` if the recording has none."""
         if self._wholes.get(name) is None:
-            # What is not there is looked for again: on a live cluster outcomes come one by one.
+            # What is missing is looked up again: on a live cluster outcomes arrive one by one.
             self._wholes[name] = self._read_whole(name)
         return self._wholes[name]
 

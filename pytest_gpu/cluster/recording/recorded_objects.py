@@ -1,4 +1,4 @@
-"""Kubernetes objects of a chain of recordings: read, renamed, removed, laid over each other."""
+"""Kubernetes objects of a chain of recordings: read, renamed, removed and overlaid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_gpu.evidence import KubeObject
 
 
 def merged(resource: str, chain: Sequence[Part]) -> tuple[KubeObject, ...]:
-    """Return the objects of a resource, by its plural name, with every overlay laid over its base.
+    """Return the objects of a resource, by its plural name, with every overlay applied.
 
     Raises:
         NotInEvidence: no recording of the chain has such a file, or the highest removes it.
@@ -40,7 +40,7 @@ def merged(resource: str, chain: Sequence[Part]) -> tuple[KubeObject, ...]:
 
 
 def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
-    """Return the objects of a file by ``namespace/name``, or ``name`` where there is no other."""
+    """Return the objects of a file by ``namespace/name``, or by ``name`` without a namespace."""
     found: dict[str, KubeObject] = {}
     documents = yaml_io.load_all(data, where)
     if not documents:
@@ -81,7 +81,7 @@ def _items(document: KubeObject, where: str) -> list[Any]:
     if "items" not in document:
         return [document]
     items = [shapes.mapping(each, where) for each in shapes.items(document["items"], where)]
-    # The API's own lists, such as a PodList, leave out what all their items share.
+    # The API's own lists, such as a PodList, leave out what all their items have in common.
     if kind in ("List", ""):
         return items
     shared = {"apiVersion": document.get("apiVersion", ""), "kind": kind.removesuffix("List")}

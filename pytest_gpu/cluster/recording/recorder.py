@@ -1,6 +1,6 @@
-"""Writing recordings: the one place that knows how the format is laid out on disk.
+"""Writes recordings: the only module that knows how the format is laid out on disk.
 
-Everything is redacted on the way in, so a recording never holds what must not be shared.
+Everything is redacted before it is written, so a recording never holds what must not be shared.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry, KubeObje
 _WHOLES = ("nvml.json", *(f"outcomes/{kind}.yaml" for kind in node_files.OUTCOMES))
 
 ARCHIVES = (".tar.gz", ".tgz")
-"""Suffixes of a path to which an archive is written instead of a folder."""
+"""Suffixes of a path that ask for an archive instead of a folder."""
 
 
 class NodeRecorder:
     """Writes one node's evidence; what is added in pieces is written by :meth:`close`.
 
     Args:
-        folder: the node's own folder, ``nodes/NAME``; it is made.
+        folder: the node's own folder, ``nodes/NAME``; it is created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class NodeRecorder:
         folder.mkdir(parents=True, exist_ok=True)
 
     def add_door(self, door: Door, *, like: str | None = None) -> None:
-        """Note how the evidence came, and the node whose evidence this one shares."""
+        """Note how the evidence was collected, and the node whose evidence this one shares."""
         reasoned = Door(kind=door.kind, reason=redact_text(door.reason))
         self._write("node.yaml", node_files.write_head(like, reasoned))
 
@@ -62,13 +62,13 @@ class NodeRecorder:
         """Write a regular file of the node, at its own absolute path.
 
         Raises:
-            RecordingError: the path is no absolute one, or cannot be written.
+            RecordingError: the path is not absolute, or cannot be written.
         """
         path = clean(path, "a recorded file")
         self._write(f"files{path}", redact_file(path, content))
 
     def add_entry(self, entry: Entry) -> None:
-        """Note a path's metadata; what is no regular file is recorded by this alone."""
+        """Note a path's metadata; for anything but a regular file that is all there is."""
         self._entries[clean(entry.path, "a recorded entry")] = entry
 
     def add_complete(self, directory: str) -> None:
@@ -99,7 +99,7 @@ class NodeRecorder:
         """
         if kind not in node_files.OUTCOMES:
             kinds = ", ".join(node_files.OUTCOMES)
-            raise RecordingError(f"{kind!r} is no outcome; outcomes are {kinds}")
+            raise RecordingError(f"{kind!r} is not an outcome; outcomes are {kinds}")
         self._write(f"outcomes/{kind}.yaml", yaml_io.dump(redact_value(outcome)))
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class Recorder:
         taken: when the evidence was taken, with a time zone.
         suite: the version of pytest-gpu that took it; this one's if not given.
         note: what a person should know about the recording.
-        asked: the questions that were asked, ``None`` for all that there will ever be.
+        asked: the questions that were asked, ``None`` for all, even those added in the future.
 
     Raises:
         RecordingError: the folder is not empty.
@@ -162,7 +162,7 @@ class Recorder:
         """Write a resource that was read whole; Secrets are left out.
 
         Raises:
-            RecordingError: ``resource`` is no plural name, or is ``secrets``.
+            RecordingError: ``resource`` is not a plural name, or is ``secrets``.
         """
         if check_plural(resource) == "secrets":
             raise RecordingError("secrets are never recorded")
@@ -173,16 +173,16 @@ class Recorder:
         path.write_bytes(yaml_io.dump({"apiVersion": "v1", "kind": "List", "items": items}))
 
     def node(self, name: str) -> NodeRecorder:
-        """Return what writes one node's evidence; close it when all is added.
+        """Return the writer of one node's evidence; close it when everything is added.
 
         Raises:
-            RecordingError: the name can be no folder's name.
+            RecordingError: the name cannot be a folder's name.
         """
         return NodeRecorder(self.folder / "nodes" / check_node_name(name))
 
 
 def record(cluster: RecordedCluster | Path, to: Path, asked: Asked = None) -> None:
-    """Write a recorded cluster as one flat recording, redacted: no base is needed any more.
+    """Write a recorded cluster as one flat, redacted recording that needs no base.
 
     Args:
         cluster: an open recording, or the path of one.
@@ -198,7 +198,7 @@ def record(cluster: RecordedCluster | Path, to: Path, asked: Asked = None) -> No
             record(opened, to, asked)
         return
     to.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, so that a half-written recording never stands there.
+    # Next to its place, so that a half-written recording is never there.
     private = Path(tempfile.mkdtemp(prefix=".pytest-gpu-", dir=to.parent))
     try:
         _write_flat(cluster, private / "recording", cluster.asked if asked is None else asked)
@@ -216,7 +216,7 @@ def _publish(private: Path, to: Path, mtime: float) -> None:
 
 
 def refuse_used(path: Path) -> None:
-    """Refuse a path at which something stands already.
+    """Refuse a path that is already in use.
 
     Raises:
         RecordingError: it is a file, or a folder that is not empty.
@@ -242,7 +242,7 @@ def _write_flat(cluster: RecordedCluster, folder: Path, asked: Asked) -> None:
 
 
 def _write_sharing(node: RecordedNode, writer: NodeRecorder) -> bool:
-    """Write door and paths; say whether the node shares all paths with the one it is like."""
+    """Write door and paths; return whether the node shares all paths with the one it is like."""
     like = node.like
     shares = like is not None and _adds_at_most(node, like)
     writer.add_door(node.door, like=like.name if like and shares else None)
@@ -254,13 +254,13 @@ def _write_sharing(node: RecordedNode, writer: NodeRecorder) -> bool:
 
 
 def _adds_at_most(node: RecordedNode, like: RecordedNode) -> bool:
-    """Say whether a node has all that the other one has, and the same paths and commands."""
+    """Return whether a node has all that the other one has, and the same paths and commands."""
     same = like.view is node.view and like.commands == node.commands
     return same and all(node.whole(name) or not like.whole(name) for name in _WHOLES)
 
 
 def write_paths(node: RecordedNode, writer: NodeRecorder) -> None:
-    """Write all that is known of a node's paths."""
+    """Write everything that is known about a node's paths."""
     view = node.view
     for path in sorted(view.files):
         writer.add_file(path, node.read(path) or b"")
@@ -293,5 +293,5 @@ def _write_answers(node: RecordedNode, writer: NodeRecorder, shares: bool) -> No
 def _suite() -> str:
     try:
         return version("pytest-gpu")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
+    except PackageNotFoundError:  # run from a checkout that is not installed
         return ""

@@ -1,6 +1,6 @@
-"""Redaction of all that a recording is made of: files, commands, Kubernetes objects, answers.
+"""Redacts everything in a recording: files, commands, Kubernetes objects, answers.
 
-Pure functions. What is no secret comes out as it went in; redacting twice changes nothing more.
+Pure functions. What is not a secret stays as it is; redacting twice changes nothing more.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _USER_FLAGS = ("-u", "--user", "--proxy-user")
 
 
 def redact_file(path: str, content: bytes) -> bytes:
-    """Return a node's file without secrets; what is no text, such as PCI config space, stays.
+    """Return a node's file without secrets; what is not text, such as PCI config space, stays.
 
-    Text of another encoding is redacted too. ``path`` tells what procfs separates by NUL.
+    Text of another encoding is redacted, too. ``path`` shows which files procfs separates by NUL.
     """
     if path.startswith("/sys/") or _is_binary(path, content):
         return content
@@ -50,7 +50,7 @@ def redact_file(path: str, content: bytes) -> bytes:
 
 
 def redact_argv(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return a command line without secrets: behind ``--password=``, or one argument further."""
+    """Return a command line without secrets: after ``--password=``, or in the next argument."""
     found: list[str] = []
     for argument in argv:
         before = found[-1] if found else ""
@@ -150,13 +150,13 @@ def _is_secret(value: Any) -> bool:
 
 
 def _is_binary(path: str, content: bytes) -> bool:
-    """Say whether content is no text: a NUL that procfs did not put there, beside more control."""
+    """Return whether content is not text: it has a NUL that is not procfs's, and more control."""
     if b"\0" not in content or _ARGUMENTS.fullmatch(path) or _ENVIRONMENT.fullmatch(path):
         return False
     return _CONTROL.search(content) is not None or not content.strip(b"\0")
 
 
 def _redact_separated(text: str) -> str:
-    """Redact /proc/PID/cmdline: NUL between arguments, or one a line if written by hand."""
+    """Redact /proc/PID/cmdline: NUL between arguments, or one per line if written by hand."""
     separator = "\0" if "\0" in text else "\n"
     return separator.join(redact_argv(text.split(separator)))

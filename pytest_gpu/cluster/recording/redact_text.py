@@ -1,7 +1,7 @@
 """Secrets in text: passwords, tokens and keys are replaced, lines and line numbers are kept.
 
-Every rule is a pattern and what takes its place. A rule replaces a value, never the name beside
-it, and knows what must survive: booleans, paths of key files, image digests.
+Every rule is a pattern and its replacement. A rule replaces a value, never the name next to it,
+and knows what must stay: booleans, paths of key files, image digests.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from collections.abc import Callable
 
 from pytest_gpu.evidence import REDACTED
 
-# What one rule leaves may be another's: they are applied until nothing changes.
+# One rule's result may match another rule: they are applied until nothing changes.
 _ROUNDS = 5
 
-# What ends a line for str.splitlines(): nothing of it may be swallowed.
+# What ends a line for str.splitlines(): none of these characters may be removed.
 _EOL = "\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 
-# The end of a name whose value is a secret. "private_key_file" ends otherwise, and is a path.
+# The end of a name whose value is a secret. "private_key_file" ends differently: it is a path.
 _WORDS = (
     "pass(?:word|wd|phrase)|secret|token|(?:api|access|secret|client|private|auth)[_-]?key"
     "|access[_-]?key[_-]?id|client[_-]key[_-]data|credentials?|_auth|x-amz-(?:signature|credential)"
 )
 _NAME = rf"[\w.-]{{0,80}}(?:{_WORDS})"
-# Where the syntax shows that it is a name, short ones count too.
+# If the syntax shows that it is a name, short names count, too.
 _KEY = rf"(?:{_NAME}|[\w.-]{{0,80}}username|[\w.-]{{0,80}}\bauth|authorization)"
 _KEY_AND = rf"(?P<name>(?<![\w.-])[\"']?{_KEY}[\"']?[ \t]*[:=][ \t]*)"
 _ENV = r"[\w.-]{0,80}(?:TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|KEY)[\w.-]{0,80}"
-# No secrets: what a switch is set to, and what stands there instead of a value.
+# Not secrets: the values of a switch, and placeholders for a value.
 _PLAIN = r"(?:true|false|null|none|yes|no|on|off|~)(?![\w.-])"
 
 Replace = Callable[[re.Match[str]], str]
@@ -37,7 +37,7 @@ Rule = tuple[re.Pattern[str], Replace]
 
 
 def redact_text(text: str) -> str:
-    """Return text without secrets; the number of its lines stays, and so does each line's place."""
+    """Return text without secrets; every line keeps its line number."""
     if not _TRIGGER.search(text):
         return text
     for _ in range(_ROUNDS):
@@ -66,22 +66,22 @@ def _apply(rules: tuple[Rule, ...], text: str) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """Say whether a key of a mapping names a secret: ``password``, ``identitytoken``."""
+    """Return whether a key of a mapping names a secret: ``password``, ``identitytoken``."""
     return _FULL_NAME.fullmatch(name) is not None
 
 
 def is_secret_env(name: str) -> bool:
-    """Say whether an environment variable's name says that its value is a secret."""
+    """Return whether an environment variable's name says that its value is a secret."""
     return _FULL_ENV.fullmatch(name) is not None
 
 
 def is_secret_flag(argument: str) -> bool:
-    """Say whether the argument behind this one is a secret, as behind ``--password``."""
+    """Return whether the argument after this one is a secret, as after ``--password``."""
     return _FULL_FLAG.fullmatch(argument) is not None
 
 
 def blank(text: str) -> str:
-    """Return as many lines as ``text`` has, each redacted; indentation and line ends stay."""
+    """Return ``text`` with every line redacted; indentation and line ends stay."""
     return "".join(_blank_line(line) for line in text.splitlines(keepends=True))
 
 
@@ -136,7 +136,7 @@ _LINE = re.IGNORECASE | re.MULTILINE
 _BARE = rf"[^\s\"'&`\\\[{{{_EOL}]+"
 
 _OVER_LINES: tuple[Rule, ...] = (
-    # PEM, over lines or with \n written out; where END is cut off, as far as it looks like a key
+    # PEM, over lines or with \n written out; if END is missing, as far as it looks like a key
     _rule(rf"{_KEY_BEGIN}(?P<value>(?:(?!-----)[\s\S]){{1,20000}}?)(?={_KEY_END})", _block, 0),
     _rule(
         rf"{_KEY_BEGIN}(?P<value>(?:(?:\\n|\s)+"
@@ -241,7 +241,7 @@ _FULL_NAME = re.compile(_KEY, re.IGNORECASE)
 _FULL_ENV = re.compile(_ENV, re.IGNORECASE)
 _FULL_FLAG = re.compile(rf"--?{_NAME}", re.IGNORECASE)
 
-# Most text has no secret, nor have most lines of the rest: one look spares them all the rules.
+# Most texts have no secret, nor have most lines of the others: one quick test skips the rules.
 _SUSPECT = r"(?:pass(?:w|phrase)|secret|token|key|auth|cred|username|x-amz)"
 _SHAPES = (
     r"authorization|bearer|basic|negotiate|://[^\s/]{1,500}@|LS0t|eyJ|AKIA|ASIA"

@@ -1,7 +1,7 @@
-"""A node's name in Kubernetes objects: where it stands, and how it is replaced.
+"""A node's name in Kubernetes objects: where it is used, and how it is replaced.
 
-Only places that mean a node are changed. What a person or a program wrote in sentences
-(messages, logs, files, command lines) stays as it was seen.
+Only fields that refer to a node are changed. Text that a person or a program wrote
+(messages, logs, files, command lines) stays as it was recorded.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _IN_NAMES: Mapping[str, str] = {
     "events": r"^{}(?=\.)|(?<=-){}(?=\.)",  # NODE.17d2a, kube-proxy-NODE.17d2a
     "resourceslices": r"^{}(?=-)",
 }
-"""By resource: where a node's name stands in an object's own name."""
+"""By resource: where a node's name is in an object's own name."""
 
 _REFERRED: Mapping[str, str] = {"Node": "nodes", "Pod": "pods"}
 
 Renamed = Mapping[str, str]
-"""A recording's ``nodes:``: the new names of nodes, and by each the name it has in the base."""
+"""A recording's ``nodes:``: the new names of nodes, each with its name in the base."""
 
 
 def name_above(name: str, steps: Iterable[Renamed]) -> str:
-    """Return what a node of this name is called after some renamings, the nearest first."""
+    """Return a node's name after some renamings, the nearest first."""
     for step in steps:
         name = _inverse(step).get(name, name)
     return name
 
 
 def is_renamed_away(name: str, renamed: Renamed) -> bool:
-    """Say whether a name is used no more: the base's node of this name has another one now."""
+    """Return whether a name is no longer used: the base's node of this name has a new one."""
     return name not in renamed and name in renamed.values()
 
 
 def with_new_names(
     resource: str, thing: Mapping[str, Any], steps: Iterable[Renamed]
 ) -> Mapping[str, Any]:
-    """Return an object of a resource with the names of its nodes replaced."""
+    """Return an object of a resource with node names replaced."""
     for step in steps:
         thing = _object(resource, thing, _inverse(step))
     return thing
@@ -80,7 +80,7 @@ def _object(resource: str, thing: Mapping[str, Any], new: Mapping[str, str]) -> 
 
 def _mapping(found: Mapping[str, Any], new: Mapping[str, str]) -> dict[str, Any]:
     changed = {key: _value(key, value, new) for key, value in found.items()}
-    if found.get("kind") in _REFERRED:  # an owner, or what an event is about
+    if found.get("kind") in _REFERRED:  # an owner, or the object of an event
         changed = _renamed_in(changed, _REFERRED[str(found["kind"])], new)
     if found.get("type") in _ADDRESSES and "address" in found:
         changed["address"] = new.get(found["address"], found["address"])
@@ -100,7 +100,7 @@ def _value(key: str, value: Any, new: Mapping[str, str]) -> Any:
 
 
 def _renamed_in(found: dict[str, Any], resource: str, new: Mapping[str, str]) -> dict[str, Any]:
-    """Return a mapping whose ``name`` has the new names of nodes, as the resource has them."""
+    """Return a mapping with new node names in its ``name``, in the form of the resource."""
     pattern, name = _IN_NAMES.get(resource), found.get("name")
     if pattern is None or not isinstance(name, str):
         return found

@@ -22,8 +22,8 @@ def sample_path(name: str) -> Path:
     """Return the folder of a sample.
 
     Raises:
-        RecordingError: there is no such sample; the message lists those there are, with the
-            nearest name first.
+        RecordingError: there is no such sample; the message lists all samples and suggests the
+            nearest name.
     """
     names = sample_names()
     if name in names:
@@ -31,7 +31,7 @@ def sample_path(name: str) -> Path:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise RecordingError(
-        f"{name!r} is no sample; {hint}samples are {', '.join(names) or 'none: not installed'}"
+        f"{name!r} is not a sample; {hint}samples are {', '.join(names) or 'none: not installed'}"
     )
 
 
@@ -41,5 +41,5 @@ def _root() -> Path:
 
 
 def is_sample(path: Path) -> bool:
-    """Say whether a folder is a sample, whose files came with the package."""
+    """Return whether a folder is a sample, whose files ship with the package."""
     return path.absolute().parent == _root().absolute()

@@ -1,4 +1,4 @@
-"""Checks that what a recording's file holds has the shape the format gives it."""
+"""Checks that the content of a recording's file has the shape that the format asks for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JSON_NAMES = {
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, as a message says it."""
+    """Return the kind of a value, for messages."""
     return _JSON_NAMES.get(type(value), "a number")
 
 
@@ -32,14 +32,14 @@ def mapping(value: Any, where: str, keys: Collection[str] | None = None) -> Mapp
         raise RecordingError(f"{where}: is {kind(value)}, must be a mapping")
     for key in value:
         if not isinstance(key, str):
-            raise RecordingError(f"{where}: the key {key!r} is no text; quote it")
+            raise RecordingError(f"{where}: the key {key!r} is not text; quote it")
         if keys is not None and key not in keys:
             raise RecordingError(f"{where}: unknown key {key!r}; keys are {', '.join(keys)}")
     return value
 
 
 def items(value: Any, where: str) -> list[Any]:
-    """Return a list, an empty one for nothing.
+    """Return a list, an empty one for ``None``.
 
     Raises:
         RecordingError: it is something else.
@@ -55,7 +55,7 @@ def text(value: Any, where: str) -> str:
     """Return text.
 
     Raises:
-        RecordingError: it is something else, such as a number that lacks its quotes.
+        RecordingError: it is something else, such as a number without quotes.
     """
     if not isinstance(value, str):
         raise RecordingError(f"{where}: is {kind(value)}, must be text; quote it")
@@ -79,7 +79,7 @@ def integer(value: Any, where: str) -> int:
 
 
 def number(value: Any, where: str) -> float:
-    """Return a number, of seconds say.
+    """Return a number, such as seconds.
 
     Raises:
         RecordingError: it is something else.
@@ -93,7 +93,7 @@ def moment(value: Any, where: str) -> datetime:
     """Return an ISO 8601 time with its zone; without one it is UTC.
 
     Raises:
-        RecordingError: it is no such time.
+        RecordingError: it is not such a time.
     """
     try:
         found = datetime.fromisoformat(text(value, where))
@@ -107,7 +107,7 @@ def octal(value: Any, where: str) -> int:
     """Return file mode bits: ``"0666"``, or 0666 without quotes, which YAML reads as octal.
 
     Raises:
-        RecordingError: it is no such number.
+        RecordingError: it is not such a number.
     """
     if isinstance(value, str):
         try:

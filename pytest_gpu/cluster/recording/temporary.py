@@ -14,9 +14,9 @@ PREFIX = "pytest-gpu-"
 
 
 def new_folder() -> Path:
-    """Return a new folder that only this user can look into; its name tells whose it is.
+    """Return a new folder that only this user can read; its name says which run owns it.
 
-    It goes with this process at the latest: after Ctrl-C threads may still write what they saw.
+    It is removed with this process at the latest: after Ctrl-C threads may still write to it.
     """
     _sweep(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{this_process()}-"))

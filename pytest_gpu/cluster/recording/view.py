@@ -1,4 +1,4 @@
-"""A node's file system as recorded: several layers laid over each other, three answers."""
+"""A node's file system as recorded: several layers over each other, with three answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_LINKS = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What one folder records of a node's paths; ``files`` maps a path to where its bytes lie."""
+    """What one folder records of a node's paths; ``files`` maps a path to where its bytes are."""
 
     listing: Listing = field(default_factory=Listing)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -27,9 +27,9 @@ class Recorded:
 
 @dataclass(slots=True, kw_only=True)
 class View:
-    """What is known of a node's paths. All keys are absolute paths without links above them.
+    """What is known about a node's paths. All keys are absolute paths without links above them.
 
-    ``files`` maps a path to where its bytes lie on this machine. ``complete`` directories were
+    ``files`` maps a path to where its bytes are on this machine. ``complete`` directories were
     listed whole: what is not known below them is proven absent. ``elves`` are the summaries of
     ELF files, by path with every link followed.
     """
@@ -93,7 +93,7 @@ class View:
         )
 
     def remove(self, path: str) -> None:
-        """Make a path proven absent, with all below it; its directory stays."""
+        """Mark a path and everything below it as proven absent; its directory stays."""
         path = self._above(path)
         self._children = None
         for known in (self.files, self.entries, self.links, self.elves):
@@ -105,10 +105,10 @@ class View:
         self.directories.add("/")
 
     def overlay(self, recorded: Recorded) -> None:
-        """Lay what one folder records over this view: what it records is not absent any more."""
+        """Add to this view what one folder records: that is no longer absent."""
         listing = recorded.listing
         self._children = None
-        for entry in listing.entries:  # links first: what follows may stand below them
+        for entry in listing.entries:  # links first: other paths may be below them
             if entry.kind == "symlink":
                 self._put_entry(entry)
         for path in listing.absent:
@@ -187,7 +187,7 @@ class View:
         return path in self.directories or path in self.entries or path in self.files
 
     def _may_hold(self, path: str) -> bool:
-        """Say whether there can be anything below a path: not below what is no directory."""
+        """Return whether there can be anything below a path: only below a directory."""
         if path in self.directories:
             return True
         if path in self.entries:

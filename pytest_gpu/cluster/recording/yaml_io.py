@@ -1,7 +1,7 @@
 """YAML and JSON of recordings: read as hostile input, written as a person would write it.
 
-Read: UTF-8, no aliases, bounded depth and number of values, every key once, and timestamps stay
-text, as in the API's own JSON. Written: no aliases, multi-line text as a block.
+Reading: UTF-8, no aliases, bounded depth and number of values, every key once, and timestamps
+stay text, as in the API's own JSON. Writing: no aliases, multi-line text as a block.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pytest_gpu.errors import RecordingError
 from pytest_gpu.libyaml import SafeDumper, SafeLoader
 
 MAX_DEPTH = 100
-"""Nesting that is read. Both libyaml's binding and Python itself recurse: 5,000 crash them."""
+"""Most levels of nesting. libyaml's binding and Python both recurse: 5,000 levels crash them."""
 
 MAX_VALUES = 3_000_000
-"""Values in one file: about 5,000 nodes as kubectl prints them."""
+"""Most values in one file: about 5,000 nodes as kubectl prints them."""
 
 _BLOCK_PREFIX = re.compile(rb"^[ \t?:-]{%d}" % MAX_DEPTH, re.MULTILINE)
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -43,11 +43,11 @@ class _Loader(SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice: YAML would drop the first one silently."""
+        """Refuse a key that occurs twice: YAML would drop the first one silently."""
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         if len(found) != len(node.value):
             raise yaml.constructor.ConstructorError(
-                problem="a key stands twice", problem_mark=node.start_mark
+                problem="a key occurs twice", problem_mark=node.start_mark
             )
         return found
 
@@ -72,7 +72,7 @@ def load(data: bytes, where: str) -> Any:
     """Return the one document in ``data``, ``None`` if it is empty.
 
     Raises:
-        RecordingError: it is no such YAML; the message begins with ``where``.
+        RecordingError: it is not such YAML; the message begins with ``where``.
     """
     documents = load_all(data, where)
     if len(documents) > 1:
@@ -83,30 +83,31 @@ def load(data: bytes, where: str) -> Any:
 def load_all(data: bytes, where: str) -> list[Any]:
     """Return every document in ``data`` that is not empty.
 
-    JSON is YAML, and reads a hundred times faster: what starts with a brace is tried as JSON.
+    JSON is YAML, and is read a hundred times faster: text that starts with a brace is tried as
+    JSON first.
 
     Raises:
-        RecordingError: it is no YAML, or more than is read; the message begins with ``where``.
+        RecordingError: it is not YAML, or exceeds a limit; the message begins with ``where``.
     """
     text = _utf8(data, where)
     _check_values(data, where)
     if text.startswith("{"):
-        # Flow YAML, or broken: the YAML reader tells which.
+        # Flow YAML or broken: the YAML reader shows which.
         with suppress(ValueError, RecursionError):
             return [_parse_json(text)]
     _check_structure(data, where)
     try:
         documents = list(yaml.load_all(text, Loader=_Loader))
     except (yaml.YAMLError, ValueError) as error:
-        raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
+        raise RecordingError(f"{where}: is not valid YAML{_reason(error)}") from None
     return [document for document in documents if document is not None]
 
 
 def load_json(data: bytes, where: str) -> Any:
-    """Return what ``data`` holds as JSON.
+    """Return the JSON value in ``data``.
 
     Raises:
-        RecordingError: it is no JSON; the message begins with ``where``.
+        RecordingError: it is not JSON; the message begins with ``where``.
     """
     text = _utf8(data, where)
     _check_values(data, where)
@@ -115,7 +116,7 @@ def load_json(data: bytes, where: str) -> Any:
     except RecursionError:
         raise _too_deep(where) from None
     except ValueError as error:
-        raise RecordingError(f"{where}: is no valid JSON: {error}") from None
+        raise RecordingError(f"{where}: is not valid JSON: {error}") from None
 
 
 def dump(value: Any) -> bytes:
@@ -125,7 +126,7 @@ def dump(value: Any) -> bytes:
 
 
 def dump_json(value: Mapping[str, Any]) -> bytes:
-    """Return a mapping as JSON with one key a line."""
+    """Return a mapping as JSON with one key per line."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
 
 
@@ -133,20 +134,20 @@ def _utf8(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RecordingError(f"{where}: is no UTF-8 text (byte {error.start})") from None
+        raise RecordingError(f"{where}: is not UTF-8 text (byte {error.start})") from None
 
 
 def _check_values(data: bytes, where: str) -> None:
-    # Every value stands behind one of these, so their number bounds that of the values.
+    # Every value comes after one of these, so their number limits the number of values.
     if sum(data.count(mark) for mark in (b"\n", b",", b"[", b"{", b"- ", b": ")) > MAX_VALUES:
         raise RecordingError(f"{where}: holds more than {MAX_VALUES:,} values")
 
 
 def _check_structure(data: bytes, where: str) -> None:
-    """Refuse aliases and deep nesting, before anything is built that recurses over them.
+    """Refuse aliases and deep nesting, before anything recursive is built.
 
-    An alias needs an anchor, and depth needs brackets or indentation: most files show at a
-    glance that they have none, and are not parsed twice.
+    An alias needs an anchor, and depth needs brackets or indentation: most files have none, which
+    is quick to see, and are not parsed twice.
     """
     brackets = data.count(b"[") + data.count(b"{")
     if b"&" not in data and brackets < MAX_DEPTH and not _BLOCK_PREFIX.search(data):
@@ -163,22 +164,22 @@ def _check_structure(data: bytes, where: str) -> None:
                 raise _too_deep(where)
             told = event
     except yaml.YAMLError as error:
-        # Newer parsers have a limit of their own. They look ahead for the end of a key, so that
-        # they may give up before we are told of the first bracket.
+        # Newer parsers have their own limit. They look ahead for the end of a key, so that they
+        # may give up before they report the first bracket.
         if depth + _deepest(_untold(told, error, data)) > MAX_DEPTH:
             raise _too_deep(where) from None
-        raise RecordingError(f"{where}: is no valid YAML{_reason(error)}") from None
+        raise RecordingError(f"{where}: is not valid YAML{_reason(error)}") from None
 
 
 def _untold(told: yaml.Event | None, error: yaml.YAMLError, data: bytes) -> str:
-    """Return the text from the last event to where a parser gave up; empty if it does not say."""
+    """Return the text from the last event to where a parser gave up; empty if unknown."""
     start = told.end_mark if told else None
     end = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     return data.decode("utf-8-sig")[start.index if start else 0 : end.index] if end else ""
 
 
 def _deepest(text: str) -> int:
-    """Return how deep the brackets outside of strings are nested."""
+    """Return how deeply the brackets outside of strings are nested."""
     steps = (1 if b in "[{" else -1 for b in _NO_BRACKETS.sub("", _STRINGS.sub("", text)))
     return max(accumulate(steps), default=0)
 
@@ -196,7 +197,7 @@ def _parse_json(text: str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return found
 
 

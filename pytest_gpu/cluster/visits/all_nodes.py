@@ -30,22 +30,22 @@ from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import name_of, status_of
 
 VISIT_TIME = 600
-"""Seconds after which a visit is over, however far it got: the probe ends itself."""
+"""Seconds after which a visit is over, complete or not: the probe ends itself."""
 
 NOT_READY_TIME = 30.0
-"""Seconds that a pod has to start on a node that is NotReady; most of these never start one."""
+"""Seconds that a pod has to start on a NotReady node; most of these nodes never start one."""
 
 UNTAKEN_TIME = 60.0
-"""Seconds within which a kubelet that lives takes a pod up; one that died is Ready for a while."""
+"""Seconds within which a live kubelet handles a new pod; a dead one stays Ready for a while."""
 
 NO_IMAGE_TIME = 20.0
 """Seconds from the first failed pull: the kubelet tries a second time in between."""
 
 NO_SANDBOX_TIME = 30.0
-"""Seconds after which a pod whose sandbox fails again and again is given up."""
+"""Seconds after which the suite gives up on a pod whose sandbox fails again and again."""
 
 EVENTS_TIME = 10.0
-"""Seconds between two looks at the events."""
+"""Seconds between two checks of the events."""
 
 AGAIN = 1.0
 """Seconds before a second attempt: a container may run a moment before exec finds it."""
@@ -62,7 +62,7 @@ class Plan:
 
 @dataclass(kw_only=True, eq=False)
 class Visits:
-    """One round of visits to many nodes; what is seen goes to ``recorder``, node by node."""
+    """One round of visits to many nodes; the evidence goes to ``recorder``, node by node."""
 
     objects: RunObjects
     cluster: ClusterEvidence
@@ -75,10 +75,10 @@ class Visits:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def by_pod(self, nodes: Sequence[KubeObject]) -> None:
-        """Visit nodes through pods; every node ends with a door, or none and the reason in words.
+        """Visit nodes through pods; every node gets a door, or none with a reason.
 
         Raises:
-            ApiError: the cluster cannot be reached any more.
+            ApiError: the cluster can no longer be reached.
         """
         pool = ThreadPoolExecutor(self.plan.parallel, thread_name_prefix="gpu-visit")
         try:
@@ -89,14 +89,14 @@ class Visits:
             for name in [name for name, state in self.states.items() if state != "done"]:
                 self.no_door(name, str(error))
         finally:
-            # After Ctrl-C nobody waits for a node: closed lines end the visits.
+            # After Ctrl-C the run does not wait for nodes: closing the lines ends the visits.
             for stream in tuple(self._streams):
                 with suppress(OSError):
                     stream.close()
             pool.shutdown(wait=False, cancel_futures=True)
 
     def no_door(self, name: str, reason: str) -> None:
-        """Note that nobody was let in to a node, and why."""
+        """Note that a node could not be visited, and why."""
         SeenNode(name, Door(kind="none", reason=reason)).save(self.recorder.node(name))
         self.states[name] = "done"
         self.lost.append(name)
@@ -174,7 +174,7 @@ class _PodVisits:
             self.told.now(summed_up(self.visits.states))
 
     def _tell(self, seen: Mapping[str, KubeObject]) -> None:
-        """Start the visit of each pod that runs now; say how far the others are."""
+        """Start the visit of each pod that runs now; report the progress of the others."""
         for pod, thing in seen.items():
             name = self.node_of[pod]
             if pod_trouble.is_up(thing) and name not in self.jobs:
@@ -187,7 +187,7 @@ class _PodVisits:
         return self.visits.states[name] == "done"
 
     def _is_decided(self, pod: KubeObject) -> bool:
-        """Say whether a pod runs, or need not be waited for any longer."""
+        """Return whether a pod runs, or need not be waited for any longer."""
         if pod_trouble.is_up(pod) or pod_trouble.is_over(pod):
             return True
         reason, waited = pod_trouble.waits_for(pod), time.monotonic() - self.began
@@ -204,7 +204,7 @@ class _PodVisits:
         return waited > NO_SANDBOX_TIME and self._has_no_sandbox(pod)
 
     def _has_no_sandbox(self, pod: KubeObject) -> bool:
-        """Say whether the newest event of a pod is that its sandbox cannot be made."""
+        """Return whether the newest event of a pod is that its sandbox cannot be created."""
         if time.monotonic() - self.asked > EVENTS_TIME:
             self.asked, self.events = time.monotonic(), self._events()
         about = [
@@ -213,12 +213,12 @@ class _PodVisits:
         return bool(about) and about[-1].get("reason") in pod_trouble.NO_SANDBOX
 
     def _give_up(self, waiting: Sequence[str], last: Mapping[str, KubeObject]) -> None:
-        """Note why the pods that do not run do not."""
+        """Note why pods do not run."""
         lost = [pod for pod in waiting if self.node_of[pod] not in self.jobs]
         events = self._events() if lost else ()
         waited = time.monotonic() - self.began
         for pod in lost:
-            why = pod_trouble.explain(last[pod], events) if pod in last else "somebody deleted it"
+            why = pod_trouble.explain(last[pod], events) if pod in last else "it was deleted"
             self.visits.no_door(
                 self.node_of[pod], f"the pod did not start within {waited:.0f} s: {why}"
             )
@@ -227,7 +227,7 @@ class _PodVisits:
         try:
             listed = self.objects.client.get(self.objects.path("events"))
         except ApiError:
-            return ()  # they would explain; without them the status has to
+            return ()  # events only explain; without them the status must do
         events: Sequence[KubeObject] = listed.get("items") or ()
         return tuple(sorted(events, key=lambda event: str(event.get("lastTimestamp") or "")))
 
@@ -235,11 +235,11 @@ class _PodVisits:
         try:
             self.visits.look(name, "pod", lambda: open_line(self.objects, pod))
         except GpuError as error:
-            self.visits.no_door(name, f"the pod runs, but nobody answers in it: {error}")
+            self.visits.no_door(name, f"the pod runs, but the probe in it does not answer: {error}")
 
 
 def open_line(objects: RunObjects, pod: str) -> PodStream:
-    """Return a line to a probe in a pod that runs; it said hello already.
+    """Return a line to a probe in a running pod; the probe has already said hello.
 
     Raises:
         GpuError: exec was refused, or the probe does not start.

@@ -1,4 +1,4 @@
-"""``--gpu-cluster=local``: this machine is the node, and no Kubernetes is asked."""
+"""``--gpu-cluster=local``: this machine is the node, and Kubernetes is not used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TITLE = "local"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The machine that is visited: ``root`` and ``enter`` are what the probe is told."""
+    """The machine that is visited: ``root`` and ``enter`` are options of the probe."""
 
     name: str
     root: Path = Path("/")
@@ -35,7 +35,7 @@ class Machine:
 
 
 class MachineOnly:
-    """A cluster of which nothing is known but that it has this one node."""
+    """A cluster with this one node, of which nothing else is known."""
 
     def __init__(self, node: SeenNode, taken: datetime) -> None:
         self.title = TITLE
@@ -49,7 +49,7 @@ class MachineOnly:
         """Return the one Node object.
 
         Raises:
-            NotInEvidence: any other resource: no Kubernetes is asked.
+            NotInEvidence: any other resource: Kubernetes is not used.
         """
         if resource != "nodes":
             raise NotInEvidence("this machine", f"the list of {resource}")
@@ -66,16 +66,16 @@ def this_machine() -> Machine:
 
 
 def node_object(name: str) -> KubeObject:
-    """Return the Node object of a machine that nobody asked Kubernetes about: a name, no status."""
+    """Return a Node object for a machine without Kubernetes: it has a name and no status."""
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
 
 
 def open_local(machine: Machine | None = None, *, visit: bool = True) -> RecordedCluster:
-    """Visit this machine and return what was seen, as a recording in a private folder.
+    """Visit this machine and return its evidence, as a recording in a private folder.
 
     Args:
         machine: what to visit; this machine if not given.
-        visit: whether to look at it at all; without, only its name is known.
+        visit: whether to visit it at all; without a visit only its name is known.
 
     Raises:
         GpuError: the probe cannot be started here.
@@ -101,7 +101,7 @@ def _write(folder: Path, machine: Machine, *, visit: bool) -> None:
 
 
 def look(machine: Machine, node: SeenNode, taken: datetime) -> None:
-    """Visit a machine; ``node`` takes the answers.
+    """Visit a machine; ``node`` collects the answers.
 
     Raises:
         GpuError: the probe cannot be started.

@@ -1,6 +1,6 @@
 """A shell on a node for users' tests: commands by argument list, files, patterns.
 
-Every way into a node ends at the same probe, so one implementation serves them all.
+Every way into a node leads to the same probe, so one implementation serves them all.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LOOK_TIME = 30.0
 
 
 class NodeShell(Protocol):
-    """Looks at one node and runs commands there, as root; nothing is ever put into a shell."""
+    """Reads files of one node and runs commands there, as root, without a shell in between."""
 
     def run(self, argv: Sequence[str], timeout: float = 60.0) -> CommandResult:
-        """Run a command; it is killed, with exit code 124, when it takes too many seconds.
+        """Run a command; after ``timeout`` seconds it is killed, with exit code 124.
 
         Raises:
-            Unproven: the node does not answer any more.
+            Unproven: the node no longer answers.
         """
 
     def read(self, path: str) -> bytes:
@@ -40,21 +40,21 @@ class NodeShell(Protocol):
         """
 
     def exists(self, path: str) -> bool:
-        """Say whether there is something at a path; a link counts, wherever it leads.
+        """Return whether a path exists; a link counts, wherever it leads.
 
         Raises:
-            GpuError: it cannot be told.
+            GpuError: that cannot be determined.
         """
 
     def glob(self, pattern: str) -> tuple[str, ...]:
-        """Find the paths that a pattern with ``*``, ``?`` and ``[…]`` stands for, sorted."""
+        """Return the paths that match a pattern with ``*``, ``?`` and ``[…]``, sorted."""
 
 
 class ProbeShell:
     """A shell over a line to a probe, which is opened when it is first needed.
 
     Args:
-        connect: opens the line; whoever is at its other end said hello already.
+        connect: opens the line; the probe at its other end has already said hello.
     """
 
     def __init__(self, connect: Callable[[], Stream]) -> None:
@@ -91,14 +91,14 @@ class ProbeShell:
         return base64.b64decode(answer["data"])
 
     def exists(self, path: str) -> bool:
-        """Say whether there is something at a path."""
+        """Return whether a path exists."""
         answer = self._ask("stat", {"stat": [path]}, LOOK_TIME)
         if "error" in answer:
             raise GpuError(f"{path}: {answer['error']}")
         return not answer.get("absent")
 
     def glob(self, pattern: str) -> tuple[str, ...]:
-        """Return the paths that a pattern stands for."""
+        """Return the paths that match a pattern."""
         answer = self._ask("glob", {"glob": [{"pattern": pattern, "limit": 0}]}, LOOK_TIME)
         if "error" in answer:
             raise GpuError(f"{pattern}: {answer['error']}")
@@ -125,7 +125,7 @@ class ProbeShell:
 
 
 def open_shell(kind: str, node: KubeObject) -> ProbeShell:
-    """Return a shell on a node by one of the ways that need no Kubernetes: ssh or local.
+    """Return a shell on a node by a way that does not need Kubernetes: ssh or local.
 
     Raises:
         GpuError: there is no such way.
@@ -136,9 +136,7 @@ def open_shell(kind: str, node: KubeObject) -> ProbeShell:
         from pytest_gpu.cluster.visits.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
 
         return ProbeShell(lambda: open_ssh(host_of(node)))
-    raise GpuError(
-        f"there is no way into a node called {kind!r}; ways are {', '.join(NODE_SHELLS)}"
-    )
+    raise GpuError(f"{kind!r} is not a way into a node; choose one of {', '.join(NODE_SHELLS)}")
 
 
 def _local() -> Stream:
@@ -171,7 +169,7 @@ class Shells:
         cluster: the value of ``--gpu-cluster``.
         kind: the value of ``--gpu-node-shell``, ``None`` for the way that suits the cluster.
         live: the way into a live cluster's nodes, which keeps its shells itself; ``None`` for
-            this machine, and for a recorded cluster, into which there is none.
+            this machine, and for a recorded cluster, whose nodes cannot be entered.
     """
 
     def __init__(self, cluster: str, kind: str | None, live: Way | None = None) -> None:
@@ -202,7 +200,7 @@ class Shells:
         if self._live is not None:
             return self._live.shell(node, door)
         if self._kind == "none":
-            raise GpuError(f"there is no way into {name}: it is recorded, or none is wanted")
+            raise GpuError(f"there is no way into {name}: it is recorded, or its shell is none")
         if name not in self._shells:
             self._shells[name] = open_shell(self._kind, node)
         return self._shells[name]

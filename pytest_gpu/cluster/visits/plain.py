@@ -1,4 +1,4 @@
-"""A node without Python: the probe's questions answered by plain commands, as far as they go.
+"""A node without Python: plain commands answer the probe's questions, as far as they can.
 
 ``find``, ``head`` and ``stat`` do what the probe would; ELF files and NVML stay unknown.
 """
@@ -19,7 +19,7 @@ from pytest_gpu.cluster.visits.visit import StreamLate
 Answer = dict[str, Any]
 
 LOOK_TIME = 10.0
-"""Seconds for one look into the file system."""
+"""Seconds for one command that reads the file system."""
 
 BATCH = 100
 """Files that one command reads."""
@@ -36,12 +36,12 @@ for file; do
     fi
     echo
 done"""
-"""Reads the files that are its arguments; nothing is filled in."""
+"""Reads the files that are its arguments; nothing is inserted into the script."""
 
 MISSING, LATE = 127, 124
 """Exit codes of timeout(1): there is no such command; it did not end in time."""
 
-_WITHOUT_PYTHON = "ENOSYS: the node has no Python to look into it with"
+_WITHOUT_PYTHON = "ENOSYS: the node has no Python to read it with"
 _FORMAT = "%p\\0%y\\0%m\\0%T@\\0%s\\0%l\\0"
 _FIELDS = 6
 _KINDS = {
@@ -74,10 +74,10 @@ Run = Callable[[Sequence[str], float], Output]
 
 
 class PlainStream:
-    """Stands where a probe would: takes its questions, gives its answers.
+    """Takes the place of a probe: takes its questions, gives its answers.
 
     Args:
-        run: runs an argument list on the node within so many seconds.
+        run: runs an argument list on the node within a number of seconds.
         close: ends what was started for that.
     """
 
@@ -94,14 +94,14 @@ class PlainStream:
         self._answers = iter(()) if asked.get("end") else self._round(asked)
 
     def lines(self, deadline: float) -> Iterator[bytes]:
-        """Yield answers; each is worked out when it is due.
+        """Yield answers; each is worked out when it is needed.
 
         Raises:
             StreamLate: the deadline passed.
         """
         for answer in self._answers:
             if time.monotonic() > deadline:
-                raise StreamLate("plain commands took too long")
+                raise StreamLate("the node's commands took too long")
             yield json.dumps(answer).encode()
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class PlainStream:
         yield {"done": asked["round"]}
 
     def _list(self, path: str) -> Answer:
-        # The dot makes find look through a link.
+        # The dot makes find follow a link.
         argv = ["find", f"{path.rstrip('/')}/.", "-mindepth", "1", "-maxdepth", "1"]
         done = self._run([*argv, "-printf", _FORMAT], LOOK_TIME)
         entries = self._entries(done.stdout)
@@ -204,7 +204,7 @@ class PlainStream:
 
     def _below(self, base: str, part: str) -> list[str]:
         if not any(sign in part for sign in "*?["):
-            return [f"{base}/{part}"]  # whether it is there, reading it tells
+            return [f"{base}/{part}"]  # reading it shows whether it exists
         names: Mapping[str, Any] = self._list(base or "/").get("entries") or {}
         return sorted(f"{base}/{name}" for name in names if fnmatchcase(name, part))
 

@@ -1,4 +1,4 @@
-"""A line to a command in a pod, over the API server's exec; and what the command left behind."""
+"""A line to a command in a pod, over the API server's exec, with its errors and exit code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ STDIN, STDOUT, STDERR, STATUS = range(4)
 """Channels of Kubernetes' exec protocol; the first byte of each message."""
 
 LAST_WORDS = 2000
-"""Bytes of a command's standard error that are kept for a complaint, the last ones."""
+"""Last bytes of a command's standard error that are kept for error messages."""
 
 CHUNK = 1 << 15
-"""Bytes of one message; API servers and proxies take at least so many."""
+"""Bytes of one message; API servers and proxies accept at least this many."""
 
 
 class PodStream:
@@ -31,11 +31,11 @@ class PodStream:
         pod: the pod's path in the API.
         container: the container's name.
         argv: the command.
-        stdin: whether something will be sent to it. What is sent cannot be ended: Kubernetes'
-            exec protocol of old has no end of input, so the other end must know when to stop.
+        stdin: whether something will be sent to it. The older exec protocol of Kubernetes has
+            no end of input, so the other end must know when to stop.
 
     Raises:
-        ApiError: the API server refused it; the message names the right that is missing.
+        ApiError: the API server refused it; the message names the missing right.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PodStream:
 
     @property
     def exit(self) -> int | None:
-        """The command's exit code, ``None`` while it runs or where nobody knows."""
+        """The command's exit code, ``None`` while it runs or if it is not known."""
         if self.status is None:
             return None
         if self.status.get("status") == "Success":
@@ -111,11 +111,11 @@ class PodStream:
         """Close the line."""
         self._ended = True
         self._socket.close(timeout=1)
-        # Where the other end closed first, close() does nothing, and the connection stays open.
+        # If the other end closed first, close() does nothing, and the connection stays open.
         self._socket.shutdown()
 
     def _receive(self, deadline: float) -> bytes:
-        """Return the next part of the command's output, empty if it was something else."""
+        """Return the next part of the command's output, empty if it was another message."""
         import websocket  # noqa: PLC0415 - heavy
 
         left = deadline - time.monotonic()

@@ -1,4 +1,4 @@
-"""The probe as one file: a zip archive that any Python from 3.6 on runs as it is."""
+"""The probe as one file: a zip archive that any Python from 3.6 on can run."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ app.flush()
 sys.path.insert(0, "/proc/self/fd/%d" % app.fileno())
 from {PACKAGE}.main import main
 main(sys.argv[1:], sys.stdin.buffer, sys.stdout.buffer)"""
-"""Takes the probe from standard input into a file without a name, and runs it."""
+"""Reads the probe from standard input into a file without a name, and runs it."""
 
 _DATE = (1980, 1, 1, 0, 0, 0)
-"""The oldest date a zip file knows: the same sources give the same bytes."""
+"""The oldest date in a zip file: the same sources give the same bytes."""
 
 
 @lru_cache(maxsize=1)
@@ -65,5 +65,5 @@ def _sources() -> dict[str, bytes]:
 def _pynvml() -> bytes:
     spec = importlib.util.find_spec("pynvml")
     if spec is None or spec.origin is None:
-        raise GpuError("the module pynvml is not installed; pip install nvidia-ml-py")
+        raise GpuError("the module pynvml is not installed; run: pip install nvidia-ml-py")
     return Path(spec.origin).read_bytes()

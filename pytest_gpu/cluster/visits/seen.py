@@ -21,13 +21,13 @@ MAX_NOTES = 4000
 """Characters of notes that are kept with the door."""
 
 NOT_STARTED = (126, 127)
-"""Exit codes of commands that were not started: they say nothing about the node."""
+"""Exit codes of commands that were not started: they prove nothing about the node."""
 
 
 class SeenNode(RecordedNode):
-    """The look-ups of a recorded node, over answers that are held in memory.
+    """The look-ups of a recorded node, over answers that are kept in memory.
 
-    ``notes`` are what could not be looked at, one line each, in the order it was met.
+    ``notes`` say what could not be read, one line each, in the order of the answers.
     """
 
     def __init__(self, name: str, door: Door) -> None:
@@ -41,14 +41,14 @@ class SeenNode(RecordedNode):
         self._round = _Round()
 
     def take(self, answer: Answer) -> None:
-        """Take one answer in; look-ups show it after :meth:`settle`.
+        """Take in one answer; look-ups show it after :meth:`settle`.
 
-        A node that was taken over may send anything: what makes no sense is noted.
+        A compromised node may send anything: invalid answers are noted.
         """
         try:
             self._take(answer)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            self.notes.append(f"an answer makes no sense: {error!r}")
+            self.notes.append(f"an answer is invalid: {error!r}")
 
     def _take(self, answer: Answer) -> None:
         take = next((self._takers()[kind] for kind in answer if kind in self._takers()), None)
@@ -64,7 +64,7 @@ class SeenNode(RecordedNode):
         take(answer)
 
     def settle(self) -> None:
-        """Make the answers so far part of what is known."""
+        """Add the answers so far to what is known."""
         done, self._round = self._round, _Round()
         listing = Listing(entries=tuple(done.entries), complete=tuple(done.complete))
         files = {path: path for path in done.contents}
@@ -80,7 +80,7 @@ class SeenNode(RecordedNode):
         """Return a regular file's bytes, ``None`` if it is proven that there is none.
 
         Raises:
-            NotInEvidence: nobody looked, or the file was too long to be sent.
+            NotInEvidence: it was not collected, or was too long to be sent.
         """
         real = self.view.resolve(path)
         if real is None:
@@ -92,11 +92,11 @@ class SeenNode(RecordedNode):
         return None
 
     def whole(self, name: str) -> Mapping[str, Any] | None:
-        """Return NVML's answers; nothing else is whole while a visit goes on."""
+        """Return NVML's answers; nothing else is complete while a visit goes on."""
         return self._answers if name == "nvml.json" else None
 
     def save(self, writer: NodeRecorder) -> None:
-        """Write all that is known, redacted, notes as the door's reason, and close the writer."""
+        """Write everything known, redacted, with notes as the door's reason; close the writer."""
         said = "; ".join(self.notes)[:MAX_NOTES]
         writer.add_door(replace(self.door, reason=self.door.reason or said))
         write_paths(self, writer)
@@ -120,10 +120,10 @@ class SeenNode(RecordedNode):
 
     def _take_matches(self, answer: Answer) -> None:
         if answer.get("truncated"):
-            self.notes.append(f"{answer['glob']}: too many paths, not all were looked at")
+            self.notes.append(f"{answer['glob']}: too many paths match, and not all were read")
 
     def _take_entry(self, answer: Answer) -> str:
-        """Take what the answer says of the path itself; return it without links."""
+        """Take what the answer says about the path itself; return the path without links."""
         path = next(str(answer[k]) for k in ("read", "tail", "list", "stat", "elf") if k in answer)
         real = str(answer.get("real") or path)
         if answer.get("absent"):
@@ -139,7 +139,7 @@ class SeenNode(RecordedNode):
         try:
             content = base64.b64decode(answer["data"], validate=True)
         except (binascii.Error, TypeError, ValueError):
-            self.notes.append(f"{path}: the answer is no base64")
+            self.notes.append(f"{path}: the answer is not base64")
             return
         if answer.get("truncated") and "read" in answer:
             self.notes.append(f"{path}: is longer than {len(content)} bytes, and was left out")
@@ -156,7 +156,9 @@ class SeenNode(RecordedNode):
             if found := entry_of(f"{base}/{name}", raw):
                 self._round.entries.append(found)
         if answer.get("truncated"):
-            self.notes.append(f"{folder}: has more than {len(entries)} names")
+            self.notes.append(
+                f"{folder}: has more than {len(entries)} names, and the others were left out"
+            )
         else:
             self._round.complete.append(folder)
 
@@ -174,7 +176,7 @@ class SeenNode(RecordedNode):
             return
         stderr = str(answer.get("stderr", ""))
         if answer.get("timeout"):
-            stderr = f"{stderr}\ndid not end in time, and was killed".lstrip()
+            stderr = f"{stderr}\ndid not end in time and was killed".lstrip()
         result = CommandResult(
             argv=argv,
             exit=code,
@@ -190,7 +192,7 @@ class SeenNode(RecordedNode):
 
 
 class _Round:
-    """What the answers of one round said."""
+    """What the answers of one round say."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -205,7 +207,7 @@ def _no_other(name: str) -> RecordedNode:
 
 
 def entry_of(path: str, raw: Any) -> Entry | None:
-    """Return metadata as the probe sends it, ``None`` if it sent none that makes sense."""
+    """Return metadata as the probe sends it, ``None`` if it sent none that is valid."""
     if not isinstance(raw, dict) or raw.get("kind") not in KINDS or not _is_plain(path):
         return None
     device, target = raw.get("device"), raw.get("target")
@@ -225,7 +227,7 @@ def _number(value: Any) -> int | None:
 
 
 def _is_plain(path: str) -> bool:
-    """Say whether a path can stand in a recording: text without NUL and without ``..``."""
+    """Return whether a path can be used in a recording: text without NUL and without ``..``."""
     return path.startswith("/") and "\0" not in path and ".." not in path.split("/")
 
 

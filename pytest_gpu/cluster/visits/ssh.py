@@ -1,7 +1,7 @@
 """The line to a node over the system's OpenSSH client, with the user's own configuration.
 
-ssh(1) hands one text to the login shell at the other end, whatever it is given: that text is made
-by :func:`shlex.join` from an argument list, here and nowhere else.
+ssh(1) always passes one text to the login shell at the other end: :func:`shlex.join` makes that
+text from an argument list, here and nowhere else.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of, status_of
 
 OPTIONS = {
-    "BatchMode": "yes",  # never ask: nobody is there to answer
+    "BatchMode": "yes",  # never ask: there is nobody to answer
     "ConnectTimeout": "10",
     "ServerAliveInterval": "5",
     "ServerAliveCountMax": "3",
 }
-"""What is laid over the user's configuration, so that everything ends."""
+"""Options that override the user's configuration, so that everything ends."""
 
 EXPLORE_TIME = 30.0
 
@@ -38,18 +38,18 @@ for python in python3 /usr/libexec/platform-python; do
     command -v "$python" && exit
 done
 exit 0"""
-"""Asks who one is, whether one may be root, and where Python is; nothing is filled in."""
+"""Prints the user's ID and where Python is, after checking that the user may become root."""
 
 MARK = "-- here it begins: 5f2c9a --"
 MARKED = 'echo; echo "$0"; exec "$@"'
-"""Prints a mark, then becomes what its arguments say: some logins print things of their own."""
+"""Prints a mark, then runs its arguments: some logins print something of their own first."""
 
 _ADDRESSES = ("InternalIP", "Hostname", "ExternalIP")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SshHost:
-    """Where ssh goes: a name that the user's configuration or DNS knows, or an address.
+    """Where ssh connects to: a name that the user's configuration or DNS knows, or an address.
 
     ``options`` are further arguments of ssh, such as ``("-F", "FILE")``.
     """
@@ -65,14 +65,14 @@ class SshHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """What a login is: how it becomes root, and its Python, ``None`` if it has none."""
+    """What a login can do: how it becomes root, and its Python, ``None`` if it has none."""
 
     sudo: tuple[str, ...]
     python: str | None
 
 
 def open_ssh(host: SshHost) -> Stream:
-    """Return a line to a probe on a host, which said hello; without Python a poorer one.
+    """Return a line to a probe on a host that has said hello, or to plain commands without Python.
 
     Raises:
         NoAnswer: ssh is refused, or its user may not become root there without a password.
@@ -91,17 +91,17 @@ def open_ssh(host: SshHost) -> Stream:
 
 
 def explore(host: SshHost) -> Login:
-    """Return what a login on a host is.
+    """Return what a login on a host can do.
 
     Raises:
-        NoAnswer: there is none, or it is of no use; the message is ssh's or sudo's own.
+        NoAnswer: it fails, or may not become root; the message is ssh's or sudo's own.
     """
     try:
         found = _run(host.argv("sh", "-c", EXPLORE), EXPLORE_TIME)
     except subprocess.TimeoutExpired:
         raise NoAnswer(f"ssh {host.name}: no answer within {EXPLORE_TIME:g} s") from None
     lines = found.stdout.decode(errors="replace").split()
-    # A login may print a banner first: what counts is at the end.
+    # A login may print a banner first: our output is at the end.
     user = next((at for at, word in enumerate(lines) if word.isdecimal()), None)
     if found.code != 0 or user is None:
         said = " ".join(found.stderr.decode(errors="replace").split())
@@ -138,7 +138,7 @@ def _plain(host: SshHost, login: Login) -> Stream:
 
 
 def _shared(folder: str) -> Iterator[str]:
-    """Yield the options by which many calls share one connection, which ends soon after them."""
+    """Yield options that let many calls share one connection, which ends soon after them."""
     for setting in ("ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=20"):
         yield from ("-o", setting)
 
@@ -154,9 +154,9 @@ def _run(argv: Sequence[str], timeout: float) -> Output:
 
 
 def host_of(node: KubeObject, options: tuple[str, ...] = ()) -> SshHost:
-    """Return where ssh finds a node: by its name if the user's configuration has one for it.
+    """Return where ssh finds a node: its name, if the user's configuration has it.
 
-    Else by the address that Kubernetes gives, the internal one first.
+    Otherwise the address that Kubernetes gives, the internal one first.
     """
     name = name_of(node)
     if _is_configured(SshHost(name=name, options=options)):
@@ -168,7 +168,7 @@ def host_of(node: KubeObject, options: tuple[str, ...] = ()) -> SshHost:
 
 
 def _is_configured(host: SshHost) -> bool:
-    """Say whether the user's configuration leads this name elsewhere (``ssh -G`` tells)."""
+    """Return whether the user's configuration redirects this name (``ssh -G`` shows it)."""
     argv = ["ssh", "-G", *host.options, "--", host.name]
     try:
         lines = _run(argv, EXPLORE_TIME).stdout.decode(errors="replace").splitlines()

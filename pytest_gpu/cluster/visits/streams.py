@@ -17,13 +17,13 @@ from pytest_gpu.cluster.visits.visit import StreamLate
 from pytest_gpu.errors import GpuError
 
 LAST_WORDS = 2000
-"""Characters of a child's standard error that are kept, the last ones."""
+"""Last characters of a child's standard error that are kept."""
 
 _PART = 1 << 16
 
 
 class ChildStream:
-    """A child whose standard input and output are the line; its errors go to a file.
+    """A child process whose standard input and output are the line; its errors go to a file.
 
     Args:
         argv: the child's command line.
@@ -96,7 +96,7 @@ class ChildStream:
             self._rest += part
 
     def close(self) -> None:
-        """Close the line and end the child, with all that it started."""
+        """Close the line and end the child, with everything that it started."""
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 pipe.close()
@@ -114,10 +114,10 @@ class ChildStream:
 
 
 class LocalStream(ChildStream):
-    """A probe on this machine, which no file shows: nothing is left behind, however this ends.
+    """A probe on this machine that is in no folder: nothing is left behind, however this ends.
 
     ``root`` and ``enter`` are the probe's own options: where the node's ``/`` is, and how commands
-    get there. ``python`` is the interpreter, this one if not given.
+    get there. ``python`` is the interpreter, by default the one that runs now.
     """
 
     def __init__(self, root: Path = Path("/"), enter: str = "here", python: str = "") -> None:

@@ -1,4 +1,4 @@
-"""One visit to one node: rounds of questions over a stream, until nothing more is wanted."""
+"""One visit to one node: rounds of questions over a stream, until nothing more is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_gpu.survey.rounds import NVML_TIME, Asked, Questions
 from pytest_gpu.survey.survey import wants
 
 GREETING_TIME = 30.0
-"""Seconds until the probe must have said hello; an interpreter starts in one."""
+"""Seconds until the probe must have said hello; an interpreter starts in one second."""
 
 COMMAND_GRACE = 30.0
 """Seconds beyond a single command's own time."""
@@ -28,13 +28,13 @@ class Stream(Protocol):
 
     @property
     def complaint(self) -> str:
-        """What the other end said beside the answers, such as ssh's error; empty if nothing."""
+        """What the other end said besides the answers, such as ssh's error; empty if nothing."""
 
     def send(self, line: bytes) -> None:
-        """Send one line of questions, its end of line included.
+        """Send one line of questions, including the end of line.
 
         Raises:
-            GpuError: nobody is there to read it.
+            GpuError: there is nothing that reads it.
         """
 
     def lines(self, deadline: float) -> Iterator[bytes]:
@@ -45,19 +45,19 @@ class Stream(Protocol):
         """
 
     def close(self) -> None:
-        """End the conversation and all that was started for it."""
+        """End the conversation and everything that was started for it."""
 
 
-class StreamLate(GpuError):  # noqa: N818 - what happened, no mishap of ours
+class StreamLate(GpuError):  # noqa: N818 - an event, not an error of ours
     """Nothing came in time."""
 
 
-class NoAnswer(GpuError):  # noqa: N818 - likewise
+class NoAnswer(GpuError):  # noqa: N818 - an event, not an error of ours
     """The probe never said hello: there is no door here, or no Python behind it."""
 
 
 def greet(stream: Stream, within: float = GREETING_TIME) -> Any:
-    """Wait for the probe's hello and return it; whatever a login prints before it is passed over.
+    """Wait for the probe's hello and return it; whatever a login prints before it is skipped.
 
     Raises:
         NoAnswer: it did not come.
@@ -69,16 +69,16 @@ def greet(stream: Stream, within: float = GREETING_TIME) -> Any:
                 return answer
     except StreamLate:
         raise NoAnswer(f"no answer within {within:g} s; {stream.complaint}".rstrip("; ")) from None
-    raise NoAnswer(stream.complaint or "the probe ended without a word")
+    raise NoAnswer(stream.complaint or "the probe ended without any output")
 
 
 def drive(stream: Stream, node: SeenNode, cluster: ClusterEvidence) -> None:
-    """Ask a node all that the survey wants; what does not come is noted and stays unknown.
+    """Ask a node everything that the survey needs; missing answers are noted and stay unknown.
 
     Args:
-        stream: the line to a probe that said hello already.
+        stream: the line to a probe that has already said hello.
         node: where the answers go.
-        cluster: the Kubernetes objects; nothing else is asked of it.
+        cluster: the Kubernetes objects; nothing else of it is used.
     """
     asked = Asked()
     try:
@@ -88,15 +88,15 @@ def drive(stream: Stream, node: SeenNode, cluster: ClusterEvidence) -> None:
             _round(stream, node, questions, asked.rounds)
         stream.send(b'{"end": true}\n')
     except GpuError as error:
-        node.notes.append(f"round {asked.rounds} of the visit was cut short: {error}")
+        node.notes.append(f"round {asked.rounds} of the visit is incomplete: {error}")
     finally:
         node.settle()
 
 
 def _note_errors(node: SeenNode, questions: Questions) -> None:
-    """Note our own errors: the check that had one may have asked for less than it needs."""
+    """Note our own bugs: a check that raised one may have asked for less than it needs."""
     for name, error in questions.errors.items():
-        note = f"our own error in {name}: {error}"
+        note = f"bug of pytest-gpu in {name}: {error}"
         if note not in node.notes:
             node.notes.append(note)
 
@@ -128,11 +128,11 @@ def answers(stream: Stream, number: int, within: float) -> Iterator[dict[str, An
         if answer.get("done") == number:
             return
         yield answer
-    raise GpuError(stream.complaint or "the probe ended in the middle")
+    raise GpuError(stream.complaint or "the probe ended before the round did")
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """Return an answer, ``None`` for what is none: a banner, or half a line."""
+    """Return an answer, ``None`` for any other line: a banner, or half a line."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):

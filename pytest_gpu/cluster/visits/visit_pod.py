@@ -1,4 +1,4 @@
-"""The pod that looks into a node, and the ConfigMap that brings the probe to it."""
+"""The pod that visits a node, and the ConfigMap that holds the probe."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def config_map_name(run: str) -> str:
 
 
 def visit_pod_name(node: str, run: str) -> str:
-    """Return the name of the pod that looks into a node in a run."""
+    """Return the name of the pod that visits a node in a run."""
     name = f"visit-{run}-{node}"
     if len(name) <= _LONGEST_NAME:
         return name
@@ -50,7 +50,7 @@ def visit_pod_name(node: str, run: str) -> str:
 
 
 def visit_pod(node: str, run: str, image: str) -> dict[str, Any]:
-    """Return the pod that looks into a node.
+    """Return the pod that visits a node.
 
     It is bound to the node past the scheduler (cordons and taints do not matter) and uses the
     node's network, so that it starts without a CNI. It is privileged because NVML opens
@@ -100,7 +100,7 @@ def _container(image: str) -> dict[str, Any]:
                 "name": "host",
                 "mountPath": HOST,
                 "readOnly": True,
-                # What is mounted later, such as the driver container's root, shows up, too.
+                # Later mounts, such as the driver container's root, become visible, too.
                 "mountPropagation": "HostToContainer",
             },
             {"name": "probe", "mountPath": FOLDER, "readOnly": True},

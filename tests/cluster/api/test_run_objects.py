@@ -153,8 +153,8 @@ def test_dead_owner_and_ended_pods_are_swept(objects: RunObjects, api: FakeApi) 
     leftover(api, "ended", "0123456789ab.1.1", "Failed")
     lines = list(sweep(objects))
     assert {pod["metadata"]["name"] for pod in api.of("pods")} == {"alive", "elsewhere"}
-    assert len([line for line in lines if line.startswith("swept: ")]) == 2
-    assert all("kubectl delete" in line for line in lines if line.startswith("left alone"))
+    assert len([line for line in lines if line.startswith("removed: ")]) == 2
+    assert all("kubectl delete" in line for line in lines if line.startswith("not removed"))
 
 
 def test_things_of_others_are_never_swept(objects: RunObjects, api: FakeApi) -> None:

@@ -231,7 +231,11 @@ def test_cdi_devices_where_no_handler_injects() -> None:
     ("shell", "changes", "why"),
     [
         (CrictlNode(programs=()), {}, "no crictl on this node; --gpu-crictl=FILE"),
-        (CrictlNode(images=()), {}, "python:3-slim is not on this node, and sandboxes pull none"),
+        (
+            CrictlNode(images=()),
+            {},
+            "python:3-slim is not on this node, and sandboxes do not pull images",
+        ),
         (CrictlNode(), {"image": "registry.local:5000/py:3"}, "registry.local:5000/py:3 is not on"),
     ],
 )

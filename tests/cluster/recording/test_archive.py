@@ -93,9 +93,9 @@ FILE = tarfile.REGTYPE
     ("name", "kind", "target", "says"),
     [
         ("/etc/cron.d/x", FILE, "", "'/etc/cron.d/x' is an absolute path; it must stay inside"),
-        ("../x", FILE, "", "'../x' climbs out; it must stay inside the recording"),
-        ("nodes/../../x", FILE, "", "'nodes/../../x' climbs out"),
-        ("..", tarfile.DIRTYPE, "", "'..' climbs out"),
+        ("../x", FILE, "", "'../x' leads out; it must stay inside the recording"),
+        ("nodes/../../x", FILE, "", "'nodes/../../x' leads out"),
+        ("..", tarfile.DIRTYPE, "", "'..' leads out"),
         ("link", tarfile.SYMTYPE, "/etc", "'link' is a symbolic link; a recording holds files and"),
         ("link", tarfile.SYMTYPE, "recording.yaml", "'link' is a symbolic link"),
         ("link", tarfile.LNKTYPE, "/etc/passwd", "'link' is a hard link"),
@@ -103,7 +103,7 @@ FILE = tarfile.REGTYPE
         ("block", tarfile.BLKTYPE, "", "'block' is a device or pipe"),
         ("pipe", tarfile.FIFOTYPE, "", "'pipe' is a device or pipe"),
         ("odd", b"Z", "", "'odd' is an unknown kind of member"),
-        ("./recording.yaml", FILE, "", "stands in the archive twice"),
+        ("./recording.yaml", FILE, "", "is in the archive twice"),
         ("recording.yaml/x", FILE, "", "cannot be unpacked: "),
         ("a/" * 70 + "x", FILE, "", "is deeper than 64 folders"),
         ("\x1b[2J", tarfile.FIFOTYPE, "", "x1b[2J' is a device or pipe"),
@@ -246,4 +246,4 @@ def test_archive_without_a_manifest_is_no_recording(tmp_path: Path) -> None:
     with tarfile.open(path, "w:gz") as tar:
         add(tar, "a/x", b"x")
         add(tar, "b/x", b"x")
-    assert "is no recording: it has no recording.yaml" in refusal(tmp_path, path)
+    assert "is not a recording: it has no recording.yaml" in refusal(tmp_path, path)

@@ -55,10 +55,10 @@ def complaint(root: Path) -> str:
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        (f"{HEAD}format: 2", "recording.yaml: is no valid YAML (line 1): a key stands twice"),
+        (f"{HEAD}format: 2", "recording.yaml: is not valid YAML (line 1): a key occurs twice"),
         (
             "format: 2\ntaken: whenever\nshape: new",
-            "made by a newer pytest-gpu: format 2, this one reads up to 1",
+            "format 2 needs a newer pytest-gpu; this one reads up to 1",
         ),
         ("taken: 2026-11-21T10:00:00Z", "recording.yaml: format is None, must be 1"),
         ("format: '1'", "recording.yaml: format is '1', must be 1"),
@@ -70,11 +70,11 @@ def complaint(root: Path) -> str:
         (f"{HEAD}absent: x", "recording.yaml: absent: is text, must be a list"),
         ("- a", "recording.yaml: is a list, must be a mapping"),
         ("", "recording.yaml: is empty, must be a mapping"),
-        ("1: 2", "recording.yaml: the key 1 is no text; quote it"),
-        (b"\xff\xfe", "recording.yaml: is no UTF-8 text (byte 0)"),
-        ("a: b: c", "recording.yaml: is no valid YAML (line 1): mapping values are not allowed"),
-        ("a: !!python/object:os.system x", "is no valid YAML (line 1): could not determine"),
-        (f"note: {'9' * 5000}", "recording.yaml: is no valid YAML: Exceeds the limit"),
+        ("1: 2", "recording.yaml: the key 1 is not text; quote it"),
+        (b"\xff\xfe", "recording.yaml: is not UTF-8 text (byte 0)"),
+        ("a: b: c", "recording.yaml: is not valid YAML (line 1): mapping values are not allowed"),
+        ("a: !!python/object:os.system x", "is not valid YAML (line 1): could not determine"),
+        (f"note: {'9' * 5000}", "recording.yaml: is not valid YAML: Exceeds the limit"),
     ],
 )
 def test_manifest_that_is_wrong_says_where(tmp_path: Path, head: str, says: str) -> None:
@@ -84,7 +84,7 @@ def test_manifest_that_is_wrong_says_where(tmp_path: Path, head: str, says: str)
 
 def test_folder_without_manifest_is_no_recording(tmp_path: Path) -> None:
     """The first thing a wrong path meets."""
-    with pytest.raises(RecordingError, match=r"is no recording: it has no recording\.yaml"):
+    with pytest.raises(RecordingError, match=r"is not a recording: it has no recording\.yaml"):
         open_recording(tmp_path, "path:x")
     with pytest.raises(RecordingError, match=r"there is no such folder or \.tar\.gz file"):
         open_recording(tmp_path / "none", "path:none")
@@ -106,8 +106,8 @@ BILLION_LAUGHS = "a: &a [x, x]\n" + "".join(
         ('{"a":' * 5_000, "is nested deeper than 100 levels"),
         ('{"a":' * 150 + "1" + "}" * 150, "is nested deeper than 100 levels"),
         ("\n".join(f"{' ' * depth}a:" for depth in range(150)), "is nested deeper than 100"),
-        ("? [a]\n: 1", "is no valid YAML (line 1): found unhashable key"),
-        ("x: \x1b[2J", "is no valid YAML: unacceptable character #x001b"),
+        ("? [a]\n: 1", "is not valid YAML (line 1): found unhashable key"),
+        ("x: \x1b[2J", "is not valid YAML: unacceptable character #x001b"),
     ],
 )
 @pytest.mark.parametrize("name", ["recording.yaml", "kubernetes/pods.yaml", "nodes/n/listing.yaml"])
@@ -157,11 +157,15 @@ def test_too_many_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("nodes/n/commands.yaml", "- {argv: a, exit: x}", "command 1: exit: is text, must be a"),
         ("nodes/n/commands.yaml", "- {argv: a, stdout: 5}", "command 1: stdout: is a number"),
         ("nodes/n/elf.yaml", "{/x: {needed: []}}", "/x: machine: is empty, must be text"),
-        ("nodes/n/node.yaml", "door: window", "door is 'window', doors are pod, ssh, local, none"),
-        ("nodes/n/node.yaml", "like: ../a", "'../a' is no node name"),
+        (
+            "nodes/n/node.yaml",
+            "door: window",
+            "door is 'window', must be one of pod, ssh, local, none",
+        ),
+        ("nodes/n/node.yaml", "like: ../a", "'../a' is not a valid node name"),
         ("nodes/n/nvml.json", "[]", "is a list, must be a mapping"),
-        ("nodes/n/nvml.json", '{"a": }', "is no valid JSON: Expecting value: line 1 column 7"),
-        ("nodes/n/nvml.json", '{"a": 1, "a": 2}', "is no valid JSON: a key stands twice"),
+        ("nodes/n/nvml.json", '{"a": }', "is not valid JSON: Expecting value: line 1 column 7"),
+        ("nodes/n/nvml.json", '{"a": 1, "a": 2}', "is not valid JSON: a key occurs twice"),
         ("nodes/n/nvml.json", "{" + '"a":{' * 5000, "is nested deeper than 100 levels"),
         ("nodes/n/outcomes/pod.yaml", "text", "is text, must be a mapping"),
         ("nodes/n/files", "a file", "nodes/n/files: must be a folder"),
@@ -211,7 +215,7 @@ def test_links_in_the_folder_are_refused_by_name(tmp_path: Path, link: str) -> N
         (root / "recording.yaml").write_text(HEAD)
     (root / link).symlink_to(outside / link)
     message = complaint(root)
-    assert message.startswith(f"{root}/{link}: is a symbolic link, and a recording holds none")
+    assert message.startswith(f"{root}/{link}: is a symbolic link, which a recording must not hold")
     assert OUTSIDE not in message
 
 
@@ -227,7 +231,7 @@ def test_pipes_are_refused_and_never_waited_for(tmp_path: Path, name: str) -> No
     root = write(tmp_path, {"nodes/n/files/x": ""})
     (root / name).unlink(missing_ok=True)
     os.mkfifo(root / name)
-    assert f"{name}: is no regular file" in complaint(root)
+    assert f"{name}: is not a regular file" in complaint(root)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +266,7 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path) -> None:
         lambda: cluster.node("n").read("/etc/x"),
     ]
     for question in questions:
-        with pytest.raises(RecordingError, match="is no valid YAML"):
+        with pytest.raises(RecordingError, match="is not valid YAML"):
             question()
 
 

@@ -63,7 +63,7 @@ def test_a_second_yaml_is_read_as_the_first(again: ModuleType) -> None:
     assert sys.modules["yaml"] is not yaml
     assert again.load(b"b: [1, x]\na: 2026-01-01\n", "f") == {"b": [1, "x"], "a": "2026-01-01"}
     assert again.load(again.dump({"text": "a\nb\n"}), "f") == {"text": "a\nb\n"}
-    for wrong, words in ((b"a: 1\na: 2\n", "a key stands twice"), (b"a: [", "is no valid YAML")):
+    for wrong, words in ((b"a: 1\na: 2\n", "a key occurs twice"), (b"a: [", "is not valid YAML")):
         with pytest.raises(again.RecordingError, match=words):
             again.load(wrong, "f")
     with pytest.raises(again.RecordingError, match="has an alias"):

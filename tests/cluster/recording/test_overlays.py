@@ -191,7 +191,7 @@ def test_what_is_recorded_anew_after_a_removal_by_kind_counts(overlay: Overlay) 
 
 def test_unknown_kind_is_refused_and_the_kinds_are_named(overlay: Overlay) -> None:
     """A typing mistake would leave the overlay without its point."""
-    with pytest.raises(RecordingError, match="'outcome' is nothing that can be removed") as caught:
+    with pytest.raises(RecordingError, match="'outcome' cannot be removed") as caught:
         overlay("absent: [outcome]")
     assert all(kind in str(caught.value) for kind in KINDS)
 
@@ -319,9 +319,9 @@ def test_names_change_at_every_step_of_a_chain(overlay: Overlay) -> None:
     ("head", "message"),
     [
         ("nodes: {gpu-7: c}", r"nodes: the base has no node 'c'; its nodes are a, b"),
-        ("nodes: {b: a}", r"nodes: the base has a node 'b' already"),
+        ("nodes: {b: a}", r"nodes: the base already has a node 'b'"),
         ("nodes: {x: a, y: a}", r"nodes: gives two names to one node"),
-        ("nodes: {../x: a}", r"is no node name"),
+        ("nodes: {../x: a}", r"is not a valid node name"),
         ("nodes: {x: 1}", r"must be text"),
         ("nodes: [a]", r"must be a mapping"),
     ],

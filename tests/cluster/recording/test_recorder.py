@@ -181,7 +181,7 @@ def test_recording_that_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
     bad.mkdir(parents=True)
     (tmp_path / "bad/recording.yaml").write_text("format: 1\ntaken: 2026-11-21T10:00:00Z")
     (bad / "listing.yaml").write_text("[")
-    with pytest.raises(RecordingError, match="is no valid YAML"):
+    with pytest.raises(RecordingError, match="is not valid YAML"):
         record(tmp_path / "bad", tmp_path / "to")
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
 

@@ -214,7 +214,7 @@ def test_node_nobody_visited_has_no_door(recording: Write) -> None:
 @pytest.mark.parametrize("name", ["../n", "a/b", "", ".", "..", "a\n", "x" * 300])
 def test_unsafe_node_name_is_refused(recording: Write, name: str) -> None:
     """A Node object's name never becomes a path out of the recording."""
-    with pytest.raises(RecordingError, match="is no node name"):
+    with pytest.raises(RecordingError, match="is not a valid node name"):
         recording({}).node(name)
 
 
@@ -494,8 +494,8 @@ def test_chain_of_three_is_read_and_four_refused(recording: Write) -> None:
         ("a/../../b", "must be sample:NAME or a folder inside this recording"),
         (".", "must be sample:NAME or a folder inside this recording"),
         ("nowhere", "there is no .*nowhere"),
-        ("nodes", "is no recording: it has no recording.yaml"),
-        ("sample:no-such", "'no-such' is no sample"),
+        ("nodes", "is not a recording: it has no recording.yaml"),
+        ("sample:no-such", "'no-such' is not a sample"),
     ],
 )
 def test_base_stays_inside_the_recording(recording: Write, base: str, message: str) -> None:
@@ -514,7 +514,7 @@ def test_samples_that_build_on_each_other_in_a_circle_are_refused(
     monkeypatch.setattr(
         "pytest_gpu.cluster.recording.overlay.sample_path", lambda name: tmp_path / name
     )
-    with pytest.raises(RecordingError, match="base: sample:a leads back to where it came from"):
+    with pytest.raises(RecordingError, match="base: sample:a is circular"):
         recording({"recording.yaml": f"{HEAD}base: sample:a"})
 
 

@@ -115,7 +115,9 @@ def test_brackets_in_text_are_no_nesting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A file that is broken elsewhere keeps the parser's reason and line."""
-    with pytest.raises(RecordingError, match=r"x\.yaml: is no valid YAML \(line \d+\): ") as caught:
+    with pytest.raises(
+        RecordingError, match=r"x\.yaml: is not valid YAML \(line \d+\): "
+    ) as caught:
         reader(monkeypatch).load(content.encode(), "x.yaml")
     assert says in str(caught.value)
 

@@ -156,7 +156,7 @@ def test_layers_above_the_sandbox_cannot_be_asked(pytester: pytest.Pytester) -> 
     """Who asks for them is told why, before anything is looked at."""
     result = run_here(pytester, "--gpu-cluster=local", "--gpu-layers=device-plugin")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*--gpu-layers: device-plugin: *asks no Kubernetes*sandbox*"])
+    result.stderr.fnmatch_lines(["*--gpu-layers: device-plugin: *can only test up to sandbox*"])
 
 
 @pytest.mark.parametrize(

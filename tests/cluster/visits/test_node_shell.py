@@ -212,7 +212,7 @@ def test_shell_on_this_machine(tmp_path: Path) -> None:
         assert shell.exists("/proc/version")
     finally:
         shell.close()
-    with pytest.raises(GpuError, match="no way into a node called 'telnet'"):
+    with pytest.raises(GpuError, match="'telnet' is not a way into a node"):
         open_shell("telnet", node_object())
 
 
@@ -264,4 +264,4 @@ def test_fixture(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*no way into*recorded*"])
     assert result.ret == 1
     wrong = run_here(pytester, "--gpu-cluster=local", "--gpu-node-shell=telnet")
-    wrong.stderr.fnmatch_lines(["*--gpu-node-shell: telnet: is no way into a node*"])
+    wrong.stderr.fnmatch_lines(["*--gpu-node-shell: telnet: is not a way into a node*"])

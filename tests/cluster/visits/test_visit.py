@@ -193,7 +193,7 @@ def test_stream_that_breaks_leaves_what_came_before() -> None:
     node = SeenNode("gpu-1", Door(kind="pod"))
     drive(stream, node, cluster())
     assert node.read("/etc/x") == b"x"
-    assert node.notes == ["round 1 of the visit was cut short: the line is dead"]
+    assert node.notes == ["round 1 of the visit is incomplete: the line is dead"]
 
 
 def test_stream_that_is_late_ends_the_visit() -> None:

@@ -127,6 +127,6 @@ def test_kubelet_that_died_a_moment_ago(
         lab_cluster.await_allocatable(NODE, 2)
     record_testsuite_property("silent kubelet", f"{seconds:.0f} s")
     assert run.verdicts == {NODE: ("fails", "access", "access/no-door")}, run.output
-    assert "the kubelet of the node did not take the pod up" in " ".join(run.output.split())
+    assert "the node's kubelet did not start to handle the pod" in " ".join(run.output.split())
     assert seconds < UNTAKEN + 30
     assert leftovers(lab_cluster, NODE) == []

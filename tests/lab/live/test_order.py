@@ -203,7 +203,7 @@ def test_what_a_killed_run_left_is_inert_and_swept(
         code = again.process.wait(SECONDS)
     output = again.output.read_text()
     assert code == 0, output
-    assert "gpu: swept:" in output
+    assert "gpu: removed:" in output
     assert leftovers(lab_cluster, NODE) == []
     assert list(again.temporary.iterdir()) == []
 

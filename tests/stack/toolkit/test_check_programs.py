@@ -205,7 +205,7 @@ def test_mount_points_are_unescaped_and_nonsense_is_left_out() -> None:
 
 @pytest.mark.parametrize("path", [NVIDIA, CLI])
 @pytest.mark.parametrize(
-    "error", ["is no ELF file", "is a damaged ELF file: it ends before byte 4096"]
+    "error", ["is not an ELF file", "is a damaged ELF file: it ends before byte 4096"]
 )
 def test_a_file_that_was_copied_in_part(path: str, error: str) -> None:
     """What the probe says of it is the evidence."""
