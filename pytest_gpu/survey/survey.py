@@ -127,7 +127,7 @@ def _crictl_info(node: Node, kubelet: Kubelet) -> Iterator[tuple[str, ...]]:
 
 def crictl_of(node: Node) -> tuple[str, ...] | None:
     """Return the command line that starts the node's crictl, ``None`` if none was found."""
-    for command in (distribution_of(node).crictl, *every.crictl_commands()):
+    for command in dict.fromkeys((distribution_of(node).crictl, *every.crictl_commands())):
         if PurePosixPath(command[0]).is_absolute() and _is_there(node, command[0]):
             return command
     return None

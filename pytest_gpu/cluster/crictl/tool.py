@@ -106,7 +106,6 @@ def _candidates(
         if words and result.exit == 0:
             yield result.argv[:words]
     yield distribution.crictl
-    yield ("crictl",)
     yield from every.crictl_commands()
 
 

@@ -17,6 +17,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.parsing import MalformedError, TooDeepError, toml
 from pytest_gpu.stack.containerd.config_file import ConfigFile
+from pytest_gpu.stack.containerd.release import Generation
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.rendered import Rendered
 
@@ -91,7 +92,7 @@ def rendering(
         return None
     folder = posixpath.dirname(config_path)
     there = {file: _template(evidence, f"{folder}/{file.name}") for file in rule.templates}
-    read = rule.read_by(containerd[0])
+    read = rule.read_up_to(Generation(containerd).newest_config)
     used = next((file for file in read if there[file]), None)
     ignored = (template for file, template in there.items() if file != used)
     return Rendering(

@@ -15,8 +15,13 @@ from pytest_gpu.stack.distributions import products as package
 from pytest_gpu.stack.distributions.distribution import OwnContainerd, Product
 from pytest_gpu.stack.distributions.rendered import Rendered
 
-_CRICTL = (("/usr/local/bin/crictl",), ("/usr/bin/crictl",), ("/opt/bin/crictl",))
-"""Where packages, kubeadm's documents and Flatcar put it."""
+_CRICTL = (
+    ("crictl",),
+    ("/usr/local/bin/crictl",),
+    ("/usr/bin/crictl",),
+    ("/opt/bin/crictl",),
+)
+"""Along a shell's PATH, then where packages, kubeadm's documents and Flatcar put it."""
 
 
 @cache
@@ -39,7 +44,10 @@ def configs() -> tuple[str, ...]:
 
 
 def crictl_commands() -> tuple[tuple[str, ...], ...]:
-    """Return the commands that start crictl: as packages install it, then distributions."""
+    """Return the commands that start crictl: as packages install it, then distributions.
+
+    The visit and the sandboxes try the same ones; one without a path only a shell can find.
+    """
     return (*_CRICTL, *(command for product in products() for command in product.crictl))
 
 

@@ -11,14 +11,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateFile:
-    """A template's file name, and the version of the configuration that is made with it.
-
-    ``since`` is the first major version of containerd for which it is read.
-    """
+    """A template's file name, and the version of the configuration that is made with it."""
 
     name: str
     version: int
-    since: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +43,12 @@ class Rendered:
             return "is not along the service's PATH"
         return f"is neither in {' nor in '.join(self.folders)} nor along the service's PATH"
 
-    def read_by(self, containerd: int) -> tuple[TemplateFile, ...]:
-        """Return the templates that are read for a major version of containerd, best first."""
-        return tuple(each for each in self.templates if each.since <= containerd)
+    def read_up_to(self, newest: int) -> tuple[TemplateFile, ...]:
+        """Return the templates that are read, best first.
+
+        That depends on the newest version of the configuration that the node's containerd reads.
+        """
+        return tuple(each for each in self.templates if each.version <= newest)
 
     def merges(self, minor: int, patch: int) -> bool:
         """Say whether a release of Kubernetes merges a template over the built-in one."""

@@ -6,21 +6,15 @@ and the order in which they count).
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
-from pytest_gpu.known import known
 from pytest_gpu.parsing import MalformedError, yaml_document
-from pytest_gpu.stack.distributions.distribution import Distribution
-from pytest_gpu.stack.host.processes import Process, flag
-from pytest_gpu.stack.host.systemd_unit import service
+from pytest_gpu.stack.host.processes import flag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,57 +77,3 @@ def _add(values: dict[str, Any], key: str, value: object) -> str:
 def items(value: object) -> list[object]:
     """Return the values of a setting that may be given once or as a list."""
     return list(value) if isinstance(value, list) else ([] if value is None else [value])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Default:
-    """A default runtime that a distribution was told, ``None`` where it was not, and who told it.
-
-    ``unread`` are files and folders that might tell another one.
-    """
-
-    name: str | None = None
-    said: Evidence | None = None
-    unread: tuple[str, ...] = ()
-
-
-def configured_default(
-    processes: Sequence[Process], evidence: NodeEvidence, distribution: Distribution
-) -> Default:
-    """Return ``default-runtime`` of the product's flags, else of its settings."""
-    if not distribution.settings:
-        return Default()
-    words = _command_line(processes, evidence, distribution)
-    if told := flag(words, _FLAG):
-        where = f"the command line of {distribution.name}"
-        return Default(name=told, said=Evidence(source=where, text=f"{_FLAG}={told}"))
-    settings = read(words, evidence, distribution.settings)
-    value = settings.values.get(_DEFAULT)
-    if not value:
-        return Default(unread=settings.unread)
-    said = _line(evidence, settings.sources[_DEFAULT])
-    return Default(name=str(value), said=said, unread=settings.unread)
-
-
-_DEFAULT = "default-runtime"
-_FLAG = f"--{_DEFAULT}"
-
-
-def _command_line(
-    processes: Sequence[Process], evidence: NodeEvidence, distribution: Distribution
-) -> tuple[str, ...]:
-    """Return the words that the distribution was started with, else those that its unit has."""
-    for process in processes:
-        if posixpath.basename(process.words[0]) in distribution.programs and not process.foreign:
-            return process.words
-    unit = known(partial(service, evidence, distribution.containerd_unit))
-    return unit.argv if unit else ()
-
-
-def _line(evidence: NodeEvidence, path: str) -> Evidence:
-    """Return the line of a file that sets the default runtime; comments do not."""
-    lines = (evidence.read(path) or b"").decode(errors="replace").splitlines()
-    said = [n for n, line in enumerate(lines, 1) if _DEFAULT in line.partition("#")[0]]
-    number = said[-1] if said else None
-    text = lines[number - 1].strip() if number else f"sets {_DEFAULT}"
-    return Evidence(source=path, line=number, text=text)

@@ -8,8 +8,8 @@ from typing import Any
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
+from pytest_gpu.stack.distributions.default_runtime import configured_default
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.distributions.settings_files import configured_default
 from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.nodes import dra_nodes

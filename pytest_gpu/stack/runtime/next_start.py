@@ -19,9 +19,9 @@ from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subt
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.cri.handler import Handler
-from pytest_gpu.stack.distributions import settings_files
+from pytest_gpu.stack.distributions import default_runtime
+from pytest_gpu.stack.distributions.default_runtime import Default
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.distributions.settings_files import Default
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.host.processes import SEARCH_PATH, processes_of
 from pytest_gpu.stack.kube.objects import node_info, object_of
@@ -175,7 +175,7 @@ def configured_default(node: Node) -> Default:
     Raises:
         NotInEvidence: nobody read a file of the settings, or it is none.
     """
-    told = settings_files.configured_default(
+    told = default_runtime.configured_default(
         processes_of(node), node.evidence, distribution_of(node)
     )
     if told.unread:

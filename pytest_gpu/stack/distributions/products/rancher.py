@@ -29,7 +29,7 @@ from pytest_gpu.stack.distributions.signs import Seen, Signs
 RENDERED = Rendered(
     end="/agent/etc/containerd/config.toml",
     templates=(
-        TemplateFile(name="config-v3.toml.tmpl", version=3, since=2),
+        TemplateFile(name="config-v3.toml.tmpl", version=3),
         TemplateFile(name="config.toml.tmpl", version=2),
     ),
     base='{{ template "base" . }}',
@@ -56,7 +56,7 @@ def _config(name: str) -> str:
 def _on(name: str, agent: str, server: str, seen: Seen) -> Distribution:
     """Return k3s or RKE2 with the unit that runs on this node."""
     unit = server if _is_server(name, seen) else agent
-    template = RENDERED.read_by(1 if seen.containerd == "1" else 2)[0].name
+    template = RENDERED.read_up_to(2 if seen.containerd == "1" else 3)[0].name
     settings = f"/etc/rancher/{name}"
     return Distribution(
         name=name,

@@ -18,7 +18,7 @@ SOCKET = "/run/moon/containerd.sock"
 RENDERED = Rendered(
     end="/containerd/moon.toml",
     templates=(
-        TemplateFile(name="moon-3.tmpl", version=3, since=2),
+        TemplateFile(name="moon-3.tmpl", version=3),
         TemplateFile(name="moon.tmpl", version=2),
     ),
     base='{{ template "base" . }}',
