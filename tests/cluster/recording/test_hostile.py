@@ -140,7 +140,7 @@ def test_too_many_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("nodes/n/listing.yaml", "whole: [/dev]", "unknown key 'whole'; keys are complete, absent"),
         ("nodes/n/listing.yaml", "entries: [/x]", "entries: is a list, must be a mapping"),
         ("nodes/n/listing.yaml", "entries: {/x: {}}", "/x: kind is None, must be one of file,"),
-        ("nodes/n/listing.yaml", "entries: {/x: {kind: symlink}}", "/x: a symlink, and nothing"),
+        ("nodes/n/listing.yaml", "entries: {/x: {kind: symlink}}", "/x: only a symlink has a target"),
         (
             "nodes/n/listing.yaml",
             "entries: {/x: {kind: char, device: [1]}}",
