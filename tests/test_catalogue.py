@@ -79,7 +79,7 @@ def test_an_id_stands_once(tmp_path: Path) -> None:
         ("{ node =", '{ helm = "x", node =', "is not a step"),
         ('"Mend it."', "3", "is not a step"),
         ('"Mend it."', '{ steps = "patch", after = "x" }', "is not a step"),
-        ('{ node = "cat {thing}" }', '{ steps = "patch" }', "only a fix takes"),
+        ('{ node = "cat {thing}" }', '{ steps = "patch" }', "only a fix may contain"),
         ('why = "It is."', 'why = "It is', "line"),
         (CAUSE, 'title = "x"', "the ID must have a prefix"),
         (CAUSE, '"a/b" = "x"', "must be a table"),

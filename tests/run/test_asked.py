@@ -123,7 +123,7 @@ def test_a_node_of_which_nothing_was_asked_is_unproven(tmp_path: Path) -> None:
     found = document(aged(tmp_path / "aged", *ALL))
     assert found["run"]["exit_code"] == 1
     assert [entry["reason"] for entry in found["nodes"][0]["unproven"]] == [
-        "nothing of this node was asked"
+        "nothing was asked about this node"
     ]
 
 

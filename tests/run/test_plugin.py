@@ -257,7 +257,8 @@ def test_a_layer_may_be_named_by_a_string(
     pytester.makepyfile(test_own=code.format("'driver'"))
     cluster = make_cluster("gpu-1")
     assert judged(pytester, cluster, *workers)["nodes"][0]["layers"]["driver"]["passed"] == 1
-    for wrong, message in {"'kernel'": "'kernel' is no layer; *", "": "takes one layer, *"}.items():
+    messages = {"'kernel'": "'kernel' is not a layer; *", "": "takes one layer, *"}
+    for wrong, message in messages.items():
         pytester.makepyfile(test_own=code.format(wrong))
         result = run(pytester, cluster, *workers)
         assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}

@@ -76,7 +76,7 @@ def test_in_a_pod_without_kubeconfig_current_is_the_clusters_own(
 ) -> None:
     """As kubectl in a pod; outside it is said what is missing."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    with pytest.raises(GpuError, match="names no current context"):
+    with pytest.raises(GpuError, match="has no current context"):
         open_client("current")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")

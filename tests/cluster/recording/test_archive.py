@@ -96,7 +96,7 @@ FILE = tarfile.REGTYPE
         ("../x", FILE, "", "'../x' leads out; it must stay inside the recording"),
         ("nodes/../../x", FILE, "", "'nodes/../../x' leads out"),
         ("..", tarfile.DIRTYPE, "", "'..' leads out"),
-        ("link", tarfile.SYMTYPE, "/etc", "'link' is a symbolic link; a recording holds files and"),
+        ("link", tarfile.SYMTYPE, "/etc", "'link' is a symbolic link; it must be a file"),
         ("link", tarfile.SYMTYPE, "recording.yaml", "'link' is a symbolic link"),
         ("link", tarfile.LNKTYPE, "/etc/passwd", "'link' is a hard link"),
         ("char", tarfile.CHRTYPE, "", "'char' is a device or pipe"),
