@@ -55,7 +55,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--gpu-explain",
         metavar="CAUSE",
-        help="Explain a cause such as driver/nouveau and how to fix it, then exit",
+        help="Explain a cause such as driver/nouveau-holds-gpu and how to fix it, then exit",
     )
     _add_ini(parser)
 
