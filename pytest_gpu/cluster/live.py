@@ -18,7 +18,7 @@ from pytest_gpu.cluster.api import rights, snapshot
 from pytest_gpu.cluster.api.client import ApiError, KubeClient
 from pytest_gpu.cluster.api.run_marks import SUITE, new_run
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects
-from pytest_gpu.cluster.api.slow_waits import Told
+from pytest_gpu.cluster.api.slow_waits import Progress
 from pytest_gpu.cluster.api.sweep import sweep
 from pytest_gpu.cluster.live_door import LiveDoor
 from pytest_gpu.cluster.reach import Reach
@@ -205,7 +205,7 @@ class LiveCluster:
             return ""
         self._created = False
         by_hand = f"remove it with: {self.objects.run.removal}"
-        told = Told(self.write, "removing what the run created")
+        told = Progress(self.write, "removing what the run created")
         try:
             left = self.objects.remove_all(tell=told.now)
         except KeyboardInterrupt:

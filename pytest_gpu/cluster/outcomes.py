@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_gpu.cluster.admins_files import admins_files
-from pytest_gpu.cluster.crictl.bench import Wishes
+from pytest_gpu.cluster.crictl.bench import SandboxOptions
 from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.cluster.live_door import LiveDoor
@@ -83,7 +83,7 @@ class Starter:
             wishes.stop.set()
             pool.shutdown(cancel_futures=True)
 
-    def _sandbox(self, node: Node, wishes: Wishes) -> Outcome:
+    def _sandbox(self, node: Node, wishes: SandboxOptions) -> Outcome:
         if self.settings.live.read_only:
             return {"skipped": READ_ONLY}
         try:
@@ -101,10 +101,10 @@ class Starter:
             return open_shell("local", object_of(node))
         return self.door.shell(object_of(node), node.evidence.door)
 
-    def _wishes(self) -> Wishes:
+    def _wishes(self) -> SandboxOptions:
         settings = self.settings
         run = self.door.objects.run.id if self.door else "local"
-        return Wishes(
+        return SandboxOptions(
             files=admins_files(shipped_files(), settings),
             image=settings.live.image,
             run=run,

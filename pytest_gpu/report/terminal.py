@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from pytest_gpu.report import closing, missing
+from pytest_gpu.report import closing, missing_evidence
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.table import table
 from pytest_gpu.report.text import Line, Span, is_unicode
@@ -43,7 +43,7 @@ def render(
         *_blocks(document["latent"], block.latent, "latent", block, len(nodes)),
         closing.still_open(nodes, "errors", "errors (of the suite, not of a GPU)", block),
         closing.still_open(nodes, "unproven", "unproven (neither passed nor failed)", block),
-        missing.section(nodes, block),
+        missing_evidence.section(nodes, block),
         closing.not_asked(document, block),
         closing.deselected(document, block),
         block.prose(text, style=style),

@@ -208,7 +208,7 @@ def test_nothing_is_told_about_what_is_quick(monkeypatch: pytest.MonkeyPatch) ->
     lines: list[str] = []
     clock = iter([0.0, 1.0, 2.5, 2.5, 3.0, 5.0, 5.0, 6.0])
     monkeypatch.setattr("pytest_gpu.cluster.api.slow_waits.time.monotonic", lambda: next(clock))
-    teller = slow_waits.Told(lines.append, "visiting 2 nodes")
+    teller = slow_waits.Progress(lines.append, "visiting 2 nodes")
     teller.now("0 done")
     assert lines == []
     teller.now("0 done")

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import Door
-from pytest_gpu.report import missing, terminal
+from pytest_gpu.report import missing_evidence, terminal
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.run.missing import MAX_NODES, MAX_THINGS, Missing
 from pytest_gpu.run.node_face import GpuNode
@@ -156,7 +156,7 @@ def test_of_a_large_fleet_only_some_nodes_are_asked_again() -> None:
 def shown(nodes: Sequence[tuple[str, Sequence[str]]]) -> str:
     """Return the section in the terminal as one line."""
     entries = [{"name": name, "missing": list(things)} for name, things in nodes]
-    lines = terminal.plain(list(missing.section(entries, Block(100, unicode=True))))
+    lines = terminal.plain(list(missing_evidence.section(entries, Block(100, unicode=True))))
     return " ".join(" ".join(lines).split())
 
 

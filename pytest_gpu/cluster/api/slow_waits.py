@@ -12,7 +12,7 @@ SHOWN = 3
 """Names that a message shows for each state."""
 
 
-class Told:
+class Progress:
     """Writes progress messages: nothing at first, then a line whenever something has changed.
 
     Args:

@@ -18,7 +18,7 @@ from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class SandboxOptions:
     """What the user asked for about sandboxes.
 
     ``image`` is the suite's image; ``crictl`` a program to copy to a node that has none; ``owner``
@@ -41,7 +41,7 @@ class Bench:
 
     node: Node
     crictl: Crictl
-    wishes: Wishes
+    wishes: SandboxOptions
     mark: Mark
     folder: str
     image: str

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_gpu.cluster.crictl.bench import Bench, Wishes
+from pytest_gpu.cluster.crictl.bench import Bench, SandboxOptions
 from pytest_gpu.cluster.crictl.ending import ended
 from pytest_gpu.cluster.crictl.leftovers import folder_name, is_stopped, remove_sandboxes, sweep
 from pytest_gpu.cluster.crictl.tool import (
@@ -48,7 +48,7 @@ FOLDERS = "/run"
 _WRITE = 'umask 077; mkdir "$5"; printf %s "$2" >"$1" && printf %s "$4" >"$3"'
 
 
-def try_sandboxes(node: Node, shell: Shell, wishes: Wishes) -> dict[str, Any]:
+def try_sandboxes(node: Node, shell: Shell, wishes: SandboxOptions) -> dict[str, Any]:
     """Try both sandboxes on a node and return the outcome, as a recording holds it.
 
     Nothing stays on the node; what cannot be removed is listed under ``left``.
@@ -59,7 +59,7 @@ def try_sandboxes(node: Node, shell: Shell, wishes: Wishes) -> dict[str, Any]:
         return {"skipped": str(error)}
 
 
-def _try(node: Node, shell: Shell, wishes: Wishes) -> dict[str, Any]:
+def _try(node: Node, shell: Shell, wishes: SandboxOptions) -> dict[str, Any]:
     if kubelet_of(node).runtime in ("docker", "cri-o"):
         raise Unproven(f"the kubelet uses {kubelet_of(node).runtime}, not containerd")
     until = int(time.time() + wishes.seconds)
@@ -79,7 +79,7 @@ def _try(node: Node, shell: Shell, wishes: Wishes) -> dict[str, Any]:
             remove_folders(shell, [crictl.argv[0].removesuffix("/crictl")])
 
 
-def _crictl(node: Node, shell: Shell, wishes: Wishes, name: str) -> Crictl:
+def _crictl(node: Node, shell: Shell, wishes: SandboxOptions, name: str) -> Crictl:
     socket = kubelet_of(node).socket
     found = find_crictl(shell, socket, distribution_of(node), node.evidence.commands)
     if found is not None:
@@ -89,7 +89,7 @@ def _crictl(node: Node, shell: Shell, wishes: Wishes, name: str) -> Crictl:
     return bring_crictl(shell, socket, wishes.crictl, name)
 
 
-def _image(crictl: Crictl, wishes: Wishes) -> str:
+def _image(crictl: Crictl, wishes: SandboxOptions) -> str:
     """Return the image for containers: it must be on the node, since none is pulled."""
     wanted = wanted_image(wishes.files, wishes.image)
     image = find_image(crictl.ask("images"), wanted)

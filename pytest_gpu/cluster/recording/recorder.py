@@ -17,7 +17,7 @@ from pytest_gpu.cluster.recording import node_files, yaml_io
 from pytest_gpu.cluster.recording.archive import pack
 from pytest_gpu.cluster.recording.listing import Listing, clean, write_listing
 from pytest_gpu.cluster.recording.manifest import FILE, FORMAT, check_node_name, check_plural
-from pytest_gpu.cluster.recording.redact import (
+from pytest_gpu.cluster.redaction.redact import (
     redact_command,
     redact_file,
     redact_object,

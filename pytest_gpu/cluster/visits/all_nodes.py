@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pytest_gpu.cluster.api import pod_trouble
 from pytest_gpu.cluster.api.client import ApiError
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
-from pytest_gpu.cluster.api.slow_waits import Told, summed_up
+from pytest_gpu.cluster.api.slow_waits import Progress, summed_up
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.visits.pod_line import open_line
 from pytest_gpu.cluster.visits.seen import SeenNode
@@ -131,7 +131,7 @@ class _PodVisits:
         self.no_image: dict[str, float] = {}
         self.asked, self.events = self.began, tuple[KubeObject, ...]()
         count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
-        self.told = Told(visits.write, f"visiting {count}")
+        self.told = Progress(visits.write, f"visiting {count}")
 
     def run(self) -> None:
         """Create, wait, visit."""

@@ -15,7 +15,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
-from pytest_gpu.stack.cdi.handlers import PREFIX, heeding
+from pytest_gpu.stack.cdi.handler_modes import PREFIX, heeding
 from pytest_gpu.stack.cdi.regenerate import generate, remake
 from pytest_gpu.stack.cdi.requests import (
     BESIDE_CDI,

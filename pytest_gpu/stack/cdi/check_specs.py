@@ -17,7 +17,7 @@ from pytest_gpu.evidence import Entry
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
-from pytest_gpu.stack.cdi.handlers import handlers_used, spec_dirs
+from pytest_gpu.stack.cdi.handler_modes import handlers_used, spec_dirs
 from pytest_gpu.stack.cdi.regenerate import remake
 from pytest_gpu.stack.cdi.requests import CdiRequest, ways
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of

@@ -15,7 +15,7 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi.device_names import ids
-from pytest_gpu.stack.cdi.handlers import PREFIX, handlers_used, heeding, mode_of, spec_dirs
+from pytest_gpu.stack.cdi.handler_modes import PREFIX, handlers_used, heeding, mode_of, spec_dirs
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting, strategy
 from pytest_gpu.stack.kube.nodes import dra_nodes

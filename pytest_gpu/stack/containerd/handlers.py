@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.stack.containerd.values import Decoder, Told
+from pytest_gpu.stack.containerd.values import Decoder, TomlValue
 from pytest_gpu.stack.cri.handler import Handler
 
 RUNC_OPTIONS = (
@@ -24,7 +24,7 @@ BUILT_IN_RUNC = Handler(
 )
 
 
-def handler_of(name: str, entry: Told, *, modern: bool) -> Handler:
+def handler_of(name: str, entry: TomlValue, *, modern: bool) -> Handler:
     """Return one entry of the runtimes table as a handler."""
 
     def get(key: str, default: Any) -> Any:
@@ -51,7 +51,7 @@ def handler_of(name: str, entry: Told, *, modern: bool) -> Handler:
     )
 
 
-def _options(table: Told | None, *, modern: bool) -> Mapping[str, Any]:
+def _options(table: TomlValue | None, *, modern: bool) -> Mapping[str, Any]:
     """Return the options; runc's are matched to their names by the rules of the decoder."""
     if table is None:
         return {}

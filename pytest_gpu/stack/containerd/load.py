@@ -18,7 +18,7 @@ from pytest_gpu.stack.containerd.toml_lines import (
     NOT_UTF8,
     TRAILING_COMMA,
 )
-from pytest_gpu.stack.containerd.values import Decoder, Told, told
+from pytest_gpu.stack.containerd.values import Decoder, TomlValue, told
 
 Read = Callable[[str], bytes | None]
 Names = Callable[[str], Sequence[str] | None]
@@ -35,7 +35,7 @@ class Loaded:
     """The decoded files in merge order, and the import patterns as absolute paths."""
 
     files: list[ConfigFile] = field(default_factory=list)
-    roots: list[Told] = field(default_factory=list)
+    roots: list[TomlValue] = field(default_factory=list)
     patterns: list[str] = field(default_factory=list)
     problems: list[Evidence] = field(default_factory=list)
 
@@ -59,14 +59,14 @@ def load(read: Read, names: Names, path: str, generation: Generation) -> Loaded:
     return loaded
 
 
-def _imports(root: Told) -> list[str]:
+def _imports(root: TomlValue) -> list[str]:
     found = root.get("imports")
     return [str(pattern) for pattern in found.value] if found else []
 
 
 def _file(
     read: Read, path: str, loaded: Loaded, generation: Generation, *, is_root: bool
-) -> Told | None:
+) -> TomlValue | None:
     """Read and decode one file; a missing import is a problem, a missing root file is not."""
     content = read(path)
     if content is None:
@@ -86,7 +86,7 @@ def _file(
     return _decoded(file, loaded, modern=generation.go_toml_2)
 
 
-def _decoded(file: ConfigFile, loaded: Loaded, *, modern: bool) -> Told | None:
+def _decoded(file: ConfigFile, loaded: Loaded, *, modern: bool) -> TomlValue | None:
     decoder = Decoder(modern=modern)
     root = decoder.decode(ROOT, [told(file)])
     plugins = root.get("plugins") if root else None
@@ -109,7 +109,7 @@ def _absolute(pattern: str, parent: str, generation: Generation) -> str:
     return clean(posixpath.join(posixpath.dirname(parent), pattern))
 
 
-def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]:
+def _expand(names: Names, root: TomlValue, pattern: str, loaded: Loaded) -> list[str]:
     """Return the files that an import names; without ``*`` it is one file name, not a pattern."""
     if "*" not in pattern:
         return [pattern]
@@ -122,7 +122,9 @@ def _expand(names: Names, root: Told, pattern: str, loaded: Loaded) -> list[str]
         return []
 
 
-def version_problems(roots: Sequence[Told], merged: int, generation: Generation) -> list[Evidence]:
+def version_problems(
+    roots: Sequence[TomlValue], merged: int, generation: Generation
+) -> list[Evidence]:
     """Return the version numbers with which containerd refuses to start; 1.6 accepts all."""
     if not generation.refuses_unknown_config:
         return []
@@ -138,17 +140,17 @@ def version_problems(roots: Sequence[Told], merged: int, generation: Generation)
     return problems
 
 
-def _versions(roots: Sequence[Told]) -> list[Told]:
+def _versions(roots: Sequence[TomlValue]) -> list[TomlValue]:
     found = (root.get("version") for root in roots)
     return [each for each in found if each]
 
 
-def _with(told: Told, text: str) -> Evidence:
+def _with(told: TomlValue, text: str) -> Evidence:
     line = told.evidence
     return Evidence(source=line.source, line=line.line, text=f"{line.text}: {text}")
 
 
-def name_problems(roots: Sequence[Told], merged: int, *, modern: bool) -> list[Evidence]:
+def name_problems(roots: Sequence[TomlValue], merged: int, *, modern: bool) -> list[Evidence]:
     """Return the names that stop containerd: version 1 names in a later version's configuration.
 
     2.x checks only the listed plugins, and renames those of a version 1 file.
@@ -166,24 +168,24 @@ def name_problems(roots: Sequence[Told], merged: int, *, modern: bool) -> list[E
     return found
 
 
-def _bad(kind: str, name: str, where: Told) -> Evidence:
+def _bad(kind: str, name: str, where: TomlValue) -> Evidence:
     line = where.evidence
     text = f"{line.text}: invalid {kind} URI {name!r} expect io.containerd.x.vx"
     return Evidence(source=line.source, line=line.line, text=text)
 
 
-def listed(root: Told, key: str) -> list[tuple[str, Told]]:
+def listed(root: TomlValue, key: str) -> list[tuple[str, TomlValue]]:
     """Return the names in a list of a file, each with its position."""
     found = root.get(key)
     if found is None:
         return []
     return [
-        (name, Told(name, found.file, (*found.path, str(index))))
+        (name, TomlValue(name, found.file, (*found.path, str(index))))
         for index, name in enumerate(found.value)
     ]
 
 
-def is_old(root: Told) -> bool:
+def is_old(root: TomlValue) -> bool:
     """Say whether a file has version 1: it says so, or sets none."""
     version = root.get("version")
     return version is None or version.value in {0, 1}

@@ -26,7 +26,7 @@ from pytest_gpu.stack.containerd.plugin_tables import NRI_URI, Sections, merged_
 from pytest_gpu.stack.containerd.release import Generation, Version
 from pytest_gpu.stack.containerd.schema import defaults
 from pytest_gpu.stack.containerd.toml_lines import Path
-from pytest_gpu.stack.containerd.values import Decoder, Told
+from pytest_gpu.stack.containerd.values import Decoder, TomlValue
 from pytest_gpu.stack.cri.handler import Handler
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
@@ -66,7 +66,7 @@ class EffectiveConfig:
     snapshotter: str = "overlayfs"
     cni: Cni = field(default_factory=Cni)
     nri_enabled: bool = False
-    values: Mapping[Path, Told] = field(default_factory=dict)
+    values: Mapping[Path, TomlValue] = field(default_factory=dict)
 
     @property
     def cri_disabled(self) -> bool:
@@ -138,7 +138,7 @@ def _off(found: Sections) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    known: Mapping[Path, Told]
+    known: Mapping[Path, TomlValue]
 
     def __call__(self, *path: str, default: Any) -> Any:
         """Return the value that a file sets, else the default."""
@@ -146,10 +146,10 @@ class _Values:
         return default if told is None else told.value
 
 
-def _flat(found: Sections) -> dict[Path, Told]:
+def _flat(found: Sections) -> dict[Path, TomlValue]:
     """Return every value and table of the CRI section by its place."""
-    values: dict[Path, Told] = {}
-    pending: list[tuple[Path, Told]] = [((), found.cri)] if found.cri else []
+    values: dict[Path, TomlValue] = {}
+    pending: list[tuple[Path, TomlValue]] = [((), found.cri)] if found.cri else []
     while pending:
         path, told = pending.pop()
         for key, each in told.value.items():
@@ -159,9 +159,9 @@ def _flat(found: Sections) -> dict[Path, Told]:
     return values
 
 
-def _outside(roots: Sequence[Told], found: Sections) -> dict[Path, Told]:
+def _outside(roots: Sequence[TomlValue], found: Sections) -> dict[Path, TomlValue]:
     """Return the values outside the CRI section."""
-    values: dict[Path, Told] = {}
+    values: dict[Path, TomlValue] = {}
     for root in roots:
         if version := root.get("version"):
             values["version",] = version
@@ -209,13 +209,13 @@ def _runtimes(
 _OLD_TABLES = {"untrusted_workload_runtime": "untrusted", "default_runtime": "default"}
 
 
-def _handlers(found: Sections) -> Mapping[str, Told]:
+def _handlers(found: Sections) -> Mapping[str, TomlValue]:
     """Return the table of every handler by its name."""
     runtimes = found.cri.get("containerd", "runtimes") if found.cri else None
     return {**(runtimes.value if runtimes else {}), **_old_tables(found)}
 
 
-def _old_tables(found: Sections) -> Mapping[str, Told]:
+def _old_tables(found: Sections) -> Mapping[str, TomlValue]:
     """Return the handlers that have tables of their own, which only 1.x reads."""
     if found.modern or found.cri is None:
         return {}
@@ -223,7 +223,7 @@ def _old_tables(found: Sections) -> Mapping[str, Told]:
     return {n: t for n, t in tables.items() if t and (kind := t.get("runtime_type")) and kind.value}
 
 
-def _told_options(found: Sections) -> dict[Path, Told]:
+def _told_options(found: Sections) -> dict[Path, TomlValue]:
     """Return every handler's runc options by their proper names, however the file spells them."""
     decoder = Decoder(modern=found.modern)
     return {

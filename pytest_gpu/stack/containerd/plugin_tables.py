@@ -10,7 +10,7 @@ from pytest_gpu.stack.containerd.config_file import CRI_IMAGES, CRI_V1, CRI_V2, 
 from pytest_gpu.stack.containerd.load import is_old, listed
 from pytest_gpu.stack.containerd.release import Generation
 from pytest_gpu.stack.containerd.schema import NRI, SERVER, cri, images
-from pytest_gpu.stack.containerd.values import Decoder, Told, merged
+from pytest_gpu.stack.containerd.values import Decoder, TomlValue, merged
 
 NRI_URI = "io.containerd.nri.v1.nri"
 
@@ -42,13 +42,13 @@ class Sections:
     """
 
     modern: bool
-    cri: Told | None
-    nri: Told | None
+    cri: TomlValue | None
+    nri: TomlValue | None
     disabled: tuple[str, ...]
     wrong: list[Evidence]
 
 
-def merged_version(roots: Sequence[Told], generation: Generation) -> int:
+def merged_version(roots: Sequence[TomlValue], generation: Generation) -> int:
     """Return the version as which the merged configuration is read: the last one that a file sets.
 
     2.x starts at its own version and migrates a version 1 file to the version reached so far; 2.3
@@ -64,7 +64,7 @@ def merged_version(roots: Sequence[Told], generation: Generation) -> int:
     return version
 
 
-def sections(roots: Sequence[Told], version: int, generation: Generation) -> Sections:
+def sections(roots: Sequence[TomlValue], version: int, generation: Generation) -> Sections:
     """Return the sections that count in a merged configuration of a version.
 
     1.x reads only the section name of that version. 2.x reads the newest names; if the merged
@@ -88,15 +88,15 @@ def sections(roots: Sequence[Told], version: int, generation: Generation) -> Sec
     )
 
 
-def _off(root: Told) -> list[str]:
+def _off(root: TomlValue) -> list[str]:
     return [name for name, _ in listed(root, "disabled_plugins")]
 
 
-def _some(told: Told | None) -> list[Told]:
+def _some(told: TomlValue | None) -> list[TomlValue]:
     return [told] if told else []
 
 
-def _old(roots: Sequence[Told], version: int, generation: Generation) -> Sections:
+def _old(roots: Sequence[TomlValue], version: int, generation: Generation) -> Sections:
     """Return 1.x's sections: those of the last file that has one; version 1 uses short names."""
     decoder = Decoder(modern=False)
     section, nri = (CRI_V1, "nri") if version == 1 else (CRI_V2, NRI_URI)
@@ -115,7 +115,7 @@ def _old(roots: Sequence[Told], version: int, generation: Generation) -> Section
     )
 
 
-def _last(roots: Sequence[Told], plugin: str) -> list[Told]:
+def _last(roots: Sequence[TomlValue], plugin: str) -> list[TomlValue]:
     found = [root.get("plugins", plugin) for root in roots]
     return [each for each in found if each][-1:]
 
@@ -125,12 +125,12 @@ def _renamed(name: str) -> str:
     return CRI_V2 if name == CRI_V1 else name
 
 
-def _merged(roots: Sequence[Told], decoder: Decoder | None) -> dict[str, Told]:
+def _merged(roots: Sequence[TomlValue], decoder: Decoder | None) -> dict[str, TomlValue]:
     """Merge all files' sections as 2.x does, with version 1 names changed to version 2's.
 
     With a ``decoder`` each file older than version 4 is migrated before it is merged.
     """
-    found: dict[str, Told] = {}
+    found: dict[str, TomlValue] = {}
     for root in roots:
         plugins = root.get("plugins")
         own = dict(plugins.value) if plugins else {}
@@ -143,13 +143,13 @@ def _merged(roots: Sequence[Told], decoder: Decoder | None) -> dict[str, Told]:
     return found
 
 
-def number(root: Told) -> int:
+def number(root: TomlValue) -> int:
     """Return the version that a file sets, 0 if it sets none."""
     told = root.get("version")
     return told.value if told else 0
 
 
-def _migrate(found: dict[str, Told], decoder: Decoder) -> None:
+def _migrate(found: dict[str, TomlValue], decoder: Decoder) -> None:
     """Move the old section's values to the newest sections, in place."""
     old = found.get(CRI_V2)
     if old is None:
@@ -157,13 +157,13 @@ def _migrate(found: dict[str, Told], decoder: Decoder) -> None:
     if not old.is_table:
         decoder.refuse(old, "must be a table")
         return
-    new = found.get(CRI_V3, Told({}, old.file, old.path))
+    new = found.get(CRI_V3, TomlValue({}, old.file, old.path))
     found[CRI_V3] = _to_runtime(old, new, decoder)
-    image = found.get(CRI_IMAGES, Told({}, old.file, old.path))
+    image = found.get(CRI_IMAGES, TomlValue({}, old.file, old.path))
     found[CRI_IMAGES] = _to_images(old, image)
 
 
-def _to_runtime(old: Told, new: Told, decoder: Decoder) -> Told:
+def _to_runtime(old: TomlValue, new: TomlValue, decoder: Decoder) -> TomlValue:
     """Return the runtime section: its own values, else those of the old section."""
     moved = {"cni", "containerd", "sandbox_image", *_TO_IMAGES, *_TO_SERVER}
     value = _without(old, moved) | _value(new)
@@ -173,33 +173,33 @@ def _to_runtime(old: Told, new: Told, decoder: Decoder) -> Told:
     if containerd := _table(old, "containerd", decoder):
         to_images = {"snapshotter", "disable_snapshot_annotations", "discard_unpacked_layers"}
         own = _without(containerd, to_images) | _value(new.get("containerd"))
-        value["containerd"] = Told(own, containerd.file, containerd.path)
+        value["containerd"] = TomlValue(own, containerd.file, containerd.path)
         if runtimes := _table(value["containerd"], "runtimes", decoder):
             decoder.check_tables(runtimes)
-    return Told(value, old.file, old.path)
+    return TomlValue(value, old.file, old.path)
 
 
-def _cni(old: Told, new: Told | None) -> Told:
+def _cni(old: TomlValue, new: TomlValue | None) -> TomlValue:
     """Return the CNI's table; the old table's single folder becomes the new table's list."""
     value = _without(old, {"bin_dir"}) | _value(new)
     if one := old.get("bin_dir"):
-        value["bin_dirs"] = Told([one.value], one.file, one.path)
-    return Told(value, old.file, old.path)
+        value["bin_dirs"] = TomlValue([one.value], one.file, one.path)
+    return TomlValue(value, old.file, old.path)
 
 
-def _to_images(old: Told, new: Told) -> Told:
+def _to_images(old: TomlValue, new: TomlValue) -> TomlValue:
     """Return the image section: the old section wins, its snapshotter only if it has runtimes."""
     value = _value(new) | {key: old.value[key] for key in _TO_IMAGES if key in old.value}
     if sandbox := old.get("sandbox_image"):
         pinned = _value(new.get("pinned_images")) | {"sandbox": sandbox}
-        value["pinned_images"] = Told(pinned, sandbox.file, sandbox.path)
+        value["pinned_images"] = TomlValue(pinned, sandbox.file, sandbox.path)
     snapshotter = old.get("containerd", "snapshotter")
     if snapshotter and old.get("containerd", "runtimes"):
         value["snapshotter"] = snapshotter
-    return Told(value, new.file, new.path)
+    return TomlValue(value, new.file, new.path)
 
 
-def _with_images(section: Told | None, image: Told | None) -> Told | None:
+def _with_images(section: TomlValue | None, image: TomlValue | None) -> TomlValue | None:
     """Return the CRI's section with the image section's values in their 1.x places."""
     if image is None:
         return section
@@ -208,13 +208,13 @@ def _with_images(section: Told | None, image: Told | None) -> Told | None:
         value["sandbox_image"] = sandbox
     if snapshotter := image.get("snapshotter"):
         own = _value(section.get("containerd") if section else None)
-        value["containerd"] = Told(
+        value["containerd"] = TomlValue(
             {**own, "snapshotter": snapshotter}, snapshotter.file, snapshotter.path
         )
-    return Told(value, image.file, image.path)
+    return TomlValue(value, image.file, image.path)
 
 
-def _table(table: Told, key: str, decoder: Decoder) -> Told | None:
+def _table(table: TomlValue, key: str, decoder: Decoder) -> TomlValue | None:
     """Return a table that the migration reads; it crashes on anything else."""
     found = table.get(key)
     if found and not found.is_table:
@@ -223,9 +223,9 @@ def _table(table: Told, key: str, decoder: Decoder) -> Told | None:
     return found
 
 
-def _without(table: Told, keys: set[str]) -> dict[str, Told]:
+def _without(table: TomlValue, keys: set[str]) -> dict[str, TomlValue]:
     return {key: told for key, told in table.value.items() if key not in keys}
 
 
-def _value(table: Told | None) -> dict[str, Told]:
+def _value(table: TomlValue | None) -> dict[str, TomlValue]:
     return dict(table.value) if table and table.is_table else {}

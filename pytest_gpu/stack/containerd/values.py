@@ -19,8 +19,8 @@ from pytest_gpu.stack.containerd.toml_lines import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A value with the file and key that set it; a table's value maps keys to ``Told``."""
+class TomlValue:
+    """A value with the file and key that set it; a table's value maps keys to ``TomlValue``."""
 
     value: Any
     file: ConfigFile
@@ -36,9 +36,9 @@ class Told:
         """The line that sets it."""
         return self.file.at(self.path)
 
-    def get(self, *keys: str) -> Told | None:
+    def get(self, *keys: str) -> TomlValue | None:
         """Return the value below these keys, ``None`` if there is none."""
-        found: Told | None = self
+        found: TomlValue | None = self
         for key in keys:
             found = found.value.get(key) if found and found.is_table else None
         return found
@@ -51,25 +51,27 @@ class Told:
 
 
 @lru_cache(maxsize=1024)
-def told(file: ConfigFile) -> Told:
+def told(file: ConfigFile) -> TomlValue:
     """Return a whole file as values that know where they were set."""
     return _told(file, file.table, ())
 
 
-def _told(file: ConfigFile, value: Any, path: Path) -> Told:
+def _told(file: ConfigFile, value: Any, path: Path) -> TomlValue:
     if not isinstance(value, Mapping):
-        return Told(value, file, path)
-    return Told({key: _told(file, each, (*path, key)) for key, each in value.items()}, file, path)
+        return TomlValue(value, file, path)
+    return TomlValue(
+        {key: _told(file, each, (*path, key)) for key, each in value.items()}, file, path
+    )
 
 
-def merged(into: Told | None, over: Told) -> Told:
+def merged(into: TomlValue | None, over: TomlValue) -> TomlValue:
     """Merge as 2.x merges two files: tables key by key; other values are replaced."""
     if into is None or not (into.is_table and over.is_table):
         return over
     value = dict(into.value)
     for key, each in over.value.items():
         value[key] = merged(value.get(key), each)
-    return Told(value, over.file, over.path)
+    return TomlValue(value, over.file, over.path)
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ class Decoder:
     modern: bool
     wrong: list[Evidence] = field(default_factory=list)
 
-    def decode(self, kind: Kind, sources: Sequence[Told]) -> Told | None:
+    def decode(self, kind: Kind, sources: Sequence[TomlValue]) -> TomlValue | None:
         """Return the decoded value of a field; tables use the fields' own names as keys."""
         if not sources:
             return None
@@ -93,11 +95,11 @@ class Decoder:
         fields = self._fields(kind, tables)
         value = {name: self.decode(inner, found) for name, inner, found in fields}
         last = tables[-1]
-        return Told({k: v for k, v in value.items() if v is not None}, last.file, last.path)
+        return TomlValue({k: v for k, v in value.items() if v is not None}, last.file, last.path)
 
     def _fields(
-        self, kind: Struct | Table, tables: Sequence[Told]
-    ) -> Iterator[tuple[str, Kind, list[Told]]]:
+        self, kind: Struct | Table, tables: Sequence[TomlValue]
+    ) -> Iterator[tuple[str, Kind, list[TomlValue]]]:
         if isinstance(kind, Struct):
             for name, inner in kind.fields.items():
                 yield name, inner, [each for table in tables for each in self.named(table, name)]
@@ -105,7 +107,7 @@ class Decoder:
         for key in dict.fromkeys(key for table in tables for key in table.value):
             yield key, kind.of, [table.value[key] for table in tables if key in table.value]
 
-    def named(self, table: Told, name: str) -> list[Told]:
+    def named(self, table: TomlValue, name: str) -> list[TomlValue]:
         """Return the values of a table that are decoded into a field, the decisive one last."""
         if self.modern:
             keys = sorted(key for key in table.value if key.lower() == name.lower())
@@ -113,21 +115,23 @@ class Decoder:
         spellings = (name, name.lower(), name.upper(), name[:1].lower() + name[1:])
         return [table.value[key] for key in spellings if key in table.value][:1]
 
-    def refuse(self, told: Told, why: str) -> None:
+    def refuse(self, told: TomlValue, why: str) -> None:
         """Note a value that containerd does not accept."""
         self.wrong.append(_says(told, why))
 
-    def check_tables(self, table: Told) -> None:
+    def check_tables(self, table: TomlValue) -> None:
         """Note every value of a table that is not a table itself."""
         entries = table.value.values()
         self.wrong += [_says(each, "must be a table") for each in entries if not each.is_table]
 
-    def pick(self, table: Told | None, name: str) -> Told | None:
+    def pick(self, table: TomlValue | None, name: str) -> TomlValue | None:
         """Return the one value that a field of a table gets."""
         found = self.named(table, name) if table and table.is_table else []
         return found[-1] if found else None
 
-    def _checked(self, kind: Scalar | Strings | Anything, sources: Sequence[Told]) -> Told | None:
+    def _checked(
+        self, kind: Scalar | Strings | Anything, sources: Sequence[TomlValue]
+    ) -> TomlValue | None:
         """Return the decisive value among those of the right type."""
         good = [source for source in sources if _fits(kind, source.value)]
         if len(good) < len(sources):
@@ -148,7 +152,7 @@ def _fits(kind: Scalar | Strings | Anything, value: object) -> bool:
     return isinstance(value, kind.type)
 
 
-def _says(source: Told, wish: str) -> Evidence:
+def _says(source: TomlValue, wish: str) -> Evidence:
     line = source.evidence
     return Evidence(
         source=line.source, line=line.line, text=f"{line.text}: {source.path[-1]} {wish}"

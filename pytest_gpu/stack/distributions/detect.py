@@ -14,7 +14,7 @@ from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.distributions import every, kubelet_process
 from pytest_gpu.stack.distributions.distribution import UNKNOWN, Distribution, Product
-from pytest_gpu.stack.distributions.signs import Seen
+from pytest_gpu.stack.distributions.signs import Observed
 from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.kube.objects import object_of
 
@@ -25,12 +25,12 @@ def detect(node: KubeObject, processes: Sequence[Process], evidence: NodeEvidenc
     """Return the distribution; one of the name ``unknown`` where nothing speaks for any."""
     own = [process for process in processes if not process.foreign]
     kubelet = kubelet_process.find(own)
-    seen = Seen(node=node, processes=own, kubelet=kubelet, evidence=evidence)
+    seen = Observed(node=node, processes=own, kubelet=kubelet, evidence=evidence)
     found = next(_claiming(seen), None)
     return found.on(seen) if found else UNKNOWN
 
 
-def _claiming(seen: Seen) -> Iterator[Product]:
+def _claiming(seen: Observed) -> Iterator[Product]:
     """Yield the products that have a sign on the node, the surest sign first.
 
     Systems are made for one distribution; a version may be that of the cloud around it.

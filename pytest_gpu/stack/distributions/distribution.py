@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.distributions.command_line import ArgumentsFile, CommandLine
 from pytest_gpu.stack.distributions.rendered import Rendered
-from pytest_gpu.stack.distributions.signs import Seen, Signs
+from pytest_gpu.stack.distributions.signs import Observed, Signs
 
 SYSTEMCTL = "sudo systemctl restart"
 
@@ -102,7 +102,7 @@ class Product:
 
     names: tuple[str, ...]
     signs: Signs
-    on: Callable[[Seen], Distribution]
+    on: Callable[[Observed], Distribution]
     rendered: Rendered | None = None
     configs: tuple[str, ...] = ()
     crictl: tuple[tuple[str, ...], ...] = ()

@@ -12,7 +12,7 @@ from pytest_gpu.stack.kube.objects import labels_of, node_info
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observed:
     """What is seen of a node: its object, its own processes, which one is its kubelet, files."""
 
     node: KubeObject
@@ -55,7 +55,7 @@ class Seen:
             return False
 
 
-def _nothing(_: Seen) -> bool:
+def _nothing(_: Observed) -> bool:
     return False
 
 
@@ -74,13 +74,13 @@ class Signs:
     folders: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    set_up: Callable[[Seen], bool] = _nothing
+    set_up: Callable[[Observed], bool] = _nothing
 
-    def in_system(self, seen: Seen) -> bool:
+    def in_system(self, seen: Observed) -> bool:
         """Say whether the system is one of its own."""
         return seen.system.startswith(self.systems)
 
-    def in_version(self, seen: Seen) -> bool:
+    def in_version(self, seen: Observed) -> bool:
         """Say whether the kubelet's version names it."""
         return any(part in seen.version for part in self.versions)
 
@@ -89,7 +89,7 @@ class Signs:
         path = process.exe or process.words[0]
         return path.startswith(self.folders) or any(map(process.is_program, self.programs))
 
-    def in_labels(self, seen: Seen) -> bool:
+    def in_labels(self, seen: Observed) -> bool:
         """Say whether the node has one of its labels."""
         return any(
             label == mine or (mine.endswith("/") and label.startswith(mine))

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pytest_gpu.cluster.crictl import leftovers, lifecycle, tool
-from pytest_gpu.cluster.crictl.bench import Wishes
+from pytest_gpu.cluster.crictl.bench import SandboxOptions
 from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.errors import Unproven
@@ -61,9 +61,11 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def wishes(**changes: Any) -> Wishes:
+def wishes(**changes: Any) -> SandboxOptions:
     """Return what a run without any options wants."""
-    plain = Wishes(files=shipped_files(), image="python:3-slim", run="ab12", owner=this_process())
+    plain = SandboxOptions(
+        files=shipped_files(), image="python:3-slim", run="ab12", owner=this_process()
+    )
     return replace(plain, **changes)
 
 

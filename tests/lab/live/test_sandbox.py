@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.cluster.crictl import lifecycle
-from pytest_gpu.cluster.crictl.bench import Wishes
+from pytest_gpu.cluster.crictl.bench import SandboxOptions
 from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.cluster.visits.node_shell import ProbeShell
@@ -54,7 +54,9 @@ def seen(node: Node, lab_cluster: LabCluster) -> Iterator[Seen]:
 
 def tried(seen: Seen, **changes: Any) -> dict[str, Any]:
     """Try the sandboxes as a run without any options does."""
-    plain = Wishes(files=shipped_files(), image="python:3-slim", run="lab", owner=this_process())
+    plain = SandboxOptions(
+        files=shipped_files(), image="python:3-slim", run="lab", owner=this_process()
+    )
     return try_sandboxes(*seen, replace(plain, **changes))
 
 
@@ -189,14 +191,16 @@ def test_a_node_without_crictl_gets_one_for_a_while(node: Node, seen: Seen, tmp_
 KILLED = """
 import sys
 from pathlib import Path
-from pytest_gpu.cluster.crictl.lifecycle import Wishes, try_sandboxes
+from pytest_gpu.cluster.crictl.lifecycle import SandboxOptions, try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.stack.sandbox.sandboxes import shipped_files
 from tests.lab.control_plane.api import open_api
 from tests.lab.rounds.visited import shell, visited
 kubeconfig, name, init = sys.argv[1:]
 node = visited(open_api(Path(kubeconfig)), name, int(init))
-wishes = Wishes(files=shipped_files(), image="python:3-slim", run="killed", owner=this_process())
+wishes = SandboxOptions(
+    files=shipped_files(), image="python:3-slim", run="killed", owner=this_process()
+)
 print("goes on", flush=True)
 while True:
     try_sandboxes(node, shell(int(init)), wishes)

@@ -14,7 +14,7 @@ from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.placeholders import filled
 from pytest_gpu.stack.distributions import every, products
 from pytest_gpu.stack.distributions.distribution import Product
-from pytest_gpu.stack.distributions.signs import Seen
+from pytest_gpu.stack.distributions.signs import Observed
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.runtime import check_handler, check_templates
@@ -201,7 +201,7 @@ def test_fixes_are_for_distributions_that_exist() -> None:
 def test_a_product_returns_what_it_names(product: Product) -> None:
     """And what is asked of a node that runs it is what is asked of every node."""
     node = reported().object
-    found = product.on(Seen(node=node, processes=(), kubelet=None, evidence=FakeNode()))
+    found = product.on(Observed(node=node, processes=(), kubelet=None, evidence=FakeNode()))
     assert {found.name, found.family} - {""} <= set(product.names)
     assert found.rendered == product.rendered
     if found.rendered:

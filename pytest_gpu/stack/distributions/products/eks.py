@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_gpu.stack.distributions.distribution import UNKNOWN, Distribution, Product
-from pytest_gpu.stack.distributions.signs import Seen, Signs
+from pytest_gpu.stack.distributions.signs import Observed, Signs
 
 EKS = replace(UNKNOWN, name="eks")
 EKS_AL2023 = replace(
@@ -30,7 +30,7 @@ EKS_UBUNTU = replace(
 _SIGNS = Signs(versions=("-eks-",), folders=("/snap/kubelet-eks/",), labels=("eks.amazonaws.com/",))
 
 
-def _on(seen: Seen) -> Distribution:
+def _on(seen: Observed) -> Distribution:
     if seen.system.startswith("Amazon Linux 2023"):
         return EKS_AL2023
     # Only Ubuntu's images have the kubelet in a snap.

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.distributions.command_line import ENDPOINT, CommandLine, split
 from pytest_gpu.stack.distributions.distribution import SYSTEMCTL, Distribution, Product
-from pytest_gpu.stack.distributions.signs import Seen, Signs
+from pytest_gpu.stack.distributions.signs import Observed, Signs
 from pytest_gpu.stack.host.processes import flag
 
 HOME = "/var/lib/k0s/"
 CONFIG = "/etc/k0s/containerd.toml"
 
 
-def _on(seen: Seen) -> Distribution:
+def _on(seen: Observed) -> Distribution:
     """Return k0s with the unit that its worker runs in: k0sworker, or k0scontroller with one."""
     unit = "k0scontroller" if "controller" in seen.commands("k0s") else "k0sworker"
     return Distribution(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_gpu.stack.distributions.distribution import UNKNOWN, Product
-from pytest_gpu.stack.distributions.signs import Seen, Signs
+from pytest_gpu.stack.distributions.signs import Observed, Signs
 from pytest_gpu.stack.kube.objects import annotations_of
 
 KUBEADM = replace(UNKNOWN, name="kubeadm")
@@ -20,7 +20,7 @@ _FILES = (
 )
 
 
-def _set_up(seen: Seen) -> bool:
+def _set_up(seen: Observed) -> bool:
     """Say whether kubeadm set this node up: its annotation, its kubelet's flags, its files."""
     if "kubeadm.alpha.kubernetes.io/cri-socket" in annotations_of(seen.node):
         return True

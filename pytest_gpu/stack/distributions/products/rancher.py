@@ -24,7 +24,7 @@ from pytest_gpu.stack.distributions.distribution import (
     Product,
 )
 from pytest_gpu.stack.distributions.rendered import Rendered, TemplateFile
-from pytest_gpu.stack.distributions.signs import Seen, Signs
+from pytest_gpu.stack.distributions.signs import Observed, Signs
 
 RENDERED = Rendered(
     end="/agent/etc/containerd/config.toml",
@@ -53,7 +53,7 @@ def _config(name: str) -> str:
     return f"{_home(name)}{RENDERED.end}"
 
 
-def _on(name: str, agent: str, server: str, seen: Seen) -> Distribution:
+def _on(name: str, agent: str, server: str, seen: Observed) -> Distribution:
     """Return k3s or RKE2 with the unit that runs on this node."""
     unit = server if _is_server(name, seen) else agent
     template = RENDERED.read_up_to(2 if seen.containerd == "1" else 3)[0].name
@@ -76,7 +76,7 @@ def _on(name: str, agent: str, server: str, seen: Seen) -> Distribution:
     )
 
 
-def _is_server(name: str, seen: Seen) -> bool:
+def _is_server(name: str, seen: Observed) -> bool:
     """Say whether a node is a server: the process knows, else the role's label."""
     roles = seen.commands(name)
     if roles & {"server", "agent"}:

@@ -8,7 +8,7 @@ from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.distributions.command_line import ENDPOINT, CommandLine
 from pytest_gpu.stack.distributions.distribution import Distribution, OwnContainerd, Product
 from pytest_gpu.stack.distributions.rendered import Rendered, TemplateFile
-from pytest_gpu.stack.distributions.signs import Seen, Signs
+from pytest_gpu.stack.distributions.signs import Observed, Signs
 from pytest_gpu.stack.host.processes import flag
 
 HOME = "/opt/moon/"
@@ -35,7 +35,7 @@ def _hands_on(words: Sequence[str], _: NodeEvidence) -> CommandLine:
     return CommandLine(argv=(*words, *((f"{ENDPOINT}={told}",) if told else ())))
 
 
-def _on(seen: Seen) -> Distribution:
+def _on(seen: Observed) -> Distribution:
     unit = "moon-dark-side" if "dark" in seen.commands("moond") else "moon"
     return Distribution(
         name="moon",

@@ -10,12 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_gpu.cluster.recording.redact_text import redact_text
-from pytest_gpu.cluster.recording.secret_names import (
-    is_secret_env,
-    is_secret_flag,
-    is_secret_name,
-)
+from pytest_gpu.cluster.redaction.redact_text import redact_text
+from pytest_gpu.cluster.redaction.secret_names import is_secret_env, is_secret_flag, is_secret_name
 from pytest_gpu.evidence import REDACTED, CommandResult, KubeObject
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.cluster.recording.redact import (
+from pytest_gpu.cluster.redaction.redact import (
     redact_argv,
     redact_command,
     redact_file,

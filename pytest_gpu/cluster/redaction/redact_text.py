@@ -11,7 +11,7 @@ import binascii
 import re
 from collections.abc import Callable
 
-from pytest_gpu.cluster.recording.secret_names import ENV, KEY, NAME
+from pytest_gpu.cluster.redaction.secret_names import ENV, KEY, NAME
 from pytest_gpu.evidence import REDACTED
 
 # One rule's result may match another rule: they are applied until nothing changes.

@@ -1,0 +1,1 @@
+"""Tests of redaction: what must go, and what must stay."""
