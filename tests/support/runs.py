@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -57,10 +59,23 @@ def keeping_compiled(pytester: pytest.Pytester) -> Iterator[None]:
 
     It lies beside the folders of this run's tests.
     """
+    compiled = pytester.path.parent / "compiled"
+    forget_compiled(pytester.path, compiled)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setenv("PYTHONPYCACHEPREFIX", str(pytester.path.parent / "compiled"))
+        patch.setenv("PYTHONPYCACHEPREFIX", str(compiled))
         yield
+
+
+def forget_compiled(folder: Path, compiled: Path) -> None:
+    """Remove what was compiled of a test's own files.
+
+    A file that is written again in the same second with the same size would be taken for the old
+    one.
+    """
+    shutil.rmtree(compiled / folder.relative_to("/"), ignore_errors=True)
+    for cache in folder.rglob("__pycache__"):
+        shutil.rmtree(cache, ignore_errors=True)
 
 
 def load_all() -> None:
