@@ -87,6 +87,17 @@ class Comparison:
         return f"{sum(not part.lines for part in parts)} of {len(parts)}"
 
 
+WORDS = frozenset({"check", "fix", "missing", "reason", "requirement", "text", "title", "why"})
+"""Keys of a report whose texts are for people to read."""
+
+
+def without_words(document: Any) -> Any:
+    """Return results without texts: verdicts, layers, causes, and where evidence stands."""
+    if isinstance(document, Mapping):
+        return {key: without_words(each) for key, each in document.items() if key not in WORDS}
+    return list(map(without_words, document)) if isinstance(document, list) else document
+
+
 def compare(old: Results, new: Results) -> Comparison:
     """Compare what two checkouts made of the same recordings."""
     names = sorted({*old, *new})
@@ -192,7 +203,8 @@ def main() -> int:
     """Compare, print, and return the exit code."""
     options = _parser().parse_args()
     try:
-        found = compare(*results(options.old.resolve(), options.new.resolve(), options.only))
+        both = results(options.old.resolve(), options.new.resolve(), options.only)
+        found = compare(*map(without_words, both) if options.reworded else both)
     except NotCompared as error:
         sys.stderr.write(f"nothing was compared: {error}\n")
         return 2
@@ -207,6 +219,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("old", type=Path, metavar="OLD", help="checkout whose recordings count")
     parser.add_argument("new", type=Path, metavar="NEW", help="checkout that must judge the same")
     parser.add_argument("--only", metavar="GLOB", default="*", help="recordings, such as '*rke2*'")
+    parser.add_argument(
+        "--reworded", action="store_true", help="texts may differ: titles, fixes, reasons, evidence"
+    )
     parser.add_argument("--limit", type=int, default=100, help="differences shown (default: 100)")
     return parser
 

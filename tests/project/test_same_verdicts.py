@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from tests.project.inside_checkout import PLACES, find, find_test, recordings, write
-from tests.project.same_verdicts import WIDTH, NotCompared, compare, differences, results
+from tests.project.same_verdicts import (
+    WIDTH,
+    NotCompared,
+    compare,
+    differences,
+    results,
+    without_words,
+)
 
 Results = dict[str, Any]
 
@@ -54,6 +61,19 @@ def test_when_and_how_long_it_ran_is_ignored(key: str) -> None:
     """No two runs take the same time."""
     found = compare(OLD, changed(lambda each: document(each)["run"].update({key: "other"})))
     assert (found.lines, found.code) == ([], 0)
+
+
+def test_other_words_may_be_asked_to_make_no_difference() -> None:
+    """A cause and a line of evidence always do."""
+
+    def same(**changes: object) -> bool:
+        new = changed(lambda each: document(each)["causes"][0]["evidence"][0].update(changes))
+        return not compare(without_words(OLD), without_words(new)).lines
+
+    assert same(text="in other words")
+    assert not same(line=4)
+    other = changed(lambda each: document(each)["causes"][0].update(id="driver/not-installed"))
+    assert compare(without_words(OLD), without_words(other)).lines
 
 
 ROUNDS = "fixtures/recorded/nouveau: node gpu-1: round"
