@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pytest_gpu.asked import Asked
+from pytest_gpu.causes import LATENT
 from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.evidence import (
     ClusterEvidence,
@@ -70,13 +71,19 @@ def _complete(ask: Ask, node: GpuNode, found: dict[str, None]) -> None:
 
 
 def _next(ask: Ask, node: GpuNode) -> str | None:
-    """Return what a test stops at, ``None`` if it finishes or cannot go on."""
+    """Return what a test stops at, ``None`` if it finishes or cannot go on.
+
+    What it notes on the way rests on an assumption, and is forgotten.
+    """
+    token = LATENT.set([])
     try:
         ask(node)
     except NotInEvidence as error:
         return error.what
     except (GpuError, AssertionError, *_MISLED):
         return None
+    finally:
+        LATENT.reset(token)
     return None
 
 

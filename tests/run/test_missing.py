@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.causes import LATENT, Finding, latent
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import Door
 from pytest_gpu.report import missing_evidence, terminal
@@ -64,6 +65,24 @@ def test_every_kind_of_look_up_is_named() -> None:
     found = Missing().of(ask, gpu, stopped(ask, gpu))
     last_words = [what.rpartition(" ")[2] for what in found]
     assert last_words == ["/a", "/b", "/c", "/d", "pods", "outcome"]
+
+
+def test_what_is_noted_under_an_assumption_is_forgotten() -> None:
+    """A latent finding rests on evidence; that a file is absent was only assumed."""
+
+    def ask(gpu_node: GpuNode) -> None:
+        gpu_node.evidence.read("/a")
+        latent(Finding.of("runtime/made-up"))
+        gpu_node.evidence.read("/b")
+
+    gpu, noted = node(), list[Finding]()
+    token = LATENT.set(noted)
+    try:
+        found = Missing().of(ask, gpu, stopped(ask, gpu))
+    finally:
+        LATENT.reset(token)
+    assert len(found) == 2
+    assert noted == []
 
 
 def test_optional_evidence_is_not_named() -> None:
