@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Container
+from sys import intern
 
 
 class Layer(enum.IntEnum):
@@ -18,7 +19,8 @@ class Layer(enum.IntEnum):
     RUNTIMECLASS_POD = enum.auto()
 
     def __str__(self) -> str:
-        return self.name.lower().replace("_", "-")
+        # Interned: a fleet has thousands of tests for each layer.
+        return intern(self.name.lower().replace("_", "-"))
 
     @classmethod
     def parse(cls, name: str) -> Layer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 import pytest
@@ -86,4 +87,4 @@ def _test(item: pytest.Item, node: str) -> str:
 
 def _requirement(item: pytest.Item) -> str:
     doc = (getattr(getattr(item, "function", None), "__doc__", None) or "").strip()
-    return str(doc.partition("\n")[0])
+    return intern(str(doc.partition("\n")[0]))

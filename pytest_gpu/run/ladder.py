@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Generator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,12 @@ class Ladder:
             if rung := rung_of(item):
                 planned.setdefault(rung.node, Counter())[str(rung.layer)] += 1
         self.session.ledger.plan({"tests": planned, "deselected": self._deselected})
+        # The tests of a large fleet stay until the end: there is no garbage to look for in them.
+        gc.freeze()
+
+    def pytest_sessionfinish(self) -> None:
+        """Let the garbage collector see everything again."""
+        gc.unfreeze()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -138,7 +146,7 @@ class Ladder:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Decide how the test ended; only a failed verdict enters the ledger."""
         rung = rung_of(item)
-        if rung is None:
+        if rung is None or (call.when != "call" and call.excinfo is None):
             return (yield)
         missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
@@ -175,6 +183,12 @@ def _label(item: pytest.Item, rung: Rung) -> None:
     """Give JUnit its properties and Allure its suites, also for tests that never end."""
     item.user_properties += [("gpu_node", rung.node), ("gpu_layer", str(rung.layer))]
     # A mark of Allure's own is enough; without the plugin it would be an unknown mark.
-    if item.config.pluginmanager.has_plugin("allure_pytest"):
-        item.add_marker(pytest.mark.allure_label(rung.node, label_type="parentSuite"))
-        item.add_marker(pytest.mark.allure_label(str(rung.layer), label_type="suite"))
+    if item.config.getoption("allure_report_dir", None):
+        item.add_marker(_suite(rung.node, "parentSuite"))
+        item.add_marker(_suite(str(rung.layer), "suite"))
+
+
+@cache
+def _suite(name: str, kind: str) -> pytest.MarkDecorator:
+    """Return the mark for a suite of Allure's: one for all tests of a node or a layer."""
+    return pytest.mark.allure_label(name, label_type=kind)

@@ -23,17 +23,22 @@ class Ledger:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        # One process runs all tests of a node; only one that replaces it has to read its file.
+        self._failed: dict[str, Layer | None] = {}
 
     def record(self, node: str, layer: Layer) -> None:
         """Note that ``layer`` failed on ``node``; the first (lowest) one is kept."""
         known = self.first_failure(node)
         if known is None or layer < known:
+            self._failed[node] = layer
             self._write("failed", node, layer.name)
 
     def first_failure(self, node: str) -> Layer | None:
         """Return the lowest layer that failed on ``node``, if any."""
-        text = self._read("failed", node)
-        return None if text is None else Layer[text]
+        if node not in self._failed:
+            text = self._read("failed", node)
+            self._failed[node] = None if text is None else Layer[text]
+        return self._failed[node]
 
     def plan(self, plan: Mapping[str, Any]) -> None:
         """Note which tests were selected: every worker selects the same ones."""

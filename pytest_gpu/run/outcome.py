@@ -151,9 +151,9 @@ def attach(item: pytest.Item, report: pytest.TestReport, gpu: Gpu) -> None:
         # The test passed, but its latent finding is unusable: pytest must not count a pass.
         report.outcome, report.longrepr = "failed", gpu["reason"]
     vars(report)["gpu"] = gpu
-    properties = dict(item.user_properties) | properties_of(gpu)
-    item.user_properties[:] = properties.items()
-    report.user_properties[:] = properties.items()
+    properties = tuple((dict(item.user_properties) | properties_of(gpu)).items())
+    item.user_properties[:] = properties
+    report.user_properties[:] = properties
 
 
 def properties_of(gpu: Gpu) -> dict[str, str]:

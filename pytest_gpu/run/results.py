@@ -44,8 +44,9 @@ class Results:
         """Keep what a report decides; a later phase of the same test replaces it."""
         if (gpu := gpu_of(report)) is not None:
             earlier = self._results.get(report.nodeid)
-            latent = gpu["latent"] or (earlier["latent"] if earlier else [])
-            self._results[report.nodeid] = gpu | {"latent": latent}
+            if earlier and earlier["latent"] and not gpu["latent"]:
+                gpu = gpu | {"latent": earlier["latent"]}
+            self._results[report.nodeid] = gpu
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judge the run, write the reports and turn a 0 that proves nothing into a 1."""
