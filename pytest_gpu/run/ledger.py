@@ -7,6 +7,7 @@ what failed, and the controller must learn what the old one was doing.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -67,11 +68,13 @@ class Ledger:
             return None
 
     def _write(self, kind: str, name: str, text: str) -> None:
-        """Write all or nothing: a process may be killed at any moment."""
-        path = self._path(kind, name)
-        half = path.with_name(f".{path.name}")
+        """Write all or nothing: a process may be killed at any moment.
+
+        Workers write the plan at the same time, so each has a half file of its own.
+        """
+        half = self.directory / f".{os.getpid()}"
         half.write_text(text, encoding="utf-8")
-        half.replace(path)
+        half.replace(self._path(kind, name))
 
 
 def new_ledger() -> tuple[Ledger, Callable[[], None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ def test_another_process_reads_the_same(tmp_path: Path) -> None:
     assert later.running("gw0") == {"nodeid": "t.py::test_x[gpu-1]"}
     assert later.running("gw1") == {}
     assert later.planned() == {"tests": {"gpu-1": {"driver": 2}}}
+
+
+def test_workers_note_the_plan_at_the_same_time(tmp_path: Path) -> None:
+    """Neither loses its half-written file to the other."""
+    with ProcessPoolExecutor(2) as workers:
+        list(workers.map(_plan_often, [tmp_path] * 2))
+    assert Ledger(tmp_path).planned() == {"tests": {}}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def _plan_often(folder: Path) -> None:
+    for _ in range(300):
+        Ledger(folder).plan({"tests": {}})
 
 
 @pytest.mark.parametrize("name", ["../../etc/x", "..", "a/b", "/etc/passwd", "é"])
