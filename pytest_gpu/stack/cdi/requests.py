@@ -34,7 +34,7 @@ AUTOMATIC_VENDOR = "runtime.nvidia.com"
 NRI_PREFIX = "nvidia.cdi.k8s.io/"
 BESIDE_CDI = frozenset({"envvar", "volume-mounts"})
 """Strategies of a plugin that pass devices to an NVIDIA handler only."""
-_NAMES = re.compile(r"[\w.-]+/[\w.-]+=[\w.:-]+")
+_NAMES = re.compile(r"(?<![\w.-])[\w.-]++/[\w.-]++=[\w.:-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

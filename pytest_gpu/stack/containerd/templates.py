@@ -21,7 +21,7 @@ from pytest_gpu.stack.containerd.release import Generation
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.rendered import Rendered
 
-_ACTION = re.compile(r"\s*\{\{-\s|\{\{")
+_ACTION = re.compile(r"\{\{(?P<trims>-\s)?")
 _CLOSE = re.compile(r"\s-\}\}\s*|\}\}")
 # A part of a line that is there under a condition, such as the comma between items.
 _INLINE = re.compile(r"\{\{-?\s*if [^{}]*\}\}[^{}\n]*\{\{-?\s*end\s*-?\}\}")
@@ -150,19 +150,22 @@ def _literal(text: str) -> tuple[str, list[str]]:
     out: list[str] = []
     actions: list[str] = []
     hidden: list[bool] = []
+    unseen = 0
     for plain, action in _split(_INLINE.sub("", text)):
-        if not any(hidden):
+        if not unseen:
             out.append(plain)
         word = action.split(maxsplit=1)[0] if action.strip() else ""
         if action:
             actions.append(action)
         if word in _OPENS:
             hidden.append(word == "define")
+            unseen += hidden[-1]
         elif word == "else" and hidden:
+            unseen += not hidden[-1]
             hidden[-1] = True
         elif word == "end" and hidden:
-            hidden.pop()
-        elif action and not any(hidden) and not _silent(action, word):
+            unseen -= hidden.pop()
+        elif action and not unseen and not _silent(action, word):
             out.append("0")
     return "".join(out), actions
 
@@ -179,6 +182,7 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
         close = _CLOSE.search(text, match.end())
         if close is None:
             break
-        yield text[at : match.start()], text[match.end() : close.start()].strip()
+        plain = text[at : match.start()]
+        yield plain.rstrip() if match["trims"] else plain, text[match.end() : close.start()].strip()
         at = close.end()
     yield text[at:], ""

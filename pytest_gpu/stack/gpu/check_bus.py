@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
 from pytest_gpu.stack.gpu.pci import PciGpu, pci_of
+
+_FAULT = re.compile(r"\bnvidia [0-9a-f:.]+: AMD-Vi: Event logged \[IO_PAGE_FAULT")
 
 
 @check("gpu/narrow-links")
@@ -35,6 +39,5 @@ def _is_narrow(gpu: PciGpu) -> bool:
 @check("gpu/iommu-faults")
 def iommu_faults(node: Node) -> Finding | None:
     """Say that the IOMMU has refused memory accesses of a GPU since the driver was loaded."""
-    pattern = r"\bnvidia [0-9a-f:.]+: AMD-Vi: Event logged \[IO_PAGE_FAULT"
-    line = kernel_log_of(node).find(pattern, "IO_PAGE_FAULT")
+    line = kernel_log_of(node).find(_FAULT, "IO_PAGE_FAULT")
     return Finding.of("hardware/iommu-faults", line) if line else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join, unproven
@@ -22,13 +23,15 @@ OLDEST = (470,)
 
 # What the module says about a GPU that it does not support; each spans several lines of the log.
 _REFUSED = "NVRM: The NVIDIA"
-_FLAVOUR = r"not supported by open nvidia\.ko|requires use of the NVIDIA open kernel modules"
-_BRANCH = (
+_FLAVOUR = re.compile(
+    r"not supported by open nvidia\.ko|requires use of the NVIDIA open kernel modules"
+)
+_BRANCH = re.compile(
     r"supported through the NVIDIA \S+ Legacy drivers|is not supported by the NVIDIA \S+ driver"
 )
 
 # module/signing.c and security/lockdown of the kernel; neither message names the module.
-_SIGNATURE = (
+_SIGNATURE = re.compile(
     r"Loading of (module with unavailable key|unsigned module) is rejected"
     r"|Lockdown: \S+: unsigned module loading is restricted"
 )

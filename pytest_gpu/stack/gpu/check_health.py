@@ -6,6 +6,7 @@ the device plugin ignores them, too) say nothing about the GPU.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding, join
@@ -48,7 +49,9 @@ _INIT_CAUSES = {
 # nvmlGpuFabricState_t in nvml.h.
 FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
 
-_NOT_INITIALISED = r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT"
+_NOT_INITIALISED = re.compile(
+    r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT"
+)
 
 
 @check("gpu/grave-xids")

@@ -54,5 +54,5 @@ def majors(evidence: NodeEvidence) -> Mapping[str, int]:
     characters, blocks, _ = text.decode(errors="replace").partition("Block devices")
     if not blocks:  # the file was truncated, so a missing entry proves nothing
         raise NotInEvidence(evidence.name, "the whole of /proc/devices")
-    rows = re.findall(r"^\s*(\d+) (\S+)$", characters, re.MULTILINE)
+    rows = re.findall(r"^[^\S\n]*(\d+) (\S+)$", characters, re.MULTILINE)
     return {name: int(number) for number, name in rows}

@@ -16,7 +16,8 @@ from pytest_gpu.stack.gpu import device_nodes, kernel_modules, libraries
 VERSION_FILE = "/proc/driver/nvidia/version"
 # "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.161.08  Sat Feb ..." or
 # "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.14  Release Build ...".
-_NVRM = re.compile(r"NVRM version:.*?Kernel Module\s+(?:for \S+\s+)?(\d+\.\d+(?:\.\d+)*)")
+_NVRM = "NVRM version:"
+_MODULE = re.compile(r"Kernel Module\s+(?:for \S+\s+)?(\d+\.\d+(?:\.\d+)*)")
 
 
 class Driver:
@@ -54,9 +55,9 @@ class Driver:
     def version_source(self) -> str:
         """The file that contains the version of the loaded module."""
         try:
-            found = _NVRM.search(kernel_modules.text(self._evidence, VERSION_FILE))
+            found = _told(kernel_modules.text(self._evidence, VERSION_FILE))
         except NotInEvidence:
-            found = None
+            found = ""
         return VERSION_FILE if found else "/sys/module/nvidia/version"
 
     @lazy
@@ -68,8 +69,7 @@ class Driver:
     @lazy
     def version(self) -> str:
         """The version of the loaded module, such as ``535.161.08``."""
-        match = _NVRM.search(self.version_line)
-        return match[1] if match else self.version_line
+        return _told(self.version_line) or self.version_line
 
     @lazy
     def libnvml(self) -> libraries.Library | None:
@@ -119,6 +119,12 @@ class Driver:
 def read(evidence: NodeEvidence) -> Driver:
     """Return the driver of a node."""
     return Driver(evidence)
+
+
+def _told(text: str) -> str:
+    """Return the version behind ``NVRM version:``, empty if there is none."""
+    match = _MODULE.search(text.partition(_NVRM)[2].partition("\n")[0])
+    return match[1] if match else ""
 
 
 def numbers(version: str) -> tuple[int, ...]:

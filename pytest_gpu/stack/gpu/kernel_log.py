@@ -15,7 +15,7 @@ from pytest_gpu.stack.gpu.pci import normal
 
 # "NVRM: Xid (PCI:0000:a1:00): 79, ..."; on a MIG instance "(PCI:0000:a1:00 GPU-I:05)".
 _XID = re.compile(
-    r"NVRM: Xid \((?:PCI:)?(?P<slot>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2})[^)]*\): (?P<number>\d+)",
+    r"NVRM: Xid \((?:PCI:)?(?P<slot>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2})[^()]*\): (?P<number>\d+)",
     re.IGNORECASE,
 )
 _LOADED = "NVRM: loading NVIDIA UNIX"
@@ -53,22 +53,22 @@ class KernelLog:
     loaded_at: int = 0
     recovered_at: Mapping[str, int] = field(default_factory=dict)
 
-    def find(self, pattern: str, needle: str = "") -> Evidence | None:
+    def find(self, pattern: re.Pattern[str], needle: str = "") -> Evidence | None:
         """Return the newest line since the driver's load that matches a regular expression.
 
         Only lines that contain ``needle`` are tried, because logs are long.
         """
         for index in range(len(self.lines) - 1, self.loaded_at - 1, -1):
-            if needle in self.lines[index] and re.search(pattern, self.lines[index]):
+            if needle in self.lines[index] and pattern.search(self.lines[index]):
                 return self.at(index)
         return None
 
-    def find_wrapped(self, start: str, pattern: str) -> Evidence | None:
+    def find_wrapped(self, start: str, pattern: re.Pattern[str]) -> Evidence | None:
         """Return a message that the driver splits over up to four lines, as one text."""
         for index, line in enumerate(self.lines):
             if start in line:
                 text = " ".join(_STAMP.sub("", part) for part in self.lines[index : index + 4])
-                if re.search(pattern, text):
+                if pattern.search(text):
                     return Evidence(source=self.source, line=index + 1, text=text.strip())
         return None
 

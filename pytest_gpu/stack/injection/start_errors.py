@@ -24,7 +24,7 @@ _KNOWN = (
     (
         "sandbox/toolkit-needs-newer-glibc",
         re.compile(
-            r"version [`'](?P<glibc>GLIBC_[\d.]+)' not found \(required by (?P<file>[^)]+)\)"
+            r"version [`'](?P<glibc>GLIBC_[\d.]+)' not found \(required by (?P<file>[^()]+)\)"
         ),
     ),
     ("sandbox/cdi-device-unresolvable", re.compile(r"unresolvable CDI devices (?P<device>\S+)")),
@@ -56,7 +56,9 @@ _KNOWN = (
     ),
     (
         "sandbox/runtime-program-fails",
-        re.compile(r"(?P<file>\S*nvidia-container-runtime\S*) did not terminate successfully"),
+        re.compile(
+            r"(?<!\S)(?P<file>(?=\S*?nvidia-container-runtime)\S++) did not terminate successfully"
+        ),
     ),
 )
 _NETWORK = re.compile(r"failed to setup network for sandbox|cni plugin not initialized")

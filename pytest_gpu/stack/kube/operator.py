@@ -17,7 +17,7 @@ from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional, spec_of
 from pytest_gpu.steps import Step, Steps
 
-_CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d+\..*)")
+_CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d++\.[\s\S]*)")
 OPERATOR_CHART = "gpu-operator"
 PLUGIN_CHART = "nvidia-device-plugin"
 

@@ -27,11 +27,14 @@ TOGETHER = 60.0
 systemd stops what is bound to a unit before it starts the unit again."""
 
 _FORBIDDEN = re.compile(r"forbidden(?:.*cannot (?P<verb>\w+) resource \"?(?P<what>[\w/]+))?", re.I)
-_SINCE = re.compile(
-    r"Active: (?:inactive|failed) .*since \w{3} (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC"
+_INACTIVE = re.compile(r"Active: (?:inactive|failed) ")
+_SINCE = re.compile(r"since \w{3} (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
+_STOPPED = re.compile(
+    r"Active: (inactive|failed|deactivating)|\A(?>.*?Stopp(?:ing|ed) ).*[Kk]ubelet"
 )
-_STOPPED = re.compile(r"Active: (inactive|failed|deactivating)|Stopp(ing|ed) .*[Kk]ubelet")
-_CUT_OFF = re.compile(r"containerd\.sock.*(broken pipe|connection refused|connection reset)")
+_CUT_OFF = re.compile(
+    r"\A(?>.*?containerd\.sock).*(?:broken pipe|connection refused|connection reset)"
+)
 _BOUND = re.compile(r"\s*(Requires|BindsTo|PartOf)\s*=.*(containerd|docker)")
 
 
@@ -146,7 +149,8 @@ def _with_containerd(node: Node, runtime: Process) -> Iterator[Evidence]:
 
 def _stopped_at(node: Node) -> datetime | None:
     for result in _status(node):
-        if match := _SINCE.search(result.stdout):
+        inactive = (line for line in result.stdout.splitlines() if _INACTIVE.search(line))
+        for match in filter(None, map(_SINCE.search, inactive)):
             return datetime.fromisoformat(match["time"]).replace(tzinfo=UTC)
     return None
 

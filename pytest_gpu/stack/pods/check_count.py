@@ -19,7 +19,7 @@ from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.sharing import Sharing
 from pytest_gpu.stack.pods.check_plugin import of
 
-_PROFILE = re.compile(r"(?:\d+c\.)?\d+g\.\d+gb(?:\+\w+)*")
+_PROFILE = re.compile(r"(?<!\d)(?:\d++c\.)?\d++g\.\d+gb(?:\+\w+)*")
 _SHOWN_GPUS = 4
 
 

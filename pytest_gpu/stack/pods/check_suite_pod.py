@@ -22,7 +22,7 @@ from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
 _NO_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
 # JIT_COMPILER_NOT_FOUND, UNSUPPORTED_PTX_VERSION, JIT_COMPILATION_DISABLED of cuda.h
-_COMPILER = re.compile(r"cuModuleLoadData: .*\((221|222|223)\)")
+_COMPILER = re.compile(r"(?m)^(?>.*?cuModuleLoadData: ).*\(22[123]\)")
 _CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
 
 

@@ -74,7 +74,7 @@ def _copied(node: Node) -> Iterator[Evidence]:
 
 def _sets(text: str, key: str) -> bool:
     """Return whether a TOML text has a key or table of this name, ignoring comments."""
-    return bool(re.search(rf"^\s*(\[.*\.)?{key}\s*[\]=]", text, re.MULTILINE))
+    return bool(re.search(rf"^[^\S\n]*(\[.*\.)?{key}\s*[\]=]", text, re.MULTILINE))
 
 
 def _kubelet_differs(node: Node, handlers: Sequence[Handler], wanted: Wanted) -> Finding:

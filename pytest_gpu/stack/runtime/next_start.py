@@ -165,7 +165,7 @@ def also_on_path(node: Node, binary: str) -> bool:
     """
     files = distribution_of(node).environment_files
     told = b"\n".join(node.evidence.read(path) or b"" for path in files).decode(errors="replace")
-    folders = re.findall(r"(?m)^\s*PATH=[\"']?([^\"'\n]+)", told)
+    folders = re.findall(r"(?m)^[^\S\n]*PATH=[\"']?([^\"'\n]+)", told)
     return any(posixpath.dirname(binary) in path.split(":") for path in folders)
 
 

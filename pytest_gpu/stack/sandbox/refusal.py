@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
+
+_DENIED = re.compile(r"\A(?>.*?avc:\s+denied).*nvidia")
 
 REFUSED = "sandbox/device-access-refused"
 ENFORCE = "/sys/fs/selinux/enforce"
@@ -19,7 +22,7 @@ def refusals(node: Node) -> Iterator[Evidence]:
     if (known(lambda: node.evidence.read(ENFORCE)) or b"").strip() == b"1":
         yield Evidence(source=ENFORCE, text="1: SELinux is enforcing")
     log = known(lambda: kernel_log_of(node))
-    if log and (denied := log.find(r"avc:\s+denied.*nvidia", "avc")):
+    if log and (denied := log.find(_DENIED, "avc")):
         yield denied
     entry = known(lambda: node.evidence.entry("/dev/nvidiactl"))
     if entry and entry.mode is not None and entry.mode & 0o006 != 0o006:

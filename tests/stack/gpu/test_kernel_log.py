@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pytest_gpu.errors import NotInEvidence
@@ -75,7 +77,7 @@ def test_a_wrapped_message_is_read_as_one() -> None:
         "[1.0] NVRM: The NVIDIA GPU 0000:00:07.0 (PCI ID: 10de:1b80)",
         "[1.0] NVRM: installed in this system is not supported by open",
         "[1.0] NVRM: nvidia.ko because it does not include the required GPU",
-    ).find_wrapped("NVRM: The NVIDIA", r"not supported by open nvidia\.ko")
+    ).find_wrapped("NVRM: The NVIDIA", re.compile(r"not supported by open nvidia\.ko"))
     assert found is not None
     assert found.line == 1
 
