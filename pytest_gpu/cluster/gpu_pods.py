@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +15,7 @@ from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove,
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.kube.objects import name_of, status_of
 from pytest_gpu.stack.pods.plan import plan
 from pytest_gpu.stack.pods.pod_fate import is_clear, is_over
@@ -214,7 +214,7 @@ def _told(flight: Flight, pod: KubeObject, status: Mapping[str, Any]) -> Outcome
 
 def _is_report(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(json_document(text), dict)
     except ValueError:
         return False
 

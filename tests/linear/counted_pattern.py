@@ -61,7 +61,7 @@ class CountedPattern:
         self._groups: dict[int, tuple[int, int]] = {}
         self._characters: dict[int, dict[Any, bool]] = {}
         self._goal: Goal = _whatever
-        self._start = self._sequence(list(self._tree), lambda at: self._goal(at))
+        self._start = self._sequence(list(self._tree), self._ended)
 
     def run(self, text: Any, how: str) -> int:
         """Return the steps that ``re`` would take for a method, such as ``search``."""
@@ -96,6 +96,9 @@ class CountedPattern:
         self._groups.clear()
         self._goal = goal
         return self._start(at)
+
+    def _ended(self, at: int) -> int:
+        return self._goal(at)
 
     def _step(self) -> None:
         self.steps += 1

@@ -138,7 +138,9 @@ def _pumps(tree: Any, nodes: list[Any], before: str) -> Iterator[tuple[str, str]
         operator, argument = node
         if operator in _REPEATS and argument[1] >= _MANY:
             body = sample(tree, list(argument[2]))
+            yield "", before + begun
             yield before + begun, body
+            yield before + begun, sample(tree, list(argument[2]), like=before + begun)
             yield from ((before + begun, each) for each in _fitting(tree, nodes))
             yield from _pumps(tree, list(argument[2]), before + begun)
         for inner in _inside(node):
@@ -189,20 +191,23 @@ def _repeated(nodes: list[Any]) -> Iterator[Any]:
                 yield from _repeated(inner)
 
 
-def sample(tree: Any, nodes: list[Any]) -> str:
-    """Return a short text that a sequence matches, not looking at what is asserted."""
-    return "".join(_sample(tree, node) for node in nodes)
+def sample(tree: Any, nodes: list[Any], like: str = "") -> str:
+    """Return a short text that a sequence matches, not looking at what is asserted.
+
+    Its characters are those of ``like`` where these fit, and the last of several alternatives.
+    """
+    return "".join(_sample(tree, node, like) for node in nodes)
 
 
-def _sample(tree: Any, node: Any) -> str:
+def _sample(tree: Any, node: Any, like: str) -> str:
     operator, argument = node
     if operator in {_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN}:
         character = single(tree, node)
-        encode = str.encode if isinstance(character.pattern, bytes) else str
         bytes_ = isinstance(tree.state.str, bytes)
-        letters = ["a", "0", *_ALPHABET]
+        letters = [*like, "a", "0", *_ALPHABET]
         fits = (each for each in letters if character.fullmatch(each.encode() if bytes_ else each))
         return next(fits, chr(argument) if operator is _constants.LITERAL else "")
     if operator in _REPEATS:
-        return sample(tree, list(argument[2])) * max(1, argument[0])
-    return next((sample(tree, inner) for inner in _inside(node)), "")
+        return sample(tree, list(argument[2]), like) * max(1, argument[0])
+    ways = [sample(tree, inner, like) for inner in _inside(node)] or [""]
+    return ways[-1 if like else 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from pytest_gpu.cluster.crictl.tool import (
     Crictl,
 )
 from pytest_gpu.evidence import CommandResult
+from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.sandbox.config_files import (
     END,
     listing_of,
@@ -68,7 +68,7 @@ def _state(crictl: Crictl, container: str) -> CommandResult | None:
     if done.exit != 0:
         return done
     try:
-        status: Mapping[str, Any] = json.loads(done.stdout)["status"]
+        status: Mapping[str, Any] = json_document(done.stdout)["status"]
     except (ValueError, KeyError, TypeError):
         return CommandResult(argv=done.argv, exit=1, stderr="crictl inspect printed no status")
     if status.get("state") != "CONTAINER_EXITED":

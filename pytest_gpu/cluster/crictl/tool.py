@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import CommandResult
+from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import Distribution
 
@@ -68,7 +68,7 @@ class Crictl:
         """
         done = self.run(*arguments, "--output", "json")
         try:
-            found = json.loads(done.stdout) if done.exit == 0 else None
+            found = json_document(done.stdout) if done.exit == 0 else None
         except ValueError:
             found = None
         if not isinstance(found, dict):

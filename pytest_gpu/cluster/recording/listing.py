@@ -12,6 +12,9 @@ from pytest_gpu.evidence import Entry
 
 KINDS = ("file", "directory", "symlink", "char", "block", "socket", "fifo")
 
+MAX_PATH = 4096
+"""Most characters of a path, as many as Linux takes (path_resolution(7))."""
+
 _KEYS = ("complete", "absent", "entries")
 _ENTRY_KEYS = ("kind", "mode", "mtime", "size", "target", "device")
 
@@ -29,8 +32,10 @@ def clean(path: str, where: str) -> str:
     """Return an absolute path without double, single-dot and trailing parts.
 
     Raises:
-        RecordingError: it is relative, or contains ``..``.
+        RecordingError: it is relative, contains ``..``, or is longer than any path of Linux.
     """
+    if len(path) > MAX_PATH:
+        raise RecordingError(f"{where}: a path is longer than {MAX_PATH} characters")
     parts = path.split("/")
     if not path.startswith("/") or ".." in parts or "\0" in path:
         raise RecordingError(f"{where}: {path!r} must be an absolute path without '..'")

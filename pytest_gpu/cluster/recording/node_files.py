@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from pytest_gpu.cluster.recording import shapes, yaml_io
 from pytest_gpu.cluster.recording.listing import clean
 from pytest_gpu.errors import RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary
+from pytest_gpu.parsing import LimitError, MalformedError, shell_words
 
 OUTCOMES = ("sandbox", "pod")
 
@@ -81,8 +81,10 @@ def _command(item: Any, where: str) -> CommandResult:
 
 def _argv(value: Any, where: str) -> tuple[str, ...]:
     try:
-        found = shlex.split(value) if isinstance(value, str) else shapes.texts(value, where)
-    except ValueError as error:
+        found = shell_words(value) if isinstance(value, str) else shapes.texts(value, where)
+    except LimitError as error:
+        raise RecordingError(f"{where}: is {error}; write it as a list") from None
+    except MalformedError as error:
         raise RecordingError(f"{where}: {error} in {value!r}") from None
     if not found:
         raise RecordingError(f"{where}: is missing; every command must have one")

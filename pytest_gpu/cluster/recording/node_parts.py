@@ -74,8 +74,7 @@ class NodePart:
 
     def lay_over(self, view: View) -> None:
         """Apply to ``view`` what this recording removes and records of the node."""
-        for path in self.removed_paths:
-            view.remove(path)
+        view.remove(*self.removed_paths)
         if self.removes("elf.yaml"):
             view.elves.clear()
         view.overlay(self.recorded())

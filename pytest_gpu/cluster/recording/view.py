@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from pytest_gpu.cluster.recording.listing import Listing
@@ -92,16 +93,16 @@ class View:
             elves=self.elves.copy(),
         )
 
-    def remove(self, path: str) -> None:
-        """Mark a path and everything below it as proven absent; its directory stays."""
-        path = self._above(path)
+    def remove(self, *paths: str) -> None:
+        """Mark paths and everything below them as proven absent; their directories stay."""
+        gone = {self._above(path) for path in paths}
         self._children = None
-        for known in (self.files, self.entries, self.links, self.elves):
-            for gone in [key for key in known if _is_below(key, path)]:
-                del known[gone]
-        for paths in (self.directories, self.complete, self.absent):
-            paths.difference_update([key for key in paths if _is_below(key, path)])
-        self.absent.add(path)
+        for known in (self.files, self.entries, self.links, self.elves) if gone else ():
+            for key in [key for key in known if _is_below(key, gone)]:
+                del known[key]
+        for known_paths in (self.directories, self.complete, self.absent) if gone else ():
+            known_paths.difference_update([key for key in known_paths if _is_below(key, gone)])
+        self.absent |= gone
         self.directories.add("/")
 
     def overlay(self, recorded: Recorded) -> None:
@@ -111,8 +112,7 @@ class View:
         for entry in listing.entries:  # links first: other paths may be below them
             if entry.kind == "symlink":
                 self._put_entry(entry)
-        for path in listing.absent:
-            self.remove(path)
+        self.remove(*listing.absent)
         for path in (*recorded.directories, *listing.complete):
             self._put_directory(path)
         self.complete.update(self._through(path) for path in listing.complete)
@@ -212,5 +212,5 @@ def _steps(path: str) -> Iterator[str]:
     yield path
 
 
-def _is_below(path: str, above: str) -> bool:
-    return path == above or path.startswith(f"{above.rstrip('/')}/")
+def _is_below(path: str, gone: AbstractSet[str]) -> bool:
+    return "/" in gone or any(step in gone for step in _steps(path))

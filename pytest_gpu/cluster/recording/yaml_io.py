@@ -27,7 +27,8 @@ MAX_VALUES = 3_000_000
 _BLOCK_PREFIX = re.compile(rb"^[ \t?:-]{%d}" % MAX_DEPTH, re.MULTILINE)
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _VALUE = "tag:yaml.org,2002:value"
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# One that is not closed ends with the text.
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]+")
 _UNPRINTABLE = re.compile("[^\n\t -~\u00a0-\u2027\u202a-\ud7ff]")
 _UNLIKELY_BLOCK = re.compile(r"\A\s|[ \t]\n|[ \t]\Z")

@@ -67,6 +67,7 @@ class SeenNode(RecordedNode):
     def settle(self) -> None:
         """Add the answers so far to what is known."""
         done, self._round = self._round, _Round()
+        self.commands += tuple(done.commands)
         listing = Listing(entries=tuple(done.entries), complete=tuple(done.complete))
         files = {path: path for path in done.contents}
         self.view.overlay(Recorded(listing=listing, files=files, elves=done.elves))
@@ -185,7 +186,7 @@ class SeenNode(RecordedNode):
             stderr=stderr,
             duration=float(answer.get("duration") or 0.0),
         )
-        self.commands = (*self.commands, result)
+        self._round.commands.append(result)
 
     def _take_nvml(self, answer: Answer) -> None:
         if isinstance(answer["nvml"], dict):
@@ -201,6 +202,7 @@ class _Round:
         self.absent: list[str] = []
         self.contents: dict[str, bytes] = {}
         self.elves: list[ElfSummary] = []
+        self.commands: list[CommandResult] = []
 
 
 def _no_other(name: str) -> RecordedNode:

@@ -145,7 +145,8 @@ class _Values:
         for key, value in node.value:
             if key.tag == f"{_TAG}merge":
                 for each in self._merged(value, path):
-                    merged = {**each, **merged}
+                    for name, told in each.items():
+                        merged.setdefault(name, told)
                 continue
             if not isinstance(key, yaml.ScalarNode):
                 raise BadSpec("is not valid YAML: invalid map key", path, key.start_mark.line + 1)

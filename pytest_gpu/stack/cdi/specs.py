@@ -16,6 +16,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.memory import lazy
+from pytest_gpu.parsing import MAX_TEXT
 from pytest_gpu.stack.cdi.document import BadSpec, line_of, load
 from pytest_gpu.stack.cdi.rules import check, version_of
 from pytest_gpu.stack.cdi.shape import shaped
@@ -146,7 +147,9 @@ def read(evidence: NodeEvidence, directories: Sequence[str]) -> CdiSpecs:
                 except NotInEvidence:
                     unknown.append(path)
                     continue
-                if content is not None:
+                if content is not None and len(content) > MAX_TEXT:
+                    unknown.append(f"{path} (it is longer than {MAX_TEXT >> 20} MiB)")
+                elif content is not None:
                     specs.append(parse(path, content, priority))
     return CdiSpecs(
         directories=tuple(directories),

@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import Unproven
+from pytest_gpu.parsing import LimitError, check_toml
 from pytest_gpu.stack.containerd.toml_lines import BYTE_ORDER_MARK, NOT_UTF8, Path, walk
 
 CRI_V1 = "cri"
@@ -50,7 +51,7 @@ class ConfigFile:
         lines = _lines(self)
         for length in range(len(key), 0, -1):
             if number := lines.get(key[:length]):
-                text = self.text.splitlines()[number - 1].strip()
+                text = _text_lines(self)[number - 1].strip()
                 return Evidence(source=self.path, line=number, text=text)
         return Evidence(source=self.path, text="does not mention it")
 
@@ -61,8 +62,12 @@ def parse(path: str, content: bytes) -> ConfigFile:
 
     Raises:
         BadToml: no containerd reads it.
-        Unproven: it is nested too deeply for Python's parser, but not for containerd's.
+        Unproven: it is too large or nested too deeply for our parser, but not for containerd's.
     """
+    try:
+        check_toml(content)
+    except LimitError as error:
+        raise Unproven(f"{path}: {error}") from None
     text = content.decode(errors="replace").removeprefix("\ufeff")
     try:
         return _file(path, text, tomllib.loads(content.decode()))
@@ -104,6 +109,11 @@ def _complaint(path: str, content: bytes, error: ValueError) -> Evidence:
     # At the end of the document tomllib names no line.
     line = int(told[1]) if told else content.count(b"\n") + 1
     return Evidence(source=path, line=line, text=f"is not valid TOML: {error}")
+
+
+@lru_cache(maxsize=512)
+def _text_lines(file: ConfigFile) -> list[str]:
+    return file.text.splitlines()
 
 
 @lru_cache(maxsize=512)

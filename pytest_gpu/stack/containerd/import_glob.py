@@ -10,6 +10,14 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 
+from pytest_gpu.errors import Unproven
+
+_LONGEST = 4096
+"""Most characters of a pattern: no path is longer."""
+
+_DEEPEST = 100
+"""Most folders in a pattern."""
+
 _META = re.compile(r"[*?\[\\]")
 _PART = re.compile(r"\*|\?|\\(.)|\[(\^?)((?:\\.|[^\\\]])+)\]|([^*?\[\\])", re.DOTALL)
 _RANGE = re.compile(r"(\\.|[^\\-])(?:-(\\.|[^\\-]))?", re.DOTALL)
@@ -28,7 +36,10 @@ def expand(names: Names, pattern: str) -> list[str]:
 
     Raises:
         BadPatternError: the pattern is malformed.
+        Unproven: it is too long to be followed.
     """
+    if len(pattern) > _LONGEST or pattern.count("/") > _DEEPEST:
+        raise Unproven(f"the pattern {pattern[:40]}… is longer than any real one")
     folder, last = posixpath.split(pattern)
     expression = compiled(last)
     folders = expand(names, folder) if _META.search(folder) else [folder]
@@ -52,14 +63,18 @@ def compiled(pattern: str) -> re.Pattern[str]:
     Raises:
         BadPatternError: the pattern is malformed.
     """
-    parts, at = [], 0
+    texts, at = [""], 0
     while at < len(pattern):
         match = _PART.match(pattern, at)
         if not match:
             raise BadPatternError(f"syntax error in pattern: {pattern}")
-        parts.append(_expression(match))
+        texts += [""] if match[0] == "*" else []
+        texts[-1] += "" if match[0] == "*" else _expression(match)
         at = match.end()
-    return re.compile("".join(parts), re.DOTALL)
+    first, *between = texts
+    # The first place that fits is as good as any later one, so never go back to another.
+    ends = f".*{between.pop()}" if between else ""
+    return re.compile("".join([first, *(f"(?>.*?{each})" for each in between), ends]), re.DOTALL)
 
 
 def _expression(match: re.Match[str]) -> str:
@@ -68,7 +83,7 @@ def _expression(match: re.Match[str]) -> str:
         return f"[{negated}{_ranges(ranges)}]"
     if escaped is not None or plain is not None:
         return re.escape(escaped or plain)
-    return ".*" if match[0] == "*" else "."
+    return "."
 
 
 def _ranges(text: str) -> str:

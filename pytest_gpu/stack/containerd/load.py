@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import posixpath
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pytest_gpu.causes import Evidence
+from pytest_gpu.errors import Unproven
 from pytest_gpu.stack.containerd.config_file import BadToml, ConfigFile, parse
 from pytest_gpu.stack.containerd.import_glob import BadPatternError, clean, expand
 from pytest_gpu.stack.containerd.release import Generation
@@ -22,6 +24,9 @@ from pytest_gpu.stack.containerd.values import Decoder, TomlValue, told
 
 Read = Callable[[str], bytes | None]
 Names = Callable[[str], Sequence[str] | None]
+
+MAX_FILES = 200
+"""Most files and patterns that one configuration imports; real ones import a handful."""
 
 # What each generation's parser tolerates although the TOML standard does not.
 _GENEROUS = {
@@ -41,18 +46,24 @@ class Loaded:
 
 
 def load(read: Read, names: Names, path: str, generation: Generation) -> Loaded:
-    """Read the root file and, breadth first as containerd does, everything it imports."""
+    """Read the root file and, breadth first as containerd does, everything it imports.
+
+    Raises:
+        Unproven: there are too many files, or one is too large to be read.
+    """
     loaded = Loaded()
-    pending, seen = [path], set[str]()
+    pending, seen = deque([path]), set[str]()
     while pending:
-        current = pending.pop(0)
+        current = pending.popleft()
         if current in seen:
             continue
         seen.add(current)
+        if len(seen) > MAX_FILES or len(loaded.patterns) > MAX_FILES:
+            raise Unproven(f"{path} imports more than {MAX_FILES} files")
         root = _file(read, current, loaded, generation, is_root=current == path)
         if root is None:
             continue
-        for pattern in _imports(root):
+        for pattern in _imports(root)[: MAX_FILES + 1]:
             absolute = _absolute(pattern, current, generation)
             loaded.patterns.append(absolute)
             pending += _expand(names, root, absolute, loaded)

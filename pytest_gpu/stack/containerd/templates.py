@@ -15,7 +15,7 @@ from typing import Any
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
-from pytest_gpu.parsing import MalformedError, TooDeepError, toml
+from pytest_gpu.parsing import LimitError, MalformedError, toml
 from pytest_gpu.stack.containerd.config_file import ConfigFile
 from pytest_gpu.stack.containerd.release import Generation
 from pytest_gpu.stack.distributions import every
@@ -135,7 +135,7 @@ def parse_template(path: str, content: bytes) -> Template:
 def _toml(path: str, text: str) -> tuple[Mapping[str, Any] | None, str]:
     try:
         return toml(text.encode()), ""
-    except TooDeepError as error:
+    except LimitError as error:
         raise Unproven(f"{path}: {error}") from None
     except MalformedError as error:
         return None, str(error)

@@ -22,6 +22,9 @@ CONTROL = "control characters in a comment"
 BROKEN_INLINE = "an inline table over several lines"
 TRAILING_COMMA = "a comma at the end of an inline table"
 
+DEEPEST = 64
+"""Keys below this level are passed by: nobody asks for their lines."""
+
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _COMMENT = re.compile(r"#[^\n]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -84,7 +87,7 @@ class _Walker:
     def strict(self) -> str:
         """Return the text without what the strict grammar refuses; lines may be joined."""
         parts, last = [], 0
-        for start, end in self.edits:
+        for start, end in sorted(self.edits):
             parts += [self.text[last:start], " "]
             last = end
         return "".join([*parts, self.text[last:]])
@@ -117,6 +120,8 @@ class _Walker:
         self._value(path)
 
     def _say(self, path: Path, at: int) -> None:
+        if len(path) > DEEPEST:
+            return
         line = bisect_right(self.starts, at) + 1
         self.said.setdefault(path, line)
         for length in range(1, len(path)):
@@ -159,7 +164,7 @@ class _Walker:
             self._skip_blank()
             if self.text.startswith("]", self.at):
                 break
-            element = (*path, str(index))
+            element = (*path, str(index)) if len(path) <= DEEPEST else path
             self._say(element, self.at)
             self._value(element)
             self._skip_blank()
@@ -180,7 +185,6 @@ class _Walker:
             self.at += 1
         if comma is not None:
             self._leave_out(comma, comma + 1, TRAILING_COMMA)
-            self.edits.sort()
         self._expect("}")
 
     def _inline_blank(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.parsing import MalformedError, shell_words
 
 ENDPOINT = "--container-runtime-endpoint"
 """The kubelet's flag for its CRI socket."""
@@ -53,6 +53,6 @@ def with_arguments(
 def split(text: str) -> tuple[str, ...]:
     """Return a shell's words, none where it would find an open quote."""
     try:
-        return tuple(shlex.split(text, comments=True))
-    except ValueError:
+        return shell_words(text, comments=True)
+    except MalformedError:
         return ()

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
-from pytest_gpu.parsing import MalformedError, yaml_document
+from pytest_gpu.parsing import LimitError, MalformedError, yaml_document
 from pytest_gpu.stack.host.processes import flag
 
 
@@ -58,6 +58,9 @@ def _files(
 def _yaml(evidence: NodeEvidence, path: str, unread: list[str]) -> Mapping[str, Any]:
     try:
         found = yaml_document(evidence.read(path) or b"")
+    except LimitError as error:
+        unread.append(f"{path} ({error})")
+        return {}
     except (NotInEvidence, MalformedError):
         found = False
     if isinstance(found, dict):

@@ -49,9 +49,7 @@ _INIT_CAUSES = {
 # nvmlGpuFabricState_t in nvml.h.
 FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
 
-_NOT_INITIALISED = re.compile(
-    r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT"
-)
+_NOT_INITIALISED = re.compile(r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT")
 
 
 @check("gpu/grave-xids")

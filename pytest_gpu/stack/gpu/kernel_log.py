@@ -15,7 +15,8 @@ from pytest_gpu.stack.gpu.pci import normal
 
 # "NVRM: Xid (PCI:0000:a1:00): 79, ..."; on a MIG instance "(PCI:0000:a1:00 GPU-I:05)".
 _XID = re.compile(
-    r"NVRM: Xid \((?:PCI:)?(?P<slot>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2})[^()]*\): (?P<number>\d+)",
+    r"NVRM: Xid \((?:PCI:)?(?P<slot>[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2})[^()]*\): "
+    r"(?P<number>\d+)",
     re.IGNORECASE,
 )
 _LOADED = "NVRM: loading NVIDIA UNIX"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -73,12 +74,13 @@ def _folders(
 
 def _configured(evidence: NodeEvidence, unknown: list[str]) -> Iterator[str]:
     """Yield the directories in /etc/ld.so.conf and the files that it includes."""
-    waiting, seen = [CONF], 0
+    waiting, seen = deque([CONF]), 0
     while waiting and seen < _MOST_FILES:
-        path, seen = waiting.pop(0), seen + 1
+        path, seen = waiting.popleft(), seen + 1
         try:
             lines = parse(evidence.read(path) or b"")
-            for included in [pattern for word, pattern in lines if word == "include"]:
+            included_by = [pattern for word, pattern in lines if word == "include"]
+            for included in included_by[:_MOST_FILES]:
                 waiting += _matches(evidence, posixpath.join(posixpath.dirname(path), included))
         except NotInEvidence:
             unknown.append(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 _ESCAPES = {
     **dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True)),
@@ -35,17 +36,17 @@ def assignments(text: str, section: str) -> Iterator[tuple[str, str]]:
 
 
 def _joined(text: str) -> Iterator[str]:
-    begun = ""
+    begun: list[str] = []
     for raw in text.splitlines():
         if raw.lstrip()[:1] in ("#", ";"):
             continue
         if raw.endswith("\\"):
-            begun += raw[:-1] + " "
+            begun += raw[:-1], " "
             continue
-        yield (begun + raw).strip()
-        begun = ""
+        yield "".join([*begun, raw]).strip()
+        begun = []
     if begun:
-        yield begun.strip()
+        yield "".join(begun).strip()
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -57,7 +58,7 @@ def words(text: str) -> tuple[str, ...]:
         ValueError: a quote is not closed; systemd ignores such a line.
     """
     found: list[str] = []
-    word: str | None = None
+    word: list[str] | None = None
     quote, at = "", 0
     while at < len(text):
         char = text[at]
@@ -65,15 +66,16 @@ def words(text: str) -> tuple[str, ...]:
         if char == quote:
             quote = ""
         elif not quote and char in "\"'":
-            quote, word = char, word or ""
+            quote, word = char, word or []
         elif not quote and char in " \t\n\r":
-            found += [] if word is None else [word]
+            found += [] if word is None else ["".join(word)]
             word = None
         else:
-            word = (word or "") + step
+            word = word or []
+            word.append(step)
     if quote:
         raise ValueError(f"{quote} is not closed")
-    return tuple(found if word is None else [*found, word])
+    return tuple(found if word is None else [*found, "".join(word)])
 
 
 def _escape(text: str, at: int) -> tuple[str, int]:
@@ -88,19 +90,43 @@ def _escape(text: str, at: int) -> tuple[str, int]:
     return _ESCAPES.get(following, f"\\{following}"), at + 1 + len(following)
 
 
+MAX_ARGUMENTS = 1 << 21
+"""Most characters of a command line with its variables: Linux starts none that is longer."""
+
+
+class TooLongError(ValueError):
+    """A command line that Linux does not start."""
+
+
 def expand(words_: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return a command line with its variables replaced.
 
     ``$NAME`` as a separate word becomes the words of its value, none if it is not set;
     ``${NAME}`` anywhere becomes its unchanged value; ``$$`` is a dollar sign.
+
+    Raises:
+        TooLongError: it would be longer than any that can be started.
     """
     found: list[str] = []
+    room = MAX_ARGUMENTS
+    relaxed = cache(_relaxed)
     for word in words_:
+        before = len(found)
         if re.fullmatch(r"\$\w+", word):
-            found += _relaxed(environment.get(word[1:], ""))
+            found += relaxed(environment.get(word[1:], ""))
         else:
-            found.append(_BRACED.sub(lambda m: environment.get(m[2], "") if m[2] else "$", word))
+            found.append(_braced(word, environment, room))
+        room -= sum(len(each) + 1 for each in found[before:])
+        if room < 0:
+            raise TooLongError
     return tuple(found)
+
+
+def _braced(word: str, environment: Mapping[str, str], room: int) -> str:
+    names = [match[2] for match in _BRACED.finditer(word) if match[2]]
+    if sum(len(environment.get(name, "")) for name in names) > room:
+        raise TooLongError
+    return _BRACED.sub(lambda m: environment.get(m[2], "") if m[2] else "$", word)
 
 
 def _relaxed(value: str) -> tuple[str, ...]:
@@ -172,43 +198,43 @@ class _Variables:
 
         Spaces before a part and after the last one are dropped.
         """
-        found = ""
+        found: list[str] = []
         while True:
             while self._text[self._at : self._at + 1] in (" ", "\t"):
                 self._at += 1
             char = self._text[self._at : self._at + 1]
             if char in ("", "\n"):
-                return found
+                return "".join(found)
             if char in ("'", '"'):
                 self._at += 1
-                found += self._quoted(char)
+                found.append(self._quoted(char))
             else:
-                return found + self._plain()
+                return "".join([*found, self._plain()])
 
     def _quoted(self, quote: str) -> str:
-        found = ""
+        found: list[str] = []
         while self._at < len(self._text) and (char := self._text[self._at]) != quote:
             self._at += 1
             if char == "\\" and quote == '"':
                 following = self._text[self._at : self._at + 1]
                 self._at += 1
                 kept = following if following in '"\\`$' else f"\\{following}"
-                found += "" if following == "\n" else kept
+                found.append("" if following == "\n" else kept)
             else:
-                found += char
+                found.append(char)
         self._at += 1
-        return found
+        return "".join(found)
 
     def _plain(self) -> str:
-        found, kept = "", 0
+        found, kept = list[str](), 0
         while self._at < len(self._text) and (char := self._text[self._at]) != "\n":
             self._at += 1
             if char == "\\":
                 following = self._text[self._at : self._at + 1]
                 self._at += 1
-                found += following.strip("\n")
+                found.append(following.strip("\n"))
                 kept = len(found)
             else:
-                found += char
+                found.append(char)
                 kept = kept if char in " \t\r" else len(found)
-        return found[:kept]
+        return "".join(found[:kept])

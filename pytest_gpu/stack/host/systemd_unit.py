@@ -12,7 +12,13 @@ from fnmatch import fnmatchcase
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import NodeEvidence
-from pytest_gpu.stack.host.systemd_text import assignments, environment_file, expand, words
+from pytest_gpu.stack.host.systemd_text import (
+    TooLongError,
+    assignments,
+    environment_file,
+    expand,
+    words,
+)
 
 FOLDERS = (
     "/etc/systemd/system",
@@ -49,8 +55,13 @@ def service(evidence: NodeEvidence, name: str) -> Service:
     lines = [pair for text in texts for pair in assignments(text, "Service")]
     argv = _command(lines)
     environment = looked.environment(lines)
+    try:
+        argv = (*argv[:1], *expand(argv[1:], environment))
+    except TooLongError:
+        argv = ()
+        looked.unread.append(f"a command line of {unit} that can be started")
     return Service(
-        argv=(*argv[:1], *expand(argv[1:], environment)),
+        argv=argv,
         files=(*files, *looked.environment_files),
         unread=tuple(dict.fromkeys(looked.unread)),
     )
@@ -138,7 +149,14 @@ def _list(lines: Sequence[tuple[str, str]], key: str) -> list[str]:
     found: list[str] = []
     for name, value in lines:
         if name == key:
-            found = [*found, value] if value else []
+            found = _added(found, value)
+    return found
+
+
+def _added(found: list[str], value: str) -> list[str]:
+    if not value:
+        return []
+    found.append(value)
     return found
 
 

@@ -15,7 +15,7 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.known import known
-from pytest_gpu.parsing import MalformedError, yaml_document
+from pytest_gpu.parsing import LimitError, MalformedError, yaml_document
 from pytest_gpu.stack.host.processes import Process, flag
 from pytest_gpu.stack.kube.objects import node_info
 from pytest_gpu.stack.kubelet.kubelet import Kubelet
@@ -73,6 +73,10 @@ def _yaml(evidence: NodeEvidence, path: str, text: str) -> dict[str, object]:
         return {}
     try:
         found = yaml_document(text.encode())
+    except LimitError as error:
+        raise NotInEvidence(
+            evidence.name, f"the kubelet's configuration {path} ({error})"
+        ) from None
     except MalformedError:
         found = None
     if not isinstance(found, dict):

@@ -15,7 +15,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
-from pytest_gpu.parsing import MalformedError, yaml_document
+from pytest_gpu.parsing import LimitError, MalformedError, yaml_document
 from pytest_gpu.stack.distributions import kubelet_process
 from pytest_gpu.stack.distributions.command_line import ENDPOINT, CommandLine
 from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
@@ -36,7 +36,8 @@ class Kubelet:
     ``socket`` is the CRI socket's path; ``runtime`` is containerd, docker, cri-o or unknown;
     ``cgroup_driver`` is ``None`` where neither flags nor file say (a new kubelet asks the CRI).
     ``config_files`` are its configuration and its drop-ins, what counts most last.
-    ``unread`` is one of them, or their folder, that is not in evidence or no configuration.
+    ``unread`` is one of them, or their folder, that is not in evidence or no configuration,
+    with the reason where it is too large to be read.
     """
 
     process: Process | None
@@ -185,9 +186,12 @@ def _merged_config(evidence: NodeEvidence, files: Sequence[str]) -> tuple[Mappin
     merged: dict[str, Any] = {}
     unread = ""
     for path in files:
-        found = _config(evidence, path)
+        try:
+            found, why = _config(evidence, path), ""
+        except LimitError as error:
+            found, why = None, f" ({error})"
         merged |= found or {}
-        unread = path if found is None else unread
+        unread = f"{path}{why}" if found is None else unread
     return merged, unread
 
 
@@ -207,9 +211,15 @@ def _names(evidence: NodeEvidence, folder: str) -> Sequence[str] | None:
 
 
 def _config(evidence: NodeEvidence, path: str) -> Mapping[str, Any] | None:
-    """Return a KubeletConfiguration, empty where there is none, ``None`` where nobody knows."""
+    """Return a KubeletConfiguration, empty where there is none, ``None`` where nobody knows.
+
+    Raises:
+        LimitError: it is too large to be read.
+    """
     try:
         found = yaml_document(evidence.read(path) or b"")
+    except LimitError:
+        raise
     except (NotInEvidence, MalformedError):
         return None
     return found if isinstance(found, dict) else ({} if found is None else None)

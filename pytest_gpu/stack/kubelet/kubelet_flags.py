@@ -72,5 +72,5 @@ def status_argv(status: str) -> tuple[str, ...]:
     It prints ``Process: PID ExecStart=/usr/bin/kubelet … (code=exited, status=0/SUCCESS)``, with
     variables by their names: for when the unit's own files are not at hand.
     """
-    match = re.search(r"ExecStart=(\S*kubelet .*?)(?: \(code=|$)", status, re.MULTILINE)
+    match = re.search(r"(?<!\S)ExecStart=(\S*kubelet .*?)(?: \(code=|$)", status, re.MULTILINE)
     return split(match[1]) if match else ()

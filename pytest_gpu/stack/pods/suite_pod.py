@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
+from pytest_gpu.parsing import json_document
 
 _GPU = re.compile(r"/dev/nvidia\d+")
 
@@ -83,7 +83,7 @@ def _parsed(outcome: Mapping[str, Any]) -> SuitePod:
 def _seen(report: Mapping[str, Any]) -> Seen | None:
     """Return a container's report, ``None`` if its output is not a valid report."""
     try:
-        output = json.loads(str(report.get("output") or ""))
+        output = json_document(str(report.get("output") or ""))
     except ValueError:
         return None
     if not isinstance(output, dict) or "devices" not in output:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.repair.patch import patch, unified
 from pytest_gpu.steps import Steps
 
@@ -25,8 +26,8 @@ def patched(path: str, text: str | None, wanted: Mapping[str, Any]) -> Steps:
 def edited(text: str, wanted: Mapping[str, Any]) -> str:
     """Return the text with only the differing members changed; written anew if that fails."""
     try:
-        changed = _merge(text, json.loads(text), wanted, ())
-        right = json.loads(changed) == wanted
+        changed = _merge(text, json_document(text), wanted, ())
+        right = json_document(changed) == wanted
     except ValueError:
         right = False
     return changed if right else _written_anew(text, wanted)

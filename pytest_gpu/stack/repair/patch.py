@@ -6,10 +6,10 @@ is run in ``/`` and takes the first slash off: ``patch -d / -p1``.
 
 from __future__ import annotations
 
-import difflib
 import shlex
 
 from pytest_gpu.evidence import REDACTED
+from pytest_gpu.stack.repair import line_diff
 from pytest_gpu.steps import Step, Steps
 
 _CONTEXT = 3
@@ -43,14 +43,9 @@ def unified(path: str, before: str, after: str, *, is_new: bool = False) -> str:
     """Return a unified diff of two texts, with as much context as holds no redacted secret."""
     diff = ""
     for context in range(_CONTEXT, -1, -1):
-        lines = difflib.unified_diff(
-            _lines(before),
-            _lines(after),
-            fromfile="/dev/null" if is_new else path,
-            tofile=path,
-            n=context,
-        )
-        diff = "".join(map(_ended, lines))
+        hunks = "".join(map(_ended, line_diff.unified(_lines(before), _lines(after), context)))
+        names = f"--- {'/dev/null' if is_new else path}\n+++ {path}\n"
+        diff = f"{names}{hunks}" if hunks else ""
         if REDACTED not in diff:
             break
     return diff

@@ -9,12 +9,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
-from difflib import SequenceMatcher
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
+
+from pytest_gpu.parsing import check_toml
+from pytest_gpu.stack.repair import line_diff
+
+MAX_LINES = 5_000
+"""Most lines of a file that tomlkit is given: it copies what it has read for every new table."""
+
+MAX_LENGTH = 1 << 18
+"""Most characters of such a file."""
 
 Keys = tuple[str, ...]
 Changes = Mapping[Keys, Any]
@@ -29,7 +37,10 @@ def edited(text: str, changes: Changes) -> str | None:
 
     What comes out was read again: it says what was wanted, and nothing else differs.
     """
+    if len(text) > MAX_LENGTH or text.count("\n") > MAX_LINES:
+        return None
     try:
+        check_toml(text.encode(errors="replace"))
         wanted = tomllib.loads(text)
         for keys, value in changes.items():
             _put_plain(wanted, keys, value)
@@ -51,7 +62,7 @@ def _by_tomlkit(text: str, changes: Changes) -> str:
 def _spaced(before: str, after: str) -> str:
     """Return a changed text with an empty line before and after each table that is new."""
     new, lines = after.split("\n"), list[str]()
-    match = SequenceMatcher(None, before.split("\n"), new, autojunk=False)
+    match = line_diff.matcher(before.split("\n"), new, autojunk=False)
     for tag, _, _, start, end in match.get_opcodes():
         table = tag == "insert" and new[start].lstrip().startswith("[")
         if table and lines and lines[-1].strip():

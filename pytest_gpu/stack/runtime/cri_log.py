@@ -8,9 +8,7 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.distributions.detect import distribution_of
 
-_CRI_LOG = re.compile(
-    r"\A(?>.*?failed to load plugin).*cri|no corresponding runtime configured"
-)
+_CRI_LOG = re.compile(r"\A(?>.*?failed to load plugin).*cri|no corresponding runtime configured")
 
 
 def cri_log(node: Node) -> tuple[Evidence, ...]:

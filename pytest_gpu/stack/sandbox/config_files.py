@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.cdi.specs import cdi_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
@@ -120,7 +121,7 @@ def container_text(files: SandboxFiles, image: str, request: Request | None) -> 
     container = _parsed(files.container_text)
     if container is None:
         return files.container_text
-    listing = json.loads(shipped_files().container_text)
+    listing = json_document(shipped_files().container_text)
     container["command"] = listing["command"]
     container["args"] = [f"{listing['args'][0]}\necho '{END}'"]
     container["image"] = {**_mapping(container.get("image")), "image": image}
@@ -187,19 +188,19 @@ def listing_of(log: str) -> tuple[str, bool]:
 
     The log has the CRI's format: ``TIME STREAM TAG TEXT``; tag P marks a part of a line.
     """
-    text = ""
+    pieces: list[str] = []
     for line in log.splitlines():
         _, _, tagged = line.partition(" std")
         parts = tagged.split(" ", 2)
         if len(parts) == 3:
-            text += parts[2] + ("" if parts[1].startswith("P") else "\n")
-    listed, end, _ = text.partition(f"{END}\n")
+            pieces += parts[2], "" if parts[1].startswith("P") else "\n"
+    listed, end, _ = "".join(pieces).partition(f"{END}\n")
     return "".join(f"{line}\n" for line in sorted(set(listed.splitlines()))), bool(end)
 
 
 def _parsed(text: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(text)
+        found = json_document(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

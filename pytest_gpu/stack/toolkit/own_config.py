@@ -18,7 +18,7 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.known import known
-from pytest_gpu.parsing import MalformedError, TooDeepError, toml
+from pytest_gpu.parsing import LimitError, MalformedError, toml
 from pytest_gpu.stack.host.processes import SEARCH_PATH
 
 OWN_CONFIG = "nvidia-container-runtime/config.toml"
@@ -181,7 +181,7 @@ def own_config(evidence: NodeEvidence, binary: str) -> ToolkitConfig:
 def _parse(path: str, content: bytes) -> tuple[Mapping[str, Any], str]:
     try:
         return toml(content), ""
-    except TooDeepError as error:
+    except LimitError as error:
         raise Unproven(f"{path}: {error}") from None
     except MalformedError as error:
         return {}, str(error)
