@@ -8,6 +8,7 @@ VENV ?= .venv
 LAB ?= auto
 ARGS ?=
 JOBS ?= auto
+FUZZ ?= 180
 DEMO := sample:k8s-snap-two-containerds
 DEMO_CAUSE := runtime/toolkit-configured-other-containerd
 
@@ -23,7 +24,7 @@ fresh_environment = rm -rf $(1) && echo "creating $(1) ..." && $(BIN)/python -m 
 
 UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab
 
-.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix seeded-faults lint docs wheel-check requirements ci clean
+.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix seeded-faults fuzz lint docs wheel-check requirements ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -69,6 +70,10 @@ test-matrix: | $(BIN)/python ## the unit tests on every Python found, 3.11 to 3.
 seeded-faults: $(VENV)/ready-test ## put small faults into the product, one by one; the tests must notice each
 	@$(BIN)/python tests/project/seeded_faults.py $(ARGS)
 
+# By hand, not in CI: it finds what no example shows, and never ends by itself.
+fuzz: $(VENV)/ready-test $(VENV)/ready-fuzz ## feed every parser made-up texts for FUZZ seconds (default 180)
+	@$(BIN)/python -m tests.linear.fuzz -max_total_time=$(FUZZ) $(ARGS)
+
 lint: $(VENV)/ready-lint ## ruff and mypy --strict over everything
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -89,6 +94,7 @@ requirements: | $(BIN)/python ## pin the newest versions in requirements/, with 
 	@$(PIN) --constraints requirements/run.txt --output-file requirements/lint.txt --group lint
 	@$(PIN) --constraints requirements/run.txt --constraints requirements/lint.txt --output-file requirements/test.txt --group test
 	@$(PIN) --constraints requirements/run.txt --constraints requirements/lint.txt --output-file requirements/docs.txt --group docs
+	@$(PIN) --output-file requirements/fuzz.txt --group fuzz
 	@git diff --stat requirements
 
 ci: ## what CI runs

@@ -160,12 +160,9 @@ TOML = (
     'k{n:04} = "a\\n"\n',
     "[[a]]\n",
     "k{n:04} = {{a = 1, b = [1, 2],}}\n",
-    "# ]\n",
     "a.b.k{n:04} = 1\n",
     "x = [",
-    "x = {{a = ",
     "imports = [",
-    "'/a{n:04}',",
 )
 YAML = (
     "k{n:04}: 1\n",
@@ -368,13 +365,10 @@ def hostile(seed: str, amount: float) -> Mapping[str, str]:
     return {
         "many items": "".join(items),
         "many items in one line": "".join(items).replace("\n", " "),
-        "an item in each line": "\n".join(items),
         "unclosed quote": f'{one}"' + "a" * count,
-        "unclosed other quote": f"{one}'" + "a" * count,
         "quotes and backslashes": one + '"\\' * count,
         "backslashes and quotes": one + "\\'" * count,
         "brackets": one + "[" * count,
-        "braces": one + "{" * count,
         "braces and keys": one + '{"a":' * count,
         "dotted keys": one + "a." * count + "b = 1\n",
         "dotted section": f"[{'a.' * count}b]\n{one}",

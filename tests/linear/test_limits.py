@@ -184,7 +184,7 @@ def test_a_path_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     node.mkdir(parents=True)
     (node / "listing.yaml").write_text(f"complete: ['/{'a/' * 3000}']\n")
     with (
-        pytest.raises(RecordingError, match="a path is longer than 4096 characters"),
+        pytest.raises(RecordingError, match="a path has more than 4,096 characters or 100 folders"),
         open_recording(tmp_path, "x") as cluster,
     ):
         cluster.node("a").names("/a")

@@ -15,6 +15,9 @@ KINDS = ("file", "directory", "symlink", "char", "block", "socket", "fifo")
 MAX_PATH = 4096
 """Most characters of a path, as many as Linux takes (path_resolution(7))."""
 
+MAX_PARTS = 100
+"""Most folders above a path: each becomes a path of its own."""
+
 _KEYS = ("complete", "absent", "entries")
 _ENTRY_KEYS = ("kind", "mode", "mtime", "size", "target", "device")
 
@@ -34,12 +37,18 @@ def clean(path: str, where: str) -> str:
     Raises:
         RecordingError: it is relative, contains ``..``, or is longer than any path of Linux.
     """
-    if len(path) > MAX_PATH:
-        raise RecordingError(f"{where}: a path is longer than {MAX_PATH} characters")
+    if is_too_long(path):
+        limit = f"{MAX_PATH:,} characters or {MAX_PARTS} folders"
+        raise RecordingError(f"{where}: a path has more than {limit}")
     parts = path.split("/")
     if not path.startswith("/") or ".." in parts or "\0" in path:
         raise RecordingError(f"{where}: {path!r} must be an absolute path without '..'")
     return "/" + "/".join(part for part in parts if part not in ("", "."))
+
+
+def is_too_long(path: str) -> bool:
+    """Say whether a path is longer or deeper than any that a node needs."""
+    return len(path) > MAX_PATH or path.count("/") > MAX_PARTS
 
 
 def directories_above(*paths: Iterable[str]) -> set[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_gpu.cluster.recording.copying import write_paths
-from pytest_gpu.cluster.recording.listing import KINDS, Listing
+from pytest_gpu.cluster.recording.listing import KINDS, Listing, is_too_long
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
@@ -231,7 +231,9 @@ def _number(value: Any) -> int | None:
 
 def _is_plain(path: str) -> bool:
     """Return whether a path can be used in a recording: text without NUL and without ``..``."""
-    return path.startswith("/") and "\0" not in path and ".." not in path.split("/")
+    if not path.startswith("/") or "\0" in path or is_too_long(path):
+        return False
+    return ".." not in path.split("/")
 
 
 def elf_of(path: str, raw: Mapping[str, Any]) -> ElfSummary:
