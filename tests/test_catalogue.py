@@ -73,8 +73,8 @@ def test_an_id_stands_once(tmp_path: Path) -> None:
         ("runtime/x", "x", "the ID must have a prefix"),
         ("runtime/x", "runtime/", "the ID must have a prefix"),
         ('why = "It is."', "", "why missing"),
-        ("default =", "eks =", "fix.default missing"),
-        ("why =", "reason = 1\nwhy =", "unknown key reason"),
+        ("default =", "eks =", "fix: default missing"),
+        ("why =", "reason = 1\nwhy =", "reason: unknown key; known keys are title, why"),
         ("{ node =", "{ nod =", "is not a step"),
         ("{ node =", '{ helm = "x", node =', "is not a step"),
         ('"Mend it."', "3", "is not a step"),
@@ -115,8 +115,8 @@ def finding(fix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **values:
 @pytest.mark.parametrize(
     ("fix", "said"),
     [
-        ('"{nobody}"', "runtime/x: no value for {nobody}"),
-        ('{ steps = "nobody" }', "runtime/x: no value for {nobody}"),
+        ('"{nobody}"', "runtime/x: no value for {nobody}: pass nobody to Finding.of"),
+        ('{ steps = "nobody" }', "runtime/x: no value for {nobody}: pass nobody to Finding.of"),
         ('{ steps = "text" }', "runtime/x: {text} is a text, not steps"),
         ('"First {patch}"', 'runtime/x: {patch} has steps: write { steps = "patch" }'),
     ],

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from pytest_gpu.catalogue import Cause, catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.cause_entry import Cause
 from pytest_gpu.checks import registered
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.layers import Layer

@@ -7,7 +7,8 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from pytest_gpu.catalogue import Cause, catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError
 from pytest_gpu.steps import Slot, Step
 

@@ -151,11 +151,12 @@ class Ladder:
         missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
         ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
-        tell_in_full(call, node)
+        own = self.session.own_causes
+        tell_in_full(call, node, own)
         report = yield
         if ours:
             point_at_test(item, report)
-        gpu = judge(item, rung, node, call, report, latent=LATENT.get())
+        gpu = judge(item, rung, node, call, report, latent=LATENT.get(), own=own)
         if gpu is not None:
             gpu["missing"] = missing
             attach(item, report, gpu)

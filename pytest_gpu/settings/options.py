@@ -139,3 +139,6 @@ def _add_ini(parser: pytest.Parser) -> None:
     for name, help_ in INI.items():
         kind: Literal["bool", "string"] = "bool" if name in SWITCHES else "string"
         parser.addini(f"gpu_{name}", help_, type=kind, default=None)
+    parser.addini(
+        "gpu_causes", "TOML files with causes of your own, or patterns of them", type="paths"
+    )
