@@ -60,19 +60,23 @@ def nodeid_of(path: Path) -> str | None:
     return f"{SUITE}/{path.name}" if path.parent == suite else None
 
 
-def located(argument: str) -> str:
-    """Return an argument as pytest finds it: a shipped test's ID is made a path.
+def located(argument: str) -> list[str]:
+    """Return a path argument as pytest finds it.
 
-    So a line of the report, ``conformance/test_driver.py::test_x[gpu-1]``, can be pasted back.
+    ``conformance`` is the whole shipped suite. The ID of a shipped test is made a path, so that a
+    line of the report, ``conformance/test_driver.py::test_x[gpu-1]``, can be pasted back. A path
+    that exists is the user's own.
     """
+    if argument.rstrip("/") == SUITE and not Path(argument).exists():
+        return suite_arguments()
     path, colons, rest = argument.partition("::")
     name = Path(path).name
     shipped = path == f"{SUITE}/{name}" and name.startswith("test_") and not Path(path).exists()
-    return f"{suite_path() / name}{colons}{rest}" if shipped else argument
+    return [f"{suite_path() / name}{colons}{rest}" if shipped else argument]
 
 
 def with_suite(arguments: Sequence[str], paths: Sequence[str]) -> list[str]:
     """Return the command line's arguments with the suite added if they name no path."""
     if not paths:
         return [*arguments, *suite_arguments()]
-    return [located(each) if each in paths else each for each in arguments]
+    return [word for each in arguments for word in (located(each) if each in paths else [each])]

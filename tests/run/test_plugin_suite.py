@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gpu.layers import Layer
 from pytest_gpu.run.suite import located, nodeid_of, suite_path, with_suite
 from tests.conftest import MakeCluster
 from tests.support.runs import QUIET, run_here
@@ -77,6 +78,53 @@ def test_explicit_paths_are_taken(pytester: pytest.Pytester, make_cluster: MakeC
     assert first in collected(installed)
 
 
+OWN = """
+import pytest
+
+@pytest.mark.gpu_layer("{layer}")
+def test_own(gpu_node): pass
+"""
+
+
+@pytest.mark.parametrize("paths", [["conformance", "own"], ["own", "conformance/"]])
+def test_the_suite_and_own_tests_climb_one_ladder(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, workers: list[str], paths: list[str]
+) -> None:
+    """The word ``conformance`` is the shipped suite; layer by layer, whatever comes first."""
+    for layer in ("driver", "sandbox"):
+        file = pytester.path / "own" / f"test_{layer}_own.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(OWN.format(layer=layer))
+    # No file is found by its name alone.
+    pytester.makeini("[pytest]\npython_files = test_*_own.py")
+    cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
+    tests = collected(run_here(pytester, cluster, *paths, *COLLECT))
+    alone = collected(run_here(pytester, cluster, *COLLECT))
+    assert [test for test in tests if test.startswith("conformance/")] == alone
+    layers = [re.sub(r".*test_(\w+?)(_own)?\.py.*", r"\1", test) for test in tests]
+    first = list(dict.fromkeys(layers))
+    assert layers == sorted(layers, key=first.index)
+    assert first == [str(layer).replace("-", "_") for layer in Layer]
+    assert {"own/test_driver_own.py::test_own[gpu-1]", *alone} < set(tests)
+    if workers:
+        result = run_here(pytester, cluster, *paths, "-v", *workers, *QUIET)
+        ran = {line.split()[-1] for line in result.outlines if line.startswith("[gw")}
+        assert ran == set(tests)
+
+
+def test_a_folder_of_ones_own_is_not_taken_for_the_suite(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """Where a project has its own ``conformance/``, the word is that folder."""
+    file = pytester.mkdir("conformance") / "test_ours.py"
+    file.write_text("def test_own(gpu_node): pass")
+    result = run_here(pytester, f"--gpu-cluster={make_cluster('gpu-1')}", "conformance", *COLLECT)
+    assert collected(result) == ["conformance/test_ours.py::test_own[gpu-1]"]
+    cluster = f"--gpu-cluster={make_cluster('gpu-1', folder='other')}"
+    package = run_here(pytester, cluster, "--pyargs", "pytest_gpu.conformance", *COLLECT)
+    assert collected(package) == collected(run_here(pytester, cluster, *COLLECT))
+
+
 def test_hidden_suite_says_why(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
     """Nothing was tested, which is no success; the directory's configuration is the reason."""
     pytester.makeini("[pytest]\npython_functions = check_*")
@@ -119,9 +167,8 @@ def test_ids_and_arguments() -> None:
     [module, *_] = sorted(suite_path().glob("test_*.py"))
     assert nodeid_of(module) == f"conformance/{module.name}"
     assert nodeid_of(Path("/elsewhere/conformance/test_driver.py")) is None
-    assert located("conformance/test_no_such_thing.py::test_x").endswith(
-        "/test_no_such_thing.py::test_x"
-    )
-    assert located("tests/test_own.py::test_x") == "tests/test_own.py::test_x"
+    (found,) = located("conformance/test_no_such_thing.py::test_x")
+    assert found.endswith("/test_no_such_thing.py::test_x")
+    assert located("tests/test_own.py::test_x") == ["tests/test_own.py::test_x"]
     assert with_suite(["-k", "x", "a.py"], ["a.py"]) == ["-k", "x", "a.py"]
     assert with_suite(["-q"], [])[0] == "-q"
