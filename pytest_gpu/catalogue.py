@@ -7,16 +7,20 @@ they belong to the run (see :mod:`pytest_gpu.run.own_causes`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import TypeVar
 
 from pytest_gpu.cause_entry import Cause
-from pytest_gpu.cause_file import EntryError, read_causes
+from pytest_gpu.cause_file import EntryError, read_causes, read_examples
 from pytest_gpu.errors import GpuError
+from pytest_gpu.steps import Value
 
 FILE = "causes.toml"
+
+T = TypeVar("T")
 
 
 @cache
@@ -33,23 +37,35 @@ def load(root: Traversable) -> Mapping[str, Cause]:
     """
     found: dict[str, Cause] = {}
     for file in _files(root):
-        for cause_id, cause in _read(file).items():
+        for cause_id, cause in _read(file, read_causes).items():
             if cause_id in found:
                 raise GpuError(f"{file}: {cause_id}: another {FILE} has this cause already")
             found[cause_id] = cause
     return dict(sorted(found.items()))
 
 
-def _read(file: Traversable) -> Mapping[str, Cause]:
+@cache
+def examples() -> Mapping[str, Mapping[str, Value]]:
+    """Return the values with which a cause is explained, by its ID: every ``examples.toml``.
+
+    They are not in the files of the causes because only ``--gpu-explain`` needs them.
+    """
+    found: dict[str, Mapping[str, Value]] = {}
+    for file in _files(files("pytest_gpu.stack"), "examples.toml"):
+        found |= _read(file, read_examples)
+    return found
+
+
+def _read(file: Traversable, read: Callable[[str], Mapping[str, T]]) -> Mapping[str, T]:
     try:
-        return read_causes(file.read_text(encoding="utf-8"))
+        return read(file.read_text(encoding="utf-8"))
     except EntryError as error:
         raise GpuError(f"{file}: {error}") from None
 
 
-def _files(folder: Traversable) -> Iterator[Traversable]:
+def _files(folder: Traversable, name: str = FILE) -> Iterator[Traversable]:
     for each in sorted(folder.iterdir(), key=lambda each: each.name):
         if each.is_dir():
-            yield from _files(each)
-        elif each.name == FILE:
+            yield from _files(each, name)
+        elif each.name == name:
             yield each

@@ -38,11 +38,14 @@ def read_causes(text: str) -> Mapping[str, Cause]:
     Raises:
         EntryError: the text is not TOML, or an entry is wrong.
     """
+    return {cause_id: _read_at(cause_id, entry) for cause_id, entry in _entries(text).items()}
+
+
+def _entries(text: str) -> Mapping[str, Any]:
     try:
-        entries = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise EntryError(f"is not TOML: {error}") from None
-    return {cause_id: _read_at(cause_id, entry) for cause_id, entry in entries.items()}
 
 
 def _read_at(cause_id: str, entry: object) -> Cause:
@@ -122,10 +125,13 @@ def _steps(key: str, entries: object) -> tuple[Step | Slot, ...]:
 
 
 def _step(index: int, entry: object) -> Step | Slot:
-    with _at(str(index)):
+    # Without _at: there are a thousand steps, and every run reads them all.
+    try:
         step = read_step(entry)
         _check_braces(text_of(step))
-        return step
+    except ValueError as error:
+        raise EntryError(str(error), (str(index),)) from None
+    return step
 
 
 def _explains(table: Mapping[str, Any]) -> Iterator[str]:
@@ -138,8 +144,20 @@ def _explains(table: Mapping[str, Any]) -> Iterator[str]:
 
 def _example(table: Mapping[str, Any]) -> Mapping[str, Value]:
     with _at("example"):
-        values = _table(table.get("example", {}))
-        return {name: _value(name, value) for name, value in values.items()}
+        return _values(table.get("example", {}))
+
+
+def read_examples(text: str) -> Mapping[str, Mapping[str, Value]]:
+    """Return the examples of a TOML file by the IDs of their causes.
+
+    Raises:
+        EntryError: the text is not TOML, or a value is wrong.
+    """
+    return {cause_id: _values(entry) for cause_id, entry in _entries(text).items()}
+
+
+def _values(entry: object) -> Mapping[str, Value]:
+    return {name: _value(name, value) for name, value in _table(entry).items()}
 
 
 def _value(name: str, value: object) -> Value:
@@ -161,6 +179,8 @@ def _only_steps(steps: Iterable[Step | Slot]) -> Steps:
 def check_placeholders(cause: Cause) -> None:
     """Refuse a placeholder without an example, and an example without a placeholder.
 
+    ``example.distribution`` is always allowed: whose commands the example shows.
+
     Raises:
         EntryError: see above; its keys begin below the cause's ID.
     """
@@ -170,9 +190,10 @@ def check_placeholders(cause: Cause) -> None:
             f"{{{name}}} has no example: it is not filled in for every cause; "
             f'add example.{name} = "..." and pass {name} to Finding.of'
         )
-    for name in sorted(cause.example.keys() & COMMON):
+    given = cause.example.keys() - {"distribution"}
+    for name in sorted(given & COMMON):
         raise EntryError("is filled in for every cause", ("example", name))
-    for name in sorted(cause.example.keys() - used):
+    for name in sorted(given - used):
         raise EntryError(f"no text has the placeholder {{{name}}}", ("example", name))
 
 

@@ -62,7 +62,7 @@ def causes_page(causes: Iterable[Cause]) -> str:
             "",
             "Every root cause that the suite can name. The ID never changes; its prefix says whose",
             "thing must be fixed. A run fills in the words in braces, such as `{node}`.",
-            "`pytest --gpu-explain=CAUSE` prints the same text.",
+            "`pytest --gpu-explain=CAUSE` prints the same text, filled in with an example.",
             "",
             *_overview(ordered),
             *(line for cause in ordered for line in _cause(cause)),

@@ -17,7 +17,9 @@ from pytest_gpu.cause_entry import Cause
 from pytest_gpu.cause_file import EntryError, check_placeholders, read_causes
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.containerd.toml_lines import walk
-from pytest_gpu.stack.distributions.every import products
+from pytest_gpu.stack.distributions.products.kubeadm import KUBEADM
+from pytest_gpu.stack.distributions.usual import names
+from pytest_gpu.steps import Value
 
 INI = "gpu_causes"
 HOOK = "pytest_gpu_causes"
@@ -123,9 +125,10 @@ def _check(cause: Cause) -> None:
             f"the prefix {prefix}/ is reserved for pytest-gpu; choose one of your own", (cause.id,)
         )
     for name in cause.fix:
-        if name not in (known := distributions()):
-            names = ", ".join(known)
-            raise EntryError(f"is not a distribution: {names}", (cause.id, "fix", name))
+        _check_distribution(name, ("default",), (cause.id, "fix", name))
+    _check_distribution(
+        cause.example.get("distribution", KUBEADM.name), (), (cause.id, "example", "distribution")
+    )
     try:
         check_placeholders(cause)
     except EntryError as error:
@@ -137,9 +140,10 @@ def reserved() -> frozenset[str]:
     return frozenset({*map(str, Layer), *(each.partition("/")[0] for each in catalogue())})
 
 
-def distributions() -> Sequence[str]:
-    """Return the keys that a cause's ``fix`` may have."""
-    return ("default", *sorted({name for product in products() for name in product.names}))
+def _check_distribution(name: Value, others: tuple[str, ...], keys: tuple[str, ...]) -> None:
+    known = (*others, *names())
+    if name not in known:
+        raise EntryError(f"is not a distribution: {', '.join(known)}", keys)
 
 
 def _place(file: Path, keys: tuple[str, ...], text: str | None = None) -> str:

@@ -55,7 +55,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--gpu-explain",
         metavar="CAUSE",
-        help="Explain a cause such as driver/nouveau-holds-gpu and how to fix it, then exit",
+        help="Explain a cause such as driver/nouveau-holds-gpu, and how to fix it, then exit; a "
+        "part of the name finds it, all lists every cause",
     )
     _add_ini(parser)
 

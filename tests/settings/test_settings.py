@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.catalogue import catalogue
 from tests.conftest import MakeCluster, MakeSuite
 from tests.support.runs import QUIET, run_here
 
@@ -267,41 +266,6 @@ def pod(name: str, labels: dict[str, str], container: dict[str, object]) -> dict
         "spec": {"containers": [{"name": "c", **container}]},
         "status": {"phase": "Running"},
     }
-
-
-def test_explain_prints_a_cause_without_a_cluster(pytester: pytest.Pytester) -> None:
-    """Title, why, check, fix per distribution; no test runs."""
-    pytester.makepyfile("def test_own(): assert False")
-    for cause in catalogue().values():
-        if len(cause.fix) > 1:
-            break
-    result = run_here(pytester, f"--gpu-explain={cause.id}", *QUIET)
-    assert result.ret == 0
-    text = result.stdout.str()
-    assert text.startswith("running:") or cause.id in result.outlines[0]
-    assert "Check by hand:" in text
-    assert all(f"Fix ({name})" in text for name in cause.fix if name != "default")
-    assert "test session starts" not in text
-
-
-def test_every_cause_can_be_explained(pytester: pytest.Pytester) -> None:
-    """No line is broken that is to be copied; prose keeps to 80 columns."""
-    from pytest_gpu.run.explain import WIDTH, explain  # noqa: PLC0415 - the plugin loads it late
-
-    for cause in catalogue():
-        for line in explain(cause).splitlines():
-            assert len(line) <= WIDTH or line.startswith("  $ ") or " " not in line.strip(), line
-
-
-@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["inline", "xdist"])
-def test_unknown_cause_names_the_closest(pytester: pytest.Pytester, workers: list[str]) -> None:
-    """A typo, a forgotten prefix, and nothing like it."""
-    for typo in ("runtime/binary-mising", "binary-missing"):
-        line = refused(run_here(pytester, f"--gpu-explain={typo}", *QUIET, *workers))
-        assert line.startswith(f"--gpu-explain: {typo}: no such cause; closest are ")
-        assert "runtime/binary-missing" in line
-    line = refused(run_here(pytester, "--gpu-explain=xyzzy", *QUIET, *workers))
-    assert "causes start with " in line
 
 
 def test_without_a_cluster_options_do_nothing(pytester: pytest.Pytester) -> None:
