@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_gpu.cluster.live_door import LiveDoor
     from pytest_gpu.evidence import ClusterEvidence
     from pytest_gpu.layers import Layer
+    from pytest_gpu.run.below import Below
     from pytest_gpu.run.items import Rung
     from pytest_gpu.run.ledger import Ledger
     from pytest_gpu.run.node_face import GpuNode
@@ -31,7 +32,8 @@ class GpuSession:
     keep their facts. ``others`` are nodes that were checked and show no sign of a GPU;
     ``opened`` is the evidence if it is open already. On a live cluster the controller has the
     ``door``, and ``remote`` is what a worker needs to open its own; ``notes`` are for the header.
-    ``shards`` is how many processes share the nodes.
+    ``shards`` is how many processes share the nodes. ``below`` judges the lower layers that were
+    not asked for; it is known when the tests are.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class GpuSession:
     remote: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     shards: int = 1
+    below: Below | None = None
     _brought: set[tuple[Layer, str]] = field(default_factory=set, init=False, repr=False)
     _nodes: dict[str, GpuNode] = field(default_factory=dict, init=False, repr=False)
 
@@ -109,10 +112,19 @@ class GpuSession:
 
     def _climbs(self, name: str, layer: Layer) -> bool:
         """Return whether a node has tests of a layer and may still climb to it."""
-        failed = self.ledger.first_failure(name)
-        stands = self.settings.all_layers or failed is None or failed >= layer
         planned = self.ledger.planned().get("tests") or {}
-        return stands and str(layer) in (planned.get(name) or {})
+        return str(layer) in (planned.get(name) or {}) and self.blocked_by(layer, name) is None
+
+    def blocked_by(self, layer: Layer, name: str) -> Layer | None:
+        """Return the lower layer that blocks a layer on a node, ``None`` if none does.
+
+        Lower layers that were not asked for are judged first.
+        """
+        if self.below is not None:
+            self.below.judge(name, layer)
+        failed = self.ledger.first_failure(name)
+        blocks = failed is not None and failed < layer and not self.settings.all_layers
+        return failed if blocks else None
 
     def node(self, name: str) -> GpuNode:
         """Return a node under test."""
