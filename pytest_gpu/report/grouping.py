@@ -37,12 +37,16 @@ def _of_members(nodes: Sequence[Mapping[str, Any]]) -> Entry:
 def not_judged(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:
     """Return what could not be judged below the cause: layer, reason, nodes; lowest layer first."""
     members = [(node["name"], entry) for node in nodes for entry in node["not_judged"]]
-    found = _by(members, lambda member: (member[1]["layer"], nameless(member[1]["reason"], member[0])))
     entries = [
         {"layer": layer, "reason": _for_all(group[0][1]["reason"], group), "nodes": _names(group)}
-        for (layer, _), group in found
+        for (layer, _), group in _by(members, _unknown)
     ]
     return sorted(entries, key=lambda entry: Layer.parse(entry["layer"]))
+
+
+def _unknown(member: tuple[str, Mapping[str, Any]]) -> tuple[str, str]:
+    name, entry = member
+    return entry["layer"], nameless(entry["reason"], name)
 
 
 def latent(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:

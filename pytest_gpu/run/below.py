@@ -1,9 +1,11 @@
-"""What lies below the tests that a run asks for: judged from the evidence before they run.
+"""What lies below the tests that a run asks for, judged from the evidence.
 
 ``-k``, ``-m``, ``--deselect``, ``--lf`` and paths leave out tests. Without those of the lower
 layers, a run would take a consequence for the cause. So the shipped tests of these layers are
-called here: they create nothing, and pytest does not count them. The results of a layer that fails
-are reported as if it had been asked for; of the others, only what could not be decided.
+called here before the first test of a layer. They create nothing, and pytest does not count them.
+The results of a layer that fails are reported as if it had been asked for; of the others, only what
+could not be decided. Within a layer the order of definition is causal: if a test fails, those
+before it are called, too.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +50,7 @@ class Below:
         self.session = session
         self._whole = whole
         self._reached: dict[str, int] = {}
+        self._looked_before: set[tuple[str, Layer]] = set()
         self._untold: dict[str, list[Gpu]] = {}
         self._causes: dict[str, tuple[Layer, str, str]] = {}
 
@@ -59,6 +63,18 @@ class Below:
         for lower in Layer:
             if reached < lower < layer and self.session.ledger.first_failure(name) is None:
                 self._judge(name, lower)
+
+    def judge_before(self, name: str, layer: Layer, test: str | None) -> None:
+        """Judge what comes before a failed test in its layer, once for each node and layer.
+
+        ``test`` is the failed one if it is shipped; a user's own test comes after all of them.
+        """
+        if (name, layer) in self._whole or (name, layer) in self._looked_before:
+            return
+        self._looked_before.add((name, layer))
+        results = takewhile(lambda each: each["test"] != test, self._results(name, layer))
+        failed = [each for each in results if each["state"] == "failed"]
+        self._untold.setdefault(name, []).extend(failed)
 
     def take(self, name: str) -> list[Gpu]:
         """Return the results to report of a node, each only once."""

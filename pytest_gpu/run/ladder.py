@@ -47,6 +47,7 @@ class Ladder:
         self.session = session
         self.worker = worker
         self.missing = Missing()
+        self.below = Below(session, frozenset())
         self._definition = count()
         self._deselected = 0
 
@@ -110,7 +111,7 @@ class Ladder:
             planned.setdefault(rung.node, Counter())[str(rung.layer)] += 1
         self.session.ledger.plan({"tests": planned, "deselected": self._deselected})
         shipped = (rung for rung, item in rungs if is_shipped(item.nodeid))
-        self.session.below = Below(self.session, whole_layers(shipped))
+        self.below = self.session.below = Below(self.session, whole_layers(shipped))
         # The tests of a large fleet stay until the end: there is no garbage to look for in them.
         gc.freeze()
 
@@ -141,7 +142,8 @@ class Ladder:
             pytest.skip(f"{NOT_ASKED}{why}")
         if (failed := self.session.blocked_by(rung.layer, rung.node)) is not None:
             item.stash[BLOCKED_KEY] = str(failed)
-            pytest.skip(f"blocked: {failed} failed on {rung.node}{self._silent_cause(rung, failed)}")
+            why = self._silent_cause(rung, failed)
+            pytest.skip(f"blocked: {failed} failed on {rung.node}{why}")
         self.session.ensure_outcomes(rung.layer, rung.node)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -162,7 +164,7 @@ class Ladder:
         gpu = judge(item, rung, node, call, report, latent=LATENT.get())
         if gpu is not None:
             gpu["missing"] = missing
-            self._add_below(gpu)
+            self._add_below(item, rung, gpu)
             attach(item, report, gpu)
             if gpu["state"] == "failed":
                 self.session.ledger.record(rung.node, rung.layer)
@@ -179,18 +181,18 @@ class Ladder:
 
     def _silent_cause(self, rung: Rung, failed: Layer) -> str:
         """Return why a lower layer failed that no test of this run shows, else an empty text."""
-        below = self.session.below
-        cause, title = below.cause_of(rung.node, failed) if below else ("", "")
+        cause, title = self.below.cause_of(rung.node, failed)
         return f" (not asked for, but judged first): {cause}: {title}" if cause else ""
 
-    def _add_below(self, gpu: Gpu) -> None:
-        """Add what was found below the tests that were asked for to a test's entry."""
-        below = self.session.below
-        if below is None:
-            return
-        gpu["below"] = below.take(gpu["node"])
+    def _add_below(self, item: pytest.Item, rung: Rung, gpu: Gpu) -> None:
+        """Add to a test's entry what was found below it and was not asked for."""
+        if gpu["state"] == "failed":
+            shipped = rung.test.partition("[")[0] if is_shipped(item.nodeid) else None
+            self.below.judge_before(rung.node, rung.layer, shipped)
+        gpu["below"] = self.below.take(rung.node)
         if gpu["blocked_by"]:
-            gpu["blocked_cause"], _ = below.cause_of(gpu["node"], Layer.parse(gpu["blocked_by"]))
+            blocked_by = Layer.parse(gpu["blocked_by"])
+            gpu["blocked_cause"], _ = self.below.cause_of(rung.node, blocked_by)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport

@@ -47,9 +47,9 @@ class Results:
             earlier = self._results.get(report.nodeid)
             if earlier and earlier["latent"] and not gpu["latent"]:
                 gpu = gpu | {"latent": earlier["latent"]}
-            self._results[report.nodeid] = gpu
             for found in gpu.get("below", ()):
                 self._results.setdefault(nodeid_of(found), found)
+            self._results[report.nodeid] = gpu
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Judge the run, write the reports and turn a 0 that proves nothing into a 1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from pytest_gpu.cluster.live_door import LiveDoor
     from pytest_gpu.evidence import ClusterEvidence
     from pytest_gpu.layers import Layer
-    from pytest_gpu.run.below import Below
     from pytest_gpu.run.items import Rung
     from pytest_gpu.run.ledger import Ledger
     from pytest_gpu.run.node_face import GpuNode
     from pytest_gpu.settings.settings import Settings
+
+
+class JudgesBelow(Protocol):
+    """Judges what lies below a layer: :class:`pytest_gpu.run.below.Below`."""
+
+    def judge(self, name: str, layer: Layer) -> None:
+        """Note the first layer that fails on a node, below this one, in the ledger."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -47,7 +53,7 @@ class GpuSession:
     remote: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     shards: int = 1
-    below: Below | None = None
+    below: JudgesBelow | None = None
     _brought: set[tuple[Layer, str]] = field(default_factory=set, init=False, repr=False)
     _nodes: dict[str, GpuNode] = field(default_factory=dict, init=False, repr=False)
 
