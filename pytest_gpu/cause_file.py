@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_gpu.cause_entry import COMMON, PLACEHOLDER, Cause, text_of
 from pytest_gpu.layers import Layer
-from pytest_gpu.steps import Slot, Step, Steps, Value, read_step
+from pytest_gpu.steps import Slot, Step, Steps, Value, leaves_drained, read_step
 
 # ``${HOME}`` is a shell's.
 _LOOKS_LIKE_ONE = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}")
@@ -121,7 +121,10 @@ def _fix(table: Mapping[str, Any]) -> Mapping[str, tuple[Step | Slot, ...]]:
 
 def _steps(key: str, entries: object) -> tuple[Step | Slot, ...]:
     with _at(key):
-        return tuple(_step(index, entry) for index, entry in enumerate(_list(entries)))
+        fix = tuple(_step(index, entry) for index, entry in enumerate(_list(entries)))
+        if leaves_drained(fix):
+            raise EntryError("drains the node: end it with kubectl uncordon {node}")
+        return fix
 
 
 def _step(index: int, entry: object) -> Step | Slot:
