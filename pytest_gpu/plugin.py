@@ -9,7 +9,7 @@ import pytest
 
 from pytest_gpu import hookspecs
 from pytest_gpu.run.session import SESSION_KEY
-from pytest_gpu.settings import options
+from pytest_gpu.settings import look_alikes, options
 
 pytest_plugins = [
     "pytest_gpu.fixtures.cluster",
@@ -33,7 +33,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(
-    parser: pytest.Parser, args: list[str]
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
     """Run the shipped suite when ``--gpu-cluster`` comes without a path.
 
@@ -46,6 +46,9 @@ def pytest_load_initial_conftests(
     if known.gpu_cluster is not None:
         from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - keeps start-up fast
 
+        early_config.stash[look_alikes.GIVEN_KEY] = look_alikes.given(
+            known, parser.parse_known_args([])
+        )
         args[:] = with_suite(args, known.file_or_dir)
     return result
 

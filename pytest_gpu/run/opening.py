@@ -16,6 +16,7 @@ from pytest_gpu.cluster.recording.recorder import refuse_used
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
 from pytest_gpu.run.ledger import new_ledger
+from pytest_gpu.run.look_alikes import refuse_look_alikes
 from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes, shorten
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.settings import Settings
@@ -29,9 +30,7 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         pytest.UsageError: the cluster cannot be opened, has no node to test, or cannot be
             recorded.
     """
-    kubeconfig = settings.live.kubeconfig
-    with blaming(f"--gpu-cluster: {settings.cluster}"):
-        target = choose(settings.cluster, lambda: kube_contexts(kubeconfig))
+    target = _target(config, settings)
     if target.kind in LIVE_KINDS:
         return _open_live(config, settings, target)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
@@ -48,6 +47,18 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
     elif settings.record is not None:
         _record(cluster, settings.record)
     return session
+
+
+def _target(config: pytest.Config, settings: Settings) -> Target:
+    kubeconfig = settings.live.kubeconfig
+    with blaming(f"--gpu-cluster: {settings.cluster}"):
+        try:
+            target = choose(settings.cluster, lambda: kube_contexts(kubeconfig))
+        except GpuError:
+            refuse_look_alikes(config, settings, None)
+            raise
+    refuse_look_alikes(config, settings, target)
+    return target
 
 
 def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: RecordedCluster) -> None:

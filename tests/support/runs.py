@@ -25,7 +25,7 @@ QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
 OTHERS = {
     "hypothesispytest": (),
     "platformdirs": (),
-    "pytest-kind": ("--kind-", "--kubeconfig"),
+    "pytest-kind": ("--kind-", "--kubeconfig", "--cluster-name"),
     "allure_pytest": ("--alluredir", "--clean-alluredir"),
     "xdist": ("-n", "--dist", "--tx"),
     "xdist.looponfail": ("-n", "--dist", "--tx"),
