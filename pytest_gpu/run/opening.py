@@ -15,11 +15,12 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.cluster.recording.recorder import refuse_used
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.naming import listed
 from pytest_gpu.run.ledger import new_ledger
 from pytest_gpu.run.look_alikes import refuse_look_alikes
-from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes, shorten
+from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes
 from pytest_gpu.run.session import GpuSession
-from pytest_gpu.settings.settings import Settings
+from pytest_gpu.settings.settings import Settings, shown
 from pytest_gpu.stack.kube.objects import name_of
 
 
@@ -143,7 +144,7 @@ def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidenc
     if not chosen or not known.issuperset(chosen):
         raise pytest.UsageError(
             f"hook pytest_gpu_select_nodes: {chosen!r}: must name at least one node of this "
-            f"cluster, such as {shorten(selection.names)}"
+            f"cluster, such as {listed(selection.names)}"
         )
     return Selection(names=tuple(dict.fromkeys(chosen)), others=selection.others)
 
@@ -151,4 +152,4 @@ def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidenc
 def _nodes_source(settings: Settings) -> str:
     if settings.nodes is None:
         return f"--gpu-cluster: {settings.cluster}"
-    return f"{settings.sources['nodes']}: {settings.nodes}"
+    return f"{settings.sources['nodes']}: {shown(settings.nodes)}"

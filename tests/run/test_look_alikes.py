@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.api.fake_api import FakeApi, FakeServer
-from tests.settings.test_settings import refused
-from tests.support.runs import QUIET, run_here
+from tests.support.runs import QUIET, refused, run_here
 
 PLUGIN = """
 def pytest_addoption(parser):

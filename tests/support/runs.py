@@ -53,6 +53,16 @@ def run_apart(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
         return pytester.runpytest_subprocess(*_with_what_is_asked(args))
 
 
+def refused(result: pytest.RunResult) -> str:
+    """Return the one line with which a run was refused."""
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    lines = [line for line in result.errlines if line]
+    assert len(lines) == 1, result.stderr.str()
+    assert lines[0].startswith("ERROR: ")
+    return lines[0].removeprefix("ERROR: ")
+
+
 @contextmanager
 def keeping_compiled(pytester: pytest.Pytester) -> Iterator[None]:
     """Let processes share what they compile, also where the environment forbids to write it.
