@@ -72,14 +72,24 @@ def _checked(paths: object) -> Sequence[str | Path]:
 def _found(source: str, folder: Path, paths: Iterable[str | Path]) -> Iterator[Path]:
     for each in paths:
         path = folder / each
-        files = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 - path may be absolute
         if path.is_file():
-            files = [path]
-        elif path.is_dir():
-            raise pytest.UsageError(f"{source}: {path}: is a folder; name files: {path}/*.toml")
+            yield path
+            continue
+        shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+        if path.is_dir():
+            raise pytest.UsageError(
+                f"{source}: {shown}: is a folder; name its files: {shown}/*.toml"
+            )
+        files = [file for file in _matches(str(shown), folder) if file.is_file()]
         if not files:
-            raise pytest.UsageError(f"{source}: {path}: no such file")
+            raise pytest.UsageError(f"{source}: {shown}: no such file")
         yield from files
+
+
+def _matches(pattern: str, folder: Path) -> Iterator[Path]:
+    # Not Path.glob: a plugin's pattern is an absolute one.
+    for name in sorted(glob.glob(pattern, root_dir=folder, recursive=True)):  # noqa: PTH207
+        yield folder / name
 
 
 def read_files(files: Iterable[Path]) -> OwnCauses:

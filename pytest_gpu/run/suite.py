@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_gpu.asked import question_of
@@ -83,7 +83,25 @@ def located(argument: str) -> list[str]:
 
 
 def with_suite(arguments: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """Return the command line's arguments with the suite added if they name no path."""
+    """Return the command line's arguments with the suite added if they name no path.
+
+    The suite comes first: behind an option whose value may be left out, such as ``--cov``, the
+    first of its files would be that value.
+    """
     if not paths:
-        return [*arguments, *suite_arguments()]
-    return [word for each in arguments for word in (located(each) if each in paths else [each])]
+        return [*suite_arguments(), *arguments]
+    return [
+        word
+        for each in _expanded(arguments)
+        for word in (located(each) if each in paths else [each])
+    ]
+
+
+def _expanded(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments with those in files, ``@FILE``, in their place, as argparse does it."""
+    for argument in arguments:
+        if argument.startswith("@"):
+            text = Path(argument[1:]).read_text("utf-8", "surrogateescape")
+            yield from _expanded(text.splitlines())
+        else:
+            yield argument

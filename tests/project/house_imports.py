@@ -34,6 +34,7 @@ WORDS = (
     "pytest_gpu.libyaml",
     "pytest_gpu.looks",
     "pytest_gpu.memory",
+    "pytest_gpu.naming",
     "pytest_gpu.parsing",
     "pytest_gpu.steps",
 )

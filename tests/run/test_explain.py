@@ -20,9 +20,8 @@ from pytest_gpu.run.explain import explain
 from pytest_gpu.run.wrapped import WIDTH
 from pytest_gpu.stack.distributions.usual import names, usual
 from tests.run.test_own_causes import MOUNT, own_file
-from tests.settings.test_settings import refused
 from tests.support.reported_by import lowest_layers
-from tests.support.runs import QUIET, run_here
+from tests.support.runs import QUIET, refused, run_here
 
 CAUSES = catalogue()
 

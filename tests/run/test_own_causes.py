@@ -13,8 +13,7 @@ from pytest_gpu.cause_entry import COMMON
 from pytest_gpu.run.placeholders import values_for
 from pytest_gpu.stack.distributions.distribution import UNKNOWN
 from tests.conftest import MakeCluster
-from tests.settings.test_settings import refused
-from tests.support.runs import QUIET, run_here
+from tests.support.runs import QUIET, refused, run_here
 
 MOUNT = """\
 ["acme/mount-missing"]
@@ -117,6 +116,22 @@ def test_a_hook_names_files_too(
     cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
     result = run_here(pytester, cluster, "test_own.py", *workers, *QUIET)
     result.stdout.fnmatch_lines(["  cause: acme/fan-slow (layer driver)"])
+
+
+def test_patterns_are_looked_up_in_any_folder(pytester: pytest.Pytester) -> None:
+    """Also in one with brackets in its name, and absolute; folders that match are left out."""
+    folder = pytester.mkdir("a[b]")
+    (folder / "pytest.ini").write_text("[pytest]\ngpu_causes = own/**/*.toml own/*\n")
+    for name in ("x/fan.toml", "y.toml"):
+        file = folder / "own" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(MOUNT.replace("mount-missing", file.stem))
+    (pytester.path / "z.toml").write_text(MOUNT)
+    (folder / "conftest.py").write_text(
+        f"def pytest_gpu_causes(): return ['{pytester.path}/*.toml']"
+    )
+    result = run_here(pytester, f"--rootdir={folder}", "--gpu-explain=acme/", str(folder), *QUIET)
+    assert result.outlines[0] == "3 causes have 'acme/' in their name:"
 
 
 def test_a_run_leaves_nothing_to_the_next_one(
@@ -245,9 +260,9 @@ def test_an_id_that_two_files_have_is_refused(pytester: pytest.Pytester) -> None
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("none.toml", "gpu_causes in tox.ini: {folder}/none.toml: no such file"),
-        ("*.tml", "gpu_causes in tox.ini: {folder}/*.tml: no such file"),
-        (".", "gpu_causes in tox.ini: {folder}: is a folder; name files: {folder}/*.toml"),
+        ("none.toml", "gpu_causes in tox.ini: none.toml: no such file"),
+        ("*.tml", "gpu_causes in tox.ini: *.tml: no such file"),
+        (".", "gpu_causes in tox.ini: .: is a folder; name its files: ./*.toml"),
         ("bytes.toml", "{folder}/bytes.toml: is not UTF-8: invalid start byte"),
     ],
 )
@@ -273,7 +288,7 @@ def test_a_value_of_the_wrong_type_is_refused(pytester: pytest.Pytester) -> None
     [
         ("'causes.toml'", "hook pytest_gpu_causes: 'causes.toml': must be a list of paths"),
         ("[3]", "hook pytest_gpu_causes: [3]: must be a list of paths"),
-        ("['none.toml']", "hook pytest_gpu_causes: {folder}/none.toml: no such file"),
+        ("['none.toml']", "hook pytest_gpu_causes: none.toml: no such file"),
     ],
 )
 def test_what_the_hook_returns_is_checked(

@@ -10,7 +10,7 @@ import pytest
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.suite import located, nodeid_of, suite_path, with_suite
 from tests.conftest import MakeCluster
-from tests.support.runs import QUIET, run_here
+from tests.support.runs import LOADED_BEFORE, QUIET, keeping_compiled, run_here
 
 COLLECT = ("--collect-only", "-q", *QUIET)
 
@@ -171,4 +171,122 @@ def test_ids_and_arguments() -> None:
     assert found.endswith("/test_no_such_thing.py::test_x")
     assert located("tests/test_own.py::test_x") == ["tests/test_own.py::test_x"]
     assert with_suite(["-k", "x", "a.py"], ["a.py"]) == ["-k", "x", "a.py"]
-    assert with_suite(["-q"], [])[0] == "-q"
+    assert with_suite(["-q"], [])[-1] == "-q"
+
+
+GREEDY = """
+def pytest_addoption(parser):
+    parser.addoption("--maybe", nargs="?", const="left out")
+    parser.addoption("--several", nargs="*")
+
+def pytest_report_header(config):
+    return f"maybe: {config.option.maybe}, several: {config.option.several}"
+"""
+
+
+def run_as_given(pytester: pytest.Pytester, *args: str) -> pytest.RunResult:
+    """Run pytest with these arguments last; what tests need stands before them."""
+    folder = f"--basetemp={pytester.path.parent / 'basetemp'}"
+    run = pytester.runpytest_subprocess if "-n2" in args else pytester.runpytest_inprocess
+    with keeping_compiled(pytester):
+        return run(folder, *QUIET, "-W", LOADED_BEFORE, "-p", "greedy", *args)
+
+
+def modules(result: pytest.RunResult) -> set[str]:
+    """Return the modules whose tests were collected or ran."""
+    return set(re.findall(r"(\S+\.py)::", result.stdout.str()))
+
+
+WHOLE = {f"conformance/{path.name}" for path in suite_path().glob("test_*.py")}
+
+ENDS = {
+    "maybe": ("--maybe",),
+    "several": ("--several", "a", "b"),
+    "pyargs": ("--pyargs", "--maybe"),
+    "dashes": ("--maybe", "--"),  # behind which there are only paths
+    "file": ("@arguments",),
+    "short": ("-k", "test_", "--maybe"),
+}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a plugin with options whose values may be left out, and tests of a project."""
+    monkeypatch.syspath_prepend(pytester.path)
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    pytester.makepyfile(greedy=GREEDY)
+    (pytester.mkdir("own") / "test_own.py").write_text("def test_own(): assert False\n")
+    (pytester.path / "arguments").write_text("--several\na\n--maybe\n")
+    pytester.makeini("[pytest]\ntestpaths = own")
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.usefixtures("project")
+def test_an_option_at_the_end_swallows_no_test(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, end: tuple[str, ...]
+) -> None:
+    """An option whose value may be left out takes what comes next, which must not be a path."""
+    cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
+    assert modules(run_as_given(pytester, cluster, "--collect-only", "-q", *end)) == WHOLE
+
+
+@pytest.mark.parametrize("end", ["maybe", "several", "file"])
+@pytest.mark.parametrize("place", ["addopts", "environment"])
+@pytest.mark.usefixtures("project")
+def test_nor_does_one_of_the_configuration(
+    pytester: pytest.Pytester,
+    make_cluster: MakeCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    end: str,
+) -> None:
+    """What ``addopts`` and PYTEST_ADDOPTS say comes before the command line."""
+    given = f"--gpu-cluster={make_cluster('gpu-1')} {' '.join(ENDS[end])}"
+    if place == "addopts":
+        pytester.makeini(f"[pytest]\ntestpaths = own\naddopts = {given}")
+    else:
+        monkeypatch.setenv("PYTEST_ADDOPTS", given)
+    assert modules(run_as_given(pytester, "--collect-only", "-q")) == WHOLE
+
+
+@pytest.mark.parametrize("end", ["maybe", "pyargs", "dashes", "file"])
+@pytest.mark.usefixtures("project")
+def test_workers_get_the_whole_suite_too(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, end: str
+) -> None:
+    """They read the command line themselves, and the configuration's part of it."""
+    cluster = make_cluster("gpu-1")
+    pytester.makeini(f"[pytest]\ntestpaths = own\naddopts = --gpu-cluster={cluster} --maybe")
+    assert modules(run_as_given(pytester, "-n2", "-v", *ENDS[end])) == WHOLE
+
+
+@pytest.mark.usefixtures("project")
+def test_a_value_that_is_missing_is_told(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """``-k`` at the end needs a value, and gets none."""
+    result = run_as_given(pytester, f"--gpu-cluster={make_cluster('gpu-1')}", "-k")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*argument -k: expected one argument"])
+
+
+def test_the_value_of_a_conftests_option_is_no_path(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, workers: list[str]
+) -> None:
+    """Only the project's conftest.py knows that the option takes a value."""
+    pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--place')")
+    pytester.makepyfile(test_own="def test_own(): assert False")
+    cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
+    result = run_here(pytester, cluster, "-v", *workers, *QUIET, "--place", "lab")
+    assert modules(result) == WHOLE
+
+
+def test_paths_in_a_file_of_arguments_are_found(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """A list of tests that failed, one to a line."""
+    cluster = f"--gpu-cluster={make_cluster('gpu-1')}"
+    first, second, *_ = collected(run_here(pytester, cluster, *COLLECT))
+    (pytester.path / "more").write_text(f"{second}\n")
+    (pytester.path / "failed").write_text(f"{first}\n@more\n")
+    assert collected(run_here(pytester, cluster, "@failed", *COLLECT)) == [first, second]
