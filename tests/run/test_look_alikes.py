@@ -81,7 +81,7 @@ def test_our_kubeconfig_is_refused_where_it_is_not_read(
     pytester: pytest.Pytester, live: list[str]
 ) -> None:
     """In a pod the service account decides; a value in the configuration is only a default."""
-    (pytester.path / "mine").write_text("")
+    (pytester.path / "mine").write_text("{}")
     cluster = "--gpu-cluster=in-cluster"
     line = refused(run_here(pytester, cluster, "--gpu-kubeconfig=mine", *live))
     assert line.startswith("--gpu-kubeconfig: ")

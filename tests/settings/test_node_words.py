@@ -66,4 +66,6 @@ def test_patterns(word: str, names: set[str]) -> None:
 def test_printed_names_can_be_pasted(names: list[str]) -> None:
     """What a block lists as the nodes of a cause means these nodes."""
     printed = Block(100, unicode=True).names(names)
-    assert set(parse_nodes(printed)) == set(names)
+    words = parse_nodes(printed)
+    assert isinstance(words, tuple)
+    assert set(words) == set(names)
