@@ -50,6 +50,17 @@ def test_look_alike_is_refused_with_a_live_cluster(
     pytest.LineMatcher([line]).fnmatch_lines([message])
 
 
+def test_an_option_that_another_plugin_requires_is_no_hindrance(
+    pytester: pytest.Pytester, live: list[str]
+) -> None:
+    """It has no default."""
+    pytester.makepyfile(
+        needy='def pytest_addoption(parser): parser.addoption("--x", required=True)'
+    )
+    pytester.syspathinsert()
+    assert run_here(pytester, "-pneedy", "--gpu-cluster=current", "--x=1", *live).ret == 0
+
+
 def test_look_alike_in_the_configuration_is_refused(
     pytester: pytest.Pytester, live: list[str]
 ) -> None:
