@@ -222,9 +222,7 @@ def test_nothing_is_told_about_what_is_quick(monkeypatch: pytest.MonkeyPatch) ->
 def running(client: KubeClient, api: FakeApi, tmp_path: Path) -> str:
     """Return the path of a pod that runs; its node is a folder."""
     api.roots["gpu-1"] = tmp_path
-    volumes = [{"name": "probe", "configMap": {"name": "map"}}]
-    api.put("configmaps", {"metadata": {"name": "map"}, "binaryData": {}})
-    api.put("pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "gpu-1", "volumes": volumes}})
+    api.put("pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "gpu-1"}})
     return "/api/v1/namespaces/x/pods/p"
 
 

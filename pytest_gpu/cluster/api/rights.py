@@ -66,7 +66,6 @@ class Rights:
 
 
 _VISITING = {
-    ("create", "configmaps"),
     ("create", "pods"),
     ("list", "pods"),
     ("get", "pods/exec"),
@@ -121,14 +120,6 @@ def creating(namespace: str) -> tuple[Right, ...]:
         ("deletecollection", "pods", cleans),
         ("get", "pods/exec", looks),
         ("create", "pods/exec", f"{looks} (Kubernetes 1.35 and newer)"),
-        ("create", "configmaps", looks),
-        ("list", "configmaps", cleans),
-        (
-            "watch",
-            "configmaps",
-            "seeing at once that they are gone; otherwise they are listed again",
-        ),
-        ("deletecollection", "configmaps", cleans),
         ("get", "pods/log", "runtimeclass-pod: what the suite's pod saw"),
         ("delete", "pods", "giving a GPU back before the run ends"),
     )
