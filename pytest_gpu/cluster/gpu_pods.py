@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
@@ -187,8 +187,7 @@ def _events(flight: Flight) -> Sequence[KubeObject]:
         if error.status != 403:
             raise
         return ()
-    found: Sequence[KubeObject] = listed.get("items") or ()
-    return [{"apiVersion": "v1", "kind": "Event", **event} for event in found]
+    return [{"apiVersion": "v1", "kind": "Event", **event} for event in items_of(listed)]
 
 
 def _lost() -> Outcome:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.cluster.api import namespace
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import Run, collection
 from pytest_gpu.cluster.api.watching import states
 from pytest_gpu.evidence import KubeObject
@@ -102,7 +103,7 @@ def _delete(client: KubeClient, path: str, selector: str) -> None:
     except ApiError as error:
         if error.status != 403:
             raise
-        for thing in client.get(path, labelSelector=selector).get("items") or ():
+        for thing in items_of(client.get(path, labelSelector=selector)):
             try:
                 client.delete(f"{path}/{name_of(thing)}", gracePeriodSeconds=0)
             except ApiError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.namespace import NAMESPACES
 from pytest_gpu.cluster.api.pod_trouble import is_over
 from pytest_gpu.cluster.api.run_marks import DEADLINE, MANAGED_BY, OWNER, RUN, SUITE, removal
@@ -55,7 +55,7 @@ def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
             if error.status == 403:  # reported once, with the other rights
                 continue
             raise
-        for thing in listed.get("items") or ():
+        for thing in items_of(listed):
             found.setdefault(labels_of(thing)[RUN], []).append((kind, thing))
     return found
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pytest_gpu.cluster.api import pod_trouble
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.api.slow_waits import Progress, summed_up
 from pytest_gpu.cluster.recording.recorder import Recorder
@@ -212,10 +212,9 @@ class _PodVisits:
 
     def _events(self) -> tuple[KubeObject, ...]:
         try:
-            listed = self.objects.client.get(self.objects.path("events"))
+            events = items_of(self.objects.client.get(self.objects.path("events")))
         except ApiError:
             return ()  # events only explain; without them the status must do
-        events: Sequence[KubeObject] = listed.get("items") or ()
         return tuple(sorted(events, key=lambda event: str(event.get("lastTimestamp") or "")))
 
     def _visit(self, name: str, pod: str) -> None:

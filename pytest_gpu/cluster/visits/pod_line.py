@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.visits.pod_stream import PodStream
 from pytest_gpu.cluster.visits.probe_app import sent_app

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.run_marks import Run
 from pytest_gpu.cluster.api.run_objects import RunObjects
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.login import open_client
 from pytest_gpu.cluster.api.run_marks import new_run
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
