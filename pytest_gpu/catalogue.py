@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from pytest_gpu.errors import GpuError
-from pytest_gpu.steps import Slot, Step, read_step
+from pytest_gpu.steps import Slot, Step, leaves_drained, read_step
 
 FILE = "causes.toml"
 _NEEDED = {"title", "why", "check", "fix"}
@@ -86,7 +86,7 @@ def _cause(cause_id: str, entry: Any) -> Cause:
         title=entry["title"],
         why=entry["why"].strip(),
         check=tuple(map(_check, entry["check"])),
-        fix={name: tuple(map(read_step, steps)) for name, steps in entry["fix"].items()},
+        fix={name: _fix(name, steps) for name, steps in entry["fix"].items()},
         explains=tuple(entry.get("explains", ())),
     )
 
@@ -103,6 +103,13 @@ def _problem(cause_id: str, entry: Any) -> str | None:
     if unknown := sorted(entry.keys() - _KNOWN):
         return f"unknown key {', '.join(unknown)}"
     return None if "default" in entry["fix"] else "fix.default missing"
+
+
+def _fix(name: str, steps: list[object]) -> tuple[Step | Slot, ...]:
+    fix = tuple(map(read_step, steps))
+    if leaves_drained(fix):
+        raise ValueError(f"fix.{name} drains the node: end it with kubectl uncordon {{node}}")
+    return fix
 
 
 def _check(entry: object) -> Step:

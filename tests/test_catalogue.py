@@ -24,6 +24,11 @@ default = ["Mend it."]
 """
 
 
+DRAIN = '{ cluster = "kubectl drain {node} --ignore-daemonsets" }'
+CORDON = '{ cluster = "kubectl cordon {node}" }'
+BACK = '{ cluster = "kubectl uncordon {node}" }'
+
+
 def write(folder: Path, text: str, name: str = "runtime") -> Path:
     """Write a package's causes; return the file."""
     file = folder / name / "causes.toml"
@@ -81,6 +86,9 @@ def test_an_id_stands_once(tmp_path: Path) -> None:
         ('"Mend it."', '{ steps = "patch", after = "x" }', "is not a step"),
         ('{ node = "cat {thing}" }', '{ steps = "patch" }', "only a fix may contain"),
         ('why = "It is."', 'why = "It is', "line"),
+        ('"Mend it."', DRAIN, "fix.default drains the node: end it with kubectl uncordon {node}"),
+        ('"Mend it."', CORDON, "fix.default drains the node"),
+        ('"Mend it."', f"{BACK}, {DRAIN}", "fix.default drains the node"),
         (CAUSE, 'title = "x"', "the ID must have a prefix"),
         (CAUSE, '"a/b" = "x"', "must be a table"),
     ],

@@ -92,7 +92,7 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
         gpu = _skipped(item, rung, report) or _failed(rung, node, call, report)
         gpu["latent"] = [as_json(filled(finding, node)) for finding in latent]
     except GpuError as error:
-        return blank(rung, "error", _line(error))
+        return blank(rung, "error", error_line(error))
     return gpu
 
 
@@ -129,7 +129,7 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
         return blank(rung, "failed") | {"finding": as_json(error.finding)}
     if isinstance(error, AssertionError) and report.when == "call":
         return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, error, report))}
-    return blank(rung, "error", _line(error) if error is not None else report.longreprtext)
+    return blank(rung, "error", error_line(error) if error is not None else report.longreprtext)
 
 
 def _unexplained(
@@ -141,7 +141,8 @@ def _unexplained(
     return filled(Finding.of(f"{rung.layer}/unexplained", evidence), node)
 
 
-def _line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
+    """Return an exception as one line."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
@@ -162,7 +163,7 @@ def properties_of(gpu: Gpu) -> dict[str, str]:
     found = {
         "gpu_node": gpu["node"],
         "gpu_layer": gpu["layer"],
-        "gpu_cause": finding.get("cause"),
+        "gpu_cause": finding.get("cause") or gpu.get("blocked_cause"),
         "gpu_verdict": gpu["state"],
         "gpu_blocked_by": gpu["blocked_by"],
         "gpu_latent": ", ".join(entry["cause"] for entry in gpu["latent"]),

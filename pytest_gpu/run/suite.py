@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_gpu.asked import question_of
@@ -39,6 +40,12 @@ def questions(up_to: Layer) -> frozenset[str]:
         for statement in ast.parse((suite_path() / _module_of(layer)).read_text("utf-8")).body
         if isinstance(statement, ast.FunctionDef) and statement.name.startswith("test_")
     )
+
+
+def shipped_tests(layer: Layer) -> Mapping[str, Callable[..., object]]:
+    """Return the functions of a layer's shipped tests by name, in the order of definition."""
+    module = importlib.import_module(f"pytest_gpu.{SUITE}.{layer.module}")
+    return {name: each for name, each in vars(module).items() if name.startswith("test_")}
 
 
 def is_shipped(nodeid: str) -> bool:

@@ -166,12 +166,17 @@ def test_commands_and_diffs_are_never_wrapped() -> None:
     assert lines[start : start + 4] == heredoc[2:].splitlines()
 
 
-def test_fix_with_a_nodes_name_says_for_which_node_it_stands() -> None:
-    """A command with a node's name in it is right for that node only."""
-    results = [one for n in "12" for one in broken(f"gpu-{n}", fix=[f"$ ssh gpu-{n} reboot"])]
-    shown = text(document(results))
-    assert "fix (for gpu-1; on the other nodes use their names):" in shown
-    assert "ssh gpu-2" not in shown
+def test_fix_with_a_nodes_name_is_for_all_nodes() -> None:
+    """A command with a node's name in it would be right for that node only."""
+    fix = {n: [f"$ kubectl uncordon gpu-{n}", "$ ls"] for n in "12"}
+    results = [one for n in "12" for one in broken(f"gpu-{n}", fix=fix[n])]
+    lines = text(document(results)).splitlines()
+    at = lines.index("  fix:")
+    assert lines[at + 1 : at + 4] == [
+        "      kubectl uncordon gpu-1 gpu-2",
+        "    On each of gpu-[1-2]:",
+        "      ls",
+    ]
 
 
 def test_latent_and_unproven_and_errors_have_their_own_parts() -> None:
