@@ -13,6 +13,7 @@ from pytest_gpu.asked import question_of, why_not_asked
 from pytest_gpu.memory import lazy
 
 if TYPE_CHECKING:
+    from pytest_gpu.cause_entry import Cause
     from pytest_gpu.cluster.live_door import LiveDoor
     from pytest_gpu.evidence import ClusterEvidence
     from pytest_gpu.layers import Layer
@@ -38,8 +39,9 @@ class GpuSession:
     keep their facts. ``others`` are nodes that were checked and show no sign of a GPU;
     ``opened`` is the evidence if it is open already. On a live cluster the controller has the
     ``door``, and ``remote`` is what a worker needs to open its own; ``notes`` are for the header.
-    ``shards`` is how many processes share the nodes. ``below`` judges the lower layers that were
-    not asked for; it is known when the tests are.
+    ``shards`` is how many processes share the nodes. ``own_causes`` are those of the user's
+    project, read from ``cause_files``. ``below`` judges the lower layers that were not asked for;
+    it is known when the tests are.
     """
 
     settings: Settings
@@ -53,6 +55,8 @@ class GpuSession:
     remote: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     shards: int = 1
+    own_causes: Mapping[str, Cause] = field(default_factory=dict)
+    cause_files: tuple[Path, ...] = ()
     below: JudgesBelow | None = None
     _brought: set[tuple[Layer, str]] = field(default_factory=set, init=False, repr=False)
     _nodes: dict[str, GpuNode] = field(default_factory=dict, init=False, repr=False)
@@ -148,6 +152,7 @@ class GpuSession:
             "gpu_folder": str(self.folder),
             "gpu_title": self.title,
             "gpu_ledger": str(self.ledger.directory),
+            "gpu_causes": [str(file) for file in self.cause_files],
             "gpu_live": None if self.door is None else dict(self.door.for_workers()),
         }
 
