@@ -117,7 +117,10 @@ def deselected(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
     """Yield a warning where the verdict rests on a part of the suite only."""
     left_out = document["run"]["deselected"]
     if left_out:
-        text = f"{count(left_out, 'test')} deselected: the verdict covers only what was run"
+        covered = "only what was run"
+        if any(cause["silent"] for cause in document["causes"]):
+            covered = "what was run and what had to be judged before it"
+        text = f"{count(left_out, 'test')} deselected: the verdict covers {covered}"
         yield from block.prose(text, style="yellow")
 
 
