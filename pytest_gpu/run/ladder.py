@@ -129,6 +129,8 @@ class Ladder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip what was not asked or is blocked; start the objects that a layer's tests check."""
+        # Another plugin may run a test again: what it found before does not count.
+        LATENT.get().clear()
         rung = rung_of(item)
         if rung is None:
             return
@@ -144,7 +146,7 @@ class Ladder:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Decide how the test ended; only a failed verdict enters the ledger."""
+        """Note on the report how the test ended, while its exception is known."""
         rung = rung_of(item)
         if rung is None or (call.when != "call" and call.excinfo is None):
             return (yield)
@@ -158,9 +160,7 @@ class Ladder:
         gpu = judge(item, rung, node, call, report, latent=LATENT.get())
         if gpu is not None:
             gpu["missing"] = missing
-            attach(item, report, gpu)
-            if gpu["state"] == "failed":
-                self.session.ledger.record(rung.node, rung.layer)
+            attach(report, gpu)
         return report
 
     def _missing(self, item: pytest.Item, rung: Rung, call: pytest.CallInfo[None]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.run.final import Final
 from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.ledger import Ledger
 from pytest_gpu.run.session import SESSION_KEY, GpuSession
@@ -33,6 +34,9 @@ def start(config: pytest.Config) -> None:
     config.stash[SESSION_KEY] = session
     worker = None if received is None else str(received["workerid"])
     config.pluginmanager.register(Ladder(session, worker), "gpu-ladder")
+    if not config.pluginmanager.has_plugin("dsession"):
+        # The controller of xdist runs no test.
+        config.pluginmanager.register(Final(session), "gpu-final")
     if config.pluginmanager.has_plugin("allure_listener"):
         from pytest_gpu._allure import Attachments  # noqa: PLC0415 - optional dependency
 
