@@ -17,6 +17,7 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.report import json, terminal, verdicts
 from pytest_gpu.report.facts import node_facts
 from pytest_gpu.report.run_info import RunInfo
+from pytest_gpu.run import short_summary
 from pytest_gpu.run.final import worse
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
@@ -91,14 +92,19 @@ class Results:
         """Print the verdicts last, or why there are none."""
         with told_once(terminalreporter):
             yield
-        if self._document is not None and self._document["nodes"]:
-            terminalreporter.section("GPU conformance")
-            lines = terminal.render(self._document, **_page(terminalreporter))
-            terminal.print_lines(lines, terminalreporter)
-        elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-            terminalreporter.write_line(f"gpu: {why_nothing(terminalreporter.config)}")
+        if not terminalreporter.config.option.no_summary:
+            self._summary(terminalreporter, exitstatus)
         for trouble in self._troubles:
             terminalreporter.write_line(trouble, red=True)
+
+    def _summary(self, reporter: pytest.TerminalReporter, exitstatus: int) -> None:
+        short_summary.write(reporter)
+        if self._document is not None and self._document["nodes"]:
+            if reporter.config.get_verbosity() >= -1:
+                reporter.section("GPU conformance")
+            terminal.print_lines(terminal.render(self._document, **_page(reporter)), reporter)
+        elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            reporter.write_line(f"gpu: {why_nothing(reporter.config)}")
 
     def _judge(self, plan: Mapping[str, Any]) -> dict[str, Any]:
         planned: Mapping[str, Mapping[str, int]] = plan.get("tests") or {}
@@ -141,11 +147,12 @@ class Results:
 def told_once(reporter: pytest.TerminalReporter) -> Iterator[None]:
     """Keep failures that have a cause out of pytest's own summary: the verdicts show them.
 
-    A hundred nodes with one cause would otherwise be a hundred tracebacks. Any of ``-v``,
-    ``--tb`` and ``-r`` brings them back; failures without a cause and errors always stay.
+    A hundred nodes with one cause would otherwise be a hundred tracebacks. ``-v``, ``--tb`` and
+    an ``-r`` for failures bring them back; failures without a cause and errors always stay.
     """
     options, failed = reporter.config.option, reporter.stats.get("failed", [])
-    asked = options.verbose > 0 or options.tbstyle != "auto" or options.reportchars != "fE"
+    listed = options.reportchars != "fE" and "f" in reporter.reportchars
+    asked = options.verbose > 0 or options.tbstyle != "auto" or listed
     rest = [report for report in failed if asked or not _has_cause(report)]
     reporter.stats["failed"] = rest
     try:
@@ -162,9 +169,12 @@ def _has_cause(report: pytest.TestReport) -> bool:
 
 
 def _page(reporter: pytest.TerminalReporter) -> dict[str, Any]:
-    """Return how wide the terminal is and which characters it has."""
-    encoding = getattr(sys.__stdout__, "encoding", None)
-    return {"width": reporter.config.get_terminal_writer().fullwidth, "encoding": encoding}
+    """Return how wide the terminal is, which characters it has, and how much it should say."""
+    return {
+        "width": reporter.config.get_terminal_writer().fullwidth,
+        "encoding": getattr(sys.__stdout__, "encoding", None),
+        "verbosity": reporter.config.get_verbosity(),
+    }
 
 
 def why_nothing(config: pytest.Config) -> str:
