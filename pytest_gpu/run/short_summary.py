@@ -27,7 +27,8 @@ _PYTESTS = {
 def write(reporter: pytest.TerminalReporter) -> None:
     """Write our lines below those of pytest, with its heading if it had nothing to write."""
     lines = list(_lines(reporter))
-    begun = any(reporter.stats.get(_PYTESTS.get(char, "")) for char in reporter.reportchars)
+    asked = (kind for char, kind in _PYTESTS.items() if char in reporter.reportchars)
+    begun = any(reporter.stats.get(kind) for kind in asked)
     if lines and not begun:
         reporter.write_sep("=", "short test summary info", cyan=True, bold=True)
     for line in lines:

@@ -71,7 +71,7 @@ ONLY_WITH_WORKERS = {"a worker of xdist crashes"}
 def table() -> dict[str, list[str]]:
     """Return the cells of the docs' table by their first one."""
     section = PAGE.read_text(encoding="utf-8").partition("## Exit codes\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (.*) \|$", section, re.MULTILINE)[2:]
+    rows = re.findall(r"^\| (.*) \|$", section, re.MULTILINE)[1:]
     return {cells[0]: cells[1:] for cells in (row.split(" | ") for row in rows)}
 
 
