@@ -55,7 +55,7 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
     if config.pluginmanager.has_plugin("dsession"):
         from pytest_gpu._xdist import XdistHooks  # noqa: PLC0415 - optional dependency
 
-        config.pluginmanager.register(XdistHooks(session), "gpu-xdist")
+        config.pluginmanager.register(XdistHooks(session, config.hook), "gpu-xdist")
     if folder := config.getoption("allure_report_dir", None):
         from pytest_gpu._allure import RunFiles  # noqa: PLC0415 - optional dependency
 
