@@ -16,17 +16,19 @@ _STYLES = {"fails": "red", "error": "red", "unproven": "yellow", "conforms": "gr
 Entry = Mapping[str, Any]
 
 
-def short(document: Entry, block: Block) -> Iterator[Iterable[Line]]:
-    """Yield the parts of the summary with ``-q``: no blocks, no explanations."""
+def short(document: Entry, block: Block, beside: Sequence[str]) -> list[Iterable[Line]]:
+    """Return the parts of the summary with ``-q``: no blocks, no explanations."""
     nodes = document["nodes"]
     text, style = closing.last(document)
-    yield table(document, block.width, unicode=block.unicode)
-    yield _causes(document["causes"], "cause", block)
-    yield _causes(document["latent"], "latent", block)
-    yield closing.still_open(nodes, "errors", "errors (of the suite, not of a GPU)", block)
-    yield closing.still_open(nodes, "unproven", "unproven (neither passed nor failed)", block)
-    yield closing.deselected(document, block)
-    yield block.prose(text, style=style)
+    return [
+        table(document, block.width, unicode=block.unicode, beside=beside),
+        _causes(document["causes"], "cause", block),
+        _causes(document["latent"], "latent", block),
+        closing.still_open(nodes, "errors", "errors (of the suite, not of a GPU)", block),
+        closing.still_open(nodes, "unproven", "unproven (neither passed nor failed)", block),
+        closing.deselected(document, block),
+        block.prose(text, style=style),
+    ]
 
 
 def per_node(document: Entry, block: Block) -> Iterator[Line]:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.layers import Layer
 from pytest_gpu.run.items import Rung, rung_of
+from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.outcome import Gpu, as_reported, gpu_of, properties_of
 from pytest_gpu.run.session import GpuSession
+from pytest_gpu.run.suite import is_shipped
 
 _COUNTED_AS = {"passed": "passed", "failed": "failed", "error": "failed"}
 """What pytest calls a state of ours; all others are skips."""
@@ -25,33 +28,45 @@ class Final:
     turn a pass into a failure, or announce a rerun.
     """
 
-    def __init__(self, session: GpuSession) -> None:
+    def __init__(self, session: GpuSession, ladder: Ladder) -> None:
         self.session = session
-        self._running: tuple[str, Rung] | None = None
+        self.ladder = ladder
+        self._item: pytest.Item | None = None
         self._entry: Gpu | None = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note which test the next reports are about."""
-        rung = rung_of(item)
-        self._running = None if rung is None else (item.nodeid, rung)
-        self._entry = None
+        self._item, self._entry = item, None
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Settle a report; only a failure that is counted as one enters the ledger."""
-        if self._running is None or report.nodeid != self._running[0]:
+        item = self._item
+        rung = rung_of(item) if item is not None and item.nodeid == report.nodeid else None
+        if item is None or rung is None:
             return
-        rung = self._running[1]
         entry = settled(report, rung, self.session)
         if entry is not None:
-            entry = self._entry = worse(self._entry, entry)
             if entry["state"] == "failed":
                 self.session.ledger.record(rung.node, rung.layer)
+            entry = self._entry = worse(self._entry, entry) | self._below(item, rung, entry)
         vars(report)["gpu"] = entry
         if self._entry is not None:
             report.user_properties[:] = _with_ours(report.user_properties, self._entry)
+
+    def _below(self, item: pytest.Item, rung: Rung, entry: Gpu) -> Gpu:
+        """Return what was found below a test and was not asked for, to add to its entry."""
+        below = self.ladder.below
+        if entry["state"] == "failed":
+            shipped = rung.test.partition("[")[0] if is_shipped(item.path) else None
+            below.judge_before(rung.node, rung.layer, shipped)
+        found: Gpu = {"below": below.take(rung.node)}
+        if entry["blocked_by"]:
+            blocked_by = Layer.parse(entry["blocked_by"])
+            found["blocked_cause"], _ = below.cause_of(rung.node, blocked_by)
+        return found
 
 
 def _with_ours(properties: Iterable[tuple[str, object]], entry: Gpu) -> list[tuple[str, object]]:

@@ -18,9 +18,11 @@ from pytest_gpu.report import json, terminal, verdicts
 from pytest_gpu.report.facts import node_facts
 from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.run import short_summary
+from pytest_gpu.run.below import nodeid_of
 from pytest_gpu.run.final import worse
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
+from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.pods import waiting_pods
 
 
@@ -45,7 +47,11 @@ class Results:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what a report decides, and what an earlier report of the same test found."""
         if (gpu := gpu_of(report)) is not None:
-            self._results[report.nodeid] = worse(self._results.get(report.nodeid), gpu)
+            earlier = self._results.get(report.nodeid)
+            asked = None if earlier is None or earlier.get("silent") else earlier
+            for found in gpu.get("below", ()):
+                self._results.setdefault(nodeid_of(found), found)
+            self._results[report.nodeid] = worse(asked, gpu)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
@@ -102,7 +108,9 @@ class Results:
         if self._document is not None and self._document["nodes"]:
             if reporter.config.get_verbosity() >= -1:
                 reporter.section("GPU conformance")
-            terminal.print_lines(terminal.render(self._document, **_page(reporter)), reporter)
+            beside = [name_of(node) for node in self.session.cluster.objects("nodes")]
+            lines = terminal.render(self._document, **_page(reporter), beside=beside)
+            terminal.print_lines(lines, reporter)
         elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             reporter.write_line(f"gpu: {why_nothing(reporter.config)}")
 
