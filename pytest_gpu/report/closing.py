@@ -17,6 +17,7 @@ _LEGEND = {
     "unproven": "unproven: could not be decided",
     "implied": "implied: not tried, but an ordinary pod passed through it",
     "latent": "latent: works now, breaks later",
+    "not-run": "not-run: the run ended before all tests of the layer had run",
     "skipped": "skipped: no test was run",
     "not-asked": "-: not asked",
 }
@@ -110,6 +111,8 @@ def last(document: Mapping[str, Any]) -> tuple[str, str]:
         text += f"; {count(summary['latent'], 'latent finding')}"
     if summary["not_asked"]:
         text += f"; {count(summary['not_asked'], 'requirement')} not asked"
+    if summary["not_run"]:
+        text += f"; {count(summary['not_run'], 'test')} not run"
     return text, _style(summary)
 
 
