@@ -15,7 +15,7 @@ ROWS = 20
 
 _HEADINGS = {Layer.DEVICE_PLUGIN: "plugin", Layer.RUNTIMECLASS_POD: "pod"}
 _WORDS = {"passed": "ok", "failed": "FAIL", "error": "ERROR", "not-asked": "-"}
-_COUNTED = frozenset({"passed", "failed", "error", "unproven"})
+_COUNTED = frozenset({"passed", "failed", "error", "unproven", "not-run"})
 _STYLES = {
     "ok": "green",
     "implied": "green",
@@ -25,6 +25,7 @@ _STYLES = {
     "skipped": "yellow",
     "latent": "yellow",
     "asked": "yellow",
+    "not-run": "yellow",
 }
 _SEVERITY = ("fails", "error", "unproven", "conforms")
 _SHORTEST_NAME = 14
@@ -48,11 +49,14 @@ class Row:
         )
 
 
-def table(document: Mapping[str, Any], width: int, *, unicode: bool) -> list[Line]:
+def table(
+    document: Mapping[str, Any], width: int, *, unicode: bool, beside: Sequence[str] = ()
+) -> list[Line]:
     """Return heading, rows and, where rows had to be left out, a line that says so."""
     nodes: Sequence[Node] = document["nodes"]
     rows = _fitting(_rows(nodes, _marks(document)), width)
-    labels = _labels(rows, [node["name"] for node in nodes], _room(rows, width), unicode=unicode)
+    fitted = fit([node["name"] for node in nodes], _room(rows, width), beside)
+    labels = _labels(rows, fitted, _room(rows, width), unicode=unicode)
     columns = [max(map(len, labels)), *_widths(rows)]
     lines = [_heading(columns)]
     lines += [_line(row, label, columns) for row, label in zip(rows, labels, strict=True)]
@@ -94,7 +98,7 @@ def _rows(nodes: Sequence[Node], marks: Mapping[str, str]) -> list[Row]:
 def _fitting(rows: list[Row], width: int) -> list[Row]:
     """Return the rows without the counts that must be dropped to make room for names."""
     needed = min(_SHORTEST_NAME, max(len(name) for row in rows for name in row.nodes))
-    steps = (rows, [row.without_counts("unproven", "ERROR") for row in rows])
+    steps = (rows, [row.without_counts("unproven", "not-run", "ERROR") for row in rows])
     fitting = (step for step in steps if _room(step, width) >= needed)
     return next(fitting, [row.without_counts() for row in rows])
 
@@ -124,8 +128,9 @@ def _room(rows: Sequence[Row], width: int) -> int:
     return width - sum(1 + column for column in _widths(rows))
 
 
-def _labels(rows: Sequence[Row], names: Sequence[str], room: int, *, unicode: bool) -> list[str]:
-    fitted = fit(names, room)
+def _labels(
+    rows: Sequence[Row], fitted: Mapping[str, str], room: int, *, unicode: bool
+) -> list[str]:
     labels = []
     for row in rows:
         folded = fold(row.nodes)
