@@ -206,8 +206,10 @@ def _sample(tree: Any, node: Any, like: str) -> str:
         bytes_ = isinstance(tree.state.str, bytes)
         letters = [*like, "a", "0", *_ALPHABET]
         fits = (each for each in letters if character.fullmatch(each.encode() if bytes_ else each))
-        return next(fits, chr(argument) if operator is _constants.LITERAL else "")
+        known: str = chr(argument) if operator is _constants.LITERAL else ""
+        return next(fits, known)
     if operator in _REPEATS:
-        return sample(tree, list(argument[2]), like) * max(1, argument[0])
+        times: int = max(1, argument[0])
+        return sample(tree, list(argument[2]), like) * times
     ways = [sample(tree, inner, like) for inner in _inside(node)] or [""]
     return ways[-1 if like else 0]

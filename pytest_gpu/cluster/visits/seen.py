@@ -84,6 +84,7 @@ class SeenNode(RecordedNode):
     def settle(self) -> None:
         """Add the answers so far to what is known."""
         done, self._round = self._round, _Round()
+        self.commands += tuple(done.commands)
         self._settled += len(done.entries)
         listing = Listing(entries=tuple(done.entries), complete=tuple(done.complete))
         files = {path: path for path in done.contents}
@@ -201,7 +202,7 @@ class SeenNode(RecordedNode):
             stderr=stderr,
             duration=seconds_of(answer.get("duration") or 0.0),
         )
-        self.commands = (*self.commands, result)
+        self._round.commands.append(result)
 
     def _take_nvml(self, answer: Answer) -> None:
         if isinstance(answer["nvml"], dict):
@@ -217,6 +218,7 @@ class _Round:
         self.absent: list[str] = []
         self.contents: dict[str, bytes] = {}
         self.elves: list[ElfSummary] = []
+        self.commands: list[CommandResult] = []
 
 
 def _no_other(name: str) -> RecordedNode:

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import takewhile
+from typing import Literal
 
 Matcher = SequenceMatcher[str]
-Opcode = tuple[str, int, int, int, int]
+Tag = Literal["replace", "delete", "insert", "equal"]
+Opcode = tuple[Tag, int, int, int, int]
 
 MAX_LINES = 400
 """Most lines of both texts together with which difflib is used."""
@@ -21,13 +23,23 @@ MAX_PAIRS = 10_000
 """Most pairs of equal lines."""
 
 
+class _Told(Matcher):
+    """A comparison whose result is known."""
+
+    def __init__(self, opcodes: list[Opcode]) -> None:
+        super().__init__(None, (), ())
+        self._opcodes = opcodes
+
+    def get_opcodes(self) -> list[Opcode]:
+        """Return what it was given."""
+        return self._opcodes
+
+
 def matcher(before: Sequence[str], after: Sequence[str], *, autojunk: bool = True) -> Matcher:
     """Return difflib's comparison; of long texts one that first takes off their equal ends."""
     if _is_short(before, after):
         return SequenceMatcher(None, before, after, autojunk)
-    found = SequenceMatcher(None, "", "")
-    found.opcodes = list(_trimmed(before, after))
-    return found
+    return _Told(list(_trimmed(before, after)))
 
 
 def unified(before: Sequence[str], after: Sequence[str], context: int) -> Iterator[str]:
@@ -70,10 +82,16 @@ def _trimmed(before: Sequence[str], after: Sequence[str]) -> Iterator[Opcode]:
         for tag, first, last, other, end in SequenceMatcher(None, between, others).get_opcodes():
             yield tag, start + first, start + last, start + other, start + end
     else:
-        tag = "replace" if start < old and start < new else "delete" if start < old else "insert"
-        yield tag, start, old, start, new
+        yield _tag(before=start < old, after=start < new), start, old, start, new
     if rest:
         yield "equal", old, len(before), new, len(after)
+
+
+def _tag(*, before: bool, after: bool) -> Tag:
+    """Return what happens where the texts have lines that the other one has not."""
+    if before and after:
+        return "replace"
+    return "delete" if before else "insert"
 
 
 def _same(one: Sequence[str], other: Sequence[str]) -> int:
