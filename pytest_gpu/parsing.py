@@ -140,7 +140,7 @@ def _check_structure(content: bytes) -> None:
         for event in yaml.parse(content, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent):
+            if isinstance(event, yaml.events.AliasEvent):
                 raise LimitError(f"it has an alias (*{event.anchor})")
             if depth > MAX_LEVELS:
                 raise TooDeepError
