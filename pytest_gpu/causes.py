@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from pytest_gpu.catalogue import Cause, catalogue
 from pytest_gpu.errors import GpuError, Unproven
+from pytest_gpu.plain_text import encodable, evidence_lines, fix_lines
 from pytest_gpu.steps import Slot, Step, Steps, Value
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
@@ -154,17 +155,11 @@ def fix_of(finding: Finding) -> tuple[str, ...]:
 
 def message(finding: Finding) -> str:
     """Return the message of a failed test: title, decisive lines, fix."""
-    cause = cause_of(finding)
-    lines = [f"{finding.cause}: {fill(cause.title, finding)}"]
-    lines += [f"  {show(item)}" for item in finding.evidence]
-    lines += ["fix:", *(f"  {line}" for line in fix_of(finding))]
-    return "\n".join(lines)
-
-
-def show(item: Evidence) -> str:
-    """Return a piece of evidence as ``source:line: text``."""
-    where = item.source if item.line is None else f"{item.source}:{item.line}"
-    return f"{where}: {item.text}"
+    lines = [f"{finding.cause}: {fill(cause_of(finding).title, finding)}"]
+    for item in finding.evidence:
+        lines += evidence_lines(item.source, item.line, item.text)
+    lines += ["fix:", *fix_lines(fix_of(finding))]
+    return str(encodable("\n".join(lines)))
 
 
 def as_json(finding: Finding) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pytest_gpu.run.outcome import (
     attach,
     blank,
     judge,
+    make_encodable,
     point_at_test,
     skip_if_unproven,
     status_of,
@@ -150,6 +151,7 @@ class Ladder:
             return (yield)
         missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
+        make_encodable(call)
         ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
         tell_in_full(call, node)
         report = yield

@@ -52,6 +52,10 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
         from pytest_gpu._xdist import XdistHooks  # noqa: PLC0415 - optional dependency
 
         config.pluginmanager.register(XdistHooks(session), "gpu-xdist")
+    if config.getoption("xmlpath", None):
+        from pytest_gpu.run.junit import Junit  # noqa: PLC0415 - not needed without its option
+
+        config.pluginmanager.register(Junit(config, session), "gpu-junit")
     if folder := config.getoption("allure_report_dir", None):
         from pytest_gpu._allure import RunFiles  # noqa: PLC0415 - optional dependency
 

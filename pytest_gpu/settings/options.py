@@ -32,6 +32,9 @@ INI = {
     "allow_unproven": "default for --gpu-allow-unproven",
     "sandbox_pod_config": "pod-config.json for crictl, instead of the shipped one",
     "sandbox_container_config": "container-config.json for crictl, instead of the shipped one",
+    "junit_strict": "keep --junit-xml to the schema of the xUnit plugin for Jenkins",
+    "junit_unproven": "what an unproven test is in --junit-xml: skipped (default) or failure",
+    "cause_link": "address of a page about a cause, with {cause} or {anchor}, for links in Allure",
 }
 """Values of pytest's configuration file, without their prefix ``gpu_``."""
 
@@ -137,5 +140,7 @@ def _add_outputs(group: pytest.OptionGroup) -> None:
 
 def _add_ini(parser: pytest.Parser) -> None:
     for name, help_ in INI.items():
-        kind: Literal["bool", "string"] = "bool" if name in SWITCHES else "string"
+        kind: Literal["bool", "string"] = (
+            "bool" if name in (*SWITCHES, "junit_strict") else "string"
+        )
         parser.addini(f"gpu_{name}", help_, type=kind, default=None)

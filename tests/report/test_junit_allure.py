@@ -94,14 +94,15 @@ def test_junit_properties(
 def test_junit_messages(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
 ) -> None:
-    """A failure says cause, evidence and fix; a skip says why."""
+    """A failure names the cause, its text has evidence and fix; a skip says why."""
     make_suite(**SUITE)
     run(pytester, make_cluster("gpu-2", "gpu-3"), *workers)
     found = {name: case for name, (_, case) in cases(pytester.path / "junit.xml").items()}
     failure = found["test_driver.test_it[gpu-2]"].find("failure")
     assert failure is not None
+    assert f"{CAUSE} on gpu-2" in failure.get("message", "")
     for words in (CAUSE, "/etc/x.toml:3: it is broken", "fix:"):
-        assert words in failure.get("message", "")
+        assert words in (failure.text or "")
     blocked = found["test_runtime.test_it[gpu-2]"].find("skipped")
     assert blocked is not None
     assert blocked.get("message") == "blocked: driver failed on gpu-2"

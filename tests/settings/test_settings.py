@@ -50,6 +50,14 @@ BAD = {
     "-ogpu_sandbox_pod_config=no.json": "gpu_sandbox_pod_config in *: no.json: cannot read *",
     "-ogpu_sandbox_container_config=file.txt": "gpu_sandbox_container_config in * is not JSON, *",
     "-ogpu_sandbox_pod_config=list.json": "gpu_sandbox_pod_config in *: * is not a JSON object, *",
+    "-ogpu_junit_strict=perhaps": "*gpu_junit_strict*perhaps*",
+    "-ogpu_junit_unproven=error": "gpu_junit_unproven in *: error: must be skipped or failure; *",
+    "-ogpu_junit_unproven=": "gpu_junit_unproven in *: : must be skipped or failure; the default *",
+    "-ogpu_cause_link=": "gpu_cause_link in *: : is not an address that begins with http:// or *",
+    "-ogpu_cause_link=causes.html#{cause}": "gpu_cause_link in *: * is not an address that *",
+    "-ogpu_cause_link=https://x.y/": "gpu_cause_link in *: * must contain {cause} or {anchor} *",
+    "-ogpu_cause_link=https://x.y/{cause}/{id}": "gpu_cause_link in *: * must contain {cause} or *",
+    "-ogpu_cause_link=https://x y/{cause}": "gpu_cause_link in *: * is not an address that *",
 }
 
 
