@@ -40,10 +40,10 @@ class Junit:
         yield
         for each in (case, *self.log.node_reporters_ordered[cases:]):
             self._last[each] = report
-        gpu = gpu_of(report)
-        # A case that ends with this report has been closed and emptied.
-        for element in vars(case).get("nodes", ())[elements:] if gpu else ():
-            self._complete(element, gpu, report)
+        if (gpu := gpu_of(report)) is not None:
+            # A case that ends with this report has been closed and emptied.
+            for element in vars(case).get("nodes", ())[elements:]:
+                self._complete(element, gpu, report)
 
     def _complete(self, element: Element, gpu: Gpu, report: pytest.TestReport) -> None:
         if element.tag == "failure" and has_cause(gpu):

@@ -33,10 +33,10 @@ def start(config: pytest.Config) -> None:
     config.stash[SESSION_KEY] = session
     worker = None if received is None else str(received["workerid"])
     config.pluginmanager.register(Ladder(session, worker), "gpu-ladder")
-    if config.pluginmanager.has_plugin("allure_listener"):
-        from pytest_gpu._allure import Attachments  # noqa: PLC0415 - optional dependency
+    if (listener := config.pluginmanager.get_plugin("allure_listener")) is not None:
+        from pytest_gpu._allure import Findings  # noqa: PLC0415 - optional dependency
 
-        config.pluginmanager.register(Attachments(), "gpu-allure")
+        config.pluginmanager.register(Findings(listener, settings.ci), "gpu-allure")
 
 
 def _register_for_controller(config: pytest.Config, session: GpuSession) -> None:
