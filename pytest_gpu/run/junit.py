@@ -46,19 +46,20 @@ class Junit:
                 self._complete(element, gpu, report)
 
     def _complete(self, element: Element, gpu: Gpu, report: pytest.TestReport) -> None:
-        if element.tag == "failure" and has_cause(gpu):
-            element.set("type", gpu["finding"]["cause"])
+        if element.tag in ("failure", "error") and has_cause(gpu):
+            self._make_failure(element, gpu["finding"]["cause"])
             element.set("message", self.escape(message_of(gpu)))
             element.text = self.escape(body_of(gpu, place_of(report)))
-        if element.tag == "skipped" and gpu["state"] == "unproven":
-            self._unproven(element)
+        unproven = element.tag == "skipped" and gpu["state"] == "unproven"
+        if unproven and self.settings.junit_unproven == "failure":
+            self._make_failure(element, "unproven")
 
-    def _unproven(self, element: Element) -> None:
-        if self.settings.junit_unproven == "failure":
-            element.tag = "failure"
-            element.set("type", "unproven")
-            self.log.stats["skipped"] -= 1
-            self.log.add_stats("failure")
+    def _make_failure(self, element: Element, kind: str) -> None:
+        """Make a skip, or an error of a fixture, the failure that it is in the verdict."""
+        self.log.stats[element.tag] -= 1
+        element.tag = "failure"
+        self.log.add_stats("failure")
+        element.set("type", kind)
 
     def pytest_gpu_verdict(self, document: Mapping[str, Any]) -> None:
         """Add the verdict on each node to the properties of the suite."""

