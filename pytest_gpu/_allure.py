@@ -55,11 +55,14 @@ class Findings:
             result.statusDetails = details_of(gpu, report) or result.statusDetails
             if gpu["state"] == "error":
                 result.status = Status.BROKEN
-        for finding in [gpu["finding"], *gpu["latent"]]:
+        failed = [gpu["finding"], *(found["finding"] for found in gpu.get("below", ()))]
+        self._tell("gpu_cause", failed)
+        self._tell("gpu_latent", gpu["latent"])
+
+    def _tell(self, label: str, findings: Iterable[Mapping[str, Any] | None]) -> None:
+        for finding in findings:
             if finding is not None:
-                self._name(
-                    finding["cause"], "gpu_cause" if finding is gpu["finding"] else "gpu_latent"
-                )
+                self._name(finding["cause"], label)
                 _attach(finding)
 
     def _name(self, cause: str, label: str) -> None:
