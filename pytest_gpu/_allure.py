@@ -43,6 +43,8 @@ class Findings:
     def __init__(self, listener: Any, settings: CiSettings) -> None:
         self.listener = listener
         self.settings = settings
+        self._test = ""
+        self._told: list[Mapping[str, Any]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Add findings, evidence and fix while the test is still open in Allure."""
@@ -55,13 +57,17 @@ class Findings:
             result.statusDetails = details_of(gpu, report) or result.statusDetails
             if gpu["state"] == "error":
                 result.status = Status.BROKEN
+        if self._test != report.nodeid:
+            self._test, self._told = report.nodeid, []
         failed = [gpu["finding"], *(found["finding"] for found in gpu.get("below", ()))]
         self._tell("gpu_cause", failed)
         self._tell("gpu_latent", gpu["latent"])
 
     def _tell(self, label: str, findings: Iterable[Mapping[str, Any] | None]) -> None:
+        """Tell findings once, although several reports of one test have them."""
         for finding in findings:
-            if finding is not None:
+            if finding is not None and finding not in self._told:
+                self._told.append(finding)
                 self._name(finding["cause"], label)
                 _attach(finding)
 

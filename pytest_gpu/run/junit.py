@@ -46,7 +46,7 @@ class Junit:
                 self._complete(element, gpu, report)
 
     def _complete(self, element: Element, gpu: Gpu, report: pytest.TestReport) -> None:
-        if element.tag in ("failure", "error") and has_cause(gpu):
+        if element.tag in ("failure", "error") and _shows_cause(report, gpu):
             self._make_failure(element, gpu["finding"]["cause"])
             element.set("message", self.escape(message_of(gpu)))
             element.text = self.escape(body_of(gpu, place_of(report)))
@@ -89,6 +89,11 @@ class Junit:
             keep_to_schema(element, place)
         elif place is not None:
             _locate(element, place)
+
+
+def _shows_cause(report: pytest.TestReport, gpu: Gpu) -> bool:
+    """Return whether this report is about the finding, not only about the same test."""
+    return has_cause(gpu) and f"GpuFailure: {gpu['finding']['cause']}" in report.longreprtext
 
 
 def place_of(report: pytest.TestReport) -> str:
