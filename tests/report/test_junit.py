@@ -207,6 +207,25 @@ def test_failure_in_a_fixture_is_a_failure(
     assert (suite.get("failures"), suite.get("errors"), suite.get("tests")) == ("1", "0", "1")
 
 
+def test_each_failed_subtest_has_its_own_text(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """A finding is told only where it was found, not in pytest's count of failed subtests."""
+    make_suite(
+        driver="def test_it(gpu_node, subtests):\n"
+        "    with subtests.test(): fail(finding(gpu_node))\n"
+        "    with subtests.test(): fail(finding(gpu_node, 'driver/module-not-loaded'))\n"
+    )
+    root = run(pytester, make_cluster("gpu-1"), *strict())
+    failures = case(root, "test_driver.test_it[gpu-1]").findall("failure")
+    one, other, both = ((each.text or "") + each.get("message", "") for each in failures)
+    assert f"cause: {CAUSE} " in one
+    assert "driver/module-not-loaded" in other
+    assert CAUSE not in other
+    assert "contains 2 failed subtests" in both
+    assert errors(pytester.path / "junit.xml") == []
+
+
 def test_failure_without_a_cause_keeps_its_traceback(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
 ) -> None:
