@@ -8,7 +8,8 @@ In the catalogue a plain string is prose. A table with one key is a command: ``n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeGuard, get_args
 
@@ -32,6 +33,9 @@ class Step:
         """The step as reports show it: a command begins with ``$ ``."""
         return f"$ {self.text}" if self.is_command else self.text
 
+
+_AWAY = re.compile(r"\bkubectl (drain|cordon)\b")
+_BACK = re.compile(r"\bkubectl (uncordon|delete node)\b")
 
 Steps = tuple[Step, ...]
 
@@ -68,6 +72,18 @@ def read_step(entry: object) -> Step | Slot:
             return Step(kind, entry[kind])
     kinds = ", ".join([*get_args(Kind)[1:], "steps"])
     raise ValueError(f"{entry!r} is not a step: it must be words or a table of one of {kinds}")
+
+
+def leaves_drained(fix: Sequence[Step | Slot]) -> bool:
+    """Return whether a fix drains or cordons a node and never lets pods back onto it.
+
+    To delete the node's object also ends it: a new node takes its place.
+    """
+    drained = False
+    for step in fix:
+        text = step.text if isinstance(step, Step) and step.is_command else ""
+        drained = (drained or bool(_AWAY.search(text))) and not _BACK.search(text)
+    return drained
 
 
 def _is_kind(name: str) -> TypeGuard[Kind]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -55,6 +55,17 @@ def as_open(result: Result) -> dict[str, Any]:
         "requirement": result["requirement"],
         "reason": result["reason"] or "no reason was given",
     }
+
+
+def below(results: Sequence[Result]) -> tuple[list[Result], list[dict[str, Any]]]:
+    """Return the results that count, and what could not be judged below them.
+
+    Lower layers that were not asked for are judged silently. They count where they fail.
+    """
+    silent = [result for result in results if result.get("silent")]
+    failing = {result["layer"] for result in silent if result["state"] == "failed"}
+    counted = [r for r in results if not r.get("silent") or r["layer"] in failing]
+    return counted, [as_open(result) for result in silent if result["layer"] not in failing]
 
 
 def covered(finding: Mapping[str, Any], other: str) -> bool:

@@ -19,11 +19,34 @@ def causes(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:
     own name in the commands. Evidence and commands are those of the first such node.
     """
     failing = [(node["name"], node) for node in nodes if node["verdict"] == "fails"]
-    also = {node["name"]: node["also_seen"] for node in nodes}
+    by_name = {node["name"]: node for node in nodes}
     return [
-        {**group, "also_seen": also_seen((name, also[name]) for name in group["nodes"])}
+        group | _of_members([by_name[name] for name in group["nodes"]])
         for group in _grouped(failing)
     ]
+
+
+def _of_members(nodes: Sequence[Mapping[str, Any]]) -> Entry:
+    return {
+        "also_seen": also_seen((node["name"], node["also_seen"]) for node in nodes),
+        "silent": all(node["silent"] for node in nodes),
+        "not_judged": not_judged(nodes),
+    }
+
+
+def not_judged(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Return what could not be judged below the cause: layer, reason, nodes; lowest layer first."""
+    members = [(node["name"], entry) for node in nodes for entry in node["not_judged"]]
+    entries = [
+        {"layer": layer, "reason": _for_all(group[0][1]["reason"], group), "nodes": _names(group)}
+        for (layer, _), group in _by(members, _unknown)
+    ]
+    return sorted(entries, key=lambda entry: Layer.parse(entry["layer"]))
+
+
+def _unknown(member: tuple[str, Mapping[str, Any]]) -> tuple[str, str]:
+    name, entry = member
+    return entry["layer"], nameless(entry["reason"], name)
 
 
 def latent(nodes: Sequence[Mapping[str, Any]]) -> list[Entry]:

@@ -17,6 +17,7 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.report import json, terminal, verdicts
 from pytest_gpu.report.facts import node_facts
 from pytest_gpu.report.run_info import RunInfo
+from pytest_gpu.run.below import nodeid_of
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.stack.kube.pods import waiting_pods
@@ -46,6 +47,8 @@ class Results:
             earlier = self._results.get(report.nodeid)
             if earlier and earlier["latent"] and not gpu["latent"]:
                 gpu = gpu | {"latent": earlier["latent"]}
+            for found in gpu.get("below", ()):
+                self._results.setdefault(nodeid_of(found), found)
             self._results[report.nodeid] = gpu
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -22,6 +22,8 @@ WORDS = (
     "pytest_gpu",
     "pytest_gpu.asked",
     "pytest_gpu.catalogue",
+    "pytest_gpu.cause_entry",
+    "pytest_gpu.cause_file",
     "pytest_gpu.causes",
     "pytest_gpu.checks",
     "pytest_gpu.errors",
@@ -32,6 +34,7 @@ WORDS = (
     "pytest_gpu.libyaml",
     "pytest_gpu.looks",
     "pytest_gpu.memory",
+    "pytest_gpu.naming",
     "pytest_gpu.parsing",
     "pytest_gpu.steps",
 )

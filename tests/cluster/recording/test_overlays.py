@@ -318,7 +318,7 @@ def test_names_change_at_every_step_of_a_chain(overlay: Overlay) -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("nodes: {gpu-7: c}", r"nodes: the base has no node 'c'; its nodes are a, b"),
+        ("nodes: {gpu-7: c}", r"nodes: the base has no node 'c'; the nearest are a, b"),
         ("nodes: {b: a}", r"nodes: the base already has a node 'b'"),
         ("nodes: {x: a, y: a}", r"nodes: gives two names to one node"),
         ("nodes: {../x: a}", r"is not a valid node name"),

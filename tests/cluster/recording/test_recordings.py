@@ -533,5 +533,5 @@ def test_unknown_sample_is_answered_with_the_names_there_are() -> None:
     """The nearest name comes first."""
     with pytest.raises(RecordingError) as caught:
         sample_path("healthy-kubeadmin")
-    assert "did you mean 'healthy-kubeadm'? samples are " in str(caught.value)
+    assert "is not a sample; the nearest are healthy-kubeadm, " in str(caught.value)
     assert all(name in str(caught.value) for name in sample_names())
