@@ -110,7 +110,7 @@ class Ladder:
         for rung, _ in rungs:
             planned.setdefault(rung.node, Counter())[str(rung.layer)] += 1
         self.session.ledger.plan({"tests": planned, "deselected": self._deselected})
-        shipped = (rung for rung, item in rungs if is_shipped(item.nodeid))
+        shipped = (rung for rung, item in rungs if is_shipped(item.path))
         self.below = self.session.below = Below(self.session, whole_layers(shipped))
         # The tests of a large fleet stay until the end: there is no garbage to look for in them.
         gc.freeze()
@@ -138,7 +138,7 @@ class Ladder:
         rung = rung_of(item)
         if rung is None:
             return
-        if is_shipped(item.nodeid) and (why := self.session.why_not_asked(rung)):
+        if is_shipped(item.path) and (why := self.session.why_not_asked(rung)):
             pytest.skip(f"{NOT_ASKED}{why}")
         if (failed := self.session.blocked_by(rung.layer, rung.node)) is not None:
             item.stash[BLOCKED_KEY] = str(failed)
@@ -176,7 +176,7 @@ class Ladder:
         first = call.excinfo.value if call.excinfo is not None else None
         if not isinstance(first, NotInEvidence):
             return []
-        if call.when != "call" or not is_shipped(item.nodeid):
+        if call.when != "call" or not is_shipped(item.path):
             return [first.what]
         return self.missing.of(asked_again(item), self.session.node(rung.node), first)
 
@@ -188,7 +188,7 @@ class Ladder:
     def _add_below(self, item: pytest.Item, rung: Rung, gpu: Gpu) -> None:
         """Add to a test's entry what was found below it and was not asked for."""
         if gpu["state"] == "failed":
-            shipped = rung.test.partition("[")[0] if is_shipped(item.nodeid) else None
+            shipped = rung.test.partition("[")[0] if is_shipped(item.path) else None
             self.below.judge_before(rung.node, rung.layer, shipped)
         gpu["below"] = self.below.take(rung.node)
         if gpu["blocked_by"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from pytest_gpu.asked import question_of
@@ -13,6 +14,7 @@ from pytest_gpu.layers import Layer
 SUITE = "conformance"
 
 
+@cache
 def suite_path() -> Path:
     """Return the shipped suite: inside the package in a wheel, next to it in a checkout."""
     package = Path(__file__).parents[1]
@@ -48,9 +50,12 @@ def shipped_tests(layer: Layer) -> Mapping[str, Callable[..., object]]:
     return {name: each for name, each in vars(module).items() if name.startswith("test_")}
 
 
-def is_shipped(nodeid: str) -> bool:
-    """Return whether a test belongs to the shipped suite, by its ID."""
-    return nodeid.startswith(f"{SUITE}/")
+def is_shipped(path: Path) -> bool:
+    """Return whether a test belongs to the shipped suite, by its file.
+
+    Not by its ID: a project may have a folder called ``conformance``, too.
+    """
+    return path.parent == suite_path()
 
 
 def _module_of(layer: Layer) -> str:
@@ -63,8 +68,7 @@ def nodeid_of(path: Path) -> str | None:
     It is the same wherever the package is installed: JUnit's class names and Allure's history
     are derived from it.
     """
-    suite = suite_path()
-    return f"{SUITE}/{path.name}" if path.parent == suite else None
+    return f"{SUITE}/{path.name}" if is_shipped(path) else None
 
 
 def located(argument: str) -> list[str]:

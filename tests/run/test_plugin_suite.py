@@ -125,6 +125,19 @@ def test_a_folder_of_ones_own_is_not_taken_for_the_suite(
     assert collected(package) == collected(run_here(pytester, cluster, *COLLECT))
 
 
+def test_ones_own_folder_called_conformance_is_asked_what_no_recording_knows(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """Only a shipped test is not asked because an older suite did not look."""
+    cluster = make_cluster("gpu-1")
+    manifest = cluster / "recording.yaml"
+    manifest.write_text(f"{manifest.read_text()}asked: [access/test_x]\n")
+    file = pytester.mkdir("conformance") / "test_ours.py"
+    file.write_text(OWN.format(layer="access"))
+    result = run_here(pytester, f"--gpu-cluster=path:{cluster}", "conformance", *QUIET)
+    result.assert_outcomes(passed=1)
+
+
 def test_hidden_suite_says_why(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
     """Nothing was tested, which is no success; the directory's configuration is the reason."""
     pytester.makeini("[pytest]\npython_functions = check_*")
