@@ -78,7 +78,7 @@ docs: $(VENV)/ready-docs ## build the documentation into site/; warnings are err
 	@$(BIN)/mkdocs build --strict >$(VENV)/docs.log 2>&1 || { cat $(VENV)/docs.log; exit 1; }
 	@echo "site/index.html"
 
-wheel-check: $(VENV)/ready-test ## the shipped suite, run from the built wheel in fresh environments
+wheel-check: $(VENV)/ready-lint ## the shipped suite, run from the built wheel in fresh environments
 	@$(BIN)/python tests/project/wheel_check.py $(ARGS)
 
 test-plugins: $(VENV)/plugins/ready ## the same verdicts beside pytest-asyncio, -cov, -html, -randomly, ...

@@ -15,10 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest_gpu
-from pytest_gpu import fixtures
 from pytest_gpu.gpu_node import fact
 from pytest_gpu.memory import lazy
 
@@ -91,6 +90,7 @@ def pages() -> Mapping[str, str]:
 
 def fixture_entries() -> tuple[Entry, ...]:
     """Return all public fixtures, by name."""
+    fixtures = importlib.import_module("pytest_gpu.fixtures")
     found = (each for module in _modules(fixtures) for each in vars(module).values())
     entries = [_fixture(each) for each in found if hasattr(each, "_fixture_function")]
     return tuple(sorted(filter(_is_public, entries), key=lambda entry: entry.name))
@@ -155,7 +155,7 @@ def parameters(function: Any) -> Iterator[str]:
     """Yield the parameters of a function as its source has them."""
     for each in inspect.signature(function).parameters.values():
         if each.name not in ("self", "cls"):
-            stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+            stars = "*" if each.kind is each.VAR_POSITIONAL else ""
             typed = "" if each.annotation is each.empty else f": {each.annotation}"
             default = "" if each.default is each.empty else f" = {each.default!r}"
             yield f"{stars}{each.name}{typed}{default}"
@@ -213,7 +213,7 @@ def _is_ours(each: type) -> bool:
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if ".conformance" not in module.name and ".recorded" not in module.name:
-            yield cast("ModuleType", importlib.import_module(module.name))
+            yield importlib.import_module(module.name)
 
 
 def api_page() -> str:
