@@ -182,15 +182,16 @@ def show(item: Evidence) -> str:
 def as_json(finding: Finding) -> dict[str, Any]:
     """Return a finding with all its texts filled in, as plain JSON types.
 
-    Keys: cause, title, why, check, fix, explains, evidence (source, line, text).
+    Keys: cause, title, why, check, fix, fix_kinds, explains, evidence (source, line, text).
     """
-    cause = cause_of(finding)
+    cause, steps = cause_of(finding), steps_of(finding)
     return {
         "cause": finding.cause,
         "title": fill(cause.title, finding),
         "why": fill(cause.why, finding),
         "check": [fill(step.shown, finding) for step in cause.check],
-        "fix": list(fix_of(finding)),
+        "fix": [step.shown for step in steps],
+        "fix_kinds": [step.kind for step in steps],
         "explains": list(cause.explains),
         "evidence": [
             {"source": item.source, "line": item.line, "text": item.text}

@@ -46,9 +46,7 @@ def pytest_load_initial_conftests(
     if known.gpu_cluster is not None:
         from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - keeps start-up fast
 
-        early_config.stash[look_alikes.GIVEN_KEY] = look_alikes.given(
-            known, parser.parse_known_args([])
-        )
+        early_config.stash[look_alikes.GIVEN_KEY] = look_alikes.given(known, early_config.option)
         args[:] = with_suite(args, known.file_or_dir)
     return result
 

@@ -39,6 +39,12 @@ _BACK = re.compile(r"\bkubectl (uncordon|delete node)\b")
 
 Steps = tuple[Step, ...]
 
+
+def step_shown(kind: Kind, shown: str) -> Step:
+    """Return a step from its kind and the text that reports show."""
+    return Step(kind, shown.removeprefix("$ ") if Step(kind, "").is_command else shown)
+
+
 Value = str | Steps
 """What a finding fills into its cause's texts: a text, or whole steps."""
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.names import fold
 from pytest_gpu.report.text import Line, Span, age, count, cut, safe, wrap
 
@@ -137,11 +136,7 @@ class Block:
     def _fix(self, cause: Mapping[str, Any]) -> Iterator[Line]:
         if not cause["fix"]:
             return
-        name = cause["evidence_of"]
-        named = any(nameless(line, name) != line for line in cause["fix"])
-        each = f" (for {name}; on the other nodes use their names)"
-        several = len(cause["nodes"]) > 1 and named
-        yield from self.prose(f"fix{each if several else ''}:", "  ", "    ", "bold")
+        yield (Span("  fix:", "bold"),)
         for entry in cause["fix"]:
             apart = [(Span(""),)] if "\n" in entry else []
             yield from (*apart, *self._step(entry), *apart)

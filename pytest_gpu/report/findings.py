@@ -26,6 +26,7 @@ def finding_of(result: Result) -> Mapping[str, Any]:
         "why": "",
         "check": [],
         "fix": [],
+        "fix_kinds": [],
         "explains": [],
         "evidence": [
             {"source": result["test"], "line": None, "text": result["reason"] or "it failed"}
@@ -44,6 +45,7 @@ def as_seen(result: Result, finding: Mapping[str, Any]) -> dict[str, Any]:
         "evidence": [dict(item) for item in finding["evidence"]],
         "check": list(finding["check"]),
         "fix": list(finding["fix"]),
+        "fix_kinds": list(finding["fix_kinds"]),
     }
 
 
@@ -90,6 +92,6 @@ def distinct(seen: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def nameless(text: str, node: str) -> str:
-    """Return a text with ``the node`` for the node's own name, so that it suits other nodes."""
-    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", "the node", text)
+def nameless(text: str, node: str, instead: str = "the node") -> str:
+    """Return a text with other words for the node's own name, so that it suits other nodes."""
+    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", lambda _: instead, text)

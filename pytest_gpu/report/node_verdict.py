@@ -64,6 +64,7 @@ def _cause(first: Result | None) -> Entry:
             "evidence": [],
             "check": [],
             "fix": [],
+            "fix_kinds": [],
         }
     entry = findings.as_seen(first, findings.finding_of(first))
     del entry["test"]

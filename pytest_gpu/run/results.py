@@ -20,6 +20,7 @@ from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.run.below import nodeid_of
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
+from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.pods import waiting_pods
 
 
@@ -76,7 +77,8 @@ class Results:
             yield
         if self._document is not None:
             terminalreporter.section("GPU conformance")
-            lines = terminal.render(self._document, **_page(terminalreporter))
+            beside = [name_of(node) for node in self.session.cluster.objects("nodes")]
+            lines = terminal.render(self._document, **_page(terminalreporter), beside=beside)
             terminal.print_lines(lines, terminalreporter)
         elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             terminalreporter.write_line(f"gpu: {why_nothing(terminalreporter.config)}")

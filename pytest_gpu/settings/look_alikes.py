@@ -20,6 +20,11 @@ OURS: Mapping[str, str] = {
 
 
 def given(known: object, defaults: object) -> Mapping[str, Any]:
-    """Return the look-alikes that were given: those whose value is not their default."""
+    """Return the look-alikes that were given: those whose value is not their default.
+
+    Args:
+        known: the values of this run.
+        defaults: ``config.option`` before it is filled: each option has its default.
+    """
     values = ((name, getattr(known, name, None)) for name in OURS)
     return {name: value for name, value in values if value != getattr(defaults, name, None)}

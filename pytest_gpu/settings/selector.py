@@ -84,7 +84,7 @@ class _Parser:
     """Reads a selector token by token; the empty token is the end."""
 
     def __init__(self, text: str) -> None:
-        self.tokens = (*_TOKEN.findall(text), "")
+        self.tokens: tuple[str, ...] = (*_TOKEN.findall(text), "")
         self.position = 0
 
     @property

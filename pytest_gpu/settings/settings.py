@@ -139,7 +139,7 @@ class _Reader:
     def parse(self, source: str, given: Any, parse: Callable[[Any], T]) -> T:
         """Return ``parse(given)``; refuse what raises ``ValueError``, and nothing at all."""
         if isinstance(given, str) and not given.strip():
-            raise pytest.UsageError(f"{source}: is empty; {WANTED[source.split(maxsplit=1)[0]]}")
+            raise pytest.UsageError(f"{source}: is empty; {_wanted(source)}")
         try:
             return parse(given)
         except (ValueError, OSError) as error:
@@ -169,6 +169,11 @@ class _Reader:
     def _ini_source(self, name: str) -> str:
         file = self.config.inipath.name if self.config.inipath else "-o"
         return f"gpu_{name} in {file}"
+
+
+def _wanted(source: str) -> str:
+    """Return what to write instead of nothing; ``source`` begins with an option or a value."""
+    return WANTED.get(source.split(maxsplit=1)[0], "give a value, or leave it out")
 
 
 def shown(value: object) -> str:

@@ -144,7 +144,7 @@ def test_option_that_the_kind_cluster_has_no_use_for(
     pytester: pytest.Pytester, options: list[str], option: str
 ) -> None:
     """Its kubeconfig is named by pytest-kind's option; nothing is made before that is told."""
-    (pytester.path / "mine").write_text("")
+    (pytester.path / "mine").write_text("{}")
     result = run_apart(pytester, *options, option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -11,10 +12,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_gpu.causes import Finding, fail
+from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.run import below as below_module
 from pytest_gpu.run.below import Below, whole_layers
 from pytest_gpu.run.items import Rung
+from pytest_gpu.run.ledger import Ledger
+from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import shipped_tests
 from tests.conftest import MakeCluster
 from tests.support.runs import QUIET, run_here
@@ -246,3 +251,36 @@ def test_nothing_is_started_for_what_was_not_asked() -> None:
     session.why_not_asked.return_value = "nothing was looked at"
     Below(session, frozenset()).judge("gpu-1", max(Layer))
     session.ensure_outcomes.assert_not_called()
+
+
+def test_a_node_that_fails_below_gets_no_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nodes of a layer start together, but only those whose lower layers stand."""
+    starter = Mock()
+    monkeypatch.setattr("pytest_gpu.cluster.outcomes.Starter", Mock(return_value=starter))
+    settings = Mock(cluster="local", workloads=None, all_layers=False)
+    names = ("gpu-1", "gpu-2", "gpu-3")
+    session = GpuSession(
+        settings=settings,
+        folder=tmp_path,
+        title="",
+        names=names,
+        others=(),
+        ledger=Ledger(tmp_path),
+        opened=Mock(),
+    )
+    session.ledger.plan({"tests": {name: {"sandbox": 1} for name in names}})
+    session.below = Below(session, frozenset())
+
+    def no_driver(gpu_node: Node) -> None:
+        if gpu_node.name == "gpu-2":
+            fail(Finding.of("driver/not-installed"))
+
+    monkeypatch.setattr(below_module, "shipped_tests", lambda _: {"test_driver": no_driver})
+    values = {"node": "gpu-2", "how": ""}
+    monkeypatch.setattr(below_module, "filled", lambda found, _: replace(found, values=values))
+    monkeypatch.setattr(session, "why_not_asked", lambda _: None)
+    session.ensure_outcomes(Layer.SANDBOX, "gpu-1")
+    [(layer, nodes)] = [call.args for call in starter.bring.call_args_list]
+    assert (layer, [node.name for node in nodes]) == (Layer.SANDBOX, ["gpu-1", "gpu-3"])

@@ -50,6 +50,17 @@ def test_look_alike_is_refused_with_a_live_cluster(
     pytest.LineMatcher([line]).fnmatch_lines([message])
 
 
+def test_an_option_that_another_plugin_requires_is_no_hindrance(
+    pytester: pytest.Pytester, live: list[str]
+) -> None:
+    """It has no default."""
+    pytester.makepyfile(
+        needy='def pytest_addoption(parser): parser.addoption("--x", required=True)'
+    )
+    pytester.syspathinsert()
+    assert run_here(pytester, "-pneedy", "--gpu-cluster=current", "--x=1", *live).ret == 0
+
+
 def test_look_alike_in_the_configuration_is_refused(
     pytester: pytest.Pytester, live: list[str]
 ) -> None:
@@ -81,7 +92,7 @@ def test_our_kubeconfig_is_refused_where_it_is_not_read(
     pytester: pytest.Pytester, live: list[str]
 ) -> None:
     """In a pod the service account decides; a value in the configuration is only a default."""
-    (pytester.path / "mine").write_text("")
+    (pytester.path / "mine").write_text("{}")
     cluster = "--gpu-cluster=in-cluster"
     line = refused(run_here(pytester, cluster, "--gpu-kubeconfig=mine", *live))
     assert line.startswith("--gpu-kubeconfig: ")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.api.fake_api import FakeApi, FakeServer
 from tests.conftest import MakeCluster
 from tests.support.runs import QUIET, refused, run_here
 
@@ -319,3 +320,32 @@ def test_value_in_a_file_is_told_with_the_file(pytester: pytest.Pytester, place:
         line = refused(run_here(pytester, place, *QUIET))
         assert line.startswith(f"{wrong.split()[0]} in pytest.toml: ")
         assert "expects a" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "asks"),
+    [
+        ("--gpu-nodes=", False),
+        ("--gpu-nodes=gpu-[", False),
+        ("--gpu-nodes=pool in x", False),
+        ("--gpu-workloads=a=b=c", False),
+        ("--gpu-record=file.txt", False),
+        ("--gpu-nodes=gpu-9", True),
+        ("--gpu-nodes=pool=x", True),
+    ],
+)
+def test_nothing_is_begun_in_a_live_cluster(
+    pytester: pytest.Pytester, place: str, option: str, *, asks: bool
+) -> None:
+    """Only the names of nodes need the cluster; it is read, and nothing is created."""
+    api = FakeApi()
+    node = {"metadata": {"name": "gpu-1"}, "status": {"capacity": {"nvidia.com/gpu": "1"}}}
+    api.put("nodes", node)
+    with FakeServer(api) as server:
+        kubeconfig = f"--gpu-kubeconfig={server.kubeconfig(pytester.path)}"
+        before = files(pytester.path)
+        refused(run_here(pytester, "--gpu-cluster=current", kubeconfig, option, *QUIET))
+    assert files(pytester.path) == before
+    assert bool(api.requests) is asks
+    reviews = api.asked("POST /apis/authorization.k8s.io/*")
+    assert set(api.asked("*")) - set(api.asked("GET *")) == set(reviews)

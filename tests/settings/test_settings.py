@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from pytest_gpu.cluster.recording.recorded import open_recording
 from tests.conftest import MakeCluster, MakeSuite
 from tests.support.runs import QUIET, refused, run_here
 
@@ -58,6 +60,11 @@ NODES = {
     None: ["gpu-1", "gpu-2"],
     "gpu-2": ["gpu-2"],
     "gpu-2, gpu-1": ["gpu-1", "gpu-2"],
+    "gpu-[1-2]": ["gpu-1", "gpu-2"],
+    "gpu-*": ["gpu-1", "gpu-2"],
+    "?pu-1,gpu-?": ["cpu-1", "gpu-1", "gpu-2"],
+    "kubernetes.io/hostname in (gpu-2,cpu-1)": ["cpu-1", "gpu-2"],
+    "kubernetes.io/hostname notin (gpu-2,cpu-1), pool": ["gpu-1"],
     "cpu-1": ["cpu-1"],
     "all": ["gpu-1", "gpu-2"],
     "kubernetes.io/hostname=gpu-1": ["gpu-1"],
@@ -84,6 +91,50 @@ def test_nodes_are_found_or_named(
     )
     tests = [line for line in result.outlines if "::" in line]
     assert tests == [f"test_driver.py::test_it[{name}]" for name in names]
+
+
+def test_a_word_with_two_meanings_is_refused(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """A node that is called like a label; if both mean the same nodes, it does not matter."""
+    both = make_cluster("pool", "gpu-1", labels={"pool": "a"}, folder="both")
+    line = refused(run_here(pytester, f"--gpu-cluster=path:{both}", "--gpu-nodes=pool", *QUIET))
+    assert line == (
+        "--gpu-nodes: pool: pool is both a node and a label of nodes; write "
+        "kubernetes.io/hostname=pool for the node, pool=VALUE for the label"
+    )
+    same = f"--gpu-cluster=path:{make_cluster('pool', labels={'pool': 'a'}, folder='same')}"
+    assert run_here(pytester, same, "--gpu-nodes=pool", "--collect-only", "-q", *QUIET).ret == 0
+
+
+def test_nodes_stand_in_natural_order_everywhere(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """Header, tests, table, JSON, the evidence of a cause, and a recording of the run."""
+    make_suite(driver="def test_it(gpu_node): fail(finding(gpu_node))\n")
+    cluster = make_cluster("gpu-10", "gpu-9", "gpu-2", plain=["cpu-10", "cpu-9"])
+    kept, out = pytester.path / "kept", pytester.path / "out.json"
+    options = ["--gpu-nodes=all", f"--gpu-record={kept}", f"--gpu-report={out}", "-v"]
+    result = run_here(pytester, f"--gpu-cluster=path:{cluster}", *options, ".", *QUIET)
+    result.stdout.fnmatch_lines(
+        [
+            "gpu: 3 nodes: gpu-2, gpu-9, gpu-10 *",
+            "gpu: not a GPU node: cpu-9, cpu-10",
+            "test_driver.py::test_it[[]gpu-2]*",
+            "test_driver.py::test_it[[]gpu-9]*",
+            "test_driver.py::test_it[[]gpu-10]*",
+            "gpu-2 *",
+            "gpu-9 *",
+            "gpu-10 *",
+        ]
+    )
+    document = json.loads(out.read_text())
+    assert [node["name"] for node in document["nodes"]] == ["gpu-2", "gpu-9", "gpu-10"]
+    (cause,) = document["causes"]
+    assert (cause["evidence_of"], cause["nodes"]) == ("gpu-2", ["gpu-2", "gpu-9", "gpu-10"])
+    with open_recording(kept, "kept") as recorded:
+        names = [node["metadata"]["name"] for node in recorded.objects("nodes")]
+    assert names == ["cpu-9", "cpu-10", "gpu-2", "gpu-9", "gpu-10"]
 
 
 def test_all_lists_the_nodes_that_are_none(

@@ -348,7 +348,7 @@ def test_flat_copy_of_a_renamed_recording_has_the_new_names(
     record(overlay("nodes: {gpu-7: a}"), tmp_path / "flat")
     with open_recording(tmp_path / "flat", "flat") as cluster:
         assert cluster.node_names() == ("b", "gpu-7")
-        assert names(cluster, "nodes") == ["gpu-7", "b"]
+        assert names(cluster, "nodes") == ["b", "gpu-7"]
 
 
 CONFIG = {"nodes/a/files/etc/containerd/config.toml": "version = 3\n"}
