@@ -129,6 +129,7 @@ FLEET = Sample(
 )
 OWN_STATES = {
     "test_a_coroutine_passes[gpu-1]": "passed",
+    "test_one_that_passes_when_run_again[gpu-1]": "passed",
     "test_a_coroutine_is_unproven[gpu-1]": "unproven",
     "test_a_repeated_one_passes[gpu-1-7-1-2]": "passed",
     "test_a_repeated_one_passes[gpu-1-7-2-2]": "passed",
