@@ -82,7 +82,7 @@ wheel-check: $(VENV)/ready-lint ## the shipped suite, run from the built wheel i
 	@$(BIN)/python tests/project/wheel_check.py $(ARGS)
 
 test-plugins: $(VENV)/plugins/ready ## the same verdicts beside pytest-asyncio, -cov, -html, -randomly, ...
-	@$(VENV)/plugins/bin/python tests/project/plugins_check.py
+	@$(VENV)/plugins/bin/python -m tests.project.plugins_check
 
 # uv resolves for all Pythons and systems at once; pip only for the one that it runs on.
 requirements: | $(BIN)/python ## pin the newest versions in requirements/, with hashes

@@ -1,4 +1,4 @@
-"""The page of fixtures and of what they return, generated from signatures and docstrings.
+"""The page of what fixtures return, generated from signatures and docstrings.
 
 Public is what a fixture returns, its members without an underscore in front, and the same of what
 those return, except for the classes in :data:`INTERNAL` and members that need one of them.
@@ -10,20 +10,15 @@ import importlib
 import inspect
 import pkgutil
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest_gpu
 from pytest_gpu.gpu_node import fact
 from pytest_gpu.memory import lazy
-
-if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
 
 INTERNAL = {
     "ArgumentsFile": "how a distribution hands arguments on",
@@ -53,8 +48,7 @@ _NAME = re.compile(r"\b[A-Z]\w+\b")
 class Entry:
     """A fixture, or a public member of a class.
 
-    ``kind`` is fixture, method, property or field; ``type`` is what it returns or holds, empty
-    without an annotation; ``text`` is its documentation, empty without.
+    ``kind`` is fixture, method, property or field; ``type`` is what it returns or holds.
     """
 
     name: str
@@ -74,17 +68,8 @@ class Described:
     members: tuple[Entry, ...]
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the page (mkdocs event)."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - the tests run without mkdocs
-
-    for path, text in pages().items():
-        files.append(File.generated(config, path, content=text))
-    return files
-
-
 def pages() -> Mapping[str, str]:
-    """Return the generated page by its path below ``docs/``."""
+    """Return the page by its path below ``docs/``."""
     return {"reference/api.md": api_page()}
 
 
@@ -115,25 +100,22 @@ def described() -> tuple[Described, ...]:
     while pending:
         name = pending.pop(0)
         if name not in found:
-            found[name] = _describe(_classes()[name])
+            found[name] = describe(_classes()[name])
             pending += [n for member in found[name].members for n in _ours(member)]
     return tuple(found.values())
 
 
-def _describe(each: type) -> Described:
-    entries = filter(_is_public, (_member(each, name) for name in public_names(each)))
-    return Described(type=each, text=inspect.getdoc(each) or "", members=tuple(entries))
+def describe(each: type) -> Described:
+    """Return a class with its public members."""
+    members = filter(_is_public, (_member(each, name) for name in public_names(each)))
+    return Described(type=each, text=inspect.getdoc(each) or "", members=tuple(members))
 
 
 def public_names(each: type) -> list[str]:
     """Return the names of a class that do not begin with an underscore, as they are defined."""
     own = [base for base in reversed(each.__mro__) if base.__module__.startswith("pytest_gpu")]
-    names = (name for base in own for name in [*_annotations(base), *vars(base)])
+    names = (name for base in own for name in [*inspect.get_annotations(base), *vars(base)])
     return list(dict.fromkeys(name for name in names if not name.startswith("_")))
-
-
-def _annotations(each: type) -> Mapping[str, Any]:
-    return inspect.get_annotations(each)
 
 
 def _member(each: type, name: str) -> Entry:
@@ -171,8 +153,10 @@ def _function_of(value: object) -> Any:
 
 
 def _field(each: type, name: str) -> Entry:
-    owner = next(base for base in each.__mro__ if name in {*_annotations(base), *vars(base)})
-    kind = _annotations(owner).get(name, owner.__name__)
+    owner = next(
+        base for base in each.__mro__ if name in {*inspect.get_annotations(base), *vars(base)}
+    )
+    kind = inspect.get_annotations(owner).get(name, owner.__name__)
     text = field_text(inspect.getdoc(owner) or "", name)
     return Entry(name=name, kind="field", signature=name, type=str(kind), text=text)
 
@@ -185,34 +169,33 @@ def field_text(doc: str, name: str) -> str:
     _, _, listed = doc.partition("Attributes:\n")
     if found := re.search(rf"^ +{name}: (.*(?:\n {{8,}}.*)*)", listed, re.MULTILINE):
         return " ".join(found[1].split())
-    flat = " ".join(doc.split())
-    said = re.search(rf"[^.;]*``{name}``(?:[^.;`]|``[^`]*``|\.\w)*", flat)
+    said = re.search(rf"[^.;]*``{name}``(?:[^.;`]|``[^`]*``|\.\w)*", " ".join(doc.split()))
     return said[0].strip() if said else ""
 
 
 def _is_public(entry: Entry) -> bool:
-    return not any(name in INTERNAL for name in _NAME.findall(f"{entry.signature} {entry.type}"))
+    return INTERNAL.keys().isdisjoint(_names(entry))
 
 
-def _ours(entry: Entry) -> Iterator[str]:
-    words = _NAME.findall(f"{entry.signature} {entry.type}")
-    return (word for word in words if word in _classes())
+def _ours(entry: Entry) -> list[str]:
+    return [name for name in _names(entry) if name in _classes()]
+
+
+def _names(entry: Entry) -> list[str]:
+    return _NAME.findall(f"{entry.signature} {entry.type}")
 
 
 @cache
 def _classes() -> Mapping[str, type]:
     """Return the classes of the package by name; a house rule keeps the names apart."""
     found = (each for module in _modules(pytest_gpu) for each in vars(module).values())
-    return {c.__name__: c for c in found if isinstance(c, type) and _is_ours(c)}
-
-
-def _is_ours(each: type) -> bool:
-    return each.__module__.startswith("pytest_gpu.") and not each.__name__.startswith("_")
+    ours = (c for c in found if isinstance(c, type) and c.__module__.startswith("pytest_gpu."))
+    return {each.__name__: each for each in ours}
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if ".conformance" not in module.name and ".recorded" not in module.name:
+        if ".conformance" not in module.name:
             yield importlib.import_module(module.name)
 
 
@@ -222,22 +205,18 @@ def api_page() -> str:
         [
             "# What fixtures return",
             "",
-            "Generated from the code. Your tests may use every fixture, class and member on this",
-            "page; anything else may change with any version. A member that raises",
-            "`NotInEvidence` (an `Unproven`) ends your test as unproven, if you let it escape.",
+            "Your tests may use what is on this page; the rest may change with any version. If a",
+            "`NotInEvidence` (an `Unproven`) escapes from your test, the test is unproven.",
             "",
-            *(line for entry in fixture_entries() for line in _section(entry, "##")),
+            *(line for entry in fixture_entries() for line in _section(entry)),
             *(line for each in described() for line in _class_section(each)),
         ]
     )
 
 
-def _section(entry: Entry, level: str) -> Iterator[str]:
-    about = f"A {entry.scope}-scoped fixture." if entry.scope else f"A {entry.kind}."
-    yield from (f"{level} {entry.name}", "", f"{about} Type: {_linked(entry.type)}", "")
-    if "(" in entry.signature:
-        yield from ("```python", f"{entry.signature} -> {entry.type}", "```", "")
-    yield from (*_prose(entry.text), "")
+def _section(entry: Entry) -> Iterator[str]:
+    about = f"A fixture of scope {entry.scope}. It returns: {_linked(entry.type)}"
+    yield from (f"## {entry.name}", "", about, "", *_prose(entry.text), "")
 
 
 def _class_section(each: Described) -> Iterator[str]:
@@ -247,8 +226,7 @@ def _class_section(each: Described) -> Iterator[str]:
     yield from ("| member | type | what it is |", "|---|---|---|")
     for member in each.members:
         shown = "<br>".join(part for part in _prose(member.text) if part)
-        signature = _code(member.signature)
-        yield f"| {signature} | {_linked(member.type)} | {shown} |"
+        yield f"| {_code(member.signature)} | {_linked(member.type)} | {shown} |"
     yield ""
 
 
@@ -269,4 +247,4 @@ def _prose(text: str) -> Iterable[str]:
     """Return a docstring as Markdown: roles and double backticks become code."""
     plain = re.sub(r":\w+:`~?\.?(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("``", "`")
     for part in plain.split("\n\n"):
-        yield from (" ".join(textwrap.dedent(part).split()).replace("|", "\\|"), "")
+        yield from (" ".join(part.split()).replace("|", "\\|"), "")

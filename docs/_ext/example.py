@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
 
 EXAMPLE = Path(__file__).parents[1] / "example"
 ABOUT = {
@@ -44,15 +39,6 @@ $ pytest --gpu-cluster=sample:healthy-kubeadm conformance tests
 Exit code 1: layer `driver`, cause `acme/driver-too-old`. This cluster conforms to what the shipped
 suite requires, but not to what Acme requires.
 """
-
-
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the page (mkdocs event)."""
-    from mkdocs.structure.files import File  # noqa: PLC0415 - the tests run without mkdocs
-
-    for path, text in pages().items():
-        files.append(File.generated(config, path, content=text))
-    return files
 
 
 def pages() -> Mapping[str, str]:

@@ -23,9 +23,6 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 PLANNED = {"--gpu-certify", "--gpu-count"}
 """Options that known-limitations.md names as not built yet."""
 
-MADE = ("reference/api.md", "how-to/example.md")
-"""Pages that docs/_ext/api.py and example.py make."""
-
 
 @pytest.fixture(scope="module")
 def generated() -> ModuleType:
@@ -120,7 +117,7 @@ def test_every_layer_is_on_the_first_page_of_the_docs() -> None:
 
 def test_every_link_leads_to_a_file(generated: ModuleType) -> None:
     """Pages that are made when the documentation is built count, those of README only if there."""
-    made = {(DOCS / path).resolve() for path in [*generated.pages(), *MADE]}
+    made = {(DOCS / path).resolve() for path in generated.pages()}
     for path, text in _texts():
         for target in _links(text):
             file = ((ROOT / path).parent / target).resolve()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_gpu.layers import Layer
-from tests.project import plugins_check
-from tests.project.plugins_check import (
+from tests.project.plugins_check import against_sample, differences, runs
+from tests.project.plugins_runs import (
     BROKEN,
     FLEET,
     HEALTHY,
@@ -23,8 +23,8 @@ from tests.project.plugins_check import (
     UNPROVEN,
     Outcome,
     Run,
-    differences,
-    runs,
+    layers_tested,
+    rises,
 )
 from tests.project.test_requirements import FILES, pins
 
@@ -113,7 +113,7 @@ def test_every_difference_is_told(change: dict[str, Any], words: str) -> None:
 
 def test_a_sample_that_is_not_what_it_must_be_is_told() -> None:
     """Otherwise two runs that are wrong in the same way would agree."""
-    assert "WRONG verdicts" in " ".join(plugins_check.against_sample(HEALTHY, EXPECTED))
+    assert "WRONG verdicts" in " ".join(against_sample(HEALTHY, EXPECTED))
 
 
 def test_tests_out_of_the_ladders_order_are_noticed(tmp_path: Path) -> None:
@@ -124,10 +124,10 @@ def test_tests_out_of_the_ladders_order_are_noticed(tmp_path: Path) -> None:
         for layer in ("driver", "hardware")
     )
     (tmp_path / "junit.xml").write_text(f"<testsuite>{cases}</testsuite>")
-    found = plugins_check._layers_tested(tmp_path / "junit.xml")
+    found = layers_tested(tmp_path / "junit.xml")
     assert found == {"gpu-1": ["driver", "hardware"]}
-    assert not plugins_check._rises(found["gpu-1"])
-    assert plugins_check._rises(["hardware", "driver"])
+    assert not rises(found["gpu-1"])
+    assert rises(["hardware", "driver"])
 
 
 def test_the_layers_of_the_check_are_the_products() -> None:
