@@ -23,7 +23,13 @@ LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One decisive line: where it was found (file, event, command) and what it says."""
+    """One decisive line: where it was found (file, event, command) and what it says.
+
+    Attributes:
+        source: the file, event or command.
+        text: the line itself.
+        line: the line number from 1, ``None`` if there is none.
+    """
 
     source: str
     text: str

@@ -36,6 +36,15 @@ class Settings:
     the settings for live clusters, ``ci`` those for JUnit and Allure; ``timeout`` is seconds per
     wait. ``sources`` says for every field where its value came from: the name of an option or
     configuration value, or ``default``.
+
+    Attributes:
+        cluster: the text of ``--gpu-cluster``.
+        all_layers: whether layers above a failed one are tested, too.
+        allow_unproven: whether an unproven run may exit with 0.
+        record: the folder that the evidence is kept in, ``None`` to keep none.
+        reports: the files to write the verdict document to.
+        sandbox_pod_config: an admin's file for crictl, ``None`` for the shipped one.
+        sandbox_container_config: an admin's file for crictl, ``None`` for the shipped one.
     """
 
     cluster: str
