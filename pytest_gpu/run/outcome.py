@@ -23,6 +23,9 @@ NOT_ASKED = "not asked: "
 _REASONS = {"unproven": "unproven: ", "not-asked": NOT_ASKED}
 """How a skip's reason begins, by state."""
 
+OUT_OF_TIME = "from pytest-timeout."
+"""How the message ends with which pytest-timeout stops a test: that it is slow proves nothing."""
+
 BLOCKED_KEY = pytest.StashKey[str]()
 """The layer that blocks a test, set where the test is skipped."""
 
@@ -147,7 +150,8 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
         return blank(rung, "failed") | {"finding": as_json(error.finding)}
     if error is None:
         return as_reported(rung, node, report)
-    if isinstance(error, AssertionError | pytest.fail.Exception) and report.when == "call":
+    decides = isinstance(error, AssertionError | pytest.fail.Exception) and report.when == "call"
+    if decides and not str(error).endswith(OUT_OF_TIME):
         text = str(error).partition("\n")[0]
         return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, text, report))}
     return blank(rung, "error", error_line(error))
