@@ -36,6 +36,7 @@ WORDS = (
     "pytest_gpu.memory",
     "pytest_gpu.naming",
     "pytest_gpu.parsing",
+    "pytest_gpu.plain_text",
     "pytest_gpu.steps",
 )
 """Modules that every room may use."""

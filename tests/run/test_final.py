@@ -93,6 +93,14 @@ def test_what_pytest_counts_as_a_failure_of_the_test_fails_its_layer(
     assert junit_properties(pytester, "test_driver")["gpu_verdict"] == "failed"
 
 
+def test_a_test_that_was_too_slow_proves_nothing_about_the_node(climb: Climb) -> None:
+    """pytest-timeout stops it with ``pytest.fail()``: that is an error, and does not block."""
+    slow = "def test_it(gpu_node): pytest.fail('Timeout (>1.0s) from pytest-timeout.')\n"
+    exit_code, node = climb(driver=slow, runtime=PASSES)
+    assert (exit_code, node["verdict"], node["cause"]) == (1, "error", None)
+    assert node["layers"]["runtime"]["state"] == "passed"
+
+
 def test_a_subtest_may_name_the_cause(climb: Climb, workers: list[str]) -> None:
     """The first one that fails does; what passes after it hides nothing."""
     code = (
