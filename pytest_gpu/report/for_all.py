@@ -172,7 +172,7 @@ def _braces(names: Sequence[str]) -> str:
 
 
 def _expanded(folded: str) -> Iterator[str]:
-    match = re.fullmatch(r"(.*)\[([0-9,-]+)\](.*)", folded)
+    match = re.fullmatch(r"(.*)\[([0-9,-]+)\](.*)", folded, re.DOTALL)
     if match is None:
         yield folded
         return

@@ -17,6 +17,7 @@ GROWTH = 5
 
 ELSEWHERE = {
     "pytest_gpu.cluster.redaction": "redaction has tests of its own",
+    "pytest_gpu.settings": "reads the user's own options",
     "pytest_gpu.probe": "runs on the node, and reads what the node itself printed",
 }
 
