@@ -153,18 +153,16 @@ def read(evidence: NodeEvidence, directories: Sequence[str]) -> CdiSpecs:
         except NotInEvidence:
             unknown.append(directory)
             continue
-        for name in names:
-            if name.endswith(SUFFIXES):
-                path = posixpath.join(directory, name)
-                try:
-                    content = evidence.read(path)
-                except NotInEvidence:
-                    unknown.append(path)
-                    continue
-                if content is not None and len(content) > MAX_TEXT:
-                    unknown.append(f"{path} (it is longer than {MAX_TEXT >> 20} MiB)")
-                elif content is not None:
-                    specs.append(parse(path, content, priority))
+        for path in [posixpath.join(directory, n) for n in names if n.endswith(SUFFIXES)]:
+            try:
+                content = evidence.read(path)
+            except NotInEvidence:
+                unknown.append(path)
+                continue
+            if content is not None and len(content) > MAX_TEXT:
+                unknown.append(f"{path} (it is longer than {MAX_TEXT >> 20} MiB)")
+            elif content is not None:
+                specs.append(parse(path, content, priority))
     return CdiSpecs(
         directories=tuple(directories),
         specs=tuple(specs),
