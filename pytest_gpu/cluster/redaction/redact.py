@@ -5,13 +5,15 @@ Pure functions. What is not a secret stays as it is; redacting twice changes not
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pytest_gpu.cluster.redaction.known_programs import hide_words
 from pytest_gpu.cluster.redaction.redact_text import redact_text
-from pytest_gpu.cluster.redaction.secret_names import is_secret_env, is_secret_flag, is_secret_name
+from pytest_gpu.cluster.redaction.secret_names import is_harmless, is_secret_env, is_secret_name
 from pytest_gpu.evidence import REDACTED, CommandResult, KubeObject
 
 __all__ = [
@@ -27,7 +29,6 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ARGUMENTS = re.compile(r"/proc/\d+/cmdline")
 _ENVIRONMENT = re.compile(r"/proc/\d+/environ")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
-_USER_FLAGS = ("-u", "--user", "--proxy-user")
 
 
 def redact_file(path: str, content: bytes) -> bytes:
@@ -35,7 +36,11 @@ def redact_file(path: str, content: bytes) -> bytes:
 
     Text of another encoding is redacted, too. ``path`` shows which files procfs separates by NUL.
     """
-    if path.startswith("/sys/") or _is_binary(path, content):
+    if path.startswith("/sys/"):
+        return content
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _redact_utf16(content)
+    if _is_binary(path, content):
         return content
     text = content.decode(errors="surrogateescape")
     if _ARGUMENTS.fullmatch(path):
@@ -45,18 +50,18 @@ def redact_file(path: str, content: bytes) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
+def _redact_utf16(content: bytes) -> bytes:
+    try:
+        text = content.decode("utf-16")
+    except UnicodeDecodeError:
+        return content
+    order = "utf-16-le" if content.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    return content[:2] + redact_text(text).encode(order)
+
+
 def redact_argv(argv: Sequence[str]) -> tuple[str, ...]:
     """Return a command line without secrets: after ``--password=``, or in the next argument."""
-    found: list[str] = []
-    for argument in argv:
-        before = found[-1] if found else ""
-        if is_secret_flag(before) and argument and not argument.startswith("-"):
-            found.append(argument if argument in ("true", "false") else REDACTED)
-        elif before in _USER_FLAGS and ":" in argument:
-            found.append(REDACTED)
-        else:
-            found.append(redact_text(argument))
-    return tuple(found)
+    return tuple(map(redact_text, hide_words(argv)))
 
 
 def redact_command(result: CommandResult) -> CommandResult:
