@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_gpu import private_files
+
 if TYPE_CHECKING:
     pass
 
@@ -22,7 +24,7 @@ def report_file(path: Path) -> Path:
     if path.suffix not in REPORT_SUFFIXES:
         raise ValueError("this version writes only .json; name a file that ends in .json")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(path.parent)
     except OSError as error:
         raise ValueError(f"its folder cannot be created: {error.strerror}") from error
     if path.is_dir():

@@ -33,6 +33,7 @@ WORDS = (
     "pytest_gpu.looks",
     "pytest_gpu.memory",
     "pytest_gpu.parsing",
+    "pytest_gpu.private_files",
     "pytest_gpu.steps",
 )
 """Modules that every room may use."""

@@ -38,6 +38,7 @@ _BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+(?:#.*+)?\r?$")
 _NOTHING = re.compile(r"[ \t]*+(?:#.*+)?\r?$")
 _QUOTE = re.compile(r"\\*+[\"']")
 _HEADER = re.compile(r"(?:proxy-)?authorization|(?:set-)?cookie", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:bearer|basic|digest|negotiate|ntlm|token|apikey|dpop)\b", re.IGNORECASE)
 
 _REST = re.compile(rf"[^{LINE_ENDS}]++")
 _WORD = re.compile(rf"(?:[^\s\"'`\\{LINE_ENDS}]|\\(?![nrt\"'\\]))++")
@@ -232,11 +233,16 @@ def _always(value: str) -> bool:
     return bool(value)
 
 
+def _is_header(value: str) -> bool:
+    """Return whether this is what HTTP has after ``Authorization:``, and no sentence."""
+    return "=" in value or _SCHEME.match(value) is not None or looks_secret(value.split(" ")[0])
+
+
 def _extent(place: Place) -> tuple[re.Pattern[str], Callable[[str], bool]]:
     """Return what a bare value consists of here, and what tells a secret from prose."""
     separator, dash = place.separator, bool(place.match["dash"])
     if _HEADER.fullmatch(place.name) and ":" in separator:
-        return _ESCAPED, _always
+        return _ESCAPED, (_always if place.at_head else _is_header)
     if place.match["newline"]:
         return _ESCAPED, _always
     if place.match["open"] and place.match["close"]:
