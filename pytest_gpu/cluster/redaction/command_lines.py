@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from pytest_gpu.cluster.redaction.following_lines import LINE_ENDS
 from pytest_gpu.cluster.redaction.known_programs import PROGRAMS, hide_words
+from pytest_gpu.cluster.redaction.secret_names import is_harmless, is_secret_name, words_of
 from pytest_gpu.evidence import REDACTED
 
 _PROGRAM = re.compile(
@@ -17,25 +18,33 @@ _USER = re.compile(
     rf"[^\s:\"'\\/{LINE_ENDS}]++:[^\s\"'\\{LINE_ENDS}]++"
 )
 _LITERAL = re.compile(
-    rf"(?P<name>--from-literal(?:=|[ \t]++|[\"'],?[ \t]*+[\"'])[\"']?[\w.-]++=)[^\s\"'{LINE_ENDS}]++"
+    r"(?P<name>--from-literal(?:=|[ \t]++|[\"'],?[ \t]*+[\"'])[\"']?[\w.-]++=)"
+    rf"[^\s\"'\\{LINE_ENDS}]++"
 )
 _NETRC = re.compile(
-    rf"(?P<name>\blogin[ \t]++[^\s]++[ \t]++password[ \t]++)[^\s{LINE_ENDS}]++"
-    rf"|(?P<line>^[ \t]*+(?:password|passwd|requirepass|masterauth|bindpw|rootpw)[ \t]++)"
-    rf"[^\s:={LINE_ENDS}]++(?=[ \t]*\r?$)",
+    rf"(?P<name>\blogin[ \t]++[^\s]++[ \t]++password[ \t]++)[^\s\"'\\{LINE_ENDS}]++"
+    r"|(?P<sql>\b(?:identified[ \t]++by|password|passwd|passphrase)[ \t]++(?P<quote>[\"']))"
+    rf"(?:(?!(?P=quote))[^{LINE_ENDS}])++",
     re.IGNORECASE,
 )
+_TWO_WORDS = re.compile(
+    rf"[ \t]*+(?P<name>[\w.-]++)[ \t]++(?P<value>[^\s:={LINE_ENDS}]++)[ \t\r;]*+"
+)
+_ALONE = frozenset({"password", "passwd", "requirepass", "masterauth", "bindpw", "rootpw"})
 _WORD = re.compile(
     rf"(?<=-\w )(?P<quote>\\*+[\"'])(?P<inner>[^\"'\\{LINE_ENDS}]*+)(?P=quote)"
     r"|(?<=[\s=\[,:(])(?P<quote_>\\*+[\"'])(?P<word>[^\"'\s\\]*+)(?P=quote_)|(?P<bare>[^\s\"'\\]++)"
 )
 _BLOCK_ITEM = re.compile(r"(?P<dash>[ \t]*+-[ \t]++)(?P<item>[^\s].*+)")
+_ITEM_WORD = re.compile(
+    rf"(?P<quote>[\"'])(?P<inner>[^\"'{LINE_ENDS}]*+)(?P=quote)|(?P<bare>[^\"'{LINE_ENDS}]++)"
+)
 _FLOW_LIST = re.compile(
     r"\[\s*+(?:(?:\"(?:[^\"\\]|\\.)*+\"|'[^']*+'|\\\"[^\"\\]*+\\\"|[^\s,\[\]{}\"'\\][^,\[\]{}\"']*+)"
     r"\s*+,?+\s*+)++\]"
 )
 _FLOW_ITEM = re.compile(
-    r"\\\"(?P<escaped>[^\"\\]*+)\\\"|\"(?P<double>(?:[^\"\\]|\\.)*+)\"|'(?P<single>[^']*+)'"
+    r"\\\"(?P<escaped>[^\"\\]*+)\\\"|(?<!\\)\"(?P<double>(?:[^\"\\]|\\.)*+)\"|'(?P<single>[^']*+)'"
     r"|(?P<bare>[^\s,\[\]\"'\\][^,\[\]\"'\n]*+)"
 )
 
@@ -52,9 +61,20 @@ def redact_command_line(line: str) -> str:
     return _rewritten(line, _words(line, program.start()))
 
 
+def redact_two_words(line: str) -> str:
+    """Return a line without its second word if that is all, and the first one names a secret."""
+    words = _TWO_WORDS.fullmatch(line)
+    if words is None or not is_secret_name(name := words["name"].lower()):
+        return line
+    is_compound = len(words_of(name)) > 1
+    if not (is_compound or name in _ALONE) or is_harmless(name, words["value"]):
+        return line
+    return line[: words.start("value")] + REDACTED + line[words.end("value") :]
+
+
 def _after_name(match: re.Match[str]) -> str:
     found = match.groupdict()
-    return f"{found['name'] or found.get('line') or ''}{REDACTED}"
+    return f"{found['name'] or found.get('sql') or ''}{REDACTED}"
 
 
 def _words(line: str, start: int) -> list[Span]:
@@ -114,10 +134,3 @@ def _block_lists(lines: Sequence[str]) -> Iterator[list[tuple[int, re.Match[str]
             group.append((at, _ITEM_WORD.match(line, item.start("item"))))
     if group:
         yield group
-
-
-_ITEM_WORD = re.compile(
-    rf"(?P<quote>[\"'])(?P<inner>[^\"'{LINE_ENDS}]*+)(?P=quote)|(?P<bare>[^\"'{LINE_ENDS}]++)"
-)
-
-Redact = Callable[[str], str]

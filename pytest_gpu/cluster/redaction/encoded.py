@@ -55,4 +55,8 @@ def decoded(run: str) -> str | None:
         text = base64.b64decode(plain + "=" * (-len(plain) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None
-    return text if text.replace("\n", " ").replace("\t", " ").replace("\r", " ").isprintable() else None
+    return (
+        text
+        if text.replace("\n", " ").replace("\t", " ").replace("\r", " ").isprintable()
+        else None
+    )

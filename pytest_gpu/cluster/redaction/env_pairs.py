@@ -7,21 +7,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from pytest_gpu.cluster.redaction.following_lines import LINE_ENDS
 from pytest_gpu.cluster.redaction.secret_names import is_harmless, is_secret_env
 from pytest_gpu.evidence import REDACTED
 
-# In block style a value ends with its line, in flow style before a comma or bracket.
-_SCALAR = re.compile(
-    r"(?P<head>^[ \t]*+(?:-[ \t]++)*+)?+(?<![\w.-])(?P<open>\\*+[\"'])?+(?P<key>name|key|value)"
-    r"(?(open)(?P=open))[ \t]*+[:=][ \t]*+(?:(?P<quote>\\*+[\"'])"
-    rf"(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\\{LINE_ENDS}]))*+)(?P=quote)"
-    rf"|(?(head)(?P<line>[^{LINE_ENDS}]*+)|(?P<bare>(?:[^,}}\]\"'\\{LINE_ENDS}]|,(?![ \t]))*+)))",
+_KEY = re.compile(
+    r"(?P<head>^[ \t]*+(?:-[ \t]++)*+)?+(?<![\w.\\-])(?P<open>\\*+[\"'])?+(?P<key>name|key|value)"
+    r"(?P<close>\\*+[\"'])?+[ \t]*+[:=][ \t]*+",
     re.IGNORECASE | re.MULTILINE,
 )
-_BETWEEN = re.compile(r"[\\\"'\s,]*+(?:#[^\n]*+\n\s*+)?+")
+_QUOTED = re.compile(
+    rf"(?P<quote>\\*+[\"'])(?P<text>(?:(?!(?P=quote))(?:\\.|[^\\{LINE_ENDS}]))*+)(?P=quote)"
+)
+# In block style a value ends with its line, in flow style before a comma or bracket.
+_LINE = re.compile(rf"(?P<text>[^{LINE_ENDS}]*+)")
+_BARE = re.compile(rf"(?P<text>(?:[^,}}\]\"'\\{LINE_ENDS}]|,(?![ \t]))*+)")
+_PAIR = re.compile(rf"(?P<text>[^\s,}}\]\"'\\{LINE_ENDS}]*+)")
+_BETWEEN = re.compile(
+    r"[\\\"'\s,]*+(?:#[^\n]*+\n\s*+"
+    r"|\\*+\"?valueFrom\\*+\"?[ \t]*+:[ \t]*+null[ \t]*+,?[\s\\\"]*+)?+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A key and where its text is; ``begin`` is where the key itself begins."""
+
+    key: str
+    begin: int
+    start: int
+    end: int
 
 
 def redact_pairs(text: str) -> str:
@@ -31,38 +49,41 @@ def redact_pairs(text: str) -> str:
         return text
     parts: list[str] = []
     done = 0
-    for start, end in _secret_values(text):
-        if start >= done:
-            parts += (text[done:start], REDACTED)
-            done = end
+    for first, second in pairwise(_scalars(text)):
+        value = _secret_value(text, first, second)
+        if value is not None and value.start >= done:
+            parts += (text[done : value.start], REDACTED)
+            done = value.end
     return "".join((*parts, text[done:]))
 
 
-def _secret_values(text: str) -> Iterator[tuple[int, int]]:
-    scalars = list(_SCALAR.finditer(text))
-    for first, second in pairwise(scalars):
-        yield from _of_pair(text, first, second)
+def _scalars(text: str) -> Iterator[Scalar]:
+    at = 0
+    while match := _KEY.search(text, at):
+        at = match.end()
+        if match["open"] != match["close"]:
+            continue
+        value = _QUOTED.match(text, at) or _unquoted(match).match(text, at)
+        if value is not None:
+            start, at = value.start("text"), value.end()
+            end = start + len(value["text"].rstrip(" \t,"))
+            yield Scalar(match["key"].lower(), match.start(), start, end)
 
 
-def _of_pair(text: str, first: re.Match[str], second: re.Match[str]) -> Iterator[tuple[int, int]]:
-    keys = [first["key"].lower(), second["key"].lower()]
-    if keys.count("value") != 1 or not _is_adjacent(text, first, second):
-        return
-    name, value = (second, first) if keys[0] == "value" else (first, second)
-    named, told = _span(text, name), _span(text, value)
-    if is_secret_env(text[slice(*named)]) and not is_harmless("", text[slice(*told)]):
-        yield told
+def _unquoted(key: re.Match[str]) -> re.Pattern[str]:
+    """Return what a text without quotes consists of after this key."""
+    if "=" in key[0]:
+        return _PAIR
+    return _BARE if key["head"] is None else _LINE
 
 
-def _span(text: str, scalar: re.Match[str]) -> tuple[int, int]:
-    """Return where a scalar's text is."""
-    group = next(name for name in ("quoted", "line", "bare") if scalar[name] is not None)
-    start, end = scalar.span(group)
-    return start, start + len(text[start:end].rstrip(" \t,"))
-
-
-def _is_adjacent(text: str, first: re.Match[str], second: re.Match[str]) -> bool:
-    start, end = _span(text, first)[1], second.start()
-    between = _BETWEEN.match(text, start, end)
-    return between is not None and between.end() == end
-
+def _secret_value(text: str, first: Scalar, second: Scalar) -> Scalar | None:
+    """Return the value of two scalars that are a pair, if it is a secret."""
+    if (first.key == "value") == (second.key == "value"):
+        return None
+    between = _BETWEEN.match(text, first.end, second.begin)
+    if between is None or between.end() != second.begin:
+        return None
+    name, value = (second, first) if first.key == "value" else (first, second)
+    is_plain = is_harmless("", text[value.start : value.end])
+    return value if is_secret_env(text[name.start : name.end]) and not is_plain else None

@@ -20,7 +20,7 @@ _AROUND = re.compile(r"(?P<before>\s*+(?:-[ \t]++)*+\\*+[\"']?)(?P<rest>.*+)", r
 _AFTER = "\"',] \t\r\\"
 _ENTRY = re.compile(r"[ \t]*+(?:-[ \t]++)*+[\"']?[\w./-]++[\"']?[ \t]*+(?::(?:\s|$)|=)")
 _ITEM = re.compile(
-    r"(?P<quote>\\*+[\"'])(?P<text>(?:(?!(?P=quote))(?:\\.|[^\\]))*+)(?P<close>(?P=quote))?+"
+    r"(?<!\\)(?P<quote>\\*+[\"'])(?P<text>(?:(?!(?P=quote))(?:\\.|[^\\]))*+)(?P<close>(?P=quote))?+"
     r"|(?P<bare>[^\s,\[\]\"'\\#{}]++)|\]"
 )
 _MAX_QUOTED = 20
@@ -54,6 +54,16 @@ def take_below(lines: list[str], at: int, column: int) -> int:
         return at
     while at < len(lines) and lines[at].strip() and _belongs(lines[at], column):
         lines[at] = blank_inside(lines[at])
+        at += 1
+    return at
+
+
+def take_continued(lines: list[str], at: int) -> int:
+    """Redact the lines that a backslash at the end of the line above makes part of it."""
+    goes_on = True
+    while at < len(lines) and goes_on:
+        goes_on = lines[at].rstrip().endswith("\\")
+        lines[at] = blank(lines[at])
         at += 1
     return at
 

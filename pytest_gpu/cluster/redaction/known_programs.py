@@ -10,7 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_gpu.cluster.redaction.secret_names import is_harmless, is_secret_flag
+from pytest_gpu.cluster.redaction.secret_names import (
+    is_harmless,
+    is_secret_flag,
+    is_vague,
+    looks_secret,
+)
 from pytest_gpu.evidence import REDACTED
 
 _USER = ("-u", "--user", "--proxy-user", "-U")
@@ -76,13 +81,18 @@ def _hidden(word: str, before: str, flags: Flags) -> str:
     if before in flags.next and word and not word.startswith("-"):
         return REDACTED if ":" in word or before not in _USER or "%" in word else word
     if is_secret_flag(before) and word and not word.startswith("-"):
-        return word if is_harmless("", word) else REDACTED
+        return word if is_harmless("", word) or _is_other(before, word) else REDACTED
     if before in _USER and ":" in word and not _IDS.fullmatch(word):
         return REDACTED
     for flag in flags.same:
         if word.startswith(flag) and len(word) > len(flag) and _is_value(flag, word):
             return flag + REDACTED
     return _after_equals(word)
+
+
+def _is_other(flag: str, word: str) -> bool:
+    """Return whether this is the next argument, and the flag only a switch."""
+    return is_vague(flag.lstrip("-")) and not looks_secret(word)
 
 
 def _is_value(flag: str, word: str) -> bool:

@@ -17,14 +17,15 @@ from pytest_gpu.cluster.redaction.secret_names import (
     is_certain,
     is_harmless,
     is_secret_name,
+    is_vague,
     looks_secret,
 )
 from pytest_gpu.evidence import REDACTED
 
 _NAMED = re.compile(
-    r"(?:(?P<newline>\\++[nrt])|(?<![\w./-]))(?P<dash>--?)?+(?P<open>\\*+[\"'])?+"
+    r"(?:(?P<newline>(?<!\\)\\++[nrt])|(?<![\w./\\-]))(?P<dash>--?)?+(?P<open>\\*+[\"'])?+"
     r"(?P<name>(?:(?:api|access|secret|private|license|account)[ ](?=[a-z]))?+[\w.][\w./-]*+)"
-    r"(?P<close>\\*+[\"']|\])?+(?P<sep>[ \t]*+(?:=>|:=|[:=])[ \t]*+|[ \t]++)",
+    r"(?P<close>\\*+[\"']|\])?+(?P<sep>[ \t]*+(?:[=-]>|:=|[:=])[ \t]*+|[ \t]++)",
     re.IGNORECASE,
 )
 # What may stand before the name of a line: indentation, a comment sign, list items, "export".
@@ -33,6 +34,7 @@ _HEAD = re.compile(
     r"(?:-\w+[ \t]++)?+)?+",
     re.IGNORECASE,
 )
+_ELEMENT = re.compile(rf"<(?P<name>[\w.:-]++)>(?P<value>[^<>{LINE_ENDS}]++)(?=</)")
 _PREFIX = re.compile(r"(?:[&!][^\s]*+[ \t]++)++")
 _BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+(?:#.*+)?\r?$")
 _NOTHING = re.compile(r"[ \t]*+(?:#.*+)?\r?$")
@@ -43,7 +45,7 @@ _SCHEME = re.compile(r"(?:bearer|basic|digest|negotiate|ntlm|token|apikey|dpop)\
 _REST = re.compile(rf"[^{LINE_ENDS}]++")
 _WORD = re.compile(rf"(?:[^\s\"'`\\{LINE_ENDS}]|\\(?![nrt\"'\\]))++")
 _QUERY = re.compile(rf"[^\s\"'`&;#\\<>{LINE_ENDS}]++")
-_ITEM = re.compile(rf"[^;\"'{LINE_ENDS}]++")
+_ITEM = re.compile(rf"(?:[^;\"'\\{LINE_ENDS}]|\\(?![\"']))++")
 _FLOW = re.compile(rf"[^,}}\]\"'{LINE_ENDS}]++")
 _JSON = re.compile(rf"[^\s,}}\]{LINE_ENDS}]++")
 _ESCAPED = re.compile(rf"(?:[^\"'\\{LINE_ENDS}]|\\(?![nrt\"'\\]))++")
@@ -111,6 +113,7 @@ class Place:
 
 def redact_names(line: str) -> tuple[str, Take | None]:
     """Return a line without secrets, and what takes the following lines, if a secret goes on."""
+    line = _ELEMENT.sub(_redact_element, line)
     parts: list[str] = []
     done = at = 0
     head = _HEAD.match(line)
@@ -125,6 +128,12 @@ def redact_names(line: str) -> tuple[str, Take | None]:
         if found.take is not None:
             return "".join((*parts, line[done:])), found.take
     return "".join((*parts, line[done:])), None
+
+
+def _redact_element(match: re.Match[str]) -> str:
+    name, value = match["name"], match["value"]
+    hidden = is_secret_name(name) and not is_harmless(name, value)
+    return f"<{name}>{REDACTED}" if hidden else match[0]
 
 
 def _is_candidate(place: Place) -> bool:
@@ -217,7 +226,9 @@ def _bare(place: Place, at: int) -> Found | None:
     is_flag = place.match["dash"] and not place.separator
     if not value or (is_flag and value.startswith("-")):
         return None
-    return Found(at, at + len(value), _instead(place, value))
+    goes_on = pattern is _REST and value.endswith("\\") and value[-2:-1] not in (" ", "\t")
+    take = following.take_continued if goes_on else None
+    return Found(at, at + len(value), _instead(place, value), take)
 
 
 def _instead(place: Place, value: str) -> str:
@@ -235,7 +246,11 @@ def _always(value: str) -> bool:
 
 def _is_header(value: str) -> bool:
     """Return whether this is what HTTP has after ``Authorization:``, and no sentence."""
-    return "=" in value or _SCHEME.match(value) is not None or looks_secret(value.split(" ")[0])
+    return (
+        "=" in value
+        or _SCHEME.match(value) is not None
+        or looks_secret(value.split(" ", maxsplit=1)[0])
+    )
 
 
 def _extent(place: Place) -> tuple[re.Pattern[str], Callable[[str], bool]]:
@@ -258,13 +273,13 @@ def _extent_inside(
     """Return the same for a name inside a line."""
     before = place.before
     is_open = bool(place.match["open"]) and not place.match["close"]
-    if separator in ("=", "=>", ":="):
+    if separator in ("=", "=>", "->", ":="):
         if is_open or place.is_item:
             return _ESCAPED, _always
         return {"?": _QUERY, "&": _QUERY, ";": _ITEM}.get(before, _WORD), _always
     if before in ("{", ",") and 0 <= place.flow < place.match.start():
         return _FLOW, _always
     if dash and not separator:
-        return _WORD, _always
+        return _WORD, (looks_secret if is_vague(place.name) else _always)
     certain = is_certain(place.name) and "/" not in place.name
     return (_ESCAPED if is_open and certain else _WORD), (_always if certain else looks_secret)

@@ -1,4 +1,4 @@
-"""Private keys in PEM, over lines or in one line with ``\\n`` written out; certificates stay."""
+"""Private keys in PEM, over lines or in one line with escaped line ends; certificates stay."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def _redact_line(line: str) -> tuple[str, bool]:
     parts: list[str] = []
     done = 0
     is_open = False
+    last = line.rfind(_END)
     while begin := _BEGIN.search(line, done):
         parts.append(line[done : begin.end()])
         done = begin.end()
-        end = line.find(_END, done)
+        end = line.find(_END, done) if done <= last else -1
         body = _ONE_LINE.match(line, done)
         stop = end if end >= 0 else body.end() if body else done
         parts.append(REDACTED if line[done:stop].strip("\\nr \t\r") else line[done:stop])
@@ -42,14 +43,16 @@ def _redact_line(line: str) -> tuple[str, bool]:
 
 def _take_body(lines: list[str], at: int) -> int:
     is_body = False
+    prefix = ""
     while at < len(lines):
         line = lines[at]
         before, end, after = line.partition(_END)
         if end:
             lines[at] = _blank_last(before) + end + after
             return at + 1
-        stripped = line.rstrip(" \t\r\"',").rpartition(" ")[2].strip()
-        is_body = _BODY.fullmatch(stripped) is not None or (is_body and _is_rest(line))
+        before, _, last = line.rstrip(" \t\r\"',").rpartition(" ")
+        is_rest = is_body and (_is_rest(line) or (_is_rest(last) and before == prefix != ""))
+        is_body, prefix = is_rest or _BODY.fullmatch(last.strip()) is not None, before
         if not is_body and line.strip() and REDACTED not in line and not _is_header(line):
             return at
         lines[at] = _blank_header(line) if _is_header(line) else _blank_last(line)

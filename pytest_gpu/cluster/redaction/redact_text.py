@@ -12,23 +12,22 @@ from pytest_gpu.cluster.redaction.command_lines import (
     redact_block_lists,
     redact_command_line,
     redact_flow_lists,
+    redact_two_words,
 )
 from pytest_gpu.cluster.redaction.encoded import redact_encoded, redact_wrapped
 from pytest_gpu.cluster.redaction.env_pairs import redact_pairs
 from pytest_gpu.cluster.redaction.named_values import redact_names
 from pytest_gpu.cluster.redaction.private_keys import redact_private_keys
+from pytest_gpu.cluster.redaction.secret_names import STEMS
+from pytest_gpu.cluster.redaction.secret_objects import redact_secret_json, redact_secret_yaml
 from pytest_gpu.cluster.redaction.token_shapes import redact_shapes
 
 # What one step replaces may show another step a secret: all are taken until nothing changes.
 _ROUNDS = 3
 
-_NAMES = (
-    *("pass", "pw", "secret", "token", "key", "auth", "cred", "sess", "cookie", "jwt", "licen"),
-    *("psk", "username", "conn", "dsn", "signature", "dockerc", "last-applied", "sid"),
+_COMMANDS = re.compile(
+    r"-[a-zA-Z]|--user|--proxy-user|--from-literal|login|pass|pw|identified", re.IGNORECASE
 )
-"""Parts of secrets' names: a line without any of them has none."""
-
-_COMMANDS = re.compile(r"-[a-zA-Z]|--user|--proxy-user|--from-literal|login|pass|pw", re.IGNORECASE)
 
 
 def redact_text(text: str) -> str:
@@ -50,8 +49,10 @@ def _redact_base64(text: str) -> str:
 
 
 def _redact_once(text: str) -> str:
-    text = redact_flow_lists(redact_pairs(redact_shapes(text)))
+    text = redact_flow_lists(redact_pairs(redact_secret_json(redact_shapes(text))))
     lines = text.split("\n")
+    if "kind:" in text and "Secret" in text:
+        redact_secret_yaml(lines)
     if "PRIVATE KEY" in text:
         redact_private_keys(lines)
     if len(lines) > 1:
@@ -63,12 +64,12 @@ def _redact_once(text: str) -> str:
 def _redact_lines(lines: list[str]) -> None:
     lowered = [line.lower() for line in lines]
     whole = "\n".join(lowered)
-    names = [name for name in _NAMES if name in whole]
+    names = [name for name in STEMS if name in whole]
     at = 0
     while at < len(lines):
         line, take = lines[at], None
         if any(name in lowered[at] for name in names):
-            line, take = redact_names(line)
+            line, take = redact_names(redact_two_words(line))
         if _COMMANDS.search(line):
             line = redact_command_line(line)
         lines[at] = line

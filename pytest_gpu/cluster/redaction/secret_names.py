@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pytest_gpu.evidence import REDACTED
 
 _WORD = re.compile(r"[A-Z]++(?![a-z])|[A-Z]?[a-z]++|[A-Z]|[0-9]++")
-_STEM = re.compile(
-    r"pass|pw|secret|token|key|auth|cred|sess|cookie|jwt|licen|psk|username|conn|dsn|sig"
-    r"|dockerc|last-applied",
-    re.IGNORECASE,
+STEMS = (
+    *("pass", "pw", "secret", "token", "key", "auth", "cred", "sess", "cookie", "jwt", "licen"),
+    *("psk", "username", "conn", "dsn", "signature", "dockerc", "last-applied", "last-handled"),
+    *("sid",),
 )
+"""Parts of secrets' names: a name or a line without any of them has none."""
 
 _STRONG = (
     *("password", "passwd", "passphrase", "passcode", "secret", "token", "apikey", "accesskey"),
@@ -84,7 +85,7 @@ def words_of(name: str) -> list[str]:
 
 def is_secret_env(name: str) -> bool:
     """Return whether an environment variable's name says that its value is a secret."""
-    if _STEM.search(name) is None:
+    if not _has_stem(name):
         return False
     words = words_of(name)
     if not words or words[-1] in _ABOUT:
@@ -104,9 +105,9 @@ def is_secret_name(name: str) -> bool:
 
     In capitals it may be an environment variable, of which more are secrets.
     """
-    if _STEM.search(name) is None:
+    if not _has_stem(name):
         return False
-    if name.endswith("last-applied-configuration"):
+    if "last-applied" in name or "last-handled" in name:
         return True
     return _ends_secret(words_of(name)) or (name.isupper() and is_secret_env(name))
 
@@ -116,6 +117,11 @@ def is_certain(name: str) -> bool:
     words = words_of(name)
     strong = any(words[-1].endswith(word) for word in _STRONG[:4]) if words else False
     return strong or (words[-1:] == ["key"] and words[-2:-1] != ["host"]) or "apikey" in words
+
+
+def is_vague(name: str) -> bool:
+    """Return whether a name alone says little: ``--session`` is also a switch of dbus-daemon."""
+    return name.lower() in ("session", "auth", "license", "licence")
 
 
 def is_harmless(name: str, value: str) -> bool:
@@ -140,6 +146,11 @@ def looks_secret(value: str) -> bool:
     """Return whether a word is more likely a secret than a word of a sentence."""
     mixed = any(map(str.isdigit, value[:200])) and any(map(str.isalpha, value[:200]))
     return mixed and _SYMBOLS.fullmatch(value) is not None
+
+
+def _has_stem(name: str) -> bool:
+    lowered = name.lower()
+    return any(stem in lowered for stem in STEMS)
 
 
 def _is_env_word(word: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_gpu.evidence import REDACTED
 
@@ -17,8 +17,7 @@ _LINE_ENDS = "\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """A pattern of secrets; the groups ``name`` and ``end``, if any, stay around them.
 
     ``needles`` are texts in lower case; one of them is in every match.
@@ -96,7 +95,9 @@ _PREFIXED: tuple[Shape, ...] = (
     _tokens(_WORDS, "lsv2_pt_", "lsv2_sk_"),
     # registries and packages
     _tokens(_DASHED, "dckr_pat_", "dckr_oat_", "npm_", "pypi-AgE", "rubygems_", "SWMTKN-1-"),
-    _shape(r"(?<![A-Za-z0-9])(?:AKCp[A-Za-z0-9]{10}|cmVmd)[A-Za-z0-9]{59}(?![\w])", "akcp", "cmvmd"),
+    _shape(
+        r"(?<![A-Za-z0-9])(?:AKCp[A-Za-z0-9]{10}|cmVmd)[A-Za-z0-9]{59}(?![\w])", "akcp", "cmvmd"
+    ),
     # Slack and other messengers
     _tokens(r"[\w.-]{10,}+", "xox[abeoprs]-", "xapp-", r"xoxe\.xox[bp]-"),
     _shape(
@@ -110,7 +111,9 @@ _PREFIXED: tuple[Shape, ...] = (
     _tokens(_WORDS, "(?:sk|rk)_(?:test|live|prod)_", "whsec_", "glsa_", "ntn_"),
     _tokens(_DOTTED, r"SG\.", r"dt0[cs]0[0-9]\.", r"dp\.(?:pt|st|ct|sa)\.", "pscale_[a-z]{2,5}_"),
     _tokens(_DASHED, "PMAK-", "lin_api_", "ATATT3", "NRAK-", "HRKU-", "tskey-", "nfp_", "pnu_"),
-    _tokens(_BASE64, "sntrys_", "glc_", "fo1_", "fm[12][ar]?_", "ops_eyJ", "AGE-SECRET-KEY-1", "sha256~"),
+    _tokens(
+        _BASE64, "sntrys_", "glc_", "fo1_", "fm[12][ar]?_", "ops_eyJ", "AGE-SECRET-KEY-1", "sha256~"
+    ),
     _tokens(_DASHED, r"hv[sbr]\."),
     _shape(r"(?<![\w./-])s\.[A-Za-z0-9]{24}(?![\w.-])", "s."),
     _shape(r"(?<![A-Za-z0-9])[A-Za-z0-9]{14}\.atlasv1\.[\w=-]{30,}+", ".atlasv1."),
@@ -129,7 +132,9 @@ _PREFIXED: tuple[Shape, ...] = (
 
 _TOKENS: tuple[Shape, ...] = (
     # JWT, also those of service accounts; base64 of a compressed file hides anything
-    _shape(r"(?<![A-Za-z0-9])e(?:yJ|yA|wo)[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)*+", "eyj", "eya", "ewo"),
+    _shape(
+        r"(?<![A-Za-z0-9])e(?:yJ|yA|wo)[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)*+", "eyj", "eya", "ewo"
+    ),
     _shape(r"(?<![\w+/])H4sI[\w+/-]{20,}+={0,2}", "h4si"),
     # hashes of passwords, as in /etc/shadow and htpasswd
     _shape(

@@ -114,14 +114,14 @@ pam_unix(sudo:session): session opened for user root(uid=0) by (uid=1000)
 pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh
 systemd-logind[700]: New session 12 of user root.
 systemd[1]: Started Session 12 of User root.
-Accepted publickey for root from 10.0.0.1 port 22 ssh2: RSA SHA256:abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG
+Accepted publickey for root from 10.0.0.1 ssh2: RSA SHA256:abcdefghijklmnopqrstuvwxyz0123456789A
 failed to read token: open /var/run/secrets/token: no such file or directory
 open /var/run/secrets/kubernetes.io/serviceaccount/token: no such file or directory
 MountVolume.SetUp failed for volume "x" : secret "ngc-secret" not found
 Failed to pull image "nvcr.io/a/b:1": unauthorized: authentication required
 pull access denied, repository does not exist or may require authorization: server message
 failed to load TOML: unexpected token table key cannot contain a newline
-Unable to retrieve some image pull secrets (ngc-secret); attempting to pull the image may not succeed.
+Unable to retrieve some image pull secrets (ngc-secret); the pull may not succeed.
 no runtime for "nvidia" is configured
 E1120 10:00:01.000000 1234 a.go:1] "Syncing" key="kube-system/nvidia-device-plugin" err="x"
 level=info msg="loading plugin" type=io.containerd.grpc.v1.cri id=key
@@ -141,7 +141,7 @@ password authentication failed for user
 Token expired
 bearer of news, basic hardware, a signature block
 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl root@gpu-1
-""".strip().splitlines()  # noqa: SIM905 - one a line reads better
+""".strip().splitlines()
 
 PLACES: dict[str, Callable[[str], tuple[str, str]]] = {
     "line": lambda text: (text, redact_text(text)),
@@ -151,7 +151,7 @@ PLACES: dict[str, Callable[[str], tuple[str, str]]] = {
     "JSON in JSON": lambda text: _log(json.dumps([json.dumps({"message": text})])),
     "argv": lambda text: (text, redact_argv(["prog", text, "x"])[1]),
     "words": lambda text: (text, " ".join(redact_argv(text.split(" ")))),
-    "object": lambda text: (text, redact_value({"status": [{"reason": text}]})["status"][0]["reason"]),
+    "object": lambda text: (text, redact_value({"status": [{"x": text}]})["status"][0]["x"]),
     "file": lambda text: (text, redact_file("/x", f"{text}\n".encode()).decode().rstrip("\n")),
 }  # fmt: skip
 

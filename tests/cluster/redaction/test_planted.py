@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
+import tomllib
 
 import pytest
+import yaml
 
-from tests.cluster.redaction.planted import PLACES, PLAIN, SECRETS, Place, Secret
-
-CODED = "base64"
+from pytest_gpu.cluster.redaction.redact import redact_text
+from tests.cluster.redaction.planted_places import PLACES, Place
+from tests.cluster.redaction.planted_secrets import PLAIN, SECRETS, Secret
 
 
 def survivors(text: str) -> list[str]:
     """Return the secrets of which a part is in a text, as it is or as base64."""
-    return [f"{s.name}: {s.value}" for s in SECRETS if any(part in text for part in coded(s))]
+    return [f"{s.name}: {s.value}" for s in SECRETS if any(part in text for part in parts(s))]
 
 
-def coded(secret: Secret) -> list[str]:
+def parts(secret: Secret) -> list[str]:
     """Return what may not survive of a secret."""
     return [*secret.parts, base64.b64encode(secret.value.encode()).decode().rstrip("=")]
 
@@ -26,3 +29,31 @@ def test_no_secret_survives(place: Place) -> None:
     """All of them are there at once; what is no secret stays."""
     text = place.redacted((*SECRETS, PLAIN))
     assert survivors(text) == []
+    assert PLAIN.value in text or place.name in ("base64", "base64 twice")
+
+
+def test_the_table_is_as_large_as_it_says() -> None:
+    """No name, value or place is there twice; without redaction every secret would survive."""
+    assert len({secret.name for secret in SECRETS}) == len(SECRETS) > 250
+    assert len({place.name for place in PLACES}) == len(PLACES) > 55
+    assert len(survivors(" ".join(secret.value for secret in SECRETS))) == len(SECRETS)
+
+
+def test_json_toml_and_yaml_stay_what_they_are() -> None:
+    """A parser finds the same keys: what a check reads beside a secret is still there."""
+    pairs = {secret.name: secret.value for secret in SECRETS} | {"token": 123456, "x": [1, None]}
+    written = json.dumps(pairs, indent=2)
+    assert json.loads(redact_text(written)).keys() == pairs.keys()
+    assert json.loads(json.loads(redact_text(json.dumps(written)))).keys() == pairs.keys()
+    assert yaml.safe_load(redact_text(yaml.safe_dump(pairs))).keys() == pairs.keys()
+    toml = "\n".join(f"'{name}' = '{value}'" for name, value in pairs.items() if name != "x")
+    assert tomllib.loads(redact_text(f"{toml}\npassword_ = 5\npw = 123")).keys() >= {"pw", "note0"}
+
+
+@pytest.mark.parametrize("write", ["{}: {}", "{} = '{}'", '{{"{}": "{}"}}', "x --{} {} y"])
+def test_planted_secrets_are_redacted_once_and_line_by_line(write: str) -> None:
+    """Redacting again changes nothing, and no line is added or lost."""
+    text = "\n".join(write.format(secret.name, secret.value) for secret in SECRETS)
+    once = redact_text(text)
+    assert redact_text(once) == once
+    assert len(once.splitlines()) == len(text.splitlines()) == len(SECRETS)
