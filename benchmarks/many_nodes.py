@@ -29,7 +29,7 @@ from pytest_gpu.cluster.recording.samples import sample_path  # noqa: E402 - lik
 from pytest_gpu.stack.kube.objects import labels_of, name_of  # noqa: E402 - likewise
 from tests.cluster.api.fake_api import FakeApi, FakeServer  # noqa: E402 - likewise
 
-RESOURCES = ("daemonsets", "runtimeclasses", "configmaps")
+RESOURCES = ("daemonsets", "runtimeclasses")
 RUN = "pytest-gpu/run"
 BUDGET = 1.5
 START = "2026-11-21T10:00:00Z"

@@ -47,7 +47,8 @@ class Attachments:
         """Attach evidence and fix while the test is still open in Allure."""
         gpu = gpu_of(report)
         if gpu is not None and not hasattr(report, "node"):
-            for finding in [gpu["finding"], *gpu["latent"]]:
+            below = (found["finding"] for found in gpu.get("below", ()))
+            for finding in [gpu["finding"], *below, *gpu["latent"]]:
                 if finding is not None:
                     _attach(finding)
 

@@ -11,11 +11,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from pytest_gpu.catalogue import Cause, catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.cause_entry import PLACEHOLDER, Cause
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.steps import Slot, Step, Steps, Value
-
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
 
 # A test body cannot reach its item, so the plugin sets this list while the test runs.
 LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running test")
@@ -36,16 +35,18 @@ class Finding:
 
     ``values`` fill the placeholders of the cause's texts, or are steps of its fix. A check adds
     its own; those that every cause may use (the node, its distribution's commands) are added when
-    the finding is reported.
+    the finding is reported. So is ``entry``, the texts of a cause of a user's project; the others
+    are in the catalogue.
     """
 
     cause: str
     evidence: tuple[Evidence, ...]
     values: Mapping[str, Value] = field(default_factory=dict)
+    entry: Cause | None = None
 
     @classmethod
     def of(cls, cause: str, *evidence: Evidence, **values: Value) -> Finding:
-        """Return a finding of a cause of the catalogue, such as ``runtime/config-invalid``."""
+        """Return a finding of a cause, such as ``runtime/config-invalid`` or one of your own."""
         return cls(cause=cause, evidence=evidence, values=values)
 
 
@@ -60,10 +61,10 @@ class GpuFailure(AssertionError):  # noqa: N818 - a verdict, not a mishap
         """Set the full message, with the values that every cause may use.
 
         Raises:
-            GpuError: the catalogue has no such cause, or a placeholder has no value.
+            GpuError: there is no such cause, or a placeholder has no value.
         """
-        self.args = (message(filled),)
         self.finding = filled
+        self.args = (message(filled),)
 
 
 def fail(finding: Finding) -> NoReturn:
@@ -84,15 +85,18 @@ def latent(finding: Finding) -> None:
 
 
 def cause_of(finding: Finding) -> Cause:
-    """Return the catalogue's entry for a finding.
+    """Return the texts of a finding's cause.
 
     Raises:
-        GpuError: the catalogue has no such cause.
+        GpuError: neither the catalogue nor the user's project has such a cause.
     """
-    try:
-        return catalogue()[finding.cause]
-    except KeyError:
-        raise GpuError(f"the catalogue has no cause {finding.cause!r}") from None
+    cause = finding.entry or catalogue().get(finding.cause)
+    if cause is None:
+        raise GpuError(
+            f"no cause is called {finding.cause!r}: it is not in the catalogue, nor in a file "
+            "named by gpu_causes"
+        )
+    return cause
 
 
 def fill(text: str, finding: Finding) -> str:
@@ -109,14 +113,16 @@ def fill(text: str, finding: Finding) -> str:
             raise GpuError(f"{finding.cause}: {match[0]} has steps: write {alone}")
         return found
 
-    return _PLACEHOLDER.sub(value, text)
+    return PLACEHOLDER.sub(value, text)
 
 
 def _value(finding: Finding, name: str) -> Value:
     try:
         return finding.values[name]
     except KeyError:
-        raise GpuError(f"{finding.cause}: no value for {{{name}}}") from None
+        raise GpuError(
+            f"{finding.cause}: no value for {{{name}}}: pass {name} to Finding.of"
+        ) from None
 
 
 def steps_of(finding: Finding) -> Steps:
@@ -170,15 +176,16 @@ def show(item: Evidence) -> str:
 def as_json(finding: Finding) -> dict[str, Any]:
     """Return a finding with all its texts filled in, as plain JSON types.
 
-    Keys: cause, title, why, check, fix, explains, evidence (source, line, text).
+    Keys: cause, title, why, check, fix, fix_kinds, explains, evidence (source, line, text).
     """
-    cause = cause_of(finding)
+    cause, steps = cause_of(finding), steps_of(finding)
     return {
         "cause": finding.cause,
         "title": fill(cause.title, finding),
         "why": fill(cause.why, finding),
         "check": [fill(step.shown, finding) for step in cause.check],
-        "fix": list(fix_of(finding)),
+        "fix": [step.shown for step in steps],
+        "fix_kinds": [step.kind for step in steps],
         "explains": list(cause.explains),
         "evidence": [
             {"source": item.source, "line": item.line, "text": item.text}

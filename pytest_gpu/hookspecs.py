@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,4 +24,14 @@ def pytest_gpu_verdict(config: pytest.Config, document: Mapping[str, Any]) -> No
 
     Called once, in the controller, after the last test and before the summary is printed; not
     called when no test of the ladder was selected.
+    """
+
+
+@pytest.hookspec
+def pytest_gpu_causes(config: pytest.Config) -> Sequence[str | Path] | None:
+    """Return TOML files with causes of your own, or patterns such as ``causes/*.toml``.
+
+    Called once, in the controller, before the cluster is opened; also for ``--gpu-explain``.
+    Paths are relative to pytest's root directory. They are added to those of the ini value
+    ``gpu_causes``.
     """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 
 import pytest
 
 from pytest_gpu import hookspecs
 from pytest_gpu.run.session import SESSION_KEY
-from pytest_gpu.settings import options
+from pytest_gpu.settings import look_alikes, options
 
 pytest_plugins = [
     "pytest_gpu.fixtures.cluster",
@@ -30,16 +31,24 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
     """Run the shipped suite when ``--gpu-cluster`` comes without a path.
 
-    xdist workers start from the same command line, so they run this hook too.
+    The first ``conftest.py`` files are loaded before: the value of an option that they declare
+    would look like a path. xdist workers start from the same command line, so they run this hook
+    too.
     """
+    result = yield
     known = parser.parse_known_args(args)
     if known.gpu_cluster is not None:
         from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - keeps start-up fast
 
+        early_config.stash[look_alikes.GIVEN_KEY] = look_alikes.given(known, early_config.option)
         args[:] = with_suite(args, known.file_or_dir)
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,9 +59,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     from pytest_gpu.errors import GpuError  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.run.explain import explain  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.own_causes import own_causes  # noqa: PLC0415 - keeps start-up fast
 
     try:
-        sys.stdout.write(explain(cause))
+        sys.stdout.write(explain(cause, own_causes(config).causes))
     except GpuError as error:
         raise pytest.UsageError(f"--gpu-explain: {cause}: {error}") from error
     return 0

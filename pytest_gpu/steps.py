@@ -8,7 +8,8 @@ In the catalogue a plain string is prose. A table with one key is a command: ``n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeGuard, get_args
 
@@ -33,7 +34,16 @@ class Step:
         return f"$ {self.text}" if self.is_command else self.text
 
 
+_AWAY = re.compile(r"\bkubectl (drain|cordon)\b")
+_BACK = re.compile(r"\bkubectl (uncordon|delete node)\b")
+
 Steps = tuple[Step, ...]
+
+
+def step_shown(kind: Kind, shown: str) -> Step:
+    """Return a step from its kind and the text that reports show."""
+    return Step(kind, shown.removeprefix("$ ") if Step(kind, "").is_command else shown)
+
 
 Value = str | Steps
 """What a finding fills into its cause's texts: a text, or whole steps."""
@@ -68,6 +78,18 @@ def read_step(entry: object) -> Step | Slot:
             return Step(kind, entry[kind])
     kinds = ", ".join([*get_args(Kind)[1:], "steps"])
     raise ValueError(f"{entry!r} is not a step: it must be words or a table of one of {kinds}")
+
+
+def leaves_drained(fix: Sequence[Step | Slot]) -> bool:
+    """Return whether a fix drains or cordons a node and never lets pods back onto it.
+
+    To delete the node's object also ends it: a new node takes its place.
+    """
+    drained = False
+    for step in fix:
+        text = step.text if isinstance(step, Step) and step.is_command else ""
+        drained = (drained or bool(_AWAY.search(text))) and not _BACK.search(text)
+    return drained
 
 
 def _is_kind(name: str) -> TypeGuard[Kind]:

@@ -24,6 +24,11 @@ default = ["Mend it."]
 """
 
 
+DRAIN = '{ cluster = "kubectl drain {node} --ignore-daemonsets" }'
+CORDON = '{ cluster = "kubectl cordon {node}" }'
+BACK = '{ cluster = "kubectl uncordon {node}" }'
+
+
 def write(folder: Path, text: str, name: str = "runtime") -> Path:
     """Write a package's causes; return the file."""
     file = folder / name / "causes.toml"
@@ -73,14 +78,17 @@ def test_an_id_stands_once(tmp_path: Path) -> None:
         ("runtime/x", "x", "the ID must have a prefix"),
         ("runtime/x", "runtime/", "the ID must have a prefix"),
         ('why = "It is."', "", "why missing"),
-        ("default =", "eks =", "fix.default missing"),
-        ("why =", "reason = 1\nwhy =", "unknown key reason"),
+        ("default =", "eks =", "fix: default missing"),
+        ("why =", "reason = 1\nwhy =", "reason: unknown key; known keys are title, why"),
         ("{ node =", "{ nod =", "is not a step"),
         ("{ node =", '{ helm = "x", node =', "is not a step"),
         ('"Mend it."', "3", "is not a step"),
         ('"Mend it."', '{ steps = "patch", after = "x" }', "is not a step"),
         ('{ node = "cat {thing}" }', '{ steps = "patch" }', "only a fix may contain"),
         ('why = "It is."', 'why = "It is', "line"),
+        ('"Mend it."', DRAIN, "fix.default: drains the node: end it with kubectl uncordon {node}"),
+        ('"Mend it."', CORDON, "fix.default: drains the node"),
+        ('"Mend it."', f"{BACK}, {DRAIN}", "fix.default: drains the node"),
         (CAUSE, 'title = "x"', "the ID must have a prefix"),
         (CAUSE, '"a/b" = "x"', "must be a table"),
     ],
@@ -115,8 +123,8 @@ def finding(fix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **values:
 @pytest.mark.parametrize(
     ("fix", "said"),
     [
-        ('"{nobody}"', "runtime/x: no value for {nobody}"),
-        ('{ steps = "nobody" }', "runtime/x: no value for {nobody}"),
+        ('"{nobody}"', "runtime/x: no value for {nobody}: pass nobody to Finding.of"),
+        ('{ steps = "nobody" }', "runtime/x: no value for {nobody}: pass nobody to Finding.of"),
         ('{ steps = "text" }', "runtime/x: {text} is a text, not steps"),
         ('"First {patch}"', 'runtime/x: {patch} has steps: write { steps = "patch" }'),
     ],

@@ -67,7 +67,7 @@ def test_recording_that_is_kept_is_private(tmp_path: Path, name: str) -> None:
 
 
 def test_report_is_private(tmp_path: Path) -> None:
-    """--gpu-report=new/folder/out.json, whose folder is made when options are read."""
+    """--gpu-report=new/folder/out.json, with its folders."""
     write({"a": 1}, report_file(tmp_path / "new" / "folder" / "out.json"))
     assert open_to_others(tmp_path) == []
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from pytest_gpu.catalogue import Cause, catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.cause_entry import Cause
 from pytest_gpu.checks import registered
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.layers import Layer
@@ -61,7 +62,7 @@ def causes_page(causes: Iterable[Cause]) -> str:
             "",
             "Every root cause that the suite can name. The ID never changes; its prefix says whose",
             "thing must be fixed. A run fills in the words in braces, such as `{node}`.",
-            "`pytest --gpu-explain=CAUSE` prints the same text.",
+            "`pytest --gpu-explain=CAUSE` prints the same text, filled in with an example.",
             "",
             *_overview(ordered),
             *(line for cause in ordered for line in _cause(cause)),

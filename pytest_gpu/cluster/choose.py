@@ -13,6 +13,7 @@ from pytest_gpu.cluster.api.kubeconfig import kube_contexts
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.errors import GpuError
+from pytest_gpu.naming import nearest
 
 LIVE = ("current", "in-cluster", "local", "kind")
 """Words that name a live cluster; they win over contexts and paths of the same name."""
@@ -37,12 +38,15 @@ def choose(spec: str, contexts: Contexts | None = None) -> Target:
     slashes), else a path that exists.
 
     Raises:
-        GpuError: it names nothing, or both a context and a path.
+        GpuError: it names nothing or nothing that exists, or both a context and a path.
     """
     if spec in LIVE:
         return Target(kind=spec, value=spec)
     prefix, colon, value = spec.partition(":")
     if colon and prefix in PREFIXES:
+        if not value:
+            shown = f"{prefix}:{'PATH' if prefix == 'path' else 'NAME'}"
+            raise GpuError(f"names no {prefix}; write {shown}")
         return Target(kind=prefix, value=value)
     return _look_up(spec, (contexts or kube_contexts)())
 
@@ -53,14 +57,14 @@ def _look_up(word: str, contexts: Collection[str]) -> Target:
         raise GpuError(f"is both a context and a path; write context:{word} or path:{word}")
     if not is_context and not is_path:
         raise GpuError(
-            f"is neither a context of the kubeconfig ({_listed(contexts)}) nor a path that exists; "
-            "for a shipped sample write sample:NAME"
+            f"is neither a context of the kubeconfig ({_listed(word, contexts)}) nor a path that "
+            "exists; for a shipped sample write sample:NAME"
         )
     return Target(kind="context" if is_context else "path", value=word)
 
 
-def _listed(contexts: Collection[str]) -> str:
-    return f"contexts: {', '.join(sorted(contexts))}" if contexts else "which has none"
+def _listed(word: str, contexts: Collection[str]) -> str:
+    return f"contexts: {nearest(word, contexts)}" if contexts else "which has none"
 
 
 def open_target(target: Target, *, visit: bool = True) -> RecordedCluster:
@@ -73,8 +77,6 @@ def open_target(target: Target, *, visit: bool = True) -> RecordedCluster:
     if target.kind == "sample":
         return open_recording(sample_path(target.value), f"sample:{target.value}")
     if target.kind == "path":
-        if not target.value:
-            raise GpuError("names no path; write path:PATH")
         return open_recording(Path(target.value).expanduser(), f"path:{target.value}")
     if target.kind == "local":
         from pytest_gpu.cluster.visits.local import open_local  # noqa: PLC0415 - few runs need it

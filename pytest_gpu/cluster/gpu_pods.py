@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
@@ -19,9 +19,18 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.kube.objects import name_of, status_of
 from pytest_gpu.stack.pods.plan import plan
 from pytest_gpu.stack.pods.pod_fate import is_clear, is_over
-from pytest_gpu.stack.pods.pod_object import PodPlan, config_map, gpu_pod, is_about, without_noise
+from pytest_gpu.stack.pods.pod_object import (
+    PodPlan,
+    gpu_pod,
+    is_about,
+    packed,
+    without_noise,
+    without_program,
+)
 
-SOURCES = ("__init__.py", "cuda.py", "gpu_check.py")
+MODULES = ("cuda", "gpu_check")
+"""What runs in the containers; each module needs only those before it."""
+
 PART = "pytest-gpu/part"
 """Label of what one process of a run created: processes clean up after themselves only."""
 
@@ -96,17 +105,15 @@ def try_pods(
 
 def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     run = flight.objects.run.id
-    program = f"gpu-check-{run}-{flight.part}"
-    plans = []
+    packed_program, plans = program(), []
     for node in nodes:
         try:
-            plans.append(plan(node, run, image, program, PRIORITY_CLASS))
+            plans.append(plan(node, run, image, packed_program, PRIORITY_CLASS))
         except Unproven as error:
             flight.outcomes[node.name] = {"skipped": str(error)}
     if not plans:
         return
     flight.created = True
-    flight.objects.create_config_map(_marked(flight, config_map(program, _sources())))
     flight.began = time.monotonic()
     first, *others = plans
     without = _create(flight, first)
@@ -127,7 +134,9 @@ def _create(flight: Flight, wanted: PodPlan, *, without_class: bool = False) -> 
         if _NO_CLASS in str(error) and not without_class:
             return _create(flight, wanted, without_class=True)
         told = {"skipped": str(error)} if error.status == 0 else {"rejected": str(error)}
-        flight.outcomes[wanted.node] = told if "skipped" in told else {"pod": body, **told}
+        flight.outcomes[wanted.node] = (
+            told if "skipped" in told else {"pod": without_program(body), **told}
+        )
     return without_class
 
 
@@ -136,9 +145,10 @@ def _marked(flight: Flight, body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "metadata": {**body["metadata"], "labels": labels}}
 
 
-def _sources() -> Mapping[str, str]:
+def program() -> str:
+    """Return what the containers run, as one word of their commands."""
     folder = files("pytest_gpu.probe")
-    return {name: (folder / name).read_text(encoding="utf-8") for name in SOURCES}
+    return packed({name: (folder / f"{name}.py").read_text("utf-8") for name in MODULES})
 
 
 def _watch(flight: Flight) -> None:
@@ -177,8 +187,7 @@ def _events(flight: Flight) -> Sequence[KubeObject]:
         if error.status != 403:
             raise
         return ()
-    found: Sequence[KubeObject] = listed.get("items") or ()
-    return [{"apiVersion": "v1", "kind": "Event", **event} for event in found]
+    return [{"apiVersion": "v1", "kind": "Event", **event} for event in items_of(listed)]
 
 
 def _lost() -> Outcome:
@@ -189,7 +198,7 @@ def _outcome(flight: Flight, pod: KubeObject) -> Outcome:
     statuses = status_of(pod).get("containerStatuses") or ()
     told = {status["name"]: _told(flight, pod, status) for status in statuses}
     return {
-        "pod": without_noise(pod),
+        "pod": without_program(without_noise(pod)),
         "events": [without_noise(event) for event in flight.about(pod)],
         "containers": {name: report for name, report in told.items() if report is not None},
     }

@@ -34,15 +34,19 @@ class KindCluster(Protocol):
         """Delete the cluster."""
 
 
-def open_kind(config: pytest.Config) -> Path:
-    """Return the kubeconfig of the kind cluster, which is created if it does not exist.
+def open_kind(config: pytest.Config) -> tuple[str, Path]:
+    """Return the context and the kubeconfig of the kind cluster; it is created if need be.
+
+    The context is named, because the file may be the user's own, whose current context may lead
+    to another cluster.
 
     Raises:
         GpuError: pytest-kind, kind or Docker is missing, or the cluster cannot be created.
     """
-    cluster = _cluster(config)
+    kind = _plugin(config)
     if shutil.which("docker") is None:
         raise GpuError("needs Docker, but there is no program docker on the PATH")
+    cluster = _cluster(config, kind)
     try:
         cluster.ensure_kind()
         was_there = cluster.name in _names(cluster)
@@ -54,23 +58,33 @@ def open_kind(config: pytest.Config) -> Path:
         said = getattr(error, "stderr", None) or error
         text = " ".join(str(said).split())
         raise GpuError(f"the kind cluster {cluster.name!r} cannot be used: {text}") from error
-    return cluster.kubeconfig_path
+    return f"kind-{cluster.name}", cluster.kubeconfig_path
 
 
-def _cluster(config: pytest.Config) -> KindCluster:
-    """Return pytest-kind's cluster object, built as its own fixture builds it."""
+def _plugin(config: pytest.Config) -> Any:
+    """Return pytest-kind, whose options can be read."""
     try:
         module: Any = import_module("pytest_kind")
     except ImportError as error:
         raise GpuError('needs pytest-kind; run: pip install "pytest-gpu[kind]"') from error
     if not config.pluginmanager.has_plugin("pytest-kind"):
         raise GpuError("needs the plugin pytest-kind, which is switched off (-p no:pytest-kind)")
+    if not config.getoption("cluster_name"):
+        raise GpuError("--cluster-name is empty; name the kind cluster, or leave the option out")
+    return module
+
+
+def _cluster(config: pytest.Config, kind: Any) -> KindCluster:
+    """Return pytest-kind's cluster object, built as its own fixture builds it.
+
+    This makes a folder in the working directory.
+    """
 
     def path(name: str) -> Path | None:
         given = config.getoption(name)
         return Path(given) if given else None
 
-    cluster: KindCluster = module.KindCluster(
+    cluster: KindCluster = kind.KindCluster(
         config.getoption("cluster_name"),
         path("kubeconfig"),
         image=config.getoption("kind_image"),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api import rights, snapshot
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import SUITE, new_run
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects
 from pytest_gpu.cluster.api.slow_waits import Progress

@@ -43,5 +43,6 @@ def reach_of(config: pytest.Config, target: Target, kubeconfig: Path | None) -> 
     if target.kind == "kind":
         from pytest_gpu.cluster.kind import open_kind  # noqa: PLC0415 - optional dependency
 
-        return Reach(kind="current", kubeconfig=open_kind(config))
+        context, file = open_kind(config)
+        return Reach(kind="context", name=context, kubeconfig=file)
     return Reach(kind=target.kind, name=target.value, kubeconfig=kubeconfig)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.names import fold
 from pytest_gpu.report.text import Line, Span, age, count, cut, safe, wrap
 
@@ -28,6 +28,7 @@ class Block:
         """Yield the block of one root cause; ``of`` is how many nodes were tested."""
         yield self._rule(title, f"{len(cause['nodes'])} of {count(of, 'node')}")
         yield from self._head(cause, "red bold")
+        yield from self._below(cause)
         yield from self._evidence(cause)
         yield from self._paragraph("why", cause["why"])
         yield from self._also_seen(cause)
@@ -78,6 +79,20 @@ class Block:
         yield from self.prose(f"cause: {cause['id']} (layer {cause['layer']})", "  ")
         yield from self.prose(f"nodes: {self.names(cause['nodes'])}", "  ", " " * 9)
 
+    def _below(self, cause: Mapping[str, Any]) -> Iterator[Line]:
+        """Yield what a reader must know of the lower layers, if not all of them were asked for."""
+        if cause["silent"]:
+            text = "not asked for, but judged first: what was asked for depends on it"
+            yield from self.prose(text, "  ", "    ")
+        if not cause["not_judged"]:
+            return
+        yield (Span("  lower layers that were not judged:", "yellow bold"),)
+        for layer, entries in groupby(cause["not_judged"], lambda entry: entry["layer"]):
+            reasons = [entry["reason"] for entry in entries]
+            more = f" (and {count(len(reasons) - 1, 'more reason')})" if len(reasons) > 1 else ""
+            yield from self.prose(f"{layer}: {reasons[0]}{more}", "    ", " " * 6)
+        yield from self.prose("a fault there may be the cause of this one", "    ")
+
     def _paragraph(self, name: str, text: str) -> Iterator[Line]:
         if text.strip():
             yield (Span(f"  {name}:", "bold"),)
@@ -121,11 +136,7 @@ class Block:
     def _fix(self, cause: Mapping[str, Any]) -> Iterator[Line]:
         if not cause["fix"]:
             return
-        name = cause["evidence_of"]
-        named = any(nameless(line, name) != line for line in cause["fix"])
-        each = f" (for {name}; on the other nodes use their names)"
-        several = len(cause["nodes"]) > 1 and named
-        yield from self.prose(f"fix{each if several else ''}:", "  ", "    ", "bold")
+        yield (Span("  fix:", "bold"),)
         for entry in cause["fix"]:
             apart = [(Span(""),)] if "\n" in entry else []
             yield from (*apart, *self._step(entry), *apart)

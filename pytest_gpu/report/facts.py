@@ -12,7 +12,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.distributions.distribution import UNKNOWN
-from pytest_gpu.stack.kube.objects import node_info, optional
+from pytest_gpu.stack.kube.objects import labels_of, name_of, node_info, optional
 from pytest_gpu.stack.kube.pods import WaitingPod
 from pytest_gpu.stack.kubelet.runtimes import runtimes_of
 
@@ -48,6 +48,11 @@ def kubelet_versions(cluster: ClusterEvidence) -> dict[str, str]:
         for node in optional(cluster, "nodes")
         if (version := node_info(node).get("kubeletVersion"))
     }
+
+
+def node_labels(cluster: ClusterEvidence) -> dict[str, Mapping[str, str]]:
+    """Return the labels of every node of the cluster, by its name."""
+    return {name_of(node): labels_of(node) for node in optional(cluster, "nodes")}
 
 
 def node_facts(node: Node) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -26,6 +26,7 @@ def finding_of(result: Result) -> Mapping[str, Any]:
         "why": "",
         "check": [],
         "fix": [],
+        "fix_kinds": [],
         "explains": [],
         "evidence": [
             {"source": result["test"], "line": None, "text": result["reason"] or "it failed"}
@@ -44,6 +45,7 @@ def as_seen(result: Result, finding: Mapping[str, Any]) -> dict[str, Any]:
         "evidence": [dict(item) for item in finding["evidence"]],
         "check": list(finding["check"]),
         "fix": list(finding["fix"]),
+        "fix_kinds": list(finding["fix_kinds"]),
     }
 
 
@@ -55,6 +57,17 @@ def as_open(result: Result) -> dict[str, Any]:
         "requirement": result["requirement"],
         "reason": result["reason"] or "no reason was given",
     }
+
+
+def below(results: Sequence[Result]) -> tuple[list[Result], list[dict[str, Any]]]:
+    """Return the results that count, and what could not be judged below them.
+
+    Lower layers that were not asked for are judged silently. They count where they fail.
+    """
+    silent = [result for result in results if result.get("silent")]
+    failing = {result["layer"] for result in silent if result["state"] == "failed"}
+    counted = [r for r in results if not r.get("silent") or r["layer"] in failing]
+    return counted, [as_open(result) for result in silent if result["layer"] not in failing]
 
 
 def covered(finding: Mapping[str, Any], other: str) -> bool:
@@ -79,6 +92,6 @@ def distinct(seen: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def nameless(text: str, node: str) -> str:
-    """Return a text with ``the node`` for the node's own name, so that it suits other nodes."""
-    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", "the node", text)
+def nameless(text: str, node: str, instead: str = "the node") -> str:
+    """Return a text with other words for the node's own name, so that it suits other nodes."""
+    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", lambda _: instead, text)

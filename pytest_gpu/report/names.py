@@ -42,12 +42,14 @@ def _ranges(head: str, numbers: Sequence[str], tail: str) -> str:
     return f"{head}[{','.join(parts)}]{tail}"
 
 
-def fit(names: Sequence[str], width: int) -> dict[str, str]:
+def fit(names: Sequence[str], width: int, beside: Sequence[str] = ()) -> dict[str, str]:
     """Return a label of at most ``width`` characters for every name, no two the same.
 
     First the domain that all share is dropped, then the middle of the names; as a last resort a
-    number is added.
+    number is added. A single name is told from those of the other nodes, ``beside`` it.
     """
+    if len(names) == 1:
+        return {names[0]: _single(names[0], width, [name for name in beside if name != names[0]])}
     labels = dict(zip(names, _without_domain(names), strict=True))
     if max(map(len, labels.values()), default=0) <= width:
         return labels
@@ -59,14 +61,37 @@ def fit(names: Sequence[str], width: int) -> dict[str, str]:
 
 
 def _without_domain(names: Sequence[str]) -> list[str]:
-    """Return the names without the dotted end they all share; a single name stays whole."""
-    if len(names) < 2:
-        return list(names)
+    """Return the names without the dotted end they all share."""
     parts = [name.split(".") for name in names]
     shared = 0
     while all(len(part) > shared + 1 for part in parts) and _same_end(parts, shared + 1):
         shared += 1
     return [".".join(part[: len(part) - shared]) for part in parts]
+
+
+def _single(name: str, width: int, others: Sequence[str]) -> str:
+    """Return a label of one name that none of the others would have."""
+    label = _alone(name, width)
+    if all(_alone(other, width) != label for other in others):
+        return label
+    whole, *rest = _without_domain([name, *others])
+    labels = (
+        (_elide(whole, width, tail), {_elide(other, width, tail) for other in rest})
+        for tail in range(width - 2, 0, -1)
+    )
+    return next((mine for mine, theirs in labels if mine not in theirs), label)
+
+
+def _alone(name: str, width: int) -> str:
+    """Return what tells most of a name without others to compare it with.
+
+    EKS numbers a node in its host name, before a long domain; AKS and GKE at the end of a host name
+    without a domain, whose start names the pool.
+    """
+    parts = name.split(".")
+    while len(parts) > 1 and len(".".join(parts)) > width:
+        parts.pop()
+    return _elide(".".join(parts), width, 2 * (width - 2) // 3)
 
 
 def _same_end(parts: Sequence[Sequence[str]], length: int) -> bool:

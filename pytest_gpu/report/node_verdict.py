@@ -19,6 +19,7 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
     ``results`` are this node's, in definition order. The verdict is the worst of: fails, error,
     unproven, conforms. The first failed test of the first failing layer names the cause.
     """
+    results, not_judged = findings.below(results)
     cells = layer_cells.fold(name, results, run)
     unproven = _unproven(results, cells)
     errors = [findings.as_open(result) for result in results if result["state"] == "error"]
@@ -27,6 +28,8 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
         "name": name,
         "verdict": _verdict(first, errors, unproven),
         **_cause(first),
+        "silent": first is not None and bool(first.get("silent")),
+        "not_judged": not_judged,
         "conforms_up_to": _conforms_up_to(cells),
         **_seen(first, results),
         "unproven": unproven,
@@ -61,6 +64,7 @@ def _cause(first: Result | None) -> Entry:
             "evidence": [],
             "check": [],
             "fix": [],
+            "fix_kinds": [],
         }
     entry = findings.as_seen(first, findings.finding_of(first))
     del entry["test"]

@@ -48,11 +48,14 @@ class Row:
         )
 
 
-def table(document: Mapping[str, Any], width: int, *, unicode: bool) -> list[Line]:
+def table(
+    document: Mapping[str, Any], width: int, *, unicode: bool, beside: Sequence[str] = ()
+) -> list[Line]:
     """Return heading, rows and, where rows had to be left out, a line that says so."""
     nodes: Sequence[Node] = document["nodes"]
     rows = _fitting(_rows(nodes, _marks(document)), width)
-    labels = _labels(rows, [node["name"] for node in nodes], _room(rows, width), unicode=unicode)
+    fitted = fit([node["name"] for node in nodes], _room(rows, width), beside)
+    labels = _labels(rows, fitted, _room(rows, width), unicode=unicode)
     columns = [max(map(len, labels)), *_widths(rows)]
     lines = [_heading(columns)]
     lines += [_line(row, label, columns) for row, label in zip(rows, labels, strict=True)]
@@ -124,8 +127,9 @@ def _room(rows: Sequence[Row], width: int) -> int:
     return width - sum(1 + column for column in _widths(rows))
 
 
-def _labels(rows: Sequence[Row], names: Sequence[str], room: int, *, unicode: bool) -> list[str]:
-    fitted = fit(names, room)
+def _labels(
+    rows: Sequence[Row], fitted: Mapping[str, str], room: int, *, unicode: bool
+) -> list[str]:
     labels = []
     for row in rows:
         folded = fold(row.nodes)

@@ -24,13 +24,18 @@ class Writer(Protocol):
 
 
 def render(
-    document: Mapping[str, Any], *, width: int = 80, encoding: str | None = "utf-8"
+    document: Mapping[str, Any],
+    *,
+    width: int = 80,
+    encoding: str | None = "utf-8",
+    beside: Sequence[str] = (),
 ) -> list[Line]:
     """Return the whole summary: table, a block per cause, what is unproven, and the last line.
 
     Lines are at most ``width`` characters (80 at least, 120 at most), except for text to copy and
     for single words that are longer. ``encoding`` is the stream's: if it is not Unicode, the lines
-    are pure ASCII.
+    are pure ASCII. ``beside`` are the names of all nodes of the cluster: a node under test is to be
+    told from these, too.
     """
     block = Block(min(max(width, _NARROWEST), _WIDEST), unicode=is_unicode(encoding))
     nodes = document["nodes"]
@@ -38,7 +43,7 @@ def render(
         return [(Span("no GPU node was tested: that proves nothing", "red bold"),)]
     text, style = closing.last(document)
     parts = [
-        _top(document, block),
+        _top(document, block, beside),
         *_blocks(document["causes"], block.cause, "cause", block, len(nodes)),
         *_blocks(document["latent"], block.latent, "latent", block, len(nodes)),
         closing.still_open(nodes, "errors", "errors (of the suite, not of a GPU)", block),
@@ -64,10 +69,10 @@ def plain(lines: Iterable[Line]) -> list[str]:
     return ["".join(span.text for span in line) for line in lines]
 
 
-def _top(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
+def _top(document: Mapping[str, Any], block: Block, beside: Sequence[str]) -> Iterator[Line]:
     yield from closing.header(document, block)
     yield (Span(""),)
-    yield from table(document, block.width, unicode=block.unicode)
+    yield from table(document, block.width, unicode=block.unicode, beside=beside)
     yield from closing.legend(document["nodes"], block)
 
 

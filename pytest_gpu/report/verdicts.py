@@ -45,14 +45,15 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
         _with_facts(entry, node_facts(entry["name"]), versions)
         for entry in _judged(results, nodes, run)
     ]
-    causes = [_with_pods(cause, cluster, waiting) for cause in grouping.causes(judged)]
+    labels = facts.node_labels(cluster)
+    causes = [_with_pods(cause, cluster, waiting) for cause in grouping.causes(judged, labels)]
     document: dict[str, Any] = {
         "version": VERSION,
         "run": facts.run_facts(run, cluster),
         "cluster": facts.cluster_facts(cluster, versions),
         "nodes": judged,
         "causes": causes,
-        "latent": grouping.latent(judged),
+        "latent": grouping.latent(judged, labels),
     }
     document["summary"] = _summary(document)
     document["run"]["exit_code"] = exit_code(document, run.allow_unproven)

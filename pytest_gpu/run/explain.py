@@ -1,53 +1,97 @@
-"""``--gpu-explain``: what a cause of the catalogue means, without any cluster."""
+"""``--gpu-explain``: which causes there are, and what one of them means, without any cluster."""
 
 from __future__ import annotations
 
 import difflib
-import re
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 
-from pytest_gpu.catalogue import Cause, catalogue
+from pytest_gpu.catalogue import catalogue
+from pytest_gpu.cause_entry import PLACEHOLDER, Cause
 from pytest_gpu.errors import GpuError
-from pytest_gpu.steps import Slot, Step
+from pytest_gpu.run.example import Example
+from pytest_gpu.run.wrapped import wrapped
+from pytest_gpu.steps import Step
 
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
-WIDTH = 80
+ALL = "all"
 
 
-def explain(cause_id: str) -> str:
-    """Return all that the catalogue says about a cause.
+def explain(asked: str, own: Mapping[str, Cause]) -> str:
+    """Return what is known of a cause, or the list of causes that were asked for.
+
+    Args:
+        asked: a cause's ID, a part of one, or ``all``.
+        own: the causes of the user's project.
 
     Raises:
         GpuError: there is no such cause; the message names the closest ones.
     """
-    causes = catalogue()
-    if cause_id not in causes:
-        raise GpuError(_unknown(cause_id, tuple(causes)))
-    return "\n".join(_lines(causes[cause_id])) + "\n"
+    causes = {**catalogue(), **own}
+    if asked == ALL:
+        return _text(_by_layer(causes.values()))
+    if asked in causes:
+        return _text(_lines(causes[asked]))
+    found = [cause for cause in causes.values() if asked and asked.lower() in cause.id]
+    if not found:
+        raise GpuError(_unknown(asked, tuple(causes)))
+    return _text(_lines(found[0]) if len(found) == 1 else _list(asked, found))
 
 
-def _unknown(cause_id: str, known: tuple[str, ...]) -> str:
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _unknown(asked: str, known: tuple[str, ...]) -> str:
     # Names are also compared without prefix: people remember the name, not the component.
-    close = difflib.get_close_matches(cause_id, known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(asked, known, n=3, cutoff=0.5)
     by_name = {each.partition("/")[2]: each for each in known}
-    name = cause_id.rpartition("/")[2]
+    name = asked.rpartition("/")[2]
     close += [by_name[each] for each in difflib.get_close_matches(name, by_name, n=3, cutoff=0.6)]
     close = list(dict.fromkeys(close))[:3]
     if close:
         return f"no such cause; closest are {', '.join(close)}"
     prefixes = sorted({each.partition("/")[0] for each in known})
-    return f"no such cause; causes start with {', '.join(f'{each}/' for each in prefixes)}"
+    starts = ", ".join(f"{each}/" for each in prefixes)
+    return f"no such cause; causes start with {starts}; --gpu-explain={ALL} lists them"
+
+
+def _by_layer(causes: Iterable[Cause]) -> Iterator[str]:
+    ordered = sorted(causes, key=lambda cause: (cause.layer, cause.id))
+    for layer, group in groupby(ordered, key=lambda cause: cause.layer):
+        found = list(group)
+        yield f"{layer} ({len(found)})"
+        for cause in found:
+            yield from _entry(cause)
+        yield ""
+    yield "More about one of them: pytest --gpu-explain=CAUSE"
+
+
+def _list(asked: str, causes: Iterable[Cause]) -> Iterator[str]:
+    found = sorted(causes, key=lambda cause: (cause.layer, cause.id))
+    yield f"{len(found)} causes have {asked!r} in their name:"
+    for cause in found:
+        yield from _entry(cause)
+
+
+def _entry(cause: Cause) -> list[str]:
+    """Return one entry of a list: the placeholders stand for what a run finds."""
+    title = PLACEHOLDER.sub(lambda match: f"<{match[1].replace('_', '-')}>", cause.title)
+    return wrapped(f"{cause.id}: {title}", "  ", "      ")
 
 
 def _lines(cause: Cause) -> Iterator[str]:
-    yield from _wrapped(f"{cause.id}: {cause.title}")
+    example = Example(cause)
+    yield from wrapped(f"{cause.id}: {example.title}")
     yield ""
-    yield from _wrapped(cause.why)
-    yield from _block("Check by hand", cause.check)
-    for distribution, steps in cause.fix.items():
+    yield f"Layer: {cause.layer}"
+    if said := example.said():
+        yield from wrapped(f"Example: {said}", "", "  ")
+    yield ""
+    yield from wrapped(example.why)
+    yield from _block("Check by hand", example.check)
+    for distribution in cause.fix:
         where = "" if len(cause.fix) == 1 else f" ({_where(distribution)})"
-        yield from _block(f"Fix{where}", steps)
+        yield from _block(f"Fix{where}", example.fix(distribution))
     if cause.explains:
         yield from ("", "Consequences of this cause:")
         yield from (f"  {pattern}" for pattern in cause.explains)
@@ -57,34 +101,14 @@ def _where(distribution: str) -> str:
     return "any other distribution" if distribution == "default" else distribution
 
 
-def _block(title: str, steps: Iterable[Step | Slot]) -> Iterator[str]:
+def _block(title: str, steps: Iterable[Step]) -> Iterator[str]:
     yield ""
     yield f"{title}:"
     for step in steps:
-        yield from _step(step)
+        # Text to copy is never wrapped.
+        words = step.kind == "words"
+        yield from wrapped(step.shown, "  ") if words else _copied(step.shown)
 
 
-def _step(step: Step | Slot) -> Iterator[str]:
-    if isinstance(step, Slot):
-        yield from _wrapped(step.before, "  ")
-    # Text to copy is never wrapped.
-    if isinstance(step, Step) and step.kind != "words":
-        yield f"  {_shown(step.shown)}"
-    else:
-        yield from _wrapped(step.shown, "  ")
-
-
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        _shown(" ".join(text.split())),
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _shown(text: str) -> str:
-    """Return a text with its placeholders as a manual shows them: ``<node>``."""
-    return _PLACEHOLDER.sub(lambda match: f"<{match[1].replace('_', '-')}>", text)
+def _copied(text: str) -> Iterator[str]:
+    yield from (f"  {line}" if line else "" for line in text.splitlines())

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from pytest_gpu.layers import Layer
-from pytest_gpu.run.selection import shorten
+from pytest_gpu.naming import listed
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.settings import Settings
+
+NAMES = 8
+"""Names of nodes that a line lists."""
 
 _FIELDS = (
     "node_shell",
@@ -36,9 +39,9 @@ def header(session: GpuSession) -> list[str]:
 def _nodes(session: GpuSession) -> Iterator[str]:
     names, others = session.names, session.others
     count = "1 node" if len(names) == 1 else f"{len(names)} nodes"
-    yield f"gpu: {count}: {shorten(names)} {session.settings.source('nodes')}"
+    yield f"gpu: {count}: {listed(names, NAMES)} {session.settings.source('nodes')}"
     if others:
-        yield f"gpu: not a GPU node: {shorten(others)}"
+        yield f"gpu: not a GPU node: {listed(others, NAMES)}"
 
 
 def _layers(settings: Settings) -> str:

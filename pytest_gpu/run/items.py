@@ -75,7 +75,8 @@ def _rung(item: pytest.Item) -> Rung | None:
     layer, node = layer_of(item), node_under(item)
     if layer is None or node is None:
         return None
-    return Rung(node=node, layer=layer, test=_test(item, node), requirement=_requirement(item))
+    requirement = requirement_of(getattr(item, "function", None))
+    return Rung(node=node, layer=layer, test=_test(item, node), requirement=requirement)
 
 
 def _test(item: pytest.Item, node: str) -> str:
@@ -85,6 +86,7 @@ def _test(item: pytest.Item, node: str) -> str:
     return f"{name}[{others}]" if others else name
 
 
-def _requirement(item: pytest.Item) -> str:
-    doc = (getattr(getattr(item, "function", None), "__doc__", None) or "").strip()
+def requirement_of(function: object) -> str:
+    """Return the first line of a test function's docstring."""
+    doc = (getattr(function, "__doc__", None) or "").strip()
     return intern(str(doc.partition("\n")[0]))

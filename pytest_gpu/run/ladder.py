@@ -14,6 +14,8 @@ import pytest
 
 from pytest_gpu.causes import LATENT
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.layers import Layer
+from pytest_gpu.run.below import Below, whole_layers
 from pytest_gpu.run.items import MARK, Rung, asked_again, layer_of, rung_of
 from pytest_gpu.run.missing import Missing
 
@@ -22,6 +24,7 @@ from pytest_gpu.run.missing import Missing
 from pytest_gpu.run.outcome import (
     BLOCKED_KEY,
     NOT_ASKED,
+    Gpu,
     Status,
     attach,
     blank,
@@ -44,6 +47,7 @@ class Ladder:
         self.session = session
         self.worker = worker
         self.missing = Missing()
+        self.below = Below(session, frozenset())
         self._definition = count()
         self._deselected = 0
 
@@ -102,10 +106,12 @@ class Ladder:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what was selected: a test without a result must not go unnoticed."""
         planned: dict[str, Counter[str]] = {}
-        for item in session.items:
-            if rung := rung_of(item):
-                planned.setdefault(rung.node, Counter())[str(rung.layer)] += 1
+        rungs = [(rung, item) for item in session.items if (rung := rung_of(item))]
+        for rung, _ in rungs:
+            planned.setdefault(rung.node, Counter())[str(rung.layer)] += 1
         self.session.ledger.plan({"tests": planned, "deselected": self._deselected})
+        shipped = (rung for rung, item in rungs if is_shipped(item.path))
+        self.below = self.session.below = Below(self.session, whole_layers(shipped))
         # The tests of a large fleet stay until the end: there is no garbage to look for in them.
         gc.freeze()
 
@@ -132,12 +138,12 @@ class Ladder:
         rung = rung_of(item)
         if rung is None:
             return
-        if is_shipped(item.nodeid) and (why := self.session.why_not_asked(rung)):
+        if is_shipped(item.path) and (why := self.session.why_not_asked(rung)):
             pytest.skip(f"{NOT_ASKED}{why}")
-        failed = self.session.ledger.first_failure(rung.node)
-        if failed is not None and failed < rung.layer and not self.session.settings.all_layers:
+        if (failed := self.session.blocked_by(rung.layer, rung.node)) is not None:
             item.stash[BLOCKED_KEY] = str(failed)
-            pytest.skip(f"blocked: {failed} failed on {rung.node}")
+            why = self._silent_cause(rung, failed)
+            pytest.skip(f"blocked: {failed} failed on {rung.node}{why}")
         self.session.ensure_outcomes(rung.layer, rung.node)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -151,13 +157,15 @@ class Ladder:
         missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
         ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
-        tell_in_full(call, node)
+        own = self.session.own_causes
+        tell_in_full(call, node, own)
         report = yield
         if ours:
             point_at_test(item, report)
-        gpu = judge(item, rung, node, call, report, latent=LATENT.get())
+        gpu = judge(item, rung, node, call, report, latent=LATENT.get(), own=own)
         if gpu is not None:
             gpu["missing"] = missing
+            self._add_below(item, rung, gpu)
             attach(item, report, gpu)
             if gpu["state"] == "failed":
                 self.session.ledger.record(rung.node, rung.layer)
@@ -168,9 +176,24 @@ class Ladder:
         first = call.excinfo.value if call.excinfo is not None else None
         if not isinstance(first, NotInEvidence):
             return []
-        if call.when != "call" or not is_shipped(item.nodeid):
+        if call.when != "call" or not is_shipped(item.path):
             return [first.what]
         return self.missing.of(asked_again(item), self.session.node(rung.node), first)
+
+    def _silent_cause(self, rung: Rung, failed: Layer) -> str:
+        """Return why a lower layer failed that no test of this run shows, else an empty text."""
+        cause, title = self.below.cause_of(rung.node, failed)
+        return f" (not asked for, but judged first): {cause}: {title}" if cause else ""
+
+    def _add_below(self, item: pytest.Item, rung: Rung, gpu: Gpu) -> None:
+        """Add to a test's entry what was found below it and was not asked for."""
+        if gpu["state"] == "failed":
+            shipped = rung.test.partition("[")[0] if is_shipped(item.path) else None
+            self.below.judge_before(rung.node, rung.layer, shipped)
+        gpu["below"] = self.below.take(rung.node)
+        if gpu["blocked_by"]:
+            blocked_by = Layer.parse(gpu["blocked_by"])
+            gpu["blocked_cause"], _ = self.below.cause_of(rung.node, blocked_by)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport

@@ -15,10 +15,12 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.cluster.recording.recorder import refuse_used
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.naming import listed
 from pytest_gpu.run.ledger import new_ledger
-from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes, shorten
+from pytest_gpu.run.look_alikes import refuse_look_alikes
+from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes
 from pytest_gpu.run.session import GpuSession
-from pytest_gpu.settings.settings import Settings
+from pytest_gpu.settings.settings import Settings, shown
 from pytest_gpu.stack.kube.objects import name_of
 
 
@@ -29,9 +31,7 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         pytest.UsageError: the cluster cannot be opened, has no node to test, or cannot be
             recorded.
     """
-    kubeconfig = settings.live.kubeconfig
-    with blaming(f"--gpu-cluster: {settings.cluster}"):
-        target = choose(settings.cluster, lambda: kube_contexts(kubeconfig))
+    target = _target(config, settings)
     if target.kind in LIVE_KINDS:
         return _open_live(config, settings, target)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
@@ -48,6 +48,18 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
     elif settings.record is not None:
         _record(cluster, settings.record)
     return session
+
+
+def _target(config: pytest.Config, settings: Settings) -> Target:
+    kubeconfig = settings.live.kubeconfig
+    with blaming(f"--gpu-cluster: {settings.cluster}"):
+        try:
+            target = choose(settings.cluster, lambda: kube_contexts(kubeconfig))
+        except GpuError:
+            refuse_look_alikes(config, settings, None)
+            raise
+    refuse_look_alikes(config, settings, target)
+    return target
 
 
 def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: RecordedCluster) -> None:
@@ -132,7 +144,7 @@ def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidenc
     if not chosen or not known.issuperset(chosen):
         raise pytest.UsageError(
             f"hook pytest_gpu_select_nodes: {chosen!r}: must name at least one node of this "
-            f"cluster, such as {shorten(selection.names)}"
+            f"cluster, such as {listed(selection.names)}"
         )
     return Selection(names=tuple(dict.fromkeys(chosen)), others=selection.others)
 
@@ -140,4 +152,4 @@ def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidenc
 def _nodes_source(settings: Settings) -> str:
     if settings.nodes is None:
         return f"--gpu-cluster: {settings.cluster}"
-    return f"{settings.sources['nodes']}: {settings.nodes}"
+    return f"{settings.sources['nodes']}: {shown(settings.nodes)}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from pytest_gpu.cause_entry import Cause
 from pytest_gpu.causes import Evidence, Finding, GpuFailure, as_json
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.gpu_node import Node
@@ -60,16 +60,18 @@ def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     return True
 
 
-def tell_in_full(call: pytest.CallInfo[None], node: Node) -> None:
+def tell_in_full(call: pytest.CallInfo[None], node: Node, own: Mapping[str, Cause]) -> None:
     """Complete a failure's message with the values that every cause may use.
 
-    In place, like :func:`skip_if_unproven`. A cause that is not in the catalogue stays as it is:
-    the verdict reports it.
+    In place, like :func:`skip_if_unproven`. If the cause or a value is missing, the
+    message says so, and the test ends as an error.
     """
     failure = call.excinfo.value if call.excinfo is not None else None
     if isinstance(failure, GpuFailure):
-        with suppress(GpuError):
-            failure.tell(filled(failure.finding, node))
+        try:
+            failure.tell(filled(failure.finding, node, own))
+        except GpuError as error:
+            failure.args = (str(error),)
 
 
 def judge(  # noqa: PLR0913 - all that is known of the end of one phase
@@ -80,6 +82,7 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
     report: pytest.TestReport,
     *,
     latent: Sequence[Finding],
+    own: Mapping[str, Cause],
 ) -> Gpu | None:
     """Return what a phase of a test decides, ``None`` if a later phase will.
 
@@ -90,9 +93,9 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
         return None
     try:
         gpu = _skipped(item, rung, report) or _failed(rung, node, call, report)
-        gpu["latent"] = [as_json(filled(finding, node)) for finding in latent]
+        gpu["latent"] = [as_json(filled(finding, node, own)) for finding in latent]
     except GpuError as error:
-        return blank(rung, "error", _line(error))
+        return blank(rung, "error", error_line(error))
     return gpu
 
 
@@ -129,7 +132,7 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
         return blank(rung, "failed") | {"finding": as_json(error.finding)}
     if isinstance(error, AssertionError) and report.when == "call":
         return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, error, report))}
-    return blank(rung, "error", _line(error) if error is not None else report.longreprtext)
+    return blank(rung, "error", error_line(error) if error is not None else report.longreprtext)
 
 
 def _unexplained(
@@ -141,7 +144,8 @@ def _unexplained(
     return filled(Finding.of(f"{rung.layer}/unexplained", evidence), node)
 
 
-def _line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
+    """Return an exception as one line."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
@@ -162,7 +166,7 @@ def properties_of(gpu: Gpu) -> dict[str, str]:
     found = {
         "gpu_node": gpu["node"],
         "gpu_layer": gpu["layer"],
-        "gpu_cause": finding.get("cause"),
+        "gpu_cause": finding.get("cause") or gpu.get("blocked_cause"),
         "gpu_verdict": gpu["state"],
         "gpu_blocked_by": gpu["blocked_by"],
         "gpu_latent": ", ".join(entry["cause"] for entry in gpu["latent"]),

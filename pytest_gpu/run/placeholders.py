@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
+from pytest_gpu.cause_entry import Cause
 from pytest_gpu.causes import Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node, fact
@@ -13,9 +15,15 @@ from pytest_gpu.stack.distributions.distribution import UNKNOWN, Distribution
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 
 
-def filled(finding: Finding, node: Node) -> Finding:
-    """Return a finding with the values that every cause may use; its own come first."""
-    return replace(finding, values={**common_values(node), **finding.values})
+def filled(
+    finding: Finding, node: Node, own: Mapping[str, Cause] = MappingProxyType({})
+) -> Finding:
+    """Return a finding with the values that every cause may use; its own come first.
+
+    ``own`` are the causes of the user's project, by ID.
+    """
+    values = {**common_values(node), **finding.values}
+    return replace(finding, values=values, entry=own.get(finding.cause))
 
 
 @fact

@@ -17,8 +17,10 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.report import json, terminal, verdicts
 from pytest_gpu.report.facts import node_facts
 from pytest_gpu.report.run_info import RunInfo
+from pytest_gpu.run.below import nodeid_of
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
+from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.pods import waiting_pods
 
 
@@ -46,6 +48,8 @@ class Results:
             earlier = self._results.get(report.nodeid)
             if earlier and earlier["latent"] and not gpu["latent"]:
                 gpu = gpu | {"latent": earlier["latent"]}
+            for found in gpu.get("below", ()):
+                self._results.setdefault(nodeid_of(found), found)
             self._results[report.nodeid] = gpu
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -73,7 +77,8 @@ class Results:
             yield
         if self._document is not None:
             terminalreporter.section("GPU conformance")
-            lines = terminal.render(self._document, **_page(terminalreporter))
+            beside = [name_of(node) for node in self.session.cluster.objects("nodes")]
+            lines = terminal.render(self._document, **_page(terminalreporter), beside=beside)
             terminal.print_lines(lines, terminalreporter)
         elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             terminalreporter.write_line(f"gpu: {why_nothing(terminalreporter.config)}")

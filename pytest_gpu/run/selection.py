@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.naming import listed, natural, nearest
+from pytest_gpu.settings.node_words import is_pattern, names_of, parse_nodes
 from pytest_gpu.settings.selector import Selector, parse_selector
 from pytest_gpu.stack.kube.nodes import SIGNS, find_gpu_nodes
 from pytest_gpu.stack.kube.objects import labels_of, name_of
 
 ALL = "all"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,7 @@ def select_nodes(cluster: ClusterEvidence, asked: str | None) -> Selection:
     if asked is not None and asked != ALL:
         return Selection(names=_named(nodes, asked))
     names = tuple(node.name for node in find_gpu_nodes(cluster))
-    others = sorted({name_of(node) for node in nodes} - set(names))
+    others = sorted({name_of(node) for node in nodes} - set(names), key=natural)
     return Selection(names=names, others=tuple(others) if asked == ALL else ())
 
 
@@ -49,43 +54,49 @@ def no_gpu_node(asked: str | None) -> str:
 
 
 def _named(nodes: Sequence[KubeObject], asked: str) -> tuple[str, ...]:
-    words = [word.strip() for word in asked.split(",")]
+    wanted = _parsed(parse_nodes, asked)
+    if isinstance(wanted, Selector):
+        return _matching(nodes, wanted)
     known = {name_of(node) for node in nodes}
-    if known.issuperset(words):
-        return tuple(sorted(set(words)))
-    if not _is_selector(words, nodes, known):
-        unknown = [word for word in words if word not in known]
-        raise GpuError(
-            f"no node called {', '.join(unknown)} (and no node has such a label); "
-            f"nodes are {shorten(sorted(known))}"
-        )
-    return _matching(nodes, _parsed(asked))
-
-
-def _is_selector(words: Sequence[str], nodes: Sequence[KubeObject], known: set[str]) -> bool:
-    """Return whether words are meant as conditions: by an operator, or by being label keys."""
-    if any("=" in word or word.startswith("!") for word in words):
-        return True
+    named = {word: names_of(word, known) for word in wanted}
+    unknown = [word for word, names in named.items() if not names]
     keys = {key for node in nodes for key in labels_of(node)}
-    return keys.issuperset(words) and known.isdisjoint(words)
+    if len(unknown) == len(wanted) and keys.issuperset(wanted):
+        return _matching(nodes, _parsed(parse_selector, asked))
+    if unknown:
+        raise GpuError(_unknown(unknown, known, keys))
+    found = tuple(sorted(set().union(*named.values()), key=natural))
+    if keys.issuperset(wanted) and _matching(nodes, _parsed(parse_selector, asked)) != found:
+        raise GpuError(_ambiguous(wanted[0]))
+    return found
 
 
-def _parsed(text: str) -> Selector:
+def _parsed(parse: Callable[[str], T], text: str) -> T:
     try:
-        return parse_selector(text)
+        return parse(text)
     except ValueError as error:
         raise GpuError(str(error)) from error
 
 
 def _matching(nodes: Sequence[KubeObject], selector: Selector) -> tuple[str, ...]:
-    found = sorted(name_of(node) for node in nodes if selector.matches(labels_of(node)))
+    found = [name_of(node) for node in nodes if selector.matches(labels_of(node))]
     if not found:
-        raise GpuError(f"matches none of the nodes: {shorten(sorted(map(name_of, nodes)))}")
-    return tuple(found)
+        names = sorted(map(name_of, nodes), key=natural)
+        raise GpuError(f"matches none of the nodes: {listed(names)}")
+    return tuple(sorted(found, key=natural))
 
 
-def shorten(names: Sequence[str], limit: int = 8) -> str:
-    """Return names as a readable list, however many there are."""
-    rest = len(names) - limit
-    shown = ", ".join(names[:limit])
-    return f"{shown}, … and {rest} more" if rest > 0 else shown
+def _unknown(unknown: Sequence[str], known: Iterable[str], keys: Container[str]) -> str:
+    if labels := [word for word in unknown if word in keys]:
+        return f"{labels[0]} is a label, not a node; name either nodes or labels"
+    near = f"the nearest nodes are {nearest(unknown[0], known)}"
+    if is_pattern(unknown[0]):
+        return f"no node's name matches {listed(unknown)}; {near}"
+    return f"no node called {listed(unknown)} (and no node has such a label); {near}"
+
+
+def _ambiguous(word: str) -> str:
+    return (
+        f"{word} is both a node and a label of nodes; write kubernetes.io/hostname={word} for the "
+        f"node, {word}=VALUE for the label"
+    )

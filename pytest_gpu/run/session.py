@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -13,6 +13,7 @@ from pytest_gpu.asked import question_of, why_not_asked
 from pytest_gpu.memory import lazy
 
 if TYPE_CHECKING:
+    from pytest_gpu.cause_entry import Cause
     from pytest_gpu.cluster.live_door import LiveDoor
     from pytest_gpu.evidence import ClusterEvidence
     from pytest_gpu.layers import Layer
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from pytest_gpu.run.ledger import Ledger
     from pytest_gpu.run.node_face import GpuNode
     from pytest_gpu.settings.settings import Settings
+
+
+class JudgesBelow(Protocol):
+    """Judges what lies below a layer: :class:`pytest_gpu.run.below.Below`."""
+
+    def judge(self, name: str, layer: Layer) -> None:
+        """Note the first layer that fails on a node, below this one, in the ledger."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -31,7 +39,9 @@ class GpuSession:
     keep their facts. ``others`` are nodes that were checked and show no sign of a GPU;
     ``opened`` is the evidence if it is open already. On a live cluster the controller has the
     ``door``, and ``remote`` is what a worker needs to open its own; ``notes`` are for the header.
-    ``shards`` is how many processes share the nodes.
+    ``shards`` is how many processes share the nodes. ``own_causes`` are those of the user's
+    project, read from ``cause_files``. ``below`` judges the lower layers that were not asked for;
+    it is known when the tests are.
     """
 
     settings: Settings
@@ -45,6 +55,9 @@ class GpuSession:
     remote: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
     shards: int = 1
+    own_causes: Mapping[str, Cause] = field(default_factory=dict)
+    cause_files: tuple[Path, ...] = ()
+    below: JudgesBelow | None = None
     _brought: set[tuple[Layer, str]] = field(default_factory=set, init=False, repr=False)
     _nodes: dict[str, GpuNode] = field(default_factory=dict, init=False, repr=False)
 
@@ -109,10 +122,19 @@ class GpuSession:
 
     def _climbs(self, name: str, layer: Layer) -> bool:
         """Return whether a node has tests of a layer and may still climb to it."""
-        failed = self.ledger.first_failure(name)
-        stands = self.settings.all_layers or failed is None or failed >= layer
         planned = self.ledger.planned().get("tests") or {}
-        return stands and str(layer) in (planned.get(name) or {})
+        return str(layer) in (planned.get(name) or {}) and self.blocked_by(layer, name) is None
+
+    def blocked_by(self, layer: Layer, name: str) -> Layer | None:
+        """Return the lower layer that blocks a layer on a node, ``None`` if none does.
+
+        Lower layers that were not asked for are judged first.
+        """
+        if self.below is not None:
+            self.below.judge(name, layer)
+        failed = self.ledger.first_failure(name)
+        blocks = failed is not None and failed < layer and not self.settings.all_layers
+        return failed if blocks else None
 
     def node(self, name: str) -> GpuNode:
         """Return a node under test."""
@@ -130,6 +152,7 @@ class GpuSession:
             "gpu_folder": str(self.folder),
             "gpu_title": self.title,
             "gpu_ledger": str(self.ledger.directory),
+            "gpu_causes": [str(file) for file in self.cause_files],
             "gpu_live": None if self.door is None else dict(self.door.for_workers()),
         }
 

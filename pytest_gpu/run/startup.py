@@ -10,6 +10,7 @@ import pytest
 
 from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.ledger import Ledger
+from pytest_gpu.run.own_causes import own_causes, read_files
 from pytest_gpu.run.session import SESSION_KEY, GpuSession
 from pytest_gpu.settings.settings import Settings, read_settings
 
@@ -22,6 +23,7 @@ def start(config: pytest.Config) -> None:
     """
     settings = read_settings(config)
     received = getattr(config, "workerinput", None)
+    own = read_files(map(Path, received["gpu_causes"])) if received else own_causes(config)
     if received is not None:
         session = join_session(settings, received)
         config.add_cleanup(session.leave)
@@ -30,6 +32,7 @@ def start(config: pytest.Config) -> None:
 
         session = open_session(config, settings)
         _register_for_controller(config, session)
+    session.own_causes, session.cause_files = own.causes, own.files
     config.stash[SESSION_KEY] = session
     worker = None if received is None else str(received["workerid"])
     config.pluginmanager.register(Ladder(session, worker), "gpu-ladder")

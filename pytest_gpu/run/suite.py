@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from pytest_gpu.asked import question_of
@@ -12,6 +14,7 @@ from pytest_gpu.layers import Layer
 SUITE = "conformance"
 
 
+@cache
 def suite_path() -> Path:
     """Return the shipped suite: inside the package in a wheel, next to it in a checkout."""
     package = Path(__file__).parents[1]
@@ -41,9 +44,18 @@ def questions(up_to: Layer) -> frozenset[str]:
     )
 
 
-def is_shipped(nodeid: str) -> bool:
-    """Return whether a test belongs to the shipped suite, by its ID."""
-    return nodeid.startswith(f"{SUITE}/")
+def shipped_tests(layer: Layer) -> Mapping[str, Callable[..., object]]:
+    """Return the functions of a layer's shipped tests by name, in the order of definition."""
+    module = importlib.import_module(f"pytest_gpu.{SUITE}.{layer.module}")
+    return {name: each for name, each in vars(module).items() if name.startswith("test_")}
+
+
+def is_shipped(path: Path) -> bool:
+    """Return whether a test belongs to the shipped suite, by its file.
+
+    Not by its ID: a project may have a folder called ``conformance``, too.
+    """
+    return path.parent == suite_path()
 
 
 def _module_of(layer: Layer) -> str:
@@ -56,23 +68,44 @@ def nodeid_of(path: Path) -> str | None:
     It is the same wherever the package is installed: JUnit's class names and Allure's history
     are derived from it.
     """
-    suite = suite_path()
-    return f"{SUITE}/{path.name}" if path.parent == suite else None
+    return f"{SUITE}/{path.name}" if is_shipped(path) else None
 
 
-def located(argument: str) -> str:
-    """Return an argument as pytest finds it: a shipped test's ID is made a path.
+def located(argument: str) -> list[str]:
+    """Return a path argument as pytest finds it.
 
-    So a line of the report, ``conformance/test_driver.py::test_x[gpu-1]``, can be pasted back.
+    ``conformance`` is the whole shipped suite. The ID of a shipped test is made a path, so that a
+    line of the report, ``conformance/test_driver.py::test_x[gpu-1]``, can be pasted back. A path
+    that exists is the user's own.
     """
+    if argument.rstrip("/") == SUITE and not Path(argument).exists():
+        return suite_arguments()
     path, colons, rest = argument.partition("::")
     name = Path(path).name
     shipped = path == f"{SUITE}/{name}" and name.startswith("test_") and not Path(path).exists()
-    return f"{suite_path() / name}{colons}{rest}" if shipped else argument
+    return [f"{suite_path() / name}{colons}{rest}" if shipped else argument]
 
 
 def with_suite(arguments: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """Return the command line's arguments with the suite added if they name no path."""
+    """Return the command line's arguments with the suite added if they name no path.
+
+    The suite comes first: behind an option whose value may be left out, such as ``--cov``, the
+    first of its files would be that value.
+    """
     if not paths:
-        return [*arguments, *suite_arguments()]
-    return [located(each) if each in paths else each for each in arguments]
+        return [*suite_arguments(), *arguments]
+    return [
+        word
+        for each in _expanded(arguments)
+        for word in (located(each) if each in paths else [each])
+    ]
+
+
+def _expanded(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments with those in files, ``@FILE``, in their place, as argparse does it."""
+    for argument in arguments:
+        if argument.startswith("@"):
+            text = Path(argument[1:]).read_text("utf-8", "surrogateescape")
+            yield from _expanded(text.splitlines())
+        else:
+            yield argument

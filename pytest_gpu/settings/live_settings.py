@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from pytest_gpu.settings.user_files import program_file, readable_file
+
 NAMESPACE = "pytest-gpu"
 IMAGE = "python:3-slim"
 PARALLEL = 100
@@ -15,6 +17,14 @@ PARALLEL = 100
 T = TypeVar("T")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_HOST = r"(?:[A-Za-z0-9](?:[-.A-Za-z0-9]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?"
+    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+"""The name of an image, as the registries define it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +57,13 @@ class Reader(Protocol):
 def read_live(reader: Reader) -> LiveSettings:
     """Return the settings about live clusters."""
     return LiveSettings(
-        kubeconfig=reader.value("kubeconfig", lambda text: _file(reader.path(text)), None),
+        kubeconfig=reader.value("kubeconfig", lambda text: readable_file(reader.path(text)), None),
         namespace=reader.value("namespace", _namespace, NAMESPACE),
         image=reader.value("image", _image, IMAGE),
         parallel=reader.value("parallel", _count, PARALLEL),
         read_only=reader.value("read_only", bool, False),
-        crictl=reader.value("crictl", lambda text: _file(reader.path(text)), None),
+        crictl=reader.value("crictl", lambda text: program_file(reader.path(text)), None),
     )
-
-
-def _file(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError("there is no such file")
-    return path
 
 
 def _namespace(text: str) -> str:
@@ -69,13 +73,13 @@ def _namespace(text: str) -> str:
 
 
 def _image(text: str) -> str:
-    if not text or any(sign.isspace() for sign in text):
+    if not _REFERENCE.fullmatch(text):
         raise ValueError(f"is not a valid image name; the default is {IMAGE}")
     return text
 
 
 def _count(text: str) -> int:
-    count = int(text) if text.isdecimal() else 0
+    count = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
     if not 1 <= count <= 1000:
         raise ValueError(f"must be a number of nodes from 1 to 1000; the default is {PARALLEL}")
     return count

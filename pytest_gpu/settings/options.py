@@ -35,6 +35,31 @@ INI = {
 }
 """Values of pytest's configuration file, without their prefix ``gpu_``."""
 
+_WANTED = {
+    "cluster": "name a cluster, such as current, context:NAME, path:PATH or sample:healthy-rke2",
+    "nodes": "name nodes, such as gpu-1,gpu-2 or gpu-*, write a label selector, or all",
+    "layers": "name a layer, such as driver",
+    "node_shell": f"choose one of {', '.join(NODE_SHELLS)}",
+    "kubeconfig": "give the path of a kubeconfig",
+    "namespace": "name a namespace; the default is pytest-gpu",
+    "image": "name an image; the default is python:3-slim",
+    "parallel": "give a number of nodes; the default is 100",
+    "workloads": "write a label selector, such as team=a",
+    "timeout": "give a number of seconds; the default is 300",
+    "record": "give the path of the recording",
+    "report": "give the path of a .json file",
+    "crictl": "give the path of the program",
+    "sandbox_pod_config": "give the path of a JSON file",
+    "sandbox_container_config": "give the path of a JSON file",
+}
+
+WANTED = {
+    spelt: wanted
+    for name, wanted in _WANTED.items()
+    for spelt in (f"--gpu-{name.replace('_', '-')}", f"gpu_{name}")
+}
+"""What to write instead of nothing, by option and by configuration value."""
+
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare every option and configuration value."""
@@ -55,7 +80,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--gpu-explain",
         metavar="CAUSE",
-        help="Explain a cause such as driver/nouveau-holds-gpu and how to fix it, then exit",
+        help="Explain a cause such as driver/nouveau-holds-gpu, and how to fix it, then exit; a "
+        "part of the name finds it, all lists every cause",
     )
     _add_ini(parser)
 
@@ -64,8 +90,9 @@ def _add_selection(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--gpu-nodes",
         metavar="NODES",
-        help="Test these nodes: names separated by commas, a label selector such as pool=gpu, or "
-        "all (default: every node with a sign of an NVIDIA GPU)",
+        help="Test these nodes: names separated by commas, also gpu-[4,7-9] and gpu-*, a label "
+        "selector such as pool=gpu or 'pool in (a,b)', or all (default: every node with a sign of "
+        "an NVIDIA GPU)",
     )
     group.addoption(
         "--gpu-layers", metavar="UP-TO", help="Climb up to this layer (default: runtimeclass-pod)"
@@ -139,3 +166,6 @@ def _add_ini(parser: pytest.Parser) -> None:
     for name, help_ in INI.items():
         kind: Literal["bool", "string"] = "bool" if name in SWITCHES else "string"
         parser.addini(f"gpu_{name}", help_, type=kind, default=None)
+    parser.addini(
+        "gpu_causes", "TOML files with causes of your own, or patterns of them", type="paths"
+    )

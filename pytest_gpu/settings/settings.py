@@ -11,11 +11,16 @@ import pytest
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.settings.live_settings import LiveSettings, read_live
-from pytest_gpu.settings.options import INI, NODE_SHELLS
+from pytest_gpu.settings.node_words import parse_nodes
+from pytest_gpu.settings.options import INI, NODE_SHELLS, SWITCHES, WANTED
 from pytest_gpu.settings.selector import Selector, parse_selector
-from pytest_gpu.settings.user_files import json_file, report_file
+from pytest_gpu.settings.user_files import json_file, new_place, path_of, report_file
 
 DEFAULT_TIMEOUT = 300.0
+LONGEST_TIMEOUT = 86400.0
+
+LONGEST = 200
+"""Characters of a wrong value that are shown."""
 
 T = TypeVar("T")
 
@@ -61,10 +66,10 @@ def read_settings(config: pytest.Config) -> Settings:
     """
     reader = _Reader(config)
     record, reports = _outputs(reader)
-    cluster = reader.value("cluster", str, "")
+    cluster = reader.value("cluster", _printable, "")
     return Settings(
         cluster=cluster,
-        nodes=reader.value("nodes", str, None),
+        nodes=reader.value("nodes", _nodes, None),
         up_to=_up_to(reader, cluster),
         all_layers=reader.value("all_layers", bool, False),
         workloads=reader.value("workloads", parse_selector, None),
@@ -95,11 +100,13 @@ def _up_to(reader: _Reader, cluster: str) -> Layer:
 
 
 def _outputs(reader: _Reader) -> tuple[Path | None, tuple[Path, ...]]:
-    record = reader.value("record", reader.path, None)
+    record = reader.value("record", lambda text: new_place(reader.path(text)), None)
     reports = tuple(
         reader.parse("--gpu-report", text, lambda text: report_file(reader.path(text)))
         for text in reader.value("report", tuple, ())
     )
+    if record in reports:
+        raise pytest.UsageError(f"--gpu-record: {record}: is the file of --gpu-report, too")
     return record, reports
 
 
@@ -121,22 +128,23 @@ class _Reader:
         return default if given is None else self.parse(source, given, parse)
 
     def parse(self, source: str, given: Any, parse: Callable[[Any], T]) -> T:
-        """Return ``parse(given)``; its ``ValueError`` becomes a usage error."""
+        """Return ``parse(given)``; refuse what raises ``ValueError``, and nothing at all."""
+        if isinstance(given, str) and not given.strip():
+            raise pytest.UsageError(f"{source}: is empty; {_wanted(source)}")
         try:
             return parse(given)
-        except ValueError as error:
-            raise pytest.UsageError(f"{source}: {given}: {error}") from error
+        except (ValueError, OSError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise pytest.UsageError(f"{source}: {shown(given)}: {why}") from error
 
     def path(self, text: str) -> Path:
         """Return a path of the command line, relative to where pytest was started."""
-        if not text:
-            raise ValueError("is empty; give a path")
-        return self.config.invocation_params.dir / Path(text).expanduser()
+        return self.config.invocation_params.dir / path_of(text).expanduser()
 
     def ini_file(self, name: str) -> Path | None:
         """Return a file named in the configuration, relative to it; it must hold JSON."""
         folder = self.config.inipath.parent if self.config.inipath else self.config.rootpath
-        found: Path | None = self.value(name, lambda text: json_file(folder / text), None)
+        found: Path | None = self.value(name, lambda text: json_file(folder / path_of(text)), None)
         return found
 
     def _ini(self, name: str) -> Any:
@@ -144,13 +152,38 @@ class _Reader:
             return None
         try:
             return self.config.getini(f"gpu_{name}")
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, pytest.UsageError) as error:
             # Before pytest 9.2 a value of the wrong type is not a usage error.
-            raise pytest.UsageError(f"{self._ini_source(name)}: {error}") from error
+            wanted = "; write true or false" if name in SWITCHES else ""
+            raise pytest.UsageError(f"{self._ini_source(name)}: {shown(error)}{wanted}") from error
 
     def _ini_source(self, name: str) -> str:
         file = self.config.inipath.name if self.config.inipath else "-o"
         return f"gpu_{name} in {file}"
+
+
+def _wanted(source: str) -> str:
+    """Return what to write instead of nothing; ``source`` begins with an option or a value."""
+    return WANTED.get(source.split(maxsplit=1)[0], "give a value, or leave it out")
+
+
+def shown(value: object) -> str:
+    """Return a value of any length and with any characters as a part of one line."""
+    text = str(value)
+    line = text if text.isprintable() else repr(text)[1:-1]
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return text
+
+
+def _nodes(text: str) -> str:
+    """Return the text: which nodes it means is known once the cluster is open."""
+    parse_nodes(text)
+    return text
 
 
 def _way(text: str) -> str:
@@ -164,6 +197,9 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = float("nan")
-    if not 0 < seconds < float("inf"):
-        raise ValueError("must be a number of seconds greater than 0; the default is 300")
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise ValueError(
+            f"must be a number of seconds greater than 0, at most {LONGEST_TIMEOUT:.0f} (a day); "
+            f"the default is {DEFAULT_TIMEOUT:.0f}"
+        )
     return seconds

@@ -1,36 +1,81 @@
-"""Files that the user names: checked before the first test."""
+"""Files that the user names: checked before the first test; nothing is written here."""
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from pytest_gpu import private_files
-
-if TYPE_CHECKING:
-    pass
 
 REPORT_SUFFIXES = (".json",)
 
 
+def path_of(text: str) -> Path:
+    """Return the path that a text names.
+
+    Raises:
+        ValueError: no path has such a name.
+    """
+    if "\0" in text:
+        raise ValueError("cannot be a path: it holds a null byte")
+    return Path(text)
+
+
 def report_file(path: Path) -> Path:
-    """Return the path of a report, after creating its folder.
+    """Return the path of a report; its folder is created when the report is written.
 
     Raises:
         ValueError: the file cannot be written, or its suffix is not that of a report.
+        OSError: it is longer than a path may be.
     """
     if path.suffix not in REPORT_SUFFIXES:
         raise ValueError("this version writes only .json; name a file that ends in .json")
-    try:
-        private_files.make_folder(path.parent)
-    except OSError as error:
-        raise ValueError(f"its folder cannot be created: {error.strerror}") from error
     if path.is_dir():
         raise ValueError("is a folder; name a file")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"cannot write to {path.parent}")
+    return new_place(path)
+
+
+def new_place(path: Path) -> Path:
+    """Return a path that can be written, with the folders above it that do not exist yet.
+
+    Raises:
+        ValueError: it cannot be written.
+        OSError: it is longer than a path may be.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()
+    above = next(each for each in path.parents if os.path.lexists(each))
+    if not above.is_dir():
+        raise ValueError(f"its folder cannot be created: {above} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write to {above}")
+    return path
+
+
+def readable_file(path: Path) -> Path:
+    """Return the path of a file that can be read and is not empty.
+
+    Raises:
+        ValueError: it is not such a file.
+    """
+    if not path.is_file():
+        raise ValueError("is a folder; name a file" if path.is_dir() else "there is no such file")
+    if not os.access(path, os.R_OK):
+        raise ValueError("cannot be read: permission denied")
+    if not path.stat().st_size:
+        raise ValueError("is an empty file")
+    return path
+
+
+def program_file(path: Path) -> Path:
+    """Return the path of a program that nodes can run.
+
+    Raises:
+        ValueError: it cannot be one: no file, or the archive in which programs are shipped.
+    """
+    with readable_file(path).open("rb") as file:
+        if not file.read(4).startswith((b"\x7fELF", b"#!")):
+            raise ValueError("is not a program for Linux; if it is an archive, unpack it first")
     return path
 
 

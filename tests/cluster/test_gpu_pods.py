@@ -74,7 +74,7 @@ def test_a_healthy_node_passes_and_nothing_stays() -> None:
     ):
         assert check(judged(found)) is None
     assert check_suite_pod.unrequested(judged(found)) is None
-    assert (api.pods, api.config_maps) == ({}, {})
+    assert api.pods == {}
 
 
 def test_requests_are_few() -> None:
@@ -90,7 +90,7 @@ def test_the_pod_is_an_ordinary_one() -> None:
     """Through the scheduler, one GPU in one container, none in the other, low priority."""
     api = PodApi()
     outcome(api)
-    made = api.created[1]
+    (made,) = api.created
     spec = made["spec"]
     assert "nodeName" not in spec
     assert spec["runtimeClassName"] == "nvidia"
@@ -103,7 +103,36 @@ def test_the_pod_is_an_ordinary_one() -> None:
     assert "--compute" in gpu["command"]
     assert "--compute" not in none["command"]
     assert made["metadata"]["labels"]["pytest-gpu/run"] == "ab12cd34"
-    assert "gpu_check.py" in api.created[0]["data"]
+
+
+def test_the_program_cannot_be_changed_once_the_pod_exists() -> None:
+    """It is in the containers' commands, which Kubernetes does not let anybody change."""
+    api = PodApi()
+    outcome(api)
+    (pod,) = api.created
+    assert "volumes" not in pod["spec"]
+    for container in pod["spec"]["containers"]:
+        assert container["command"][4] == gpu_pods.program()
+
+
+def test_the_pod_has_no_more_power_than_users_pods() -> None:
+    """The runtime's seccomp profile, no capabilities."""
+    api = PodApi()
+    outcome(api)
+    (pod,) = api.created
+    assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["spec"]["containers"]:
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+
+
+def test_a_recorded_pod_is_without_its_program() -> None:
+    """It is long, and says nothing about the node."""
+    command = outcome(PodApi())["pod"]["spec"]["containers"][0]["command"]
+    assert gpu_pods.program() not in command
+    assert "--compute" in command
+    added = {"spec": {"containers": [{"name": "sidecar"}]}}
+    assert pod_object.without_program(added) == added
 
 
 def test_a_cluster_without_the_priority_class_gets_none() -> None:
@@ -218,18 +247,16 @@ def test_what_is_no_fault_of_the_gpu_is_unproven(status: dict[str, Any], why: st
 def test_a_missing_runtime_class_is_told_by_the_api_server() -> None:
     """It refuses the pod."""
     refusal = 'pods "x" is forbidden: pod rejected: RuntimeClass "nvidia" not found'
-    api = PodApi(refuse=lambda body: refusal if body["kind"] == "Pod" else None)
+    api = PodApi(refuse=lambda body: refusal)
     found = outcome(api)
     assert found["rejected"] == refusal
     assert cause(check_suite_pod.not_started(judged(found))) == "runtimeclass/missing"
-    assert api.config_maps == {}
 
 
 def test_an_api_server_that_is_gone_proves_nothing() -> None:
-    """Neither does a right that is missing for all of it."""
-    why = 'User "x" cannot create resource "configmaps" in API group ""'
-    api = PodApi(refuse=lambda body: why if body["kind"] == "ConfigMap" else None)
-    assert why in outcome(api)["skipped"]
+    """Not even that it refused the pod."""
+    why = "connection refused"
+    assert why in outcome(PodApi(refuse=lambda body: why, status=0))["skipped"]
 
 
 def test_a_report_that_was_cut_off_is_read_from_the_log() -> None:
@@ -256,7 +283,7 @@ def test_what_cannot_be_removed_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     """With the command that does it by hand."""
     monkeypatch.setattr(gpu_pods, "REMOVAL_TIME", 0.1)
     left = outcome(PodApi(stuck=True))["left"]
-    assert [thing.partition("/")[0] for thing in left] == ["pods", "configmaps"]
+    assert [thing.partition("/")[0] for thing in left] == ["pods"]
 
 
 def test_a_pod_that_somebody_removed_proves_nothing() -> None:

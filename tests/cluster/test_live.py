@@ -89,7 +89,7 @@ def ours(api: FakeApi) -> list[str]:
     """Return the names of what a run created and did not remove."""
     return [
         thing["metadata"]["name"]
-        for kind in ("pods", "configmaps", "namespaces")
+        for kind in ("pods", "namespaces")
         for thing in api.of(kind)
         if "pytest-gpu/run" in (thing["metadata"].get("labels") or {})
     ]
@@ -139,7 +139,7 @@ def test_nothing_is_created_for_collect_only(run: Run, api: FakeApi) -> None:
     """Looking at what would run changes nothing."""
     code, _, output = run("--collect-only")
     assert (code, "gpu-2" in output) == (0, True)
-    assert api.asked("POST */pods") + api.asked("POST */configmaps") == []
+    assert api.asked("POST */pods") == []
 
 
 def test_read_only_creates_nothing_at_all(run: Run, api: FakeApi) -> None:
@@ -249,9 +249,7 @@ def test_policy_that_forbids_the_pod_is_named(run: Run, api: FakeApi) -> None:
     assert any("PodSecurity" in reason for reason in reasons)
 
 
-@pytest.mark.parametrize(
-    "right", ["create pods", "list pods", "get pods/exec", "create configmaps"]
-)
+@pytest.mark.parametrize("right", ["create pods", "list pods", "get pods/exec"])
 def test_missing_right_is_named_and_nothing_is_created(run: Run, api: FakeApi, right: str) -> None:
     """Once in the header, with what it is for; no node fails because of it."""
     api.denied.add(right)
@@ -279,12 +277,12 @@ def test_without_the_right_to_delete_collections_single_objects_are_deleted(
 
 def test_failing_to_clean_up_fails_the_run(run: Run, api: FakeApi) -> None:
     """It says what is left and the one command that removes it."""
-    api.denied |= {"deletecollection configmaps", "delete configmaps"}
+    api.denied |= {"deletecollection pods", "delete pods"}
     code, document, output = run()
     assert document["run"]["exit_code"] == 0
     assert code == 1
     assert "ERROR: what the run created could not be removed" in output
-    assert "kubectl delete pods,configmaps -n pytest-gpu -l pytest-gpu/run=" in output
+    assert "kubectl delete pods -n pytest-gpu -l pytest-gpu/run=" in output
 
 
 def test_missing_namespace_is_made_for_the_run(run: Run, api: FakeApi) -> None:

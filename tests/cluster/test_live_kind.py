@@ -70,8 +70,8 @@ def options(
         (programs / name).write_text(KIND)
         (programs / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", str(programs), prepend=":")
-    kubeconfig = server.kubeconfig(pytester.path)
-    given = ("-p", "stand_in", "--gpu-cluster=kind", "--gpu-read-only")
+    kubeconfig = server.kubeconfig(pytester.path, "kind-gpu-kind")
+    given = ("-p", "stand_in", "--gpu-cluster=kind", "--gpu-read-only", "--cluster-name=gpu-kind")
     return [
         *given,
         f"--kubeconfig={kubeconfig}",
@@ -87,9 +87,7 @@ def told(folder: Path) -> list[str]:
 
 def test_options_of_pytest_kind_are_honoured(pytester: pytest.Pytester, options: list[str]) -> None:
     """Name, image, programs, kubeconfig; a cluster that was there before stays."""
-    result = run_apart(
-        pytester, *options, "--cluster-name=gpu-kind", "--kind-image=kindest/node:v1.31.0"
-    )
+    result = run_apart(pytester, *options, "--kind-image=kindest/node:v1.31.0")
     assert result.ret == pytest.ExitCode.TESTS_FAILED  # nothing was created: unproven
     assert told(pytester.path) == [
         "made gpu-kind kindest/node:v1.31.0 kind",
@@ -103,6 +101,7 @@ def test_cluster_that_was_made_is_deleted_unless_kept(
     pytester: pytest.Pytester, options: list[str], keep: tuple[str, ...], last: str
 ) -> None:
     """As pytest-kind's own fixture does it."""
+    (pytester.path / "bin/kind").write_text("#!/bin/sh\n")  # lists no cluster
     run_apart(pytester, *options, *keep)
     assert told(pytester.path)[-1] == last
 
@@ -110,14 +109,14 @@ def test_cluster_that_was_made_is_deleted_unless_kept(
 def test_missing_docker_is_told_in_one_line(
     pytester: pytest.Pytester, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 4, and no download before that."""
+    """Exit code 4, and neither a download nor a folder before that."""
     monkeypatch.setenv("PATH", str(pytester.path))
     result = run_apart(pytester, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert [line for line in result.errlines if line] == [
         "ERROR: --gpu-cluster: kind: needs Docker, but there is no program docker on the PATH"
     ]
-    assert told(pytester.path) == ["made pytest-kind None kind"]
+    assert not (pytester.path / "kind.log").exists()
 
 
 def test_trouble_of_kind_is_told_in_one_line(pytester: pytest.Pytester, options: list[str]) -> None:
@@ -126,5 +125,28 @@ def test_trouble_of_kind_is_told_in_one_line(pytester: pytest.Pytester, options:
     result = run_apart(pytester, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in result.errlines if line]
-    assert line.startswith("ERROR: --gpu-cluster: kind: the kind cluster 'pytest-kind' cannot be")
+    assert line.startswith("ERROR: --gpu-cluster: kind: the kind cluster 'gpu-kind' cannot be")
     assert "no daemon" in line
+
+
+def test_another_current_context_is_not_tested(
+    pytester: pytest.Pytester, options: list[str]
+) -> None:
+    """The kubeconfig may be the user's own: only the kind cluster's context leads to it."""
+    result = run_apart(pytester, *options, "--cluster-name=other")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line]
+    assert "the kubeconfig has no context 'kind-other'; contexts: kind-gpu-kind" in line
+
+
+@pytest.mark.parametrize("option", ["--gpu-kubeconfig=mine", "--cluster-name="])
+def test_option_that_the_kind_cluster_has_no_use_for(
+    pytester: pytest.Pytester, options: list[str], option: str
+) -> None:
+    """Its kubeconfig is named by pytest-kind's option; nothing is made before that is told."""
+    (pytester.path / "mine").write_text("{}")
+    result = run_apart(pytester, *options, option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line]
+    assert option.partition("=")[0] in line
+    assert not (pytester.path / "kind.log").exists()

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from pytest_gpu.cluster.api import pod_trouble, rights, slow_waits, snapshot
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.login import open_client
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
-from pytest_gpu.cluster.visits.pod_stream import PodStream
+from pytest_gpu.cluster.visits.pod_stream import PodStream, status_of
 from pytest_gpu.cluster.visits.visit import StreamLate
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 
@@ -100,6 +101,58 @@ def test_config_map_that_may_not_be_read_is_not_absent(
     listed.write(recorder)
     with pytest.raises(NotInEvidence):
         open_recording(tmp_path / "spool", "spool").objects("configmaps")
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {"metadata": {"name": "p"}, "spec": []},
+        {"metadata": {"name": "p"}, "status": {"conditions": {}}},
+        {"metadata": {"name": "p", "labels": {"a": 1}}},
+        {"metadata": {"name": "p"}, "spec": {"containers": [None]}},
+    ],
+)
+def test_resource_with_a_wrong_shape_is_left_out(
+    client: KubeClient, api: FakeApi, pod: dict[str, Any]
+) -> None:
+    """What depends on it is unproven; all others are read."""
+    api.put("pods", pod)
+    listed = snapshot.list_objects(client)
+    assert "pods" not in listed.objects
+    assert listed.refused["pods"].startswith("the API server's list of pods.")
+    assert names(listed.objects["nodes"]) == ["gpu-1"]
+
+
+def test_nodes_with_a_wrong_shape_end_the_run(client: KubeClient, api: FakeApi) -> None:
+    """In one line."""
+    api.put("nodes", {"metadata": {"name": "x"}, "status": []})
+    with pytest.raises(RecordingError, match=r"nodes\.status: is a list, must be a mapping"):
+        snapshot.list_objects(client)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "complaint"),
+    [
+        (b'{"status": "Success"}', 0, ""),
+        (b'{"details": {"causes": [{"reason": "ExitCode", "message": "3"}]}}', 3, ""),
+        (b'{"details": {"causes": [{"reason": "ExitCode", "message": "9e9"}]}}', None, ""),
+        (b'{"details": {"causes": [7]}}', None, ""),
+        (b'{"details": []}', None, ""),
+        (b"[]", None, "the command ended with a status that is not an object: b'[]'"),
+        (b"nonsense", None, "the command ended with a status that is not an object: b'nonsense'"),
+        (b"[" * 10**5, None, "the command ended with a status that is not an object: b'["),
+    ],
+)
+def test_a_status_that_makes_no_sense_ends_one_line(
+    client: KubeClient, running: str, frame: bytes, code: int | None, complaint: str
+) -> None:
+    """A kubelet that was taken over may send anything."""
+    line = stream(client, running, "pass")
+    list(line.lines(time.monotonic() + 20))
+    line.status = status_of(frame)
+    assert line.exit == code
+    assert line.complaint.startswith(complaint)
+    line.close()
 
 
 def test_resource_that_may_not_be_read_is_left_out(client: KubeClient, api: FakeApi) -> None:
@@ -222,9 +275,7 @@ def test_nothing_is_told_about_what_is_quick(monkeypatch: pytest.MonkeyPatch) ->
 def running(client: KubeClient, api: FakeApi, tmp_path: Path) -> str:
     """Return the path of a pod that runs; its node is a folder."""
     api.roots["gpu-1"] = tmp_path
-    volumes = [{"name": "probe", "configMap": {"name": "map"}}]
-    api.put("configmaps", {"metadata": {"name": "map"}, "binaryData": {}})
-    api.put("pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "gpu-1", "volumes": volumes}})
+    api.put("pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "gpu-1"}})
     return "/api/v1/namespaces/x/pods/p"
 
 

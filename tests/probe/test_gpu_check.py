@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu import probe
+from pytest_gpu.cluster.gpu_pods import program
 from pytest_gpu.probe import cuda, gpu_check
+from pytest_gpu.stack.pods.pod_object import LOADER
 from tests.probe.probing import OLDEST, python
 
 MOCK = Path(__file__).parents[1] / "lab/native/cuda.c"
@@ -42,11 +43,10 @@ def check(request: pytest.FixtureRequest, tmp_path: Path, libcuda: Path) -> Chec
         if settings is not None:
             shutil.copy(libcuda / "libcuda.so.1", tmp_path)
             (tmp_path / "nvidia-lab.conf").write_text(settings)
-        paths = {"PYTHONPATH": str(Path(probe.__file__).parents[1])}
-        argv = [interpreter, "-B", "-m", "probe.gpu_check", *options]
+        argv = [interpreter, "-B", "-c", LOADER, program(), *options]
         done = subprocess.run(
             argv,
-            env={**paths, "LD_LIBRARY_PATH": str(tmp_path), **env},
+            env={"LD_LIBRARY_PATH": str(tmp_path), **env},
             capture_output=True,
             text=True,
             check=True,

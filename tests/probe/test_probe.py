@@ -93,7 +93,7 @@ def test_sources_are_of_the_oldest_python() -> None:
 
 
 def test_app_is_small_and_always_the_same(tmp_path: Path) -> None:
-    """It travels in a ConfigMap, which holds at most a megabyte."""
+    """It is sent to each node."""
     first = probe_app()
     probe_app.cache_clear()
     assert probe_app() == first

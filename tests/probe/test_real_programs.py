@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.cluster.visits.seen import elf_of
+from pytest_gpu.cluster.visits.sent import elf_of
 from pytest_gpu.evidence import ElfSummary
 from pytest_gpu.looks import first_of
 from pytest_gpu.stack.toolkit import check_executable, check_libraries, check_programs

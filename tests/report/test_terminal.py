@@ -166,12 +166,17 @@ def test_commands_and_diffs_are_never_wrapped() -> None:
     assert lines[start : start + 4] == heredoc[2:].splitlines()
 
 
-def test_fix_with_a_nodes_name_says_for_which_node_it_stands() -> None:
-    """A command with a node's name in it is right for that node only."""
-    results = [one for n in "12" for one in broken(f"gpu-{n}", fix=[f"$ ssh gpu-{n} reboot"])]
-    shown = text(document(results))
-    assert "fix (for gpu-1; on the other nodes use their names):" in shown
-    assert "ssh gpu-2" not in shown
+def test_fix_with_a_nodes_name_is_for_all_nodes() -> None:
+    """A command with a node's name in it would be right for that node only."""
+    fix = {n: [f"$ kubectl uncordon gpu-{n}", "$ ls"] for n in "12"}
+    results = [one for n in "12" for one in broken(f"gpu-{n}", fix=fix[n])]
+    lines = text(document(results)).splitlines()
+    at = lines.index("  fix:")
+    assert lines[at + 1 : at + 4] == [
+        "      kubectl uncordon gpu-1 gpu-2",
+        "    On each of gpu-[1-2]:",
+        "      ls",
+    ]
 
 
 def test_latent_and_unproven_and_errors_have_their_own_parts() -> None:
@@ -339,6 +344,43 @@ def test_fitted_names_are_short_and_unique(names: list[str], width: int) -> None
     assert len(set(fitted.values())) == len(names)
     assert max(map(len, fitted.values())) <= width
     assert all(fitted.values())
+    assert all(0 < len(fit([name], width, names)[name]) <= width for name in names)
+
+
+SINGLE = {
+    "ip-10-0-1-23.eu-west-1.compute.internal": "ip-10-0-1-23",
+    "gke-prod-gpu-pool-abc-xyz1": "gke-p..abc-xyz1",
+    "aks-gpunodepool-38911043-vmss000003": "aks-g..ss000003",
+    "gpu-1": "gpu-1",
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_single_name_keeps_the_half_that_tells_most(name: str) -> None:
+    """The host of a domain, else both ends of the name."""
+    assert fit([name], 15) == {name: SINGLE[name]}
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "shown"),
+    [
+        ("rack-17-gpu-server-of-the-lab", "rack-18-gpu-server-of-the-lab", "rack-17..he-lab"),
+        ("gke-pool-17-abcdef-xyz1-long", "gke-pool-18-abcdef-xyz1-long", "gke-pool-17..ng"),
+        ("a.dc1.example.com", "a.dc2.example.com", "a.dc1.example"),
+    ],
+)
+def test_a_single_name_is_told_from_the_clusters_other_nodes(
+    name: str, other: str, shown: str
+) -> None:
+    """What all nodes have in common tells nothing."""
+    assert fit([name], 15, [other, name]) == {name: shown}
+
+
+def test_a_single_row_names_the_host() -> None:
+    """The domain is cut, not the part that is different on each node."""
+    name = "ip-10-0-1-23.eu-west-1.compute.internal"
+    shown = text(document(broken(name)), beside=[name, name.replace("23", "24")])
+    assert re.search(r"^ip-10-0-1-23.eu-west-1 +ok 2/2", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

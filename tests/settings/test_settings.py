@@ -2,105 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from pytest_gpu.catalogue import catalogue
+from pytest_gpu.cluster.recording.recorded import open_recording
 from tests.conftest import MakeCluster, MakeSuite
-from tests.support.runs import QUIET, run_here
-
-
-def refused(result: pytest.RunResult) -> str:
-    """Return the one line with which a run was refused."""
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "Traceback" not in result.stdout.str() + result.stderr.str()
-    lines = [line for line in result.errlines if line]
-    assert len(lines) == 1, result.stderr.str()
-    assert lines[0].startswith("ERROR: ")
-    return lines[0].removeprefix("ERROR: ")
-
-
-BAD = {
-    "--gpu-layers=kernel": "--gpu-layers: kernel: 'kernel' is not a layer; layers are access, *",
-    "--gpu-timeout=-1": "--gpu-timeout: -1: must be a number of seconds greater than 0; *",
-    "--gpu-timeout=0": "--gpu-timeout: 0: must be a number of seconds greater than 0; *",
-    "--gpu-timeout=soon": "--gpu-timeout: soon: must be a number of seconds greater than 0; *",
-    "--gpu-timeout=nan": "--gpu-timeout: nan: must be a number of seconds greater than 0; *",
-    "--gpu-nodes=gpu-9": "--gpu-nodes: gpu-9: no node called gpu-9 *; nodes are cpu-1, gpu-*",
-    "--gpu-nodes=gpu-1,gpu-9": "--gpu-nodes: gpu-1,gpu-9: no node called gpu-9 *",
-    "--gpu-nodes=pool=x": "--gpu-nodes: pool=x: matches none of the nodes: *",
-    "--gpu-nodes=pool==": "--gpu-nodes: pool==: matches none of the nodes: *",
-    "--gpu-nodes=a b=c": "--gpu-nodes: a b=c: 'a b=c' is not a label condition; *",
-    "--gpu-nodes=": "--gpu-nodes: : no node called *",
-    "--gpu-workloads=a=b=c": "--gpu-workloads: a=b=c: 'a=b=c' is not a label condition; *",
-    "--gpu-report=out.html": "--gpu-report: out.html: this version writes only .json; *",
-    "--gpu-report=out.md": "--gpu-report: out.md: this version writes only .json; *",
-    "--gpu-report=out": "--gpu-report: out: this version writes only .json; *",
-    "--gpu-report=file.txt/out.json": "--gpu-report: file.txt/out.json: its folder cannot *",
-    "--gpu-report=folder.json": "--gpu-report: folder.json: is a folder; name a file",
-    "--gpu-kubeconfig=no/such": "--gpu-kubeconfig: no/such: there is no such file",
-    "--gpu-namespace=GPU": "--gpu-namespace: GPU: is not a valid namespace name: *",
-    "--gpu-image=": "--gpu-image: : is not a valid image name; the default is python:3-slim",
-    "--gpu-parallel=0": "--gpu-parallel: 0: must be a number of nodes from 1 to 1000; *",
-    "--gpu-parallel=many": "--gpu-parallel: many: must be a number of nodes from 1 to 1000; *",
-    "-ogpu_timeout=never": "gpu_timeout in *: never: must be a number of seconds greater than 0; *",
-    "-ogpu_layers=kernel": "gpu_layers in *: kernel: 'kernel' is not a layer; *",
-    "-ogpu_nodes=gpu-9": "gpu_nodes in *: gpu-9: no node called gpu-9 *",
-    "-ogpu_sandbox_pod_config=no.json": "gpu_sandbox_pod_config in *: no.json: cannot read *",
-    "-ogpu_sandbox_container_config=file.txt": "gpu_sandbox_container_config in * is not JSON, *",
-    "-ogpu_sandbox_pod_config=list.json": "gpu_sandbox_pod_config in *: * is not a JSON object, *",
-}
-
-
-@pytest.mark.parametrize(("option", "message"), BAD.items(), ids=BAD)
-def test_bad_value_is_told_in_one_line(
-    pytester: pytest.Pytester,
-    make_cluster: MakeCluster,
-    option: str,
-    message: str,
-) -> None:
-    """It names where the value came from, the value, and what would be right; exit 4."""
-    (pytester.path / "file.txt").write_text("{")
-    (pytester.path / "list.json").write_text("[]")
-    (pytester.path / "folder.json").mkdir()
-    (pytester.path / "pytest.ini").write_text("[pytest]\n")
-    cluster = make_cluster("gpu-1", "gpu-2", plain=["cpu-1"])
-    result = run_here(pytester, f"--gpu-cluster=path:{cluster}", option, *QUIET)
-    pytest.LineMatcher([refused(result)]).fnmatch_lines([message])
-
-
-CLUSTERS = {
-    "sample:healthy-kubedm": "'healthy-kubedm' is not a sample; *samples are *",
-    "path:nowhere": "* is no* folder or .tar.gz*",
-    "path:": "names no path; write path:PATH",
-    "nowhere": "is neither a context of the kubeconfig (contexts: arn:aws:eks:eu:1:cluster/x, both)"
-    " nor a path that exists; *",
-    "both": "is both a context and a path; write context:both or path:both",
-    "empty": "*",
-    "": "is neither a context *",
-    "current": "the kubeconfig has no current context; *",
-    "in-cluster": "this process does not run in a pod with a service account: *",
-    "context:any": "the kubeconfig has no context 'any'; contexts: arn:aws:eks:eu:1:*, both",
-    "arn:aws:eks:eu:1:cluster/x": "the context 'arn:aws:eks:eu:1:cluster/x' cannot be used: *",
-}
-
-
-@pytest.mark.parametrize(("cluster", "message"), CLUSTERS.items(), ids=CLUSTERS)
-def test_bad_cluster_is_told_in_one_line(
-    pytester: pytest.Pytester,
-    monkeypatch: pytest.MonkeyPatch,
-    cluster: str,
-    message: str,
-) -> None:
-    """Whatever is wrong with it, the option and the value stand in front."""
-    kubeconfig = pytester.path / "kubeconfig"
-    kubeconfig.write_text("contexts: [{name: both}, {name: 'arn:aws:eks:eu:1:cluster/x'}]\n")
-    monkeypatch.setenv("KUBECONFIG", f"{kubeconfig}:/no/such/file")
-    for name in ("both", "empty"):
-        (pytester.path / name).mkdir()
-    result = run_here(pytester, f"--gpu-cluster={cluster}", *QUIET)
-    pytest.LineMatcher([refused(result)]).fnmatch_lines([f"--gpu-cluster: {cluster}: {message}"])
+from tests.support.runs import QUIET, refused, run_here
 
 
 @pytest.mark.parametrize("option", ["--gpu-layers=kernel", "--gpu-nodes=gpu-9", "--gpu-timeout=0"])
@@ -151,6 +60,11 @@ NODES = {
     None: ["gpu-1", "gpu-2"],
     "gpu-2": ["gpu-2"],
     "gpu-2, gpu-1": ["gpu-1", "gpu-2"],
+    "gpu-[1-2]": ["gpu-1", "gpu-2"],
+    "gpu-*": ["gpu-1", "gpu-2"],
+    "?pu-1,gpu-?": ["cpu-1", "gpu-1", "gpu-2"],
+    "kubernetes.io/hostname in (gpu-2,cpu-1)": ["cpu-1", "gpu-2"],
+    "kubernetes.io/hostname notin (gpu-2,cpu-1), pool": ["gpu-1"],
     "cpu-1": ["cpu-1"],
     "all": ["gpu-1", "gpu-2"],
     "kubernetes.io/hostname=gpu-1": ["gpu-1"],
@@ -177,6 +91,50 @@ def test_nodes_are_found_or_named(
     )
     tests = [line for line in result.outlines if "::" in line]
     assert tests == [f"test_driver.py::test_it[{name}]" for name in names]
+
+
+def test_a_word_with_two_meanings_is_refused(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """A node that is called like a label; if both mean the same nodes, it does not matter."""
+    both = make_cluster("pool", "gpu-1", labels={"pool": "a"}, folder="both")
+    line = refused(run_here(pytester, f"--gpu-cluster=path:{both}", "--gpu-nodes=pool", *QUIET))
+    assert line == (
+        "--gpu-nodes: pool: pool is both a node and a label of nodes; write "
+        "kubernetes.io/hostname=pool for the node, pool=VALUE for the label"
+    )
+    same = f"--gpu-cluster=path:{make_cluster('pool', labels={'pool': 'a'}, folder='same')}"
+    assert run_here(pytester, same, "--gpu-nodes=pool", "--collect-only", "-q", *QUIET).ret == 0
+
+
+def test_nodes_stand_in_natural_order_everywhere(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """Header, tests, table, JSON, the evidence of a cause, and a recording of the run."""
+    make_suite(driver="def test_it(gpu_node): fail(finding(gpu_node))\n")
+    cluster = make_cluster("gpu-10", "gpu-9", "gpu-2", plain=["cpu-10", "cpu-9"])
+    kept, out = pytester.path / "kept", pytester.path / "out.json"
+    options = ["--gpu-nodes=all", f"--gpu-record={kept}", f"--gpu-report={out}", "-v"]
+    result = run_here(pytester, f"--gpu-cluster=path:{cluster}", *options, ".", *QUIET)
+    result.stdout.fnmatch_lines(
+        [
+            "gpu: 3 nodes: gpu-2, gpu-9, gpu-10 *",
+            "gpu: not a GPU node: cpu-9, cpu-10",
+            "test_driver.py::test_it[[]gpu-2]*",
+            "test_driver.py::test_it[[]gpu-9]*",
+            "test_driver.py::test_it[[]gpu-10]*",
+            "gpu-2 *",
+            "gpu-9 *",
+            "gpu-10 *",
+        ]
+    )
+    document = json.loads(out.read_text())
+    assert [node["name"] for node in document["nodes"]] == ["gpu-2", "gpu-9", "gpu-10"]
+    (cause,) = document["causes"]
+    assert (cause["evidence_of"], cause["nodes"]) == ("gpu-2", ["gpu-2", "gpu-9", "gpu-10"])
+    with open_recording(kept, "kept") as recorded:
+        names = [node["metadata"]["name"] for node in recorded.objects("nodes")]
+    assert names == ["cpu-9", "cpu-10", "gpu-2", "gpu-9", "gpu-10"]
 
 
 def test_all_lists_the_nodes_that_are_none(
@@ -267,41 +225,6 @@ def pod(name: str, labels: dict[str, str], container: dict[str, object]) -> dict
         "spec": {"containers": [{"name": "c", **container}]},
         "status": {"phase": "Running"},
     }
-
-
-def test_explain_prints_a_cause_without_a_cluster(pytester: pytest.Pytester) -> None:
-    """Title, why, check, fix per distribution; no test runs."""
-    pytester.makepyfile("def test_own(): assert False")
-    for cause in catalogue().values():
-        if len(cause.fix) > 1:
-            break
-    result = run_here(pytester, f"--gpu-explain={cause.id}", *QUIET)
-    assert result.ret == 0
-    text = result.stdout.str()
-    assert text.startswith("running:") or cause.id in result.outlines[0]
-    assert "Check by hand:" in text
-    assert all(f"Fix ({name})" in text for name in cause.fix if name != "default")
-    assert "test session starts" not in text
-
-
-def test_every_cause_can_be_explained(pytester: pytest.Pytester) -> None:
-    """No line is broken that is to be copied; prose keeps to 80 columns."""
-    from pytest_gpu.run.explain import WIDTH, explain  # noqa: PLC0415 - the plugin loads it late
-
-    for cause in catalogue():
-        for line in explain(cause).splitlines():
-            assert len(line) <= WIDTH or line.startswith("  $ ") or " " not in line.strip(), line
-
-
-@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["inline", "xdist"])
-def test_unknown_cause_names_the_closest(pytester: pytest.Pytester, workers: list[str]) -> None:
-    """A typo, a forgotten prefix, and nothing like it."""
-    for typo in ("runtime/binary-mising", "binary-missing"):
-        line = refused(run_here(pytester, f"--gpu-explain={typo}", *QUIET, *workers))
-        assert line.startswith(f"--gpu-explain: {typo}: no such cause; closest are ")
-        assert "runtime/binary-missing" in line
-    line = refused(run_here(pytester, "--gpu-explain=xyzzy", *QUIET, *workers))
-    assert "causes start with " in line
 
 
 def test_without_a_cluster_options_do_nothing(pytester: pytest.Pytester) -> None:

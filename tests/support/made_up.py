@@ -90,8 +90,8 @@ def result(node: str, layer: str, state: str = "passed", **more: Any) -> Result:
 
 
 def finding(cause: str = TWO_CONTAINERDS, **more: Any) -> dict[str, Any]:
-    """Return a finding as ``causes.as_json`` does."""
-    return {
+    """Return a finding as ``causes.as_json`` does; the kinds of its steps follow from them."""
+    found = {
         "cause": cause,
         "title": "The toolkit configured another containerd than the kubelet uses",
         "why": "Two instances of containerd run on the node. " * 3,
@@ -103,6 +103,14 @@ def finding(cause: str = TWO_CONTAINERDS, **more: Any) -> dict[str, Any]:
         ],
         **more,
     }
+    return {"fix_kinds": list(map(_kind, found["fix"])), **found}
+
+
+def _kind(shown: str) -> str:
+    """Return the kind of a step by its first word."""
+    sign, _, program = shown.partition(" ")
+    kinds = {"kubectl": "cluster", "helm": "helm"}
+    return kinds.get(program.partition(" ")[0], "node") if sign == "$" else "words"
 
 
 def healthy(node: str, layers: Sequence[str] = LAYERS) -> list[Result]:

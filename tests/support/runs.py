@@ -25,7 +25,7 @@ QUIET = ("-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider")
 OTHERS = {
     "hypothesispytest": (),
     "platformdirs": (),
-    "pytest-kind": ("--kind-", "--kubeconfig"),
+    "pytest-kind": ("--kind-", "--kubeconfig", "--cluster-name"),
     "allure_pytest": ("--alluredir", "--clean-alluredir"),
     "xdist": ("-n", "--dist", "--tx"),
     "xdist.looponfail": ("-n", "--dist", "--tx"),
@@ -51,6 +51,16 @@ def run_apart(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
     """Run pytest in a process of its own."""
     with keeping_compiled(pytester):
         return pytester.runpytest_subprocess(*_with_what_is_asked(args))
+
+
+def refused(result: pytest.RunResult) -> str:
+    """Return the one line with which a run was refused."""
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    lines = [line for line in result.errlines if line]
+    assert len(lines) == 1, result.stderr.str()
+    assert lines[0].startswith("ERROR: ")
+    return lines[0].removeprefix("ERROR: ")
 
 
 @contextmanager

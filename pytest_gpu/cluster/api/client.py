@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlencode
 
-from pytest_gpu.errors import GpuError
+from pytest_gpu.cluster.api.answers import ApiError, event_of, parsed, part, refusal, unreachable
+from pytest_gpu.cluster.api.bodies import ANSWER_TIME, chunks, ended_after
+from pytest_gpu.cluster.api.line_buffer import LineBuffer
 
 CONNECT_TIME = 10.0
 """Seconds within which the API server must accept a connection."""
@@ -25,23 +27,13 @@ REQUEST_TIME = 60.0
 PAGE = 2000
 """Objects per page of a list: one request for most clusters, bounded memory for the largest."""
 
+MAX_PAGES = 500
+"""Pages of one list: a million objects."""
+
 CONNECTIONS = 128
 """Connections that are kept open; further ones are closed after each request."""
 
 Query = Mapping[str, str | int | bool]
-
-
-class ApiError(GpuError):
-    """The API server refused a request.
-
-    ``status`` is the HTTP status (0: it was not reached) and ``reason`` is Kubernetes' own word,
-    such as Forbidden or NotFound.
-    """
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
 
 
 class KubeClient:
@@ -63,10 +55,7 @@ class KubeClient:
         Raises:
             ApiError: the API server refused it, or cannot be reached.
         """
-        response = self._send(method, path, query, body)
-        if response.status >= 300:
-            raise refusal(response.status, response.data)
-        return _parsed(response.data)
+        return parsed(self._read(method, path, query, body))
 
     def get(self, path: str, **query: str | int | bool) -> Any:
         """Read an object, or a list in one piece."""
@@ -78,11 +67,7 @@ class KubeClient:
         Raises:
             ApiError: the API server refused it, or cannot be reached.
         """
-        response = self._send("GET", path, query)
-        if response.status >= 300:
-            raise refusal(response.status, response.data)
-        text: str = response.data.decode("utf-8", "replace")
-        return text
+        return self._read("GET", path, query).decode("utf-8", "replace")
 
     def find(self, path: str) -> Any:
         """Read an object, ``None`` if there is none."""
@@ -106,15 +91,22 @@ class KubeClient:
                 raise
 
     def pages(self, path: str, **query: str | int | bool) -> Iterator[Mapping[str, Any]]:
-        """Yield the parts of a list; each is a List object."""
+        """Yield the parts of a list; each is a List object.
+
+        Raises:
+            ApiError: the list does not end.
+        """
         further: dict[str, str | int | bool] = {}
-        while True:
-            part = self.call("GET", path, {**query, "limit": PAGE, **further})
-            yield part
-            token = (part.get("metadata") or {}).get("continue")
+        for _ in range(MAX_PAGES):
+            page = self.call("GET", path, {**query, "limit": PAGE, **further})
+            yield page
+            token = str(part(page, "metadata").get("continue") or "")
             if not token:
                 return
+            if further == {"continue": token}:
+                raise ApiError(200, "", f"{path}: the list does not end: a page follows itself")
             further = {"continue": token}
+        raise ApiError(200, "", f"{path}: the list has more than {MAX_PAGES} pages")
 
     def watch(self, path: str, seconds: int, **query: str | int | bool) -> Iterator[Any]:
         """Yield watch events, ``{type, object}``, until the API server ends it after ``seconds``.
@@ -123,11 +115,12 @@ class KubeClient:
             ApiError: it was refused, or the connection broke.
         """
         asked = {**query, "watch": True, "timeoutSeconds": seconds}
-        response = self._send("GET", path, asked, streams=seconds)
+        response = self._send("GET", path, asked, seconds=seconds + CONNECT_TIME)
         try:
-            if response.status >= 300:
-                raise refusal(response.status, response.data)
-            yield from _lines(response)
+            with ended_after(response, seconds + CONNECT_TIME):
+                if response.status >= 300:
+                    raise refusal(response.status, b"".join(chunks(response)))
+                yield from _events(response)
         finally:
             response.close()
 
@@ -163,6 +156,19 @@ class KubeClient:
         """Close all connections; another request would open a new one."""
         self._pool.clear()
 
+    def _read(self, method: str, path: str, query: Query | None, body: Any = None) -> bytes:
+        """Return a whole answer."""
+        response = self._send(method, path, query, body)
+        try:
+            with ended_after(response, ANSWER_TIME):
+                data = b"".join(chunks(response))
+        except ApiError:
+            response.close()
+            raise
+        if response.status >= 300:
+            raise refusal(response.status, data)
+        return data
+
     def _send(
         self,
         method: str,
@@ -170,12 +176,11 @@ class KubeClient:
         query: Query | None,
         body: Any = None,
         *,
-        streams: int = 0,
+        seconds: float = REQUEST_TIME,
     ) -> Any:
-        """Send a request; ``streams``: seconds for which its answer is a stream."""
+        """Send a request; its answer may be silent for a number of seconds."""
         import urllib3  # noqa: PLC0415 - heavy
 
-        seconds = streams + CONNECT_TIME if streams else REQUEST_TIME
         headers = {"Accept": "application/json", **self.authorization()}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -189,35 +194,10 @@ class KubeClient:
                 # A request that changes something is not sent twice; urllib3 notices a dead
                 # connection that was kept open.
                 retries=urllib3.Retry(1, read=0, redirect=0, status=0),
-                preload_content=not streams,
+                preload_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self.host, error) from error
-
-
-def refusal(status: int, data: bytes | str) -> ApiError:
-    """Return the error for a refusing answer of an API server."""
-    try:
-        said = json.loads(data)
-    except ValueError:
-        said = None
-    if isinstance(said, dict) and said.get("kind") == "Status":
-        message = str(said.get("message") or said.get("reason") or status)
-        return ApiError(status, str(said.get("reason") or ""), " ".join(message.split()))
-    text = data.decode(errors="replace") if isinstance(data, bytes) else data
-    return ApiError(status, "", f"status {status}: {' '.join(text.split())[:300]}".rstrip(": "))
-
-
-def unreachable(host: str, error: Exception) -> ApiError:
-    """Return the error for an API server that cannot be reached."""
-    cause: BaseException = error
-    while (deeper := getattr(cause, "reason", None) or cause.__cause__) and isinstance(
-        deeper, BaseException
-    ):
-        cause = deeper
-    text = " ".join(str(cause).split()).rpartition("object at 0x")[2]
-    text = text.partition(">: ")[2] or text
-    return ApiError(0, "Unreachable", f"the API server {host} cannot be reached: {text}")
 
 
 def _encoded(query: Query | None) -> str:
@@ -227,23 +207,7 @@ def _encoded(query: Query | None) -> str:
     return f"?{urlencode(texts)}"
 
 
-def _parsed(data: bytes) -> Any:
-    try:
-        return json.loads(data) if data else {}
-    except ValueError as error:
-        text = data[:100].decode(errors="replace")
-        raise ApiError(
-            200, "", f"the answer is not JSON: {text!r}; is this an API server?"
-        ) from error
-
-
-def _lines(response: Any) -> Iterator[Any]:
-    import urllib3  # noqa: PLC0415 - heavy
-
-    rest = b""
-    try:
-        for part in response.stream(1 << 16, decode_content=True):
-            *lines, rest = (rest + part).split(b"\n")
-            yield from (json.loads(line) for line in lines if line)
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise ApiError(0, "Unreachable", f"the watch broke: {error}") from error
+def _events(response: Any) -> Iterator[Any]:
+    buffer = LineBuffer()
+    for each in chunks(response):
+        yield from (event_of(line) for line in buffer.take(each) if line)

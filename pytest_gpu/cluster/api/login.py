@@ -11,6 +11,7 @@ from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.kubeconfig import read_kubeconfig, runs_in_cluster
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import GpuError
+from pytest_gpu.naming import nearest
 
 
 def open_client(kind: str, name: str = "", kubeconfig: Path | None = None) -> KubeClient:
@@ -33,7 +34,7 @@ def open_client(kind: str, name: str = "", kubeconfig: Path | None = None) -> Ku
     if not context:
         raise GpuError("the kubeconfig has no current context; kubectl config use-context NAME")
     if context not in found.contexts:
-        known = ", ".join(sorted(found.contexts)) or "none"
+        known = nearest(context, found.contexts)
         raise GpuError(f"the kubeconfig has no context {context!r}; contexts: {known}")
     return _of_context(context, found.files)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.rights import Right, ask
 
 NAMESPACES = "/api/v1/namespaces"

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.client import KubeClient
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -66,7 +67,6 @@ class Rights:
 
 
 _VISITING = {
-    ("create", "configmaps"),
     ("create", "pods"),
     ("list", "pods"),
     ("get", "pods/exec"),
@@ -121,14 +121,6 @@ def creating(namespace: str) -> tuple[Right, ...]:
         ("deletecollection", "pods", cleans),
         ("get", "pods/exec", looks),
         ("create", "pods/exec", f"{looks} (Kubernetes 1.35 and newer)"),
-        ("create", "configmaps", looks),
-        ("list", "configmaps", cleans),
-        (
-            "watch",
-            "configmaps",
-            "seeing at once that they are gone; otherwise they are listed again",
-        ),
-        ("deletecollection", "configmaps", cleans),
         ("get", "pods/log", "runtimeclass-pod: what the suite's pod saw"),
         ("delete", "pods", "giving a GPU back before the run ends"),
     )

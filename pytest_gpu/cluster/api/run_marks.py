@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pytest_gpu.cluster.api import namespace
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.recording.owner import this_process
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -17,9 +18,6 @@ SUITE = "pytest-gpu"
 RUN = "pytest-gpu/run"
 DEADLINE = "pytest-gpu/deadline"
 OWNER = "pytest-gpu/owner"
-
-KINDS = ("pods", "configmaps")
-"""The resources that a run creates, as API paths name them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,7 @@ def removal(where: str, run: str, *, own: bool) -> str:
     """Return the command that removes what a run left behind."""
     if own:
         return f"kubectl delete namespace {where}"
-    return f"kubectl delete {','.join(KINDS)} -n {where} -l {RUN}={run}"
+    return f"kubectl delete pods -n {where} -l {RUN}={run}"
 
 
 def new_run(client: KubeClient, wanted: str, seconds: float, *, create: bool) -> Run:
@@ -101,5 +99,5 @@ def _priority(client: KubeClient) -> str:
 
 
 def collection(where: str, kind: str) -> str:
-    """Return the API path of all pods or ConfigMaps of a namespace."""
+    """Return the API path of all pods or events of a namespace."""
     return f"/api/v1/namespaces/{where}/{kind}"

@@ -1,6 +1,6 @@
 """Everything that a run creates in a cluster: labelled, with a deadline, removed by collection.
 
-Pods and ConfigMaps of one namespace, and nothing else; each carries the run's ID.
+Pods of one namespace, and nothing else; each carries the run's ID.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.cluster.api import namespace
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
-from pytest_gpu.cluster.api.run_marks import KINDS, Run, collection
+from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.client import KubeClient
+from pytest_gpu.cluster.api.run_marks import Run, collection
 from pytest_gpu.cluster.api.watching import states
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import metadata, name_of
@@ -47,15 +48,8 @@ class RunObjects:
         if self.run.priority:
             added["priorityClassName"] = self.run.priority
         marked["spec"] = {**added, **marked["spec"]}
-        return self._create("pods", marked)
-
-    def create_config_map(self, body: Mapping[str, Any]) -> KubeObject:
-        """Create a ConfigMap.
-
-        Raises:
-            ApiError: the API server refused it.
-        """
-        return self._create("configmaps", self.run.marked(body))
+        created: KubeObject = self.client.create(self.path("pods"), marked)
+        return created
 
     def path(self, kind: str) -> str:
         """Return the API path of a collection in the run's namespace."""
@@ -81,10 +75,6 @@ class RunObjects:
             return (*left, f"namespaces/{self.run.namespace}")
         return left
 
-    def _create(self, kind: str, body: Mapping[str, Any]) -> KubeObject:
-        created: KubeObject = self.client.create(self.path(kind), body)
-        return created
-
 
 def remove(
     client: KubeClient,
@@ -93,7 +83,7 @@ def remove(
     within: float,
     tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[str, ...]:
-    """Remove pods and ConfigMaps by a label selector, and wait until they are gone.
+    """Remove pods by a label selector, and wait until they are gone.
 
     Returns:
         What is still there after ``within`` seconds, as ``pods/NAME``.
@@ -101,14 +91,9 @@ def remove(
     Raises:
         ApiError: the API server refused it, or cannot be reached.
     """
-    deadline = time.monotonic() + within
-    for kind in KINDS:
-        _delete(client, collection(where, kind), selector)
-    return tuple(
-        f"{kind}/{name}"
-        for kind in KINDS
-        for name in _remaining(client, collection(where, kind), selector, deadline, tell)
-    )
+    path, deadline = collection(where, "pods"), time.monotonic() + within
+    _delete(client, path, selector)
+    return tuple(f"pods/{name}" for name in _remaining(client, path, selector, deadline, tell))
 
 
 def _delete(client: KubeClient, path: str, selector: str) -> None:
@@ -118,7 +103,7 @@ def _delete(client: KubeClient, path: str, selector: str) -> None:
     except ApiError as error:
         if error.status != 403:
             raise
-        for thing in client.get(path, labelSelector=selector).get("items") or ():
+        for thing in items_of(client.get(path, labelSelector=selector)):
             try:
                 client.delete(f"{path}/{name_of(thing)}", gracePeriodSeconds=0)
             except ApiError:
@@ -136,7 +121,7 @@ def _remaining(
         if any("deletionTimestamp" not in metadata(thing) for thing in known.values()):
             # It was created after the collection was deleted: a request in flight at Ctrl-C.
             _delete(client, path, selector)
-        tell(f"{len(left)} {path.rpartition('/')[2]} left")
+        tell(f"{len(left)} pods left")
     return left
 
 

@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_gpu.asked import Asked
-from pytest_gpu.cluster.api.client import ApiError, KubeClient, Query
+from pytest_gpu.cluster.api.answers import ApiError, items_of, part
+from pytest_gpu.cluster.api.client import KubeClient, Query
+from pytest_gpu.cluster.recording import kube_shapes
 from pytest_gpu.cluster.recording.recorder import Recorder
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.memory import Memory
 from pytest_gpu.stack.kube.device_plugin import is_plugin
@@ -71,7 +73,11 @@ def list_objects(client: KubeClient) -> Listed:
         found: dict[str, Sequence[KubeObject]] = {}
         for name, job in jobs.items():
             try:
-                found[name] = job.result()
+                found[name] = _checked(name, job.result())
+            except RecordingError as error:
+                if name == "nodes":
+                    raise
+                refused[name] = str(error)
             except ApiError as error:
                 if name == "nodes" or error.status == 0:
                     raise
@@ -81,6 +87,17 @@ def list_objects(client: KubeClient) -> Listed:
     missing = {name for name, group in _GROUPS.items() if group not in served}
     found |= dict.fromkeys(sorted(missing), ())
     return _with_config_maps(client, Listed(objects=found, refused=refused))
+
+
+def _checked(resource: str, objects: Sequence[KubeObject]) -> Sequence[KubeObject]:
+    """Return objects whose parts have the shape that the API documents.
+
+    Raises:
+        RecordingError: one has not.
+    """
+    for each in objects:
+        kube_shapes.check(resource, each, f"the API server's list of {resource}")
+    return objects
 
 
 def list_nodes(client: KubeClient) -> Sequence[KubeObject]:
@@ -94,13 +111,16 @@ def list_nodes(client: KubeClient) -> Sequence[KubeObject]:
 
 def _served(client: KubeClient) -> Mapping[str, str]:
     """Return the preferred version, as ``group/version``, of each API group."""
-    groups = client.get("/apis").get("groups") or ()
-    return {str(g["name"]): str(g["preferredVersion"]["groupVersion"]) for g in groups}
+    groups = items_of(client.get("/apis"), "groups")
+    return {
+        str(group.get("name")): str(part(group, "preferredVersion").get("groupVersion"))
+        for group in groups
+    }
 
 
 def _all(client: KubeClient, path: str) -> Sequence[KubeObject]:
     try:
-        return [each for part in client.pages(path) for each in _items(part)]
+        return [each for page in client.pages(path) for each in _items(page)]
     except ApiError as error:
         if error.status == 404:  # the group is served, this resource is not
             return ()
@@ -112,11 +132,11 @@ def _warnings(client: KubeClient) -> Sequence[KubeObject]:
     return list(_items(client.call("GET", "/api/v1/events", query)))
 
 
-def _items(part: Mapping[str, Any]) -> Iterator[KubeObject]:
+def _items(page: Mapping[str, Any]) -> Iterator[KubeObject]:
     """Yield a list's objects, each with the kind that the API writes only once."""
-    kind = str(part.get("kind", "")).removesuffix("List")
-    shared = {"apiVersion": part.get("apiVersion", ""), "kind": kind}
-    for item in part.get("items") or ():
+    kind = str(page.get("kind", "")).removesuffix("List")
+    shared = {"apiVersion": page.get("apiVersion", ""), "kind": kind}
+    for item in items_of(page):
         yield {**shared, **item, "metadata": _slim(item.get("metadata") or {})}
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.namespace import NAMESPACES
 from pytest_gpu.cluster.api.pod_trouble import is_over
-from pytest_gpu.cluster.api.run_marks import DEADLINE, KINDS, MANAGED_BY, OWNER, RUN, SUITE, removal
+from pytest_gpu.cluster.api.run_marks import DEADLINE, MANAGED_BY, OWNER, RUN, SUITE, removal
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.recording.owner import is_dead
 from pytest_gpu.evidence import KubeObject
@@ -44,7 +44,7 @@ def sweep(objects: RunObjects) -> Iterator[str]:
 def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
     """Return the objects of other runs with their kind, by run."""
     found: dict[str, list[tuple[str, KubeObject]]] = {}
-    paths = {kind: objects.path(kind) for kind in KINDS}
+    paths = {"pods": objects.path("pods")}
     if objects.run.own:  # a user who may create namespaces may see those of earlier runs
         paths = {"namespaces": NAMESPACES}
     for kind, path in paths.items():
@@ -55,7 +55,7 @@ def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
             if error.status == 403:  # reported once, with the other rights
                 continue
             raise
-        for thing in listed.get("items") or ():
+        for thing in items_of(listed):
             found.setdefault(labels_of(thing)[RUN], []).append((kind, thing))
     return found
 
@@ -76,6 +76,5 @@ def _remove(objects: RunObjects, run: str, own: str) -> None:
     if own:
         objects.client.delete(f"{NAMESPACES}/{own}")
         return
-    for kind in KINDS:
-        selector = f"{MANAGED_BY}={SUITE},{RUN}={run}"
-        objects.client.delete(objects.path(kind), labelSelector=selector, gracePeriodSeconds=0)
+    selector = f"{MANAGED_BY}={SUITE},{RUN}={run}"
+    objects.client.delete(objects.path("pods"), labelSelector=selector, gracePeriodSeconds=0)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError, items_of, part
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of
 
@@ -26,13 +27,13 @@ def states(
     """
     while True:
         listed = client.get(path, labelSelector=selector)
-        known = {name_of(each): each for each in listed.get("items") or ()}
+        known = {name_of(each): each for each in items_of(listed)}
         yield known
         left = deadline - time.monotonic()
         if left <= 0:
             return
         seconds = max(1, min(WATCH_TIME, int(left)))
-        version = (listed.get("metadata") or {}).get("resourceVersion", "")
+        version = str(part(listed, "metadata").get("resourceVersion") or "")
         for event in _events(client, path, selector, version, seconds):
             known.pop(name_of(event["object"]), None)
             if event["type"] != "DELETED":

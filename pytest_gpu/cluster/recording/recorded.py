@@ -24,6 +24,7 @@ from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.memory import Memory
+from pytest_gpu.naming import natural, nearest
 
 MAX_LIKES = 3
 """Most nodes in a chain of nodes that are ``like`` each other."""
@@ -117,13 +118,13 @@ class RecordedCluster:
             other = RecordedNode(other, self._chain, self.node).head.like
 
     def node_names(self) -> tuple[str, ...]:
-        """Return the sorted names of the nodes that the recording has evidence of."""
+        """Return the names of the nodes that the recording has evidence of, in natural order."""
         found: set[str] = set()
         for part in self._chain:
             found = {name_above(name, [part.manifest.renamed]) for name in found}
             found.difference_update(part.manifest.removed_below("nodes/"))
             found.update(part.folder.names("nodes"))
-        return tuple(sorted(found))
+        return tuple(sorted(found, key=natural))
 
     def resources(self) -> tuple[str, ...]:
         """Return the sorted plural names of the resources that the recording has."""
@@ -213,8 +214,9 @@ def _check_renamed(part: Part, base: RecordedCluster) -> None:
     known = {*base.node_names(), *(str(each["metadata"]["name"]) for each in objects)}
     for new, old in renamed.items():
         if old not in known:
-            has = ", ".join(sorted(known)) or "none"
-            raise RecordingError(f"{where}: the base has no node {old!r}; its nodes are {has}")
+            raise RecordingError(
+                f"{where}: the base has no node {old!r}; the nearest are {nearest(old, known)}"
+            )
         if new in known and new not in renamed.values():
             raise RecordingError(
                 f"{where}: the base already has a node {new!r}; choose another name"

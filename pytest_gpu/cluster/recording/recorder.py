@@ -27,6 +27,7 @@ from pytest_gpu.cluster.redaction.redact import (
 )
 from pytest_gpu.errors import RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry, KubeObject
+from pytest_gpu.naming import natural
 
 ARCHIVES = (".tar.gz", ".tgz")
 """Suffixes of a path that ask for an archive instead of a folder."""
@@ -154,7 +155,7 @@ class Recorder:
         private_files.write(folder / FILE, yaml_io.dump(head))
 
     def add_objects(self, resource: str, objects: Iterable[KubeObject]) -> None:
-        """Write a resource that was read whole; Secrets are left out.
+        """Write a resource that was read whole, nodes in natural order; Secrets are left out.
 
         Raises:
             RecordingError: ``resource`` is not a plural name, or is ``secrets``.
@@ -163,6 +164,8 @@ class Recorder:
             raise RecordingError("secrets are never recorded")
         redacted = (redact_object(item) for item in objects)
         items = [item for item in redacted if item is not None]
+        if resource == "nodes":
+            items.sort(key=lambda node: natural(str(node["metadata"]["name"])))
         path = self.folder / "kubernetes" / f"{resource}.yaml"
         private_files.make_folder(path.parent)
         data = yaml_io.dump({"apiVersion": "v1", "kind": "List", "items": items})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 
 from pytest_gpu.cluster.recording.manifest import FILE
 from pytest_gpu.errors import RecordingError
+from pytest_gpu.naming import nearest
 
 
 def sample_names() -> tuple[str, ...]:
@@ -22,17 +22,14 @@ def sample_path(name: str) -> Path:
     """Return the folder of a sample.
 
     Raises:
-        RecordingError: there is no such sample; the message lists all samples and suggests the
-            nearest name.
+        RecordingError: there is no such sample; the message lists the nearest names.
     """
     names = sample_names()
     if name in names:
         return _root() / name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise RecordingError(
-        f"{name!r} is not a sample; {hint}samples are {', '.join(names) or 'none: not installed'}"
-    )
+    if not names:
+        raise RecordingError(f"{name!r} is not a sample; no samples are installed")
+    raise RecordingError(f"{name!r} is not a sample; the nearest are {nearest(name, names)}")
 
 
 def _root() -> Path:

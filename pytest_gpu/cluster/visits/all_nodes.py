@@ -10,18 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pytest_gpu.cluster.api import pod_trouble
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.api.slow_waits import Progress, summed_up
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.visits.pod_line import open_line
 from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.visit import Stream, drive
-from pytest_gpu.cluster.visits.visit_pod import (
-    config_map,
-    visit_pod,
-    visit_pod_name,
-)
+from pytest_gpu.cluster.visits.visit_pod import visit_pod, visit_pod_name
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, Door, KubeObject
 from pytest_gpu.stack.kube.nodes import readiness
@@ -136,7 +132,6 @@ class _PodVisits:
     def run(self) -> None:
         """Create, wait, visit."""
         self.visits.states |= dict.fromkeys(self.nodes, "creating a pod")
-        self.objects.create_config_map(config_map(self.objects.run.id))
         created = [self.pool.submit(self._create, name) for name in self.nodes]
         self._join(created)
         waiting = [pod for pod, name in self.node_of.items() if not self._is_done(name)]
@@ -217,10 +212,9 @@ class _PodVisits:
 
     def _events(self) -> tuple[KubeObject, ...]:
         try:
-            listed = self.objects.client.get(self.objects.path("events"))
+            events = items_of(self.objects.client.get(self.objects.path("events")))
         except ApiError:
             return ()  # events only explain; without them the status must do
-        events: Sequence[KubeObject] = listed.get("items") or ()
         return tuple(sorted(events, key=lambda event: str(event.get("lastTimestamp") or "")))
 
     def _visit(self, name: str, pod: str) -> None:

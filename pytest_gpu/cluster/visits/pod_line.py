@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.visits.pod_stream import PodStream
+from pytest_gpu.cluster.visits.probe_app import sent_app
 from pytest_gpu.cluster.visits.visit import greet
-from pytest_gpu.cluster.visits.visit_pod import (
-    CONTAINER,
-    probe_command,
-)
+from pytest_gpu.cluster.visits.visit_pod import CONTAINER, probe_command
 
 VISIT_TIME = 600
 """Seconds after which a visit is over, complete or not: the probe ends itself."""
@@ -40,6 +38,7 @@ def _open_line(objects: RunObjects, pod: str) -> PodStream:
     command = probe_command(VISIT_TIME)
     stream = PodStream(objects.client, path, CONTAINER, command, stdin=True)
     try:
+        stream.send(sent_app())
         greet(stream)
     except BaseException:
         stream.close()

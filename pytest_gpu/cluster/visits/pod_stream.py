@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from pytest_gpu.cluster.api.client import KubeClient
+from pytest_gpu.cluster.api.line_buffer import LineBuffer
 from pytest_gpu.cluster.visits.visit import StreamLate
 from pytest_gpu.errors import GpuError
 
@@ -17,7 +19,7 @@ STDIN, STDOUT, STDERR, STATUS = range(4)
 """Channels of Kubernetes' exec protocol; the first byte of each message."""
 
 LAST_WORDS = 2000
-"""Last bytes of a command's standard error that are kept for error messages."""
+"""Last bytes of a command's standard error that are kept, for error messages."""
 
 CHUNK = 1 << 15
 """Bytes of one message; API servers and proxies accept at least this many."""
@@ -44,7 +46,7 @@ class PodStream:
         asked = [("container", container), ("stdin", _flag(stdin)), ("stdout", "true")]
         asked += [("stderr", "true"), ("tty", "false"), *(("command", word) for word in argv)]
         self._socket = client.websocket(f"{pod}/exec", urlencode(asked))
-        self._rest = b""
+        self._buffer = LineBuffer()
         self._lines: deque[bytes] = deque()
         self._ended = False
         self.errors = b""
@@ -53,7 +55,7 @@ class PodStream:
     @property
     def complaint(self) -> str:
         """The end of what the command wrote to its standard error, else how it ended."""
-        said = " ".join(self.errors[-LAST_WORDS:].decode(errors="replace").split())
+        said = " ".join(self.errors.decode(errors="replace").split())
         return said or str((self.status or {}).get("message") or "")
 
     @property
@@ -63,10 +65,7 @@ class PodStream:
             return None
         if self.status.get("status") == "Success":
             return 0
-        for cause in (self.status.get("details") or {}).get("causes") or ():
-            if cause.get("reason") == "ExitCode":
-                return int(cause["message"])
-        return None
+        return _exit_code(self.status)
 
     def send(self, line: bytes) -> None:
         """Send bytes to the command.
@@ -76,6 +75,7 @@ class PodStream:
         """
         import websocket  # noqa: PLC0415 - heavy
 
+        self._buffer.renew()
         try:
             for start in range(0, len(line), CHUNK):
                 self._socket.send_binary(bytes([STDIN]) + line[start : start + CHUNK])
@@ -94,8 +94,7 @@ class PodStream:
                 yield self._lines.popleft()
             if self._ended:
                 return
-            *whole, self._rest = (self._rest + self._receive(deadline)).split(b"\n")
-            self._lines.extend(whole)
+            self._lines.extend(self._buffer.take(self._receive(deadline)))
 
     def output(self, deadline: float) -> bytes:
         """Return all of the command's output.
@@ -104,7 +103,7 @@ class PodStream:
             StreamLate: it did not end in time.
             GpuError: the line broke.
         """
-        lines = [*self.lines(deadline), self._rest]
+        lines = [*self.lines(deadline), self._buffer.rest]
         return b"\n".join(lines)
 
     def close(self) -> None:
@@ -141,10 +140,34 @@ class PodStream:
         if opcode not in (websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_TEXT) or not data:
             return b""
         if data[0] == STDERR:
-            self.errors += data[1:]
+            self.errors = (self.errors + data[1:])[-LAST_WORDS:]
         elif data[0] == STATUS:
-            self.status = json.loads(data[1:] or b"{}")
+            self.status = status_of(data[1:])
         return data[1:] if data[0] == STDOUT else b""
+
+
+def status_of(data: bytes) -> dict[str, Any]:
+    """Return how the command ended; what cannot be read is said as the message.
+
+    The node's kubelet has a say in it, so it may be anything.
+    """
+    try:
+        found = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        return found
+    return {"message": f"the command ended with a status that is not an object: {data[:100]!r}"}
+
+
+def _exit_code(status: Mapping[str, Any]) -> int | None:
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    for cause in causes if isinstance(causes, list) else ():
+        if isinstance(cause, dict) and cause.get("reason") == "ExitCode":
+            code = str(cause.get("message"))
+            return int(code) if re.fullmatch(r"-?\d{1,9}", code) else None
+    return None
 
 
 def _flag(value: bool) -> str:

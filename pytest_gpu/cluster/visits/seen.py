@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pytest_gpu.cluster.recording.copying import write_paths
-from pytest_gpu.cluster.recording.listing import KINDS, Listing
+from pytest_gpu.cluster.recording.listing import Listing
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.cluster.visits.sent import elf_of, entry_of, seconds_of
+from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
 
 Answer = Mapping[str, Any]
 
-MAX_NOTES = 4000
-"""Characters of notes that are kept with the door."""
+MAX_NOTES = 100
+MAX_NOTE = 500
+MAX_REASON = 4000
+"""Notes that are kept, characters of each, and of all of them with the door."""
+
+MAX_ENTRIES = 500_000
+"""Paths of one visit: ten directories as long as the probe lists them."""
 
 NOT_STARTED = (126, 127)
 """Exit codes of commands that were not started: they prove nothing about the node."""
@@ -40,33 +46,45 @@ class SeenNode(RecordedNode):
         self._contents: dict[str, bytes] = {}
         self._answers: Mapping[str, Any] | None = None
         self._round = _Round()
+        self._settled = 0
 
     def take(self, answer: Answer) -> None:
         """Take in one answer; look-ups show it after :meth:`settle`.
 
         A compromised node may send anything: invalid answers are noted.
+
+        Raises:
+            GpuError: the answers name more paths than any visit needs.
         """
         try:
             self._take(answer)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            self.notes.append(f"an answer is invalid: {error!r}")
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            self.note(f"an answer is invalid: {error!r}")
+        if self._settled + len(self._round.entries) > MAX_ENTRIES:
+            raise GpuError(f"cut off after {MAX_ENTRIES} paths, more than any visit needs")
+
+    def note(self, text: str) -> None:
+        """Note what could not be read."""
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(text[:MAX_NOTE])
 
     def _take(self, answer: Answer) -> None:
         take = next((self._takers()[kind] for kind in answer if kind in self._takers()), None)
         if take is None:
             if "error" in answer:
-                self.notes.append(str(answer["error"]))
+                self.note(str(answer["error"]))
             return
         for link, target in (answer.get("links") or {}).items():
             self._round.entries.append(Entry(path=link, kind="symlink", target=str(target)))
         if answer.get("error") and "run" not in answer:
             what = next(iter(answer.values()))
-            self.notes.append(f"{what or 'NVML'}: {answer['error']}")
+            self.note(f"{what or 'NVML'}: {answer['error']}")
         take(answer)
 
     def settle(self) -> None:
         """Add the answers so far to what is known."""
         done, self._round = self._round, _Round()
+        self._settled += len(done.entries)
         listing = Listing(entries=tuple(done.entries), complete=tuple(done.complete))
         files = {path: path for path in done.contents}
         self.view.overlay(Recorded(listing=listing, files=files, elves=done.elves))
@@ -98,7 +116,7 @@ class SeenNode(RecordedNode):
 
     def save(self, writer: NodeRecorder) -> None:
         """Write everything known, redacted, with notes as the door's reason; close the writer."""
-        said = "; ".join(self.notes)[:MAX_NOTES]
+        said = "; ".join(self.notes)[:MAX_REASON]
         writer.add_door(replace(self.door, reason=self.door.reason or said))
         write_paths(self, writer)
         for result in self.commands:
@@ -121,7 +139,7 @@ class SeenNode(RecordedNode):
 
     def _take_matches(self, answer: Answer) -> None:
         if answer.get("truncated"):
-            self.notes.append(f"{answer['glob']}: too many paths match, and not all were read")
+            self.note(f"{answer['glob']}: too many paths match, and not all were read")
 
     def _take_entry(self, answer: Answer) -> str:
         """Take what the answer says about the path itself; return the path without links."""
@@ -140,10 +158,10 @@ class SeenNode(RecordedNode):
         try:
             content = base64.b64decode(answer["data"], validate=True)
         except (binascii.Error, TypeError, ValueError):
-            self.notes.append(f"{path}: the answer is not base64")
+            self.note(f"{path}: the answer is not base64")
             return
         if answer.get("truncated") and "read" in answer:
-            self.notes.append(f"{path}: is longer than {len(content)} bytes, and was left out")
+            self.note(f"{path}: is longer than {len(content)} bytes, and was left out")
         else:
             self._round.contents[path] = content
 
@@ -157,9 +175,7 @@ class SeenNode(RecordedNode):
             if found := entry_of(f"{base}/{name}", raw):
                 self._round.entries.append(found)
         if answer.get("truncated"):
-            self.notes.append(
-                f"{folder}: has more than {len(entries)} names, and the others were left out"
-            )
+            self.note(f"{folder}: has more than {len(entries)} names, and the others were left out")
         else:
             self._round.complete.append(folder)
 
@@ -173,7 +189,7 @@ class SeenNode(RecordedNode):
         argv = tuple(map(str, answer["run"]))
         code = answer.get("exit")
         if answer.get("error") or not isinstance(code, int) or code in NOT_STARTED:
-            self.notes.append(f"{' '.join(argv)}: {answer.get('error') or f'exit code {code}'}")
+            self.note(f"{' '.join(argv)}: {answer.get('error') or f'exit code {code}'}")
             return
         stderr = str(answer.get("stderr", ""))
         if answer.get("timeout"):
@@ -183,7 +199,7 @@ class SeenNode(RecordedNode):
             exit=code,
             stdout=str(answer.get("stdout", "")),
             stderr=stderr,
-            duration=float(answer.get("duration") or 0.0),
+            duration=seconds_of(answer.get("duration") or 0.0),
         )
         self.commands = (*self.commands, result)
 
@@ -205,43 +221,3 @@ class _Round:
 
 def _no_other(name: str) -> RecordedNode:
     raise NotInEvidence(name, "anything")
-
-
-def entry_of(path: str, raw: Any) -> Entry | None:
-    """Return metadata as the probe sends it, ``None`` if it sent none that is valid."""
-    if not isinstance(raw, dict) or raw.get("kind") not in KINDS or not _is_plain(path):
-        return None
-    device, target = raw.get("device"), raw.get("target")
-    return Entry(
-        path=path,
-        kind=str(raw["kind"]),
-        mode=_number(raw.get("mode")),
-        mtime=None if raw.get("mtime") is None else float(raw["mtime"]),
-        size=_number(raw.get("size")),
-        target=str(target) if raw["kind"] == "symlink" else None,
-        device=(int(device[0]), int(device[1])) if device else None,
-    )
-
-
-def _number(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _is_plain(path: str) -> bool:
-    """Return whether a path can be used in a recording: text without NUL and without ``..``."""
-    return path.startswith("/") and "\0" not in path and ".." not in path.split("/")
-
-
-def elf_of(path: str, raw: Mapping[str, Any]) -> ElfSummary:
-    """Return an ELF summary as the probe sends it."""
-    versions: Mapping[str, Sequence[str]] = raw.get("versions") or {}
-    return ElfSummary(
-        path=path,
-        machine=str(raw.get("machine")),
-        interpreter=str(raw["interpreter"]) if raw.get("interpreter") else None,
-        needed=tuple(map(str, raw.get("needed") or ())),
-        versions={str(library): tuple(map(str, found)) for library, found in versions.items()},
-        defines=tuple(map(str, raw.get("defines") or ())),
-        runpath=tuple(map(str, raw.get("runpath") or ())),
-        error=str(raw.get("error") or ""),
-    )

@@ -6,12 +6,14 @@ text from an argument list, here and nowhere else.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from pytest_gpu.cluster.visits.plain import Output, PlainStream
 from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
@@ -45,6 +47,11 @@ MARKED = 'echo; echo "$0"; exec "$@"'
 """Prints a mark, then runs its arguments: some logins print something of their own first."""
 
 _ADDRESSES = ("InternalIP", "Hostname", "ExternalIP")
+
+_DNS_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*+(?<=[a-z0-9]))?", re.IGNORECASE | re.ASCII
+)
+"""A host name as RFC 1123, section 2.1 has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +164,36 @@ def host_of(node: KubeObject, options: tuple[str, ...] = ()) -> SshHost:
     """Return where ssh finds a node: its name, if the user's configuration has it.
 
     Otherwise the address that Kubernetes gives, the internal one first.
+
+    Raises:
+        NoAnswer: the name or the address is neither an IP address nor a DNS name.
     """
-    name = name_of(node)
+    name = _checked("name", name_of(node))
     if _is_configured(SshHost(name=name, options=options)):
         return SshHost(name=name, options=options)
     given = status_of(node).get("addresses") or ()
     addresses = {each.get("type"): str(each.get("address")) for each in given}
     found = next((addresses[kind] for kind in _ADDRESSES if addresses.get(kind)), name)
-    return SshHost(name=found, options=options)
+    return SshHost(name=_checked("address", found), options=options)
+
+
+def _checked(kind: str, value: str) -> str:
+    """Return a name or address that ssh can mean one thing by.
+
+    A kubelet writes its Node's addresses: ``root@elsewhere`` would choose the user as well, and a
+    user's ``Match exec`` hands the name to a shell.
+    """
+    if not (_DNS_NAME.fullmatch(value) or _is_ip_address(value)):
+        raise NoAnswer(f"the Node's {kind} {value!r} is neither an IP address nor a DNS name")
+    return value
+
+
+def _is_ip_address(value: str) -> bool:
+    try:
+        # Without a zone ("%eth0"): ipaddress would accept any text there.
+        return not getattr(ip_address(value), "scope_id", None)
+    except ValueError:
+        return False
 
 
 def _is_configured(host: SshHost) -> bool:

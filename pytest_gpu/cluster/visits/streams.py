@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pytest_gpu.cluster.api.line_buffer import LineBuffer
 from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
 from pytest_gpu.cluster.visits.visit import StreamLate
 from pytest_gpu.errors import GpuError
@@ -32,7 +34,8 @@ class ChildStream:
 
     def __init__(self, argv: Sequence[str], first: bytes = b"") -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
-        self._rest = b""
+        self._buffer = LineBuffer()
+        self._lines: deque[bytes] = deque()
         try:
             self._child = subprocess.Popen(  # noqa: S603 - an argument list, no shell
                 argv,
@@ -64,6 +67,7 @@ class ChildStream:
             GpuError: the child does not read any more.
         """
         assert self._child.stdin is not None
+        self._buffer.renew()
         left = memoryview(line)
         try:
             while left:
@@ -77,15 +81,13 @@ class ChildStream:
 
         Raises:
             StreamLate: the deadline passed.
+            GpuError: it sends too much.
         """
         assert self._child.stdout is not None
         handle = self._child.stdout.fileno()
         while True:
-            line, end, rest = self._rest.partition(b"\n")
-            if end:
-                self._rest = rest
-                yield line
-                continue
+            while self._lines:
+                yield self._lines.popleft()
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([handle], [], [], left)[0]:
                 raise StreamLate(f"nothing came in time; {self.complaint}".rstrip("; "))
@@ -93,7 +95,7 @@ class ChildStream:
             if not part:
                 self._wait(1.0)
                 return
-            self._rest += part
+            self._lines.extend(self._buffer.take(part))
 
     def close(self) -> None:
         """Close the line and end the child, with everything that it started."""

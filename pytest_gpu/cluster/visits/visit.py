@@ -23,6 +23,12 @@ ROUND_TIME = 60.0
 """Seconds for a round's files; commands and NVML have their own time on top."""
 
 
+MAX_PARTS = 3_000_000
+"""Parts of one answer in JSON: a long listing has less than a million."""
+
+_SIGNS = (b"{", b"[", b",")
+
+
 class Stream(Protocol):
     """The line to a probe."""
 
@@ -88,7 +94,7 @@ def drive(stream: Stream, node: SeenNode, cluster: ClusterEvidence) -> None:
             _round(stream, node, questions, asked.rounds)
         stream.send(b'{"end": true}\n')
     except GpuError as error:
-        node.notes.append(f"round {asked.rounds} of the visit is incomplete: {error}")
+        node.note(f"round {asked.rounds} of the visit is incomplete: {error}")
     finally:
         node.settle()
 
@@ -98,7 +104,7 @@ def _note_errors(node: SeenNode, questions: Questions) -> None:
     for name, error in questions.errors.items():
         note = f"bug of pytest-gpu in {name}: {error}"
         if note not in node.notes:
-            node.notes.append(note)
+            node.note(note)
 
 
 def _round(stream: Stream, node: SeenNode, questions: Questions, number: int) -> None:
@@ -132,7 +138,13 @@ def answers(stream: Stream, number: int, within: float) -> Iterator[dict[str, An
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """Return an answer, ``None`` for any other line: a banner, or half a line."""
+    """Return an answer, ``None`` for any other line: a banner, or half a line.
+
+    Raises:
+        GpuError: it has so many parts that they would not fit into memory.
+    """
+    if sum(map(line.count, _SIGNS)) > MAX_PARTS:
+        raise GpuError(f"cut off: an answer has more than {MAX_PARTS} parts")
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):

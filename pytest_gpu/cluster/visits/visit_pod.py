@@ -1,20 +1,17 @@
-"""The pod that visits a node, and the ConfigMap that holds the probe."""
+"""The pod that visits a node. It only waits: the probe comes over the standard input of an exec."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_gpu.cluster.visits.probe_app import probe_app
+from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP
 
 IMAGE = "python:3-slim"
 """The one image that the suite needs: any with glibc and Python 3.6 or newer."""
 
 CONTAINER = "visit"
-PROBE = "probe.pyz"
-FOLDER = "/probe"
 HOST = "/host"
 ROLE = "pytest-gpu/role"
 
@@ -23,22 +20,6 @@ PYTHON = ("python3", "-I", "-B")
 _SLEEP = "import signal; signal.pause()"
 
 _LONGEST_NAME = 200
-
-
-def config_map(run: str) -> dict[str, Any]:
-    """Return the ConfigMap that holds the probe."""
-    data = base64.b64encode(probe_app()).decode()
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": config_map_name(run), "labels": {ROLE: "probe"}},
-        "binaryData": {PROBE: data},
-    }
-
-
-def config_map_name(run: str) -> str:
-    """Return the name of a run's ConfigMap."""
-    return f"probe-{run}"
 
 
 def visit_pod_name(node: str, run: str) -> str:
@@ -76,7 +57,7 @@ def visit_pod(node: str, run: str, image: str) -> dict[str, Any]:
             "enableServiceLinks": False,
             "tolerations": [{"operator": "Exists"}],
             "containers": [_container(image)],
-            "volumes": _volumes(run),
+            "volumes": _volumes(),
         },
     }
 
@@ -103,21 +84,23 @@ def _container(image: str) -> dict[str, Any]:
                 # Later mounts, such as the driver container's root, become visible, too.
                 "mountPropagation": "HostToContainer",
             },
-            {"name": "probe", "mountPath": FOLDER, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a folder inside the pod
         ],
     }
 
 
-def _volumes(run: str) -> list[Mapping[str, Any]]:
+def _volumes() -> list[Mapping[str, Any]]:
     return [
         {"name": "host", "hostPath": {"path": "/", "type": "Directory"}},
-        {"name": "probe", "configMap": {"name": config_map_name(run)}},
         {"name": "tmp", "emptyDir": {}},
     ]
 
 
 def probe_command(deadline: int) -> Sequence[str]:
-    """Return the command line that starts the probe in such a pod; it ends by itself, too."""
+    """Return the command line that starts the probe in such a pod; it ends by itself, too.
+
+    It reads the probe from standard input. What runs as root on a node is then what this process
+    sends: nobody can swap it, as the data of a ConfigMap can be.
+    """
     options = ("--root", HOST, "--enter", "namespaces", "--deadline", str(deadline))
-    return (*PYTHON, f"{FOLDER}/{PROBE}", *options)
+    return (*PYTHON, "-c", BOOTSTRAP, *options)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.naming import natural
 from pytest_gpu.stack.kube.objects import (
     condition_of,
     labels_of,
@@ -72,7 +73,7 @@ class Readiness:
 
 
 def find_gpu_nodes(cluster: ClusterEvidence) -> tuple[GpuNodeSigns, ...]:
-    """Return the nodes with at least one sign of a GPU, sorted by name.
+    """Return the nodes with at least one sign of a GPU, in natural order.
 
     Any sign is enough: a dead device plugin or a missing label must not remove a node from the
     test. A label is a sign, never a proof.
@@ -89,7 +90,7 @@ def find_gpu_nodes(cluster: ClusterEvidence) -> tuple[GpuNodeSigns, ...]:
         # Reading the bus is the most expensive check, so it is done only without other signs.
         if signs := signs or tuple(_visit_signs(cluster, name_of(node))):
             found.append(GpuNodeSigns(name=name_of(node), signs=signs))
-    return tuple(sorted(found, key=lambda node: node.name))
+    return tuple(sorted(found, key=lambda node: natural(node.name)))
 
 
 def object_signs(node: KubeObject) -> tuple[str, ...]:

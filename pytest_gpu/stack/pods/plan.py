@@ -17,7 +17,7 @@ USUAL = "nvidia"
 """The RuntimeClass that NVIDIA's operator, RKE2 and k3s create and users usually name."""
 
 
-def plan(node: Node, run: str, image: str, config_map: str, priority_class: str) -> PodPlan:
+def plan(node: Node, run: str, image: str, program: str, priority_class: str) -> PodPlan:
     """Return the plan of the suite's pod on a node.
 
     Raises:
@@ -30,7 +30,7 @@ def plan(node: Node, run: str, image: str, config_map: str, priority_class: str)
         name=pod_name(run, node.name),
         node=node.name,
         image=image,
-        config_map=config_map,
+        program=program,
         resource=resource,
         runtime_class=runtime_class(node) or "",
         priority_class=priority_class,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +16,19 @@ from pytest_gpu.stack.kube.objects import name_of, status_of
 
 ROLE = "pytest-gpu/role"
 CHECK = "gpu-pod"
-FOLDER = "/pytest-gpu"
 PACKAGE = "gpu_probe"
 MESSAGE = "/dev/termination-log"
+
+LOADER = f"""\
+import base64, json, sys, types, zlib
+sys.modules["{PACKAGE}"] = types.ModuleType("{PACKAGE}")
+sys.modules["{PACKAGE}"].__path__ = []
+for name, text in json.loads(zlib.decompress(base64.b64decode(sys.argv.pop(1))).decode()):
+    module = sys.modules["{PACKAGE}." + name] = types.ModuleType("{PACKAGE}." + name)
+    module.__package__ = "{PACKAGE}"
+    exec(text, module.__dict__)
+module.main(sys.argv[1:])"""
+"""Runs what :func:`packed` packed, without a file: the last module has ``main``."""
 
 GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)")
 
@@ -28,13 +41,13 @@ class PodPlan:
     """The values that differ between GPU pods.
 
     The pod asks for one unit of ``resource``; ``runtime_class`` and ``priority_class`` are set
-    unless empty; ``config_map`` holds the program.
+    unless empty; ``program`` is what the containers run, as :func:`packed` returns it.
     """
 
     name: str
     node: str
     image: str
-    config_map: str
+    program: str
     resource: str
     runtime_class: str = ""
     priority_class: str = ""
@@ -49,14 +62,14 @@ def advertised(node: KubeObject) -> str | None:
     return min(found, key=lambda key: (key != "nvidia.com/gpu", "mig" in key, key), default=None)
 
 
-def config_map(name: str, sources: Mapping[str, str]) -> dict[str, Any]:
-    """Return the ConfigMap with the program that the pods run; ``sources`` is text by file name."""
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "labels": {ROLE: CHECK}},
-        "data": dict(sources),
-    }
+def packed(sources: Mapping[str, str]) -> str:
+    """Return the program that the containers run as one word; ``sources`` is text by module.
+
+    It is an argument of the container: nobody can change it once the pod exists, unlike the data
+    of a ConfigMap.
+    """
+    text = json.dumps(list(sources.items()))
+    return base64.b64encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
 
 
 def gpu_pod(plan: PodPlan) -> dict[str, Any]:
@@ -73,7 +86,7 @@ def gpu_pod(plan: PodPlan) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "containers": [_container(plan, "gpu"), _container(plan, "none")],
-        "volumes": [{"name": "program", "configMap": {"name": plan.config_map}}],
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
     }
     if plan.runtime_class:
         spec["runtimeClassName"] = plan.runtime_class
@@ -96,20 +109,20 @@ def _only_on(node: str) -> dict[str, Any]:
 
 
 def _container(plan: PodPlan, name: str) -> dict[str, Any]:
-    program = ["python3", "-B", "-m", f"{PACKAGE}.gpu_check", "--message", MESSAGE]
+    program = ["python3", "-B", "-c", LOADER, plan.program, "--message", MESSAGE]
     limits = {"limits": {plan.resource: "1"}} if name == "gpu" else {}
     return {
         "name": name,
         "image": plan.image,
         "imagePullPolicy": "IfNotPresent",
         "command": [*program, "--compute"] if name == "gpu" else program,
-        "env": [
-            {"name": "PYTHONPATH", "value": FOLDER},
-            {"name": "LD_LIBRARY_PATH", "value": LIBRARIES},
-        ],
+        "env": [{"name": "LD_LIBRARY_PATH", "value": LIBRARIES}],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, **limits},
         "terminationMessagePath": MESSAGE,
-        "volumeMounts": [{"name": "program", "mountPath": f"{FOLDER}/{PACKAGE}", "readOnly": True}],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
     }
 
 
@@ -117,6 +130,21 @@ def without_noise(pod: KubeObject) -> dict[str, Any]:
     """Return a pod without the fields that only the API server needs."""
     head = {key: value for key, value in pod["metadata"].items() if key != "managedFields"}
     return {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": head}
+
+
+def without_program(pod: KubeObject) -> dict[str, Any]:
+    """Return the suite's pod without the program in its commands: it is long and known."""
+    containers = [_without_program(each) for each in pod["spec"]["containers"]]
+    return {**pod, "spec": {**pod["spec"], "containers": containers}}
+
+
+def _without_program(container: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a container without the program; a webhook may have added one that has none."""
+    command = list(container.get("command") or ())
+    if LOADER not in command:
+        return dict(container)
+    command[command.index(LOADER) + 1] = "PROGRAM"
+    return {**container, "command": command}
 
 
 def is_about(event: KubeObject, pod: KubeObject) -> bool:

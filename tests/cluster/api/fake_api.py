@@ -1,8 +1,8 @@
 """A small Kubernetes API server over plain HTTP: lists, watches, rights, pods, exec.
 
 Its nodes are folders of this machine. A pod that is bound to a node "runs" there at once, and exec
-starts the command's Python program in earnest: the probe out of the ConfigMap, with the folder as
-the node's root. What is wrong with a node is said by its ``trouble``.
+starts the command's Python program in earnest, with the folder as the node's root. What is wrong
+with a node is said by its ``trouble``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import base64
 import fnmatch
 import hashlib
 import json
-import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -298,7 +296,6 @@ class Exec:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.folder = Path(tempfile.mkdtemp())
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -315,7 +312,6 @@ class Exec:
             threading.Thread(target=self._feed, args=(child,), daemon=True).start()
             for reader in readers:
                 reader.join()
-        shutil.rmtree(self.folder)
         self._frame(3, json.dumps(_status(child.returncode)).encode())
         with suppress(OSError):
             self.handler.wfile.write(b"\x88\x00")
@@ -332,20 +328,14 @@ class Exec:
         self.handler.end_headers()
 
     def _argv(self) -> list[str]:
-        """Return the command as it runs here: the probe from the ConfigMap, the node's folder."""
+        """Return the command as it runs here: this Python, the node's folder."""
         api = self.handler.api
         asked = [value for key, value in parse_qsl(self.handler.url.query) if key == "command"]
         pods = {pod["metadata"]["name"]: pod for pod in api.of("pods")}
         spec = pods[self.handler.name]["spec"]
-        volumes = {each["name"]: each for each in spec["volumes"]}
-        maps = {each["metadata"]["name"]: each for each in api.of("configmaps")}
-        data = maps[volumes["probe"]["configMap"]["name"]]["binaryData"]
-        for name, text in data.items():
-            (self.folder / name).write_bytes(base64.b64decode(text))
         places = {"python3": sys.executable, "namespaces": "here"}
         places["/host"] = str(api.roots[spec["nodeName"]])
-        argv = [places.get(word, word) for word in asked]
-        return [word.replace("/probe/", f"{self.folder}/") for word in argv]
+        return [places.get(word, word) for word in asked]
 
     def _carry(self, channel: int, pipe: Any) -> None:
         while data := pipe.read1(1 << 16):

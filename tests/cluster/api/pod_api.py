@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pytest_gpu.cluster.api.client import ApiError
+from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.run_marks import Run
 from pytest_gpu.cluster.api.run_objects import RunObjects
 
@@ -56,17 +56,18 @@ class PodApi:
     """The API server.
 
     ``scripts`` are the statuses that the pod of a node goes through, ``events`` those about it;
-    ``refuse`` says which objects are refused, and ``logs`` is what containers printed.
+    ``refuse`` says which objects are refused, with ``status``, and ``logs`` is what containers
+    printed.
     """
 
     scripts: dict[str, Script] = field(default_factory=dict)
     events: dict[str, list[Object]] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
     refuse: Callable[[Object], str | None] = lambda body: None
+    status: int = 403
     stuck: bool = False
     calls: list[tuple[str, str]] = field(default_factory=list)
     pods: dict[str, Object] = field(default_factory=dict)
-    config_maps: dict[str, Object] = field(default_factory=dict)
     created: list[Object] = field(default_factory=list)
     _steps: dict[str, int] = field(default_factory=dict)
 
@@ -82,14 +83,11 @@ class PodApi:
         self.calls.append(("POST", path))
         made = copy.deepcopy(dict(body))
         if why := self.refuse(made):
-            raise ApiError(403, "Forbidden", why)
+            raise ApiError(self.status, "Forbidden", why)
         self.created.append(made)
-        if path.endswith("/pods"):
-            made["metadata"]["uid"] = f"uid-{len(self.pods)}"
-            made["status"] = dict(self._script(made)[0])
-            self.pods[made["metadata"]["name"]] = made
-        else:
-            self.config_maps[made["metadata"]["name"]] = made
+        made["metadata"]["uid"] = f"uid-{len(self.pods)}"
+        made["status"] = dict(self._script(made)[0])
+        self.pods[made["metadata"]["name"]] = made
         return made
 
     def get(self, path: str, **_: object) -> Object:
@@ -97,8 +95,7 @@ class PodApi:
         self.calls.append(("GET", path))
         if path.endswith("/events"):
             return {"items": [event for pod in self.pods.values() for event in self._about(pod)]}
-        found = self.pods if path.endswith("/pods") else self.config_maps
-        return {"items": list(found.values()), "metadata": {"resourceVersion": "1"}}
+        return {"items": list(self.pods.values()), "metadata": {"resourceVersion": "1"}}
 
     def watch(self, path: str, seconds: int, **_: object) -> Iterator[Object]:
         """Move every pod one state on, until none has another."""
@@ -111,7 +108,7 @@ class PodApi:
         """Delete a collection."""
         self.calls.append(("DELETE", path))
         if not self.stuck:
-            (self.pods if path.endswith("/pods") else self.config_maps).clear()
+            self.pods.clear()
 
     def text(self, path: str, **query: Any) -> str:
         """Return a container's log."""

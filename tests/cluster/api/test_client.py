@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.cluster.api.client import ApiError, refusal
+from pytest_gpu.cluster.api.answers import ApiError, refusal
 from pytest_gpu.cluster.api.kubeconfig import kube_contexts, read_kubeconfig
 from pytest_gpu.cluster.api.login import open_client
 from pytest_gpu.errors import GpuError

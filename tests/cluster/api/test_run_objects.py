@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_gpu.cluster.api.client import ApiError, KubeClient
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.login import open_client
 from pytest_gpu.cluster.api.run_marks import new_run
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
@@ -49,18 +50,15 @@ def objects(client: KubeClient) -> RunObjects:
 def test_everything_is_marked(objects: RunObjects, api: FakeApi) -> None:
     """By whom, by which run, until when."""
     objects.create_pod(POD)
-    objects.create_config_map({"metadata": {"name": "map", "labels": {"a": "b"}}})
-    for kind in ("pods", "configmaps"):
-        (thing,) = api.of(kind)
-        head = thing["metadata"]
-        assert head["namespace"] == "pytest-gpu"
-        assert head["labels"]["app.kubernetes.io/managed-by"] == "pytest-gpu"
-        assert head["labels"]["pytest-gpu/run"] == objects.run.id
-        assert head["annotations"]["pytest-gpu/owner"] == this_process()
-        deadline = datetime.fromisoformat(head["annotations"]["pytest-gpu/deadline"])
-        assert timedelta(0) < deadline - datetime.now(UTC) <= timedelta(seconds=600)
-    assert api.of("configmaps")[0]["metadata"]["labels"]["a"] == "b"
-    assert 0 < api.of("pods")[0]["spec"]["activeDeadlineSeconds"] <= 600
+    (pod,) = api.of("pods")
+    head = pod["metadata"]
+    assert head["namespace"] == "pytest-gpu"
+    assert head["labels"]["app.kubernetes.io/managed-by"] == "pytest-gpu"
+    assert head["labels"]["pytest-gpu/run"] == objects.run.id
+    assert head["annotations"]["pytest-gpu/owner"] == this_process()
+    deadline = datetime.fromisoformat(head["annotations"]["pytest-gpu/deadline"])
+    assert timedelta(0) < deadline - datetime.now(UTC) <= timedelta(seconds=600)
+    assert 0 < pod["spec"]["activeDeadlineSeconds"] <= 600
 
 
 def test_priority_class_is_used_where_it_is(client: KubeClient, api: FakeApi) -> None:

@@ -318,7 +318,7 @@ def test_names_change_at_every_step_of_a_chain(overlay: Overlay) -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("nodes: {gpu-7: c}", r"nodes: the base has no node 'c'; its nodes are a, b"),
+        ("nodes: {gpu-7: c}", r"nodes: the base has no node 'c'; the nearest are a, b"),
         ("nodes: {b: a}", r"nodes: the base already has a node 'b'"),
         ("nodes: {x: a, y: a}", r"nodes: gives two names to one node"),
         ("nodes: {../x: a}", r"is not a valid node name"),
@@ -348,7 +348,7 @@ def test_flat_copy_of_a_renamed_recording_has_the_new_names(
     record(overlay("nodes: {gpu-7: a}"), tmp_path / "flat")
     with open_recording(tmp_path / "flat", "flat") as cluster:
         assert cluster.node_names() == ("b", "gpu-7")
-        assert names(cluster, "nodes") == ["gpu-7", "b"]
+        assert names(cluster, "nodes") == ["b", "gpu-7"]
 
 
 CONFIG = {"nodes/a/files/etc/containerd/config.toml": "version = 3\n"}

@@ -204,6 +204,39 @@ def test_where_ssh_goes(
     assert host_of(node).name == name
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["root@elsewhere", "-oProxyCommand=id", "a b", "$(id)", "fe80::1%$(id)", "a.", "x" * 254, "ä"],
+)
+@pytest.mark.usefixtures("no_ssh")
+def test_ssh_takes_addresses_and_dns_names_only(address: str) -> None:
+    """A kubelet writes its Node's addresses: they must not choose user, options or commands."""
+    node = node_object("gpu-1")
+    node["status"]["addresses"] = [{"type": "InternalIP", "address": address}]
+    with pytest.raises(NoAnswer, match=r"Node's address .* neither an IP address nor a DNS name"):
+        host_of(node)
+    with pytest.raises(NoAnswer, match=r"Node's name .* neither an IP address nor a DNS name"):
+        host_of(node_object(address))
+
+
+@pytest.mark.parametrize("address", ["10.0.0.7", "fd00::7", "Gpu-1.Example.com", "7", "x" * 253])
+@pytest.mark.usefixtures("no_ssh")
+def test_addresses_and_dns_names_that_ssh_takes(address: str) -> None:
+    """Both kinds of IP address, and names as RFC 1123 has them."""
+    node = node_object("gpu-1")
+    node["status"]["addresses"] = [{"type": "InternalIP", "address": address}]
+    assert host_of(node).name == address
+
+
+@pytest.fixture
+def no_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put an ssh first that redirects no host."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\n", encoding="utf-8")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
 def test_shell_on_this_machine(tmp_path: Path) -> None:
     """Without any client."""
     shell = open_shell("local", node_object())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.cluster.api import line_buffer
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
+from pytest_gpu.cluster.visits import seen
 from pytest_gpu.cluster.visits import visit as visits
 from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.streams import ChildStream, LocalStream
@@ -141,6 +144,12 @@ def test_nvml_that_gave_no_answer_is_not_asked() -> None:
         {"stat": "/a", "entry": {"kind": "unheard of"}},
         {"stat": "/a", "entry": {"kind": "file", "mode": "x", "size": []}},
         {"stat": "/a", "entry": {"kind": "char", "device": ["x"]}},
+        {"stat": "/a", "entry": {"kind": "file", "mtime": math.inf}},
+        {"stat": "/a", "entry": {"kind": "file", "mtime": math.nan}},
+        {"stat": "/a", "entry": {"kind": "file", "mtime": 10**400}},
+        {"stat": "/a", "entry": {"kind": "file", "size": 10**400}},
+        {"stat": "/a", "entry": {"kind": "file", "mode": math.inf}},
+        {"run": ["x"], "exit": 0, "duration": math.inf},
         {"elf": "/a", "summary": {"versions": 3}},
         {"read": ["/a"], "absent": 1, "links": 7},
         {"elf": "/a", "summary": "x"},
@@ -154,6 +163,45 @@ def test_answers_without_sense_do_no_harm(answer: dict[str, Any]) -> None:
     node = taken(answer)
     with pytest.raises(NotInEvidence):
         node.read("/a")
+
+
+def test_notes_of_a_node_are_few_and_short() -> None:
+    """Each invalid answer gives one."""
+    node = taken(*({"error": "x" * 10_000} for _ in range(seen.MAX_NOTES + 5)))
+    assert len(node.notes) == seen.MAX_NOTES
+    assert {len(note) for note in node.notes} == {seen.MAX_NOTE}
+
+
+def test_too_many_paths_cost_the_node_its_visit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came before stays known; the reason says that it was cut off."""
+    monkeypatch.setattr(seen, "MAX_ENTRIES", 2)
+    many = {"list": "/a", "entries": {name: {"kind": "file"} for name in "bcd"}}
+    node = SeenNode("gpu-1", Door(kind="pod"))
+    drive(Script([{"stat": "/x", "absent": True}, many]), node, FakeCluster())
+    assert any("incomplete: cut off after 2 paths" in note for note in node.notes)
+    assert node.read("/x") is None
+
+
+def test_an_answer_with_too_many_parts_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty megabytes of brackets would need gigabytes."""
+    monkeypatch.setattr(visits, "MAX_PARTS", 3)
+    with pytest.raises(GpuError, match="cut off: an answer has more than 3 parts"):
+        visits.parse(b"[[],[],[]]")
+
+
+def test_a_line_buffer_has_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a line without an end, and for lines without end."""
+    monkeypatch.setattr(line_buffer, "LINE_BYTES", 8)
+    monkeypatch.setattr(line_buffer, "ROUND_BYTES", 12)
+    buffer = line_buffer.LineBuffer()
+    assert buffer.take(b"ab\nc") == [b"ab"]
+    assert buffer.take(b"d\n\ne") == [b"cd", b""]
+    assert buffer.rest == b"e"
+    with pytest.raises(GpuError, match="cut off after 0 MiB"):
+        buffer.take(b"\n" * 6)
+    buffer.renew()
+    with pytest.raises(GpuError, match="an answer is longer than"):
+        buffer.take(b"x" * 8)
 
 
 def test_names_that_lead_elsewhere_are_left_out() -> None:

@@ -196,7 +196,7 @@ def test_ctrl_c_removes_the_runs_own_namespace(
 def test_what_a_killed_run_left_is_inert_and_swept(
     middle: Middle, lab_cluster: LabCluster, user: Account, tmp_path: Path
 ) -> None:
-    """Only pods and ConfigMaps with a deadline, and folders that tell theirs."""
+    """Only pods with a deadline, and folders that tell theirs."""
     interrupted(lab_cluster, tmp_path, middle, signal.SIGKILL, *user.options())
     inert(lab_cluster)
     with started(tmp_path, f"--gpu-layers={middle.swept}", *user.options()) as again:
@@ -214,7 +214,8 @@ def inert(lab: LabCluster) -> None:
     assert kept, "nothing was in the cluster"
     for kind, each in kept:
         assert each["metadata"]["annotations"][DEADLINE], each
-        assert kind == "configmaps" or each["spec"]["activeDeadlineSeconds"] > 0, each
+        assert kind == "pods", kind
+        assert each["spec"]["activeDeadlineSeconds"] > 0, each
     for path in host_files(lab.nodes[NODE]):
         assert path.name.split(".")[2].isdigit(), path
 

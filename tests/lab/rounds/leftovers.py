@@ -13,7 +13,7 @@ from tests.lab.nodes.node import Node
 
 MARK = "app.kubernetes.io/managed-by=pytest-gpu"
 MARKED = "?labelSelector=app.kubernetes.io/managed-by%3Dpytest-gpu"
-KINDS = ("pods", "configmaps", "namespaces")
+KINDS = ("pods", "namespaces")
 KUBELETS = "io.kubernetes.pod.uid"
 """A label of sandboxes that the kubelet made: it keeps those of pods that are gone for a while."""
 
