@@ -55,6 +55,7 @@ PROGRAMS = {
     **dict.fromkeys(("ldapsearch", "ldapmodify", "ldapadd", "ldapdelete", "ldapwhoami"), _LDAP),
     **dict.fromkeys(("smbclient", "rpcclient"), _SAMBA),
     **dict.fromkeys(("snmpget", "snmpwalk", "snmpset", "snmpbulkwalk"), _SNMP),
+    **dict.fromkeys(("ssh", "scp", "sftp", "rsync"), Flags()),  # started by sshpass
     "redis-cli": Flags(next=("-a",)),
     "openssl": Flags(next=("-pass", "-passin", "-passout", "-k", "-K")),
     "curl": Flags(next=("-b", "-U", "-u"), same=("-u",)),
