@@ -34,9 +34,8 @@ class Shape(NamedTuple):
 def redact_shapes(text: str) -> str:
     """Return text without the secrets whose shape is known; no line is added or lost."""
     lowered = text.lower()
-    for shape in SHAPES:
-        if any(needle in lowered for needle in shape.needles):
-            text = shape.redact(text)
+    for at in sorted({at for needle, at in _NEEDLES if needle in lowered}):
+        text = SHAPES[at].redact(text)
     return text
 
 
@@ -180,3 +179,4 @@ _IN_URLS: tuple[Shape, ...] = (
 )
 
 SHAPES: Sequence[Shape] = (*_PREFIXED, *_TOKENS, *_IN_URLS)
+_NEEDLES = tuple((needle, at) for at, shape in enumerate(SHAPES) for needle in shape.needles)
