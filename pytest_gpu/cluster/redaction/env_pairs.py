@@ -31,15 +31,21 @@ _BETWEEN = re.compile(
     r"|\\*+\"?valueFrom\\*+\"?[ \t]*+:[ \t]*+null[ \t]*+,?[\s\\\"]*+)?+"
 )
 
+_LIST_SIGNS = re.compile(r"[\s\[\]{},:\"'\\-]*+")
+
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A key and where its text is; ``begin`` is where the key itself begins."""
+    """A key and where its text is; ``begin`` is where the key itself begins.
+
+    ``is_item`` tells that it begins an item of a list: the key before it belongs to another item.
+    """
 
     key: str
     begin: int
     start: int
     end: int
+    is_item: bool
 
 
 def redact_pairs(text: str) -> str:
@@ -49,12 +55,41 @@ def redact_pairs(text: str) -> str:
         return text
     parts: list[str] = []
     done = 0
+    headers = _Headers(text)
     for first, second in pairwise(_scalars(text)):
-        value = _secret_value(text, first, second)
-        if value is not None and value.start >= done:
+        pair = _pair(text, first, second)
+        if pair is None:
+            continue
+        name, value = pair
+        is_secret = headers.have(first.begin, second.end) or is_secret_env(_of(text, name))
+        if is_secret and value.start >= done and not is_harmless("", _of(text, value)):
             parts += (text[done : value.start], REDACTED)
             done = value.end
     return "".join((*parts, text[done:]))
+
+
+class _Headers:
+    """Tells which pairs are headers of a probe: those that follow ``httpHeaders`` at once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._begins = [match.end() for match in re.finditer("httpHeaders", text)]
+        self._end = -1
+
+    def have(self, begin: int, end: int) -> bool:
+        """Return whether the next pair of the text, which is here, is a header."""
+        while self._begins and self._begins[0] <= begin:
+            self._end = self._begins.pop(0)
+        if self._end < 0:
+            return False
+        between = _LIST_SIGNS.match(self._text, self._end, begin)
+        found = between is not None and between.end() == begin
+        self._end = end if found else -1
+        return found
+
+
+def _of(text: str, scalar: Scalar) -> str:
+    return text[scalar.start : scalar.end]
 
 
 def _scalars(text: str) -> Iterator[Scalar]:
@@ -67,7 +102,8 @@ def _scalars(text: str) -> Iterator[Scalar]:
         if value is not None:
             start, at = value.start("text"), value.end()
             end = start + len(value["text"].rstrip(" \t,"))
-            yield Scalar(match["key"].lower(), match.start(), start, end)
+            is_item = "-" in (match["head"] or "")
+            yield Scalar(match["key"].lower(), match.start(), start, end, is_item)
 
 
 def _unquoted(key: re.Match[str]) -> re.Pattern[str]:
@@ -77,13 +113,11 @@ def _unquoted(key: re.Match[str]) -> re.Pattern[str]:
     return _BARE if key["head"] is None else _LINE
 
 
-def _secret_value(text: str, first: Scalar, second: Scalar) -> Scalar | None:
-    """Return the value of two scalars that are a pair, if it is a secret."""
-    if (first.key == "value") == (second.key == "value"):
+def _pair(text: str, first: Scalar, second: Scalar) -> tuple[Scalar, Scalar] | None:
+    """Return the name and value of two scalars that are a pair."""
+    if second.is_item or (first.key == "value") == (second.key == "value"):
         return None
     between = _BETWEEN.match(text, first.end, second.begin)
     if between is None or between.end() != second.begin:
         return None
-    name, value = (second, first) if first.key == "value" else (first, second)
-    is_plain = is_harmless("", text[value.start : value.end])
-    return value if is_secret_env(text[name.start : name.end]) and not is_plain else None
+    return (second, first) if first.key == "value" else (first, second)

@@ -66,7 +66,7 @@ def _redact_base64(text: str) -> str:
 def _redact_once(text: str) -> str:
     text = redact_flow_lists(redact_pairs(redact_secret_json(redact_shapes(text))))
     lines = text.split("\n")
-    if "kind:" in text and "Secret" in text:
+    if "Secret" in text or "binaryData" in text:
         redact_secret_yaml(lines)
     if "PRIVATE KEY" in text:
         redact_private_keys(lines)

@@ -308,6 +308,18 @@ def test_switches_under_a_secrets_name_stay() -> None:
          "data:\n  c: d"),
         ('{"kind": "Secret", "data": {"any": "aHVu", "b": "aHVu"}, "x": "y"}',
          '{"kind": "Secret", "data": {"any": "<redacted>", "b": "<redacted>"}, "x": "y"}'),
+        ("kind: ConfigMap\nbinaryData:\n  a: aHVu\ndata:\n  a: b",
+         "kind: ConfigMap\nbinaryData:\n  a: <redacted>\ndata:\n  a: b"),
+        ('{"binaryData":{"a":"aHVu"},"data":{"a":"b"}}',
+         '{"binaryData":{"a":"<redacted>"},"data":{"a":"b"}}'),
+        ("httpHeaders:\n- name: A\n  value: hun\n- name: B\n  value: ter2\np: /\nname: a\nvalue: b",
+         "httpHeaders:\n- name: A\n  value: <redacted>\n- name: B\n  value: <redacted>\np: /\n"
+         "name: a\nvalue: b"),
+        ('{"httpHeaders": [{"value": "hun", "name": "X"}], "env": [{"name": "A", "value": "b"}]}',
+         '{"httpHeaders": [{"value": "<redacted>", "name": "X"}],'
+         ' "env": [{"name": "A", "value": "b"}]}'),
+        ("- name: A\n  value: b\n- name: T_TOKEN\n  valueFrom: c",
+         "- name: A\n  value: b\n- name: T_TOKEN\n  valueFrom: c"),
         ("password: 'a\n  hunter2'\nx: 1", "password: '<redacted>\n  <redacted>'\nx: 1"),
         ("password:\n  hunter2\nx: 1", "password:\n  <redacted>\nx: 1"),
         ("TOKEN=\\\nhunter2\nx", "TOKEN=<redacted>\n<redacted>\nx"),
