@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from itertools import islice
 from typing import Any
 
 import pytest
+from pluggy import HookRelay
 from xdist.scheduler import LoadScopeScheduling
 
 from pytest_gpu.layers import Layer, node_of
@@ -54,8 +56,10 @@ class ShardScheduling(LoadScopeScheduling):
 class XdistHooks:
     """Sends the nodes under test to the workers, and reports tests that crashed a worker."""
 
-    def __init__(self, session: GpuSession) -> None:
+    def __init__(self, session: GpuSession, hook: HookRelay) -> None:
         self.session = session
+        self._hook = hook
+        self._crash: pytest.TestReport | None = None
 
     # Not ``--dist=loadgroup``: with pytest 9.2 it no longer groups (pytest-xdist#1386).
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ShardScheduling:
@@ -73,8 +77,20 @@ class XdistHooks:
         if gpu is not None:
             vars(report)["gpu"] = gpu
             report.user_properties = list(properties_of(gpu).items())
-            # JUnit writes a test's properties when it sees its last phase.
-            report.when = "teardown"
+            # Not "???", which would be a phase that nobody knows.
+            report.when = "setup"
+            self._crash = report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        """Let the report of a tear-down follow a crash: JUnit then closes the test's entry."""
+        result = yield
+        if report is self._crash:
+            self._crash = None
+            self._hook.pytest_runtest_logreport(report=_tear_down(report))
+        return result
 
     def _crashed(self, crashitem: str, report: Any) -> Gpu | None:
         test = self.session.ledger.running(report.node.gateway.id)
@@ -91,3 +107,19 @@ class XdistHooks:
             return None
         rung = Rung(node=node, layer=layer, test=test.partition("[")[0], requirement="")
         return blank(rung, "error", "the worker crashed before the test started")
+
+
+def _tear_down(crash: pytest.TestReport) -> pytest.TestReport:
+    """Return the report of a tear-down that nobody ran, with the properties of the crash."""
+    report = pytest.TestReport(
+        nodeid=crash.nodeid,
+        location=crash.location,
+        keywords={},
+        outcome="passed",
+        longrepr=None,
+        when="teardown",
+        user_properties=crash.user_properties,
+    )
+    # By it the terminal and JUnit know the worker.
+    vars(report)["node"] = vars(crash)["node"]
+    return report

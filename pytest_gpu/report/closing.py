@@ -17,6 +17,7 @@ _LEGEND = {
     "unproven": "unproven: could not be decided",
     "implied": "implied: not tried, but an ordinary pod passed through it",
     "latent": "latent: works now, breaks later",
+    "not-run": "not-run: the run ended before all tests of the layer had run",
     "skipped": "skipped: no test was run",
     "not-asked": "-: not asked",
 }
@@ -110,6 +111,8 @@ def last(document: Mapping[str, Any]) -> tuple[str, str]:
         text += f"; {count(summary['latent'], 'latent finding')}"
     if summary["not_asked"]:
         text += f"; {count(summary['not_asked'], 'requirement')} not asked"
+    if summary["not_run"]:
+        text += f"; {count(summary['not_run'], 'test')} not run"
     return text, _style(summary)
 
 
@@ -117,7 +120,10 @@ def deselected(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
     """Yield a warning where the verdict rests on a part of the suite only."""
     left_out = document["run"]["deselected"]
     if left_out:
-        text = f"{count(left_out, 'test')} deselected: the verdict covers only what was run"
+        covered = "only what was run"
+        if any(cause["silent"] for cause in document["causes"]):
+            covered = "what was run and what had to be judged before it"
+        text = f"{count(left_out, 'test')} deselected: the verdict covers {covered}"
         yield from block.prose(text, style="yellow")
 
 

@@ -111,7 +111,7 @@ def _fix(members: _Members, key: str, labels: Labels) -> Steps:
 
 def _for_all(text: str, members: _Members) -> str:
     """Return a text of the first node, without the node's name if there are more nodes."""
-    return text if len(members) == 1 else nameless(text, members[0][0])
+    return text if len(_names(members)) == 1 else nameless(text, members[0][0])
 
 
 def _names(members: _Members) -> list[str]:

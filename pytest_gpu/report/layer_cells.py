@@ -25,7 +25,6 @@ def fold(name: str, results: Sequence[Result], run: RunInfo) -> dict[str, Cell]:
     """
     cells = {str(layer): _cell(name, str(layer), results, run) for layer in Layer}
     _imply(cells)
-    _block_unreached(cells, run)
     for cell in cells.values():
         cell["state"] = _state(cell)
     return cells
@@ -75,24 +74,12 @@ def _imply(cells: dict[str, Cell]) -> None:
             sandbox["skipped"] = 0
 
 
-def _block_unreached(cells: dict[str, Cell], run: RunInfo) -> None:
-    """Count tests that never ran above a failing layer as blocked: they would have been."""
-    failing = next((layer for layer, cell in cells.items() if cell["failed"]), None)
-    if failing is None or run.all_layers:
-        return
-    for layer, cell in cells.items():
-        if Layer.parse(layer) > Layer.parse(failing) and cell["missing"]:
-            cell["blocked"] += cell["missing"]
-            cell["missing"] = 0
-            cell["blocked_by"] = cell["blocked_by"] or failing
-
-
 def _state(cell: Cell) -> str:
-    for state in ("failed", "error", "blocked"):
+    for state in ("failed", "error", "blocked", "unproven"):
         if cell[state]:
             return state
-    if cell["unproven"] or cell["missing"]:
-        return "unproven"
+    if cell["missing"]:
+        return "not-run"
     if not cell["total"]:
         return "skipped" if cell["skipped"] else "not-asked"
     if cell["not_asked"]:

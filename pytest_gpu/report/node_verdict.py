@@ -104,19 +104,17 @@ def _unproven(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[Ent
         if result["state"] == "unproven"
         and not layer_cells.is_implied(result, cells[result["layer"]])
     ]
-    missing = [_without_result(layer, cell) for layer, cell in cells.items() if cell["missing"]]
+    not_run = [_not_run(layer) for layer, cell in cells.items() if cell["missing"]]
     skipped = [_all_skipped(layer) for layer, cell in cells.items() if cell["state"] == "skipped"]
-    found = sorted(told + missing + skipped, key=lambda entry: Layer.parse(entry["layer"]))
+    found = sorted(told + not_run + skipped, key=lambda entry: Layer.parse(entry["layer"]))
     if not found and all(result["state"] == "not-asked" for result in results):
         reason = "nothing was asked about this node" if results else "no test of this node was run"
         return [_open(None, reason)]
     return found
 
 
-def _without_result(layer: str, cell: Entry) -> Entry:
-    if cell["total"] == cell["missing"]:
-        return _open(layer, "no test of this layer has a result: the run ended before them")
-    return _open(layer, f"tests without a result: {cell['missing']} (a crash, or the run ended)")
+def _not_run(layer: str) -> Entry:
+    return _open(layer, "not run: the run ended early, or a worker crashed")
 
 
 def _all_skipped(layer: str) -> Entry:

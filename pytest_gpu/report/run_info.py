@@ -14,7 +14,7 @@ class RunInfo:
     ``cluster`` is the value of ``--gpu-cluster``; ``started`` has a time zone; ``duration`` is
     seconds. ``layers_asked`` are the layers of the selected tests: a layer that was asked and
     has no result is unproven, never passed. ``planned`` may hold the number of selected tests
-    by node and layer; then tests without a result (a crash, ``-x``, Ctrl-C) are unproven too.
+    by node and layer; then tests without a result (a crash, ``-x``, Ctrl-C) are not run.
     ``deselected`` counts conformance tests that ``-k`` and similar options left out.
     """
 

@@ -15,7 +15,7 @@ ROWS = 20
 
 _HEADINGS = {Layer.DEVICE_PLUGIN: "plugin", Layer.RUNTIMECLASS_POD: "pod"}
 _WORDS = {"passed": "ok", "failed": "FAIL", "error": "ERROR", "not-asked": "-"}
-_COUNTED = frozenset({"passed", "failed", "error", "unproven"})
+_COUNTED = frozenset({"passed", "failed", "error", "unproven", "not-run"})
 _STYLES = {
     "ok": "green",
     "implied": "green",
@@ -25,6 +25,7 @@ _STYLES = {
     "skipped": "yellow",
     "latent": "yellow",
     "asked": "yellow",
+    "not-run": "yellow",
 }
 _SEVERITY = ("fails", "error", "unproven", "conforms")
 _SHORTEST_NAME = 14
@@ -97,7 +98,7 @@ def _rows(nodes: Sequence[Node], marks: Mapping[str, str]) -> list[Row]:
 def _fitting(rows: list[Row], width: int) -> list[Row]:
     """Return the rows without the counts that must be dropped to make room for names."""
     needed = min(_SHORTEST_NAME, max(len(name) for row in rows for name in row.nodes))
-    steps = (rows, [row.without_counts("unproven", "ERROR") for row in rows])
+    steps = (rows, [row.without_counts("unproven", "not-run", "ERROR") for row in rows])
     fitting = (step for step in steps if _room(step, width) >= needed)
     return next(fitting, [row.without_counts() for row in rows])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from pytest_gpu.report import closing, missing_evidence
+from pytest_gpu.report import closing, missing_evidence, quiet
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.table import table
 from pytest_gpu.report.text import Line, Span, is_unicode
@@ -28,9 +28,13 @@ def render(
     *,
     width: int = 80,
     encoding: str | None = "utf-8",
+    verbosity: int = 0,
     beside: Sequence[str] = (),
 ) -> list[Line]:
     """Return the whole summary: table, a block per cause, what is unproven, and the last line.
+
+    With a ``verbosity`` of -1 (``-q``) a cause has one line instead of a block; below that, each
+    node has one line and there is nothing else.
 
     Lines are at most ``width`` characters (80 at least, 120 at most), except for text to copy and
     for single words that are longer. ``encoding`` is the stream's: if it is not Unicode, the lines
@@ -41,8 +45,16 @@ def render(
     nodes = document["nodes"]
     if not nodes:
         return [(Span("no GPU node was tested: that proves nothing", "red bold"),)]
+    if verbosity < -1:
+        return list(quiet.per_node(document, block))
+    parts = (quiet.short if verbosity < 0 else _full)(document, block, beside)
+    return list(_spaced(parts))
+
+
+def _full(document: Mapping[str, Any], block: Block, beside: Sequence[str]) -> list[Iterable[Line]]:
+    nodes = document["nodes"]
     text, style = closing.last(document)
-    parts = [
+    return [
         _top(document, block, beside),
         *_blocks(document["causes"], block.cause, "cause", block, len(nodes)),
         *_blocks(document["latent"], block.latent, "latent", block, len(nodes)),
@@ -53,7 +65,6 @@ def render(
         closing.deselected(document, block),
         block.prose(text, style=style),
     ]
-    return list(_spaced(parts))
 
 
 def print_lines(lines: Iterable[Line], writer: Writer) -> None:

@@ -112,4 +112,7 @@ def _summary(document: Mapping[str, Any]) -> dict[str, int]:
         "causes": len(document["causes"]),
         "latent": len(document["latent"]),
         "not_asked": sum(len(node["not_asked"]) for node in document["nodes"]),
+        "not_run": sum(
+            cell["missing"] for node in document["nodes"] for cell in node["layers"].values()
+        ),
     }

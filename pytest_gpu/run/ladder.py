@@ -24,7 +24,6 @@ from pytest_gpu.run.missing import Missing
 from pytest_gpu.run.outcome import (
     BLOCKED_KEY,
     NOT_ASKED,
-    Gpu,
     Status,
     attach,
     blank,
@@ -135,6 +134,8 @@ class Ladder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip what was not asked or is blocked; start the objects that a layer's tests check."""
+        # Another plugin may run a test again: what it found before does not count.
+        LATENT.get().clear()
         rung = rung_of(item)
         if rung is None:
             return
@@ -150,7 +151,7 @@ class Ladder:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Decide how the test ended; only a failed verdict enters the ledger."""
+        """Note on the report how the test ended, while its exception is known."""
         rung = rung_of(item)
         if rung is None or (call.when != "call" and call.excinfo is None):
             return (yield)
@@ -165,10 +166,7 @@ class Ladder:
         gpu = judge(item, rung, node, call, report, latent=LATENT.get(), own=own)
         if gpu is not None:
             gpu["missing"] = missing
-            self._add_below(item, rung, gpu)
-            attach(item, report, gpu)
-            if gpu["state"] == "failed":
-                self.session.ledger.record(rung.node, rung.layer)
+            attach(report, gpu)
         return report
 
     def _missing(self, item: pytest.Item, rung: Rung, call: pytest.CallInfo[None]) -> list[str]:
@@ -184,16 +182,6 @@ class Ladder:
         """Return why a lower layer failed that no test of this run shows, else an empty text."""
         cause, title = self.below.cause_of(rung.node, failed)
         return f" (not asked for, but judged first): {cause}: {title}" if cause else ""
-
-    def _add_below(self, item: pytest.Item, rung: Rung, gpu: Gpu) -> None:
-        """Add to a test's entry what was found below it and was not asked for."""
-        if gpu["state"] == "failed":
-            shipped = rung.test.partition("[")[0] if is_shipped(item.path) else None
-            self.below.judge_before(rung.node, rung.layer, shipped)
-        gpu["below"] = self.below.take(rung.node)
-        if gpu["blocked_by"]:
-            blocked_by = Layer.parse(gpu["blocked_by"])
-            gpu["blocked_cause"], _ = self.below.cause_of(rung.node, blocked_by)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport

@@ -86,10 +86,10 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
 ) -> Gpu | None:
     """Return what a phase of a test decides, ``None`` if a later phase will.
 
-    A failed verdict needs a finding, or an assertion in the test itself; every other exception,
-    and every one in a fixture, is an error of the suite.
+    A failed verdict needs a finding, or an assertion or ``pytest.fail()`` in the test itself;
+    every other exception, and every one in a fixture, is an error of the suite.
     """
-    if report.when != "call" and (report.passed or _has_failed(item)):
+    if report.when != "call" and report.passed:
         return None
     try:
         gpu = _skipped(item, rung, report) or _failed(rung, node, call, report)
@@ -99,9 +99,16 @@ def judge(  # noqa: PLR0913 - all that is known of the end of one phase
     return gpu
 
 
-def _has_failed(item: pytest.Item) -> bool:
-    """Return whether a verdict exists already, which an error in the teardown must not hide."""
-    return ("gpu_verdict", "failed") in item.user_properties
+def as_reported(rung: Rung, node: Node, report: pytest.TestReport) -> Gpu:
+    """Return the entry of a report that a hook changed: all that is known is what it says."""
+    if report.passed:
+        return blank(rung, "passed")
+    if report.skipped:
+        return blank(rung, "skipped", _skip_reason(report))
+    text = _said(report)
+    if report.when == "call":
+        return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, text, report))}
+    return blank(rung, "error", text)
 
 
 def _skipped(item: pytest.Item, rung: Rung, report: pytest.TestReport) -> Gpu | None:
@@ -130,17 +137,24 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, GpuFailure):
         return blank(rung, "failed") | {"finding": as_json(error.finding)}
-    if isinstance(error, AssertionError) and report.when == "call":
-        return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, error, report))}
-    return blank(rung, "error", error_line(error) if error is not None else report.longreprtext)
+    if error is None:
+        return as_reported(rung, node, report)
+    if isinstance(error, AssertionError | pytest.fail.Exception) and report.when == "call":
+        text = str(error).partition("\n")[0]
+        return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, text, report))}
+    return blank(rung, "error", error_line(error))
 
 
-def _unexplained(
-    rung: Rung, node: Node, error: AssertionError, report: pytest.TestReport
-) -> Finding:
+def _said(report: pytest.TestReport) -> str:
+    """Return the message of a report in one line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = report.longreprtext if crash is None else str(crash.message)
+    return text.strip().partition("\n")[0]
+
+
+def _unexplained(rung: Rung, node: Node, text: str, report: pytest.TestReport) -> Finding:
     """Return the finding of a bare ``assert``: no cause is known, only where it failed."""
-    text = str(error).partition("\n")[0] or "assertion failed"
-    evidence = Evidence(source=report.nodeid, text=text)
+    evidence = Evidence(source=report.nodeid, text=text or "assertion failed")
     return filled(Finding.of(f"{rung.layer}/unexplained", evidence), node)
 
 
@@ -149,15 +163,12 @@ def error_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
-def attach(item: pytest.Item, report: pytest.TestReport, gpu: Gpu) -> None:
-    """Attach a decision to the report, and a short form of it to the test's properties."""
+def attach(report: pytest.TestReport, gpu: Gpu) -> None:
+    """Attach a decision to the report; it is settled when the report is logged."""
     if gpu["state"] == "error" and report.passed:
         # The test passed, but its latent finding is unusable: pytest must not count a pass.
         report.outcome, report.longrepr = "failed", gpu["reason"]
     vars(report)["gpu"] = gpu
-    properties = tuple((dict(item.user_properties) | properties_of(gpu)).items())
-    item.user_properties[:] = properties
-    report.user_properties[:] = properties
 
 
 def properties_of(gpu: Gpu) -> dict[str, str]:

@@ -17,7 +17,9 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.report import json, terminal, verdicts
 from pytest_gpu.report.facts import node_facts
 from pytest_gpu.report.run_info import RunInfo
+from pytest_gpu.run import short_summary
 from pytest_gpu.run.below import nodeid_of
+from pytest_gpu.run.final import worse
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.stack.kube.objects import name_of
@@ -43,29 +45,50 @@ class Results:
         return f"{total - len(fallen)} of {nodes}" if fallen else nodes
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a report decides; a later phase of the same test replaces it."""
+        """Keep what a report decides, and what an earlier report of the same test found."""
         if (gpu := gpu_of(report)) is not None:
             earlier = self._results.get(report.nodeid)
-            if earlier and earlier["latent"] and not gpu["latent"]:
-                gpu = gpu | {"latent": earlier["latent"]}
+            asked = None if earlier is None or earlier.get("silent") else earlier
             for found in gpu.get("below", ()):
                 self._results.setdefault(nodeid_of(found), found)
-            self._results[report.nodeid] = gpu
+            self._results[report.nodeid] = worse(asked, gpu)
 
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Judge the run, write the reports and turn a 0 that proves nothing into a 1."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """Judge the run, write the reports and turn a 0 that proves nothing into a 1.
+
+        The reports are written first, since what follows may take long. If it changes the exit
+        code (cleaning up a cluster, pytest's limit of warnings), they are written again.
+        """
+        if not session.config.getoption("collectonly"):
+            self._finish(session)
+        result = yield
+        if self._document and self._document["run"]["exit_code"] != session.exitstatus:
+            self._write(self._document, session)
+        return result
+
+    def _finish(self, session: pytest.Session) -> None:
         plan = self.session.ledger.planned()
-        if session.config.getoption("collectonly") or not (plan.get("tests") or self._results):
+        tested = bool(plan.get("tests") or self._results)
+        if not tested and not self.session.settings.reports:
             return
         try:
-            self._document = self._judge(plan)
+            document = self._document = self._judge(plan)
         except GpuError as error:
-            self._troubles.append(f"ERROR: no verdict: {error}")
-        else:
-            session.config.hook.pytest_gpu_verdict(config=session.config, document=self._document)
-            self._write(self._document)
-        good = self._document is not None and not self._document["run"]["exit_code"]
-        if exitstatus == pytest.ExitCode.OK and (self._troubles or not good):
+            self._fail(session, f"ERROR: no verdict: {error}")
+            return
+        if tested and document["run"]["exit_code"]:
+            self._fail(session)
+        document["run"]["exit_code"] = int(session.exitstatus)
+        if tested:
+            session.config.hook.pytest_gpu_verdict(config=session.config, document=document)
+        self._write(document, session)
+
+    def _fail(self, session: pytest.Session, trouble: str | None = None) -> None:
+        """Turn exit code 0 into 1; another code of pytest's says more and stays."""
+        if trouble is not None and trouble not in self._troubles:
+            self._troubles.append(trouble)
+        if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -75,15 +98,21 @@ class Results:
         """Print the verdicts last, or why there are none."""
         with told_once(terminalreporter):
             yield
-        if self._document is not None:
-            terminalreporter.section("GPU conformance")
-            beside = [name_of(node) for node in self.session.cluster.objects("nodes")]
-            lines = terminal.render(self._document, **_page(terminalreporter), beside=beside)
-            terminal.print_lines(lines, terminalreporter)
-        elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-            terminalreporter.write_line(f"gpu: {why_nothing(terminalreporter.config)}")
+        if not terminalreporter.config.option.no_summary:
+            self._summary(terminalreporter, exitstatus)
         for trouble in self._troubles:
             terminalreporter.write_line(trouble, red=True)
+
+    def _summary(self, reporter: pytest.TerminalReporter, exitstatus: int) -> None:
+        short_summary.write(reporter)
+        if self._document is not None and self._document["nodes"]:
+            if reporter.config.get_verbosity() >= -1:
+                reporter.section("GPU conformance")
+            beside = [name_of(node) for node in self.session.cluster.objects("nodes")]
+            lines = terminal.render(self._document, **_page(reporter), beside=beside)
+            terminal.print_lines(lines, reporter)
+        elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            reporter.write_line(f"gpu: {why_nothing(reporter.config)}")
 
     def _judge(self, plan: Mapping[str, Any]) -> dict[str, Any]:
         planned: Mapping[str, Mapping[str, int]] = plan.get("tests") or {}
@@ -112,23 +141,26 @@ class Results:
             planned=planned,
         )
 
-    def _write(self, document: Mapping[str, Any]) -> None:
+    def _write(self, document: dict[str, Any], session: pytest.Session) -> None:
+        """Write the reports, with the exit code of the process."""
+        document["run"]["exit_code"] = int(session.exitstatus)
         for path in self.session.settings.reports:
             try:
                 json.write(document, path)
             except OSError as error:
-                self._troubles.append(f"ERROR: --gpu-report: {path}: {error.strerror}")
+                self._fail(session, f"ERROR: --gpu-report: {path}: {error.strerror}")
 
 
 @contextmanager
 def told_once(reporter: pytest.TerminalReporter) -> Iterator[None]:
     """Keep failures that have a cause out of pytest's own summary: the verdicts show them.
 
-    A hundred nodes with one cause would otherwise be a hundred tracebacks. Any of ``-v``,
-    ``--tb`` and ``-r`` brings them back; failures without a cause and errors always stay.
+    A hundred nodes with one cause would otherwise be a hundred tracebacks. ``-v``, ``--tb`` and
+    an ``-r`` for failures bring them back; failures without a cause and errors always stay.
     """
     options, failed = reporter.config.option, reporter.stats.get("failed", [])
-    asked = options.verbose > 0 or options.tbstyle != "auto" or options.reportchars != "fE"
+    listed = options.reportchars != "fE" and "f" in reporter.reportchars
+    asked = options.verbose > 0 or options.tbstyle != "auto" or listed
     rest = [report for report in failed if asked or not _has_cause(report)]
     reporter.stats["failed"] = rest
     try:
@@ -145,9 +177,12 @@ def _has_cause(report: pytest.TestReport) -> bool:
 
 
 def _page(reporter: pytest.TerminalReporter) -> dict[str, Any]:
-    """Return how wide the terminal is and which characters it has."""
-    encoding = getattr(sys.__stdout__, "encoding", None)
-    return {"width": reporter.config.get_terminal_writer().fullwidth, "encoding": encoding}
+    """Return how wide the terminal is, which characters it has, and how much it should say."""
+    return {
+        "width": reporter.config.get_terminal_writer().fullwidth,
+        "encoding": getattr(sys.__stdout__, "encoding", None),
+        "verbosity": reporter.config.get_verbosity(),
+    }
 
 
 def why_nothing(config: pytest.Config) -> str:

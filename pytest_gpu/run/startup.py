@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.run.final import Final
 from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.ledger import Ledger
 from pytest_gpu.run.own_causes import own_causes, read_files
@@ -35,7 +36,11 @@ def start(config: pytest.Config) -> None:
     session.own_causes, session.cause_files = own.causes, own.files
     config.stash[SESSION_KEY] = session
     worker = None if received is None else str(received["workerid"])
-    config.pluginmanager.register(Ladder(session, worker), "gpu-ladder")
+    ladder = Ladder(session, worker)
+    config.pluginmanager.register(ladder, "gpu-ladder")
+    if not config.pluginmanager.has_plugin("dsession"):
+        # The controller of xdist runs no test.
+        config.pluginmanager.register(Final(session, ladder), "gpu-final")
     if config.pluginmanager.has_plugin("allure_listener"):
         from pytest_gpu._allure import Attachments  # noqa: PLC0415 - optional dependency
 
@@ -54,7 +59,7 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
     if config.pluginmanager.has_plugin("dsession"):
         from pytest_gpu._xdist import XdistHooks  # noqa: PLC0415 - optional dependency
 
-        config.pluginmanager.register(XdistHooks(session), "gpu-xdist")
+        config.pluginmanager.register(XdistHooks(session, config.hook), "gpu-xdist")
     if folder := config.getoption("allure_report_dir", None):
         from pytest_gpu._allure import RunFiles  # noqa: PLC0415 - optional dependency
 

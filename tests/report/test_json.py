@@ -141,7 +141,7 @@ def spoil(doc: Any, path: str, value: Any) -> None:
         ("causes.0.nodes", []),
         ("causes.0.waiting_pods", ...),
         ("run.taken", "yesterday"),
-        ("run.exit_code", 2),
+        ("run.exit_code", 256),
     ],
 )
 def test_schema_refuses_what_is_wrong(path: str, value: Any) -> None:

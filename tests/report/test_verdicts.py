@@ -151,36 +151,37 @@ def test_node_whose_tests_were_all_deselected_is_unproven() -> None:
     assert node(doc, "gpu-2")["unproven"][0]["reason"] == "no test of this node was run"
 
 
-def test_planned_tests_without_a_result_are_unproven() -> None:
-    """A crashed worker or -x leaves tests without results."""
+def test_planned_tests_without_a_result_are_not_run() -> None:
+    """A crashed worker or -x leaves tests without results: the node is unproven."""
     planned = {"gpu-1": dict.fromkeys(LAYERS, 2)}
     doc = document(healthy("gpu-1")[:-1], planned=planned)
     assert (
-        node(doc)["layers"]["runtimeclass-pod"] | {"state": "unproven", "missing": 1}
+        node(doc)["layers"]["runtimeclass-pod"] | {"state": "not-run", "missing": 1}
         == (node(doc)["layers"]["runtimeclass-pod"])
     )
     assert node(doc)["verdict"] == "unproven"
-    assert "without a result: 1" in node(doc)["unproven"][0]["reason"]
+    assert node(doc)["unproven"][0]["reason"].startswith("not run: ")
+    assert doc["summary"]["not_run"] == sum(c["missing"] for c in node(doc)["layers"].values())
 
 
 def test_asked_layer_without_a_result_is_unproven_and_not_asked_one_is_not() -> None:
     """Only --gpu-layers and the like make a layer not asked."""
     results = healthy("gpu-1", LAYERS[:3])
     doc = document(results, layers_asked=LAYERS[:4])
-    assert state(doc, "runtime") == "unproven"
+    assert (state(doc, "runtime"), node(doc)["verdict"]) == ("not-run", "unproven")
     doc = document(results, layers_asked=LAYERS[:3])
     assert state(doc, "runtime") == "not-asked"
     assert (node(doc)["verdict"], node(doc)["conforms_up_to"]) == ("conforms", "driver")
     assert doc["run"]["exit_code"] == 0
 
 
-def test_layers_that_never_ran_above_a_failing_one_are_blocked() -> None:
-    """They would have been blocked, had the run gone on."""
+def test_layers_that_never_ran_above_a_failing_one_are_not_run() -> None:
+    """Nobody knows whether they would have been blocked: -x ended the run."""
     doc = document(broken("gpu-1")[:8])
     assert state(doc, "runtime") == "failed"
-    assert state(doc, "sandbox") == "blocked"
-    assert node(doc)["layers"]["sandbox"]["blocked_by"] == "runtime"
-    assert node(doc)["unproven"] == []
+    assert state(doc, "sandbox") == "not-run"
+    assert node(doc)["layers"]["sandbox"]["blocked_by"] is None
+    assert node(doc)["verdict"] == "fails"
 
 
 def test_layer_of_which_every_test_was_skipped_proves_nothing() -> None:

@@ -94,7 +94,7 @@ def test_the_last_failed_names_the_cause(pytester: pytest.Pytester) -> None:
 
 def test_what_was_asked_is_blocked(pytester: pytest.Pytester) -> None:
     """It is not run, and its reason names the cause; layers that pass below are not told."""
-    result, document = judged(pytester, NO_DRIVER, "-k", "sandbox", "-rs")
+    result, document = judged(pytester, NO_DRIVER, "-k", "sandbox")
     assert set(result.parseoutcomes()) == {"blocked", "deselected"}
     layers = document["nodes"][0]["layers"]
     assert layers["sandbox"]["state"] == "blocked"
@@ -102,6 +102,8 @@ def test_what_was_asked_is_blocked(pytester: pytest.Pytester) -> None:
     assert layers["driver"]["total"] == len(shipped_tests(Layer.DRIVER))
     assert {layers[name]["state"] for name in ("access", "hardware")} == {"not-asked"}
     assert document["nodes"][0]["not_judged"] == []
+    covered = "*deselected: the verdict covers what was run and what had to be judged*"
+    result.stdout.fnmatch_lines([covered])
 
 
 def test_own_test_on_a_broken_node_is_blocked(pytester: pytest.Pytester) -> None:
@@ -155,6 +157,7 @@ def test_what_cannot_be_judged_is_told(
         [
             "*lower layers that were not judged:*",
             "*access: the node was not visited: the recording has no evidence of this node*",
+            "*driver: file /proc/modules of gpu-1 is not in the evidence (and 2 more*",
             "*a fault there may be the cause of this one*",
         ]
     )

@@ -119,6 +119,7 @@ def test_crash_report_has_its_properties(
     case = junit[junit.index('name="test_crash[gpu-2]"') :].partition("</testcase>")[0]
     for name, value in {"gpu_node": "gpu-2", "gpu_layer": "driver", "gpu_verdict": "error"}.items():
         assert f'<property name="{name}" value="{value}"' in case
+    assert f'tests="{junit.count("<testcase")}"' in junit
 
 
 def test_ledger_survives_a_crash(

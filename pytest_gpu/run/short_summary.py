@@ -1,0 +1,76 @@
+"""Blocked and unproven tests, and those not asked, in pytest's short test summary (``-r``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_gpu.report.findings import nameless
+from pytest_gpu.report.names import fold
+from pytest_gpu.run.outcome import gpu_of
+
+_OURS = {"blocked": "b", "unproven": "u", "not asked": "n"}
+"""The letter that lists a category alone; ``s`` lists all of them, since they are skips."""
+
+_PYTESTS = {
+    "x": "xfailed",
+    "X": "xpassed",
+    "f": "failed",
+    "s": "skipped",
+    "p": "passed",
+    "E": "error",
+}
+"""The categories for which pytest itself writes a summary."""
+
+
+def write(reporter: pytest.TerminalReporter) -> None:
+    """Write our lines below those of pytest, with its heading if it had nothing to write."""
+    lines = list(_lines(reporter))
+    asked = (kind for char, kind in _PYTESTS.items() if char in reporter.reportchars)
+    begun = any(reporter.stats.get(kind) for kind in asked)
+    if lines and not begun:
+        reporter.write_sep("=", "short test summary info", cyan=True, bold=True)
+    for line in lines:
+        reporter.write_line(line)
+
+
+def _lines(reporter: pytest.TerminalReporter) -> Iterator[str]:
+    folds = reporter.config.getoption("fold_skipped", True)
+    for category, letter in _OURS.items():
+        if not {"s", letter} & set(reporter.reportchars):
+            continue
+        word = category.upper()
+        reports = reporter.stats.get(category, [])
+        yield from _folded(word, reports) if folds else _each(word, reports)
+
+
+def _each(word: str, reports: list[pytest.TestReport]) -> Iterator[str]:
+    for report in reports:
+        yield f"{word} {report.nodeid} - {_reason(report)}"
+
+
+def _folded(word: str, reports: list[pytest.TestReport]) -> Iterator[str]:
+    """Yield a line per test and reason, however many nodes they are about."""
+    groups: dict[tuple[str, str], list[pytest.TestReport]] = {}
+    for report in reports:
+        key = (_place(report), nameless(_reason(report), _node(report)))
+        groups.setdefault(key, []).append(report)
+    for (place, reason), members in groups.items():
+        names = list(dict.fromkeys(map(_node, members)))
+        told = _reason(members[0]) if len(names) == 1 else f"{reason}: {', '.join(fold(names))}"
+        yield f"{word} [{len(members)}] {place}: {told}"
+
+
+def _place(report: pytest.TestReport) -> str:
+    """Return where the test is defined, with the path that its ID has."""
+    path, line = report.nodeid.partition("::")[0], report.location[1]
+    return path if line is None else f"{path}:{line + 1}"
+
+
+def _node(report: pytest.TestReport) -> str:
+    return str((gpu_of(report) or {})["node"])
+
+
+def _reason(report: pytest.TestReport) -> str:
+    return " ".join(str((gpu_of(report) or {})["reason"]).split())
