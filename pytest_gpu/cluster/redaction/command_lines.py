@@ -33,7 +33,8 @@ _TWO_WORDS = re.compile(
 _ALONE = frozenset({"password", "passwd", "requirepass", "masterauth", "bindpw", "rootpw"})
 _WORD = re.compile(
     rf"(?<=-\w )(?P<quote>\\*+[\"'])(?P<inner>[^\"'\\{LINE_ENDS}]*+)(?P=quote)"
-    r"|(?<=[\s=\[,:(])(?P<quote_>\\*+[\"'])(?P<word>[^\"'\s\\]*+)(?P=quote_)|(?P<bare>[^\s\"'\\]++)"
+    r"|(?<=[\s=\[,:(])(?P<quote_>\\*+[\"'])(?P<word>[^\"'\s\\]*+)(?P=quote_)"
+    r"|(?<!\\)(?P<newline>\\++[nrt])|(?P<bare>[^\s\"'\\]++)"
 )
 _BLOCK_ITEM = re.compile(r"(?P<dash>[ \t]*+-[ \t]++)(?P<item>[^\s].*+)")
 _ITEM_WORD = re.compile(
@@ -78,7 +79,8 @@ def _after_name(match: re.Match[str]) -> str:
 
 
 def _words(line: str, start: int) -> list[Span]:
-    return [_span(match, ("inner", "word", "bare")) for match in _WORD.finditer(line, start)]
+    found = (match for match in _WORD.finditer(line, start) if not match["newline"])
+    return [_span(match, ("inner", "word", "bare")) for match in found]
 
 
 def _span(match: re.Match[str], groups: Sequence[str]) -> Span:

@@ -15,7 +15,8 @@ from pytest_gpu.cluster.redaction.secret_names import is_harmless, is_secret_env
 from pytest_gpu.evidence import REDACTED
 
 _KEY = re.compile(
-    r"(?P<head>^[ \t]*+(?:-[ \t]++)*+)?+(?<![\w.\\-])(?P<open>\\*+[\"'])?+(?P<key>name|key|value)"
+    r"(?P<head>^[ \t]*+(?:-[ \t]++)*+)?+(?:(?<!\\)\\++[nrt]|(?<![\w.\\-]))"
+    r"(?P<open>\\*+[\"'])?+(?P<key>name|key|value)"
     r"(?P<close>\\*+[\"'])?+[ \t]*+[:=][ \t]*+",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -27,10 +28,9 @@ _LINE = re.compile(rf"(?P<text>[^{LINE_ENDS}]*+)")
 _BARE = re.compile(rf"(?P<text>(?:[^,}}\]\"'\\{LINE_ENDS}]|,(?![ \t]))*+)")
 _PAIR = re.compile(rf"(?P<text>[^\s,}}\]\"'\\{LINE_ENDS}]*+)")
 _BETWEEN = re.compile(
-    r"[\\\"'\s,]*+(?:#[^\n]*+\n\s*+"
-    r"|\\*+\"?valueFrom\\*+\"?[ \t]*+:[ \t]*+null[ \t]*+,?[\s\\\"]*+)?+"
+    r"(?:\\++[nrt]?+|[\"'\s,#+>])*+(?:#[^\n]*+\n\s*+"
+    r"|valueFrom\\*+\"?[ \t]*+:[ \t]*+null[ \t]*+,?[\s\\\"]*+)?+"
 )
-
 _LIST_SIGNS = re.compile(r"[\s\[\]{},:\"'\\-]*+")
 
 
@@ -118,6 +118,17 @@ def _pair(text: str, first: Scalar, second: Scalar) -> tuple[Scalar, Scalar] | N
     if second.is_item or (first.key == "value") == (second.key == "value"):
         return None
     between = _BETWEEN.match(text, first.end, second.begin)
-    if between is None or between.end() != second.begin:
+    is_next = between is not None and between.end() == second.begin
+    if not is_next and not _has_same_prefix(text, first, second):
         return None
     return (second, first) if first.key == "value" else (first, second)
+
+
+def _has_same_prefix(text: str, first: Scalar, second: Scalar) -> bool:
+    """Return whether two keys are on consecutive lines of a log, behind the same words."""
+    gap = text[first.end : second.begin]
+    if gap.count("\n") != 1:
+        return False
+    prefix = gap.lstrip("\r\"', ")[1:].rstrip()
+    begin = text.rfind("\n", 0, first.begin) + 1
+    return prefix != "" and text[begin : first.begin].rstrip("- ") == prefix

@@ -67,7 +67,7 @@ def hide_words(words: Sequence[str]) -> Iterator[str]:
     """Yield the words of a command line; a secret is replaced, what names it stays."""
     flags, before, login = Flags(), "", False
     for word in words:
-        program = word.rpartition("/")[2]
+        program = word[max(map(word.rfind, "/=(")) + 1 :]
         if program in PROGRAMS:
             flags, login = PROGRAMS[program], False
         elif word in _ENDS:

@@ -31,7 +31,8 @@ _ELEMENT = re.compile(rf"<(?P<name>[\w.:-]++)>(?P<value>[^<>{LINE_ENDS}]++)(?=</
 _PREFIX = re.compile(r"(?:[&!][^\s]*+[ \t]++)++")
 _BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+(?:#.*+)?\r?$")
 _NOTHING = re.compile(r"[ \t]*+(?:#.*+)?\r?$")
-_QUOTE = re.compile(r"\\*+[\"']")
+# Two single quotes stand for one inside of YAML's single quotes.
+_QUOTE = re.compile(r"''(?=\w)|\\*+[\"']")
 _DOUBLE = re.compile(rf"(?:[^\"\\{LINE_ENDS}]|\\.)*+")
 _SINGLE = re.compile(rf"(?:[^'{LINE_ENDS}]|'')*+")
 

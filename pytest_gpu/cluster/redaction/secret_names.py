@@ -144,6 +144,7 @@ def is_harmless(name: str, value: str) -> bool:
 
 def looks_secret(value: str) -> bool:
     """Return whether a word is more likely a secret than a word of a sentence."""
+    value = value.rstrip(")]}>,;:.")
     mixed = any(map(str.isdigit, value[:200])) and any(map(str.isalpha, value[:200]))
     return mixed and _SYMBOLS.fullmatch(value) is not None
 

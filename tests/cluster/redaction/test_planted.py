@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import tomllib
+from collections.abc import Callable
+from textwrap import indent
 
 import pytest
 import yaml
@@ -30,6 +32,36 @@ def test_no_secret_survives(place: Place) -> None:
     text = place.redacted((*SECRETS, PLAIN))
     assert survivors(text) == []
     assert PLAIN.value in text or place.name in ("base64", "base64 twice")
+
+
+WITHIN: dict[str, Callable[[str], str]] = {
+    "JSON": lambda text: json.dumps({"a": text, "b": 1}),
+    "JSON in JSON": lambda text: json.dumps([json.dumps({"a": text})]),
+    "YAML block": lambda text: f"k: |\n{indent(text, '  ')}\nz: 1",
+    "YAML": lambda text: yaml.safe_dump({"a": {"b": text}}, width=10**9),
+    "TOML": lambda text: f'x = """\n{text}\n"""',
+    "log": lambda text: indent(text, "Nov 20 10:00:00 gpu-1 kubelet[7]: "),
+    "message": lambda text: f"level=error msg={json.dumps(text)} a=b",
+    "comment": lambda text: indent(text, "# "),
+    "diff": lambda text: indent(text, "+"),
+    "tabs": lambda text: indent(text, "\t"),
+    "Windows": lambda text: text.replace("\n", "\r\n"),
+    "sentence": lambda text: f"failed to parse ({text}): bad",
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+}
+TEMPLATES = (
+    *("{}={}", "{}: {}", '"{}": "{}"', "{} = '{}'", "prog --{} '{}' -x", 'export {}="{}"'),
+    *("{{a: 1, {}: '{}'}}", '{{"a":1,"{}":"{}"}}', '[{{"name":"{}","value":"{}"}}]'),
+    *("x:\n  - {}: {}", "- name: {}\n  value: {}"),
+)
+
+
+@pytest.mark.parametrize("within", WITHIN)
+def test_no_secret_survives_in_a_place_inside_of_a_place(within: str) -> None:
+    """A unit in a log, YAML in JSON, JSON in an annotation: one is quoted by the other."""
+    for template in TEMPLATES:
+        text = "\n".join(template.format(secret.name, secret.value) for secret in SECRETS)
+        assert survivors(redact_text(WITHIN[within](text))) == [], template
 
 
 def test_the_table_is_as_large_as_it_says() -> None:
