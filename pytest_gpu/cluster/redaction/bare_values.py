@@ -1,7 +1,7 @@
 """Values without quotes: where they end, and what tells them from a sentence.
 
-A value ends elsewhere at the beginning of a line, in a log, in a URL, in JSON and in YAML's flow
-style; and after ``token:`` in a sentence most words are no secrets.
+Where a value ends depends on its place: a line of its own, a log, a URL, JSON, YAML's flow style.
+In a sentence most words after ``token:`` are not secrets.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Place:
 
 
 def bare_value(place: Place, at: int) -> Found | None:
-    """Return the value that begins here, ``None`` if it is no secret."""
+    """Return the value that begins here, ``None`` if it is not a secret."""
     pattern, judge = _extent(place)
     match = pattern.match(place.line, at)
     if match is None:

@@ -49,7 +49,7 @@ def _hides(run: str, redact: Redact) -> bool:
 
 
 def decoded(run: str) -> str | None:
-    """Return the text that base64 stands for, ``None`` if it is no text."""
+    """Return the text that base64 stands for, ``None`` if it is not text."""
     plain = run.rstrip("=").translate(_URL_SAFE)
     try:
         text = base64.b64decode(plain + "=" * (-len(plain) % 4)).decode()

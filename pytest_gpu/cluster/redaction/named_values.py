@@ -1,7 +1,8 @@
 """Secrets that stand beside a name in one line: ``password: x``, ``TOKEN=x``, ``--token x``.
 
 One pass from left to right: a name, what separates it from its value, the value. The position only
-moves forward, so a line takes linear time. What continues on the following lines is claimed.
+moves forward, so a line takes linear time. A secret that continues on the following lines returns
+a function that redacts those.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ _SINGLE = re.compile(rf"(?:[^'{LINE_ENDS}]|'')*+")
 
 
 def redact_names(line: str) -> tuple[str, Take | None]:
-    """Return a line without secrets, and what takes the following lines, if a secret goes on."""
+    """Return a line without secrets, and a function for the following lines.
+
+    It is ``None`` unless a secret continues there.
+    """
     line = _ELEMENT.sub(_redact_element, line)
     parts: list[str] = []
     done = at = 0
@@ -117,7 +121,7 @@ def _list(place: Place, at: int) -> Found:
 def _quoted(place: Place, quote: re.Match[str]) -> Found | None:
     start = quote.end()
     end, closed = _closing(place.line, start, quote[0])
-    if place.start == place.match.end() and is_harmless(place.name, place.line[start:end]):
+    if is_harmless(place.name, place.line[start:end]):
         return None
     if closed:
         return Found(start, end)

@@ -28,7 +28,7 @@ def parts(secret: Secret) -> list[str]:
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_no_secret_survives(place: Place) -> None:
-    """All of them are there at once; what is no secret stays."""
+    """All of them are there at once; everything else stays."""
     text = place.redacted((*SECRETS, PLAIN))
     assert survivors(text) == []
     assert PLAIN.value in text or place.name in ("base64", "base64 twice")
