@@ -23,7 +23,7 @@ fresh_environment = rm -rf $(1) && echo "creating $(1) ..." && $(BIN)/python -m 
 
 UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab
 
-.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix seeded-faults lint docs wheel-check requirements ci clean
+.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix test-plugins seeded-faults lint docs wheel-check requirements ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -78,8 +78,11 @@ docs: $(VENV)/ready-docs ## build the documentation into site/; warnings are err
 	@$(BIN)/mkdocs build --strict >$(VENV)/docs.log 2>&1 || { cat $(VENV)/docs.log; exit 1; }
 	@echo "site/index.html"
 
-wheel-check: $(VENV)/ready-test ## the shipped suite, run from the built wheel in fresh environments
+wheel-check: $(VENV)/ready-lint ## the shipped suite, run from the built wheel in fresh environments
 	@$(BIN)/python tests/project/wheel_check.py $(ARGS)
+
+test-plugins: $(VENV)/plugins/ready ## the same verdicts beside pytest-asyncio, -cov, -html, -randomly, ...
+	@$(VENV)/plugins/bin/python -m tests.project.plugins_check
 
 # uv resolves for all Pythons and systems at once; pip only for the one that it runs on.
 requirements: | $(BIN)/python ## pin the newest versions in requirements/, with hashes
@@ -89,6 +92,7 @@ requirements: | $(BIN)/python ## pin the newest versions in requirements/, with 
 	@$(PIN) --constraints requirements/run.txt --output-file requirements/lint.txt --group lint
 	@$(PIN) --constraints requirements/run.txt --constraints requirements/lint.txt --output-file requirements/test.txt --group test
 	@$(PIN) --constraints requirements/run.txt --constraints requirements/lint.txt --output-file requirements/docs.txt --group docs
+	@$(PIN) --constraints requirements/run.txt --constraints requirements/test.txt --output-file requirements/plugins.txt --group plugins
 	@git diff --stat requirements
 
 ci: ## what CI runs
@@ -113,4 +117,12 @@ $(VENV)/ready: pyproject.toml requirements/run.txt | $(BIN)/python
 $(VENV)/ready-%: requirements/%.txt $(VENV)/ready
 	@echo "installing requirements/$*.txt into $(VENV) ..."
 	@$(PIP) install --no-compile --require-hashes --requirement $<
+	@touch $@
+
+# An environment of its own: these plugins load in every pytest run.
+$(VENV)/plugins/ready: pyproject.toml requirements/run.txt requirements/plugins.txt | $(BIN)/python
+	@$(call fresh_environment,$(VENV)/plugins)
+	@$(VENV)/plugins/bin/python -m $(QUIET_PIP) install --no-compile --require-hashes \
+		--requirement requirements/run.txt --requirement requirements/plugins.txt
+	@$(VENV)/plugins/bin/python -m $(QUIET_PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,56 +1,99 @@
-"""Allure: evidence as attachments, and the run's own files. Only this module imports it."""
+"""Allure: findings, evidence as attachments, and the run's files. Only this module imports it."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import allure
 import pytest
+from allure_commons import utils
 from allure_commons.logger import AllureFileLogger
-from allure_commons.model2 import Label, Status, StatusDetails, TestResult
-from allure_commons.types import LabelType
+from allure_commons.model2 import Label, Parameter, Status, StatusDetails, TestResult
+from allure_commons.types import LabelType, LinkType
 
+from pytest_gpu.plain_text import encodable
+from pytest_gpu.report.failure_text import body_of, defect_of, has_cause
 from pytest_gpu.run.outcome import Gpu, gpu_of
+from pytest_gpu.run.run_facts import run_facts
 from pytest_gpu.run.session import GpuSession
+from pytest_gpu.settings.ci_settings import CiSettings
 
-CATEGORIES = (
-    {"name": "GPU stack", "matchedStatuses": ["failed"]},
-    {
-        "name": "Blocked by a lower layer",
-        "matchedStatuses": ["skipped"],
-        "messageRegex": r"(?s).*blocked: .*",
-    },
-    {
-        "name": "Unproven",
-        "matchedStatuses": ["skipped"],
-        "messageRegex": r"(?s).*unproven: .*",
-    },
-    {
-        "name": "Not asked",
-        "matchedStatuses": ["skipped"],
-        "messageRegex": r"(?s).*not asked: .*",
-    },
-    {"name": "Errors of the test run", "matchedStatuses": ["broken"]},
-)
+_utils: Any = utils  # not annotated
+
+_SKIPPED = {
+    "blocked": "Blocked by a lower layer",
+    "unproven": "Unproven",
+    "not asked": "Not asked",
+}
+"""The category of a skipped test, by how its reason begins."""
+
+_OTHER = {"name": "GPU stack", "matchedStatuses": ["failed"]}
+_ERRORS = {"name": "Errors of the test run", "matchedStatuses": ["broken"]}
 
 
-class Attachments:
-    """Attaches evidence and fix to each test, in the process that runs it."""
+class Findings:
+    """Tells Allure what was found in each test, in the process that runs it."""
+
+    def __init__(self, listener: Any, settings: CiSettings) -> None:
+        self.listener = listener
+        self.settings = settings
+        self._test = ""
+        self._told: list[Mapping[str, Any]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Attach evidence and fix while the test is still open in Allure."""
+        """Add findings, evidence and fix while the test is still open in Allure."""
         gpu = gpu_of(report)
-        if gpu is not None and not hasattr(report, "node"):
-            below = (found["finding"] for found in gpu.get("below", ()))
-            for finding in [gpu["finding"], *below, *gpu["latent"]]:
-                if finding is not None:
-                    _attach(finding)
+        if gpu is None or hasattr(report, "node"):
+            return
+        result = self.listener.allure_logger.get_test(None)
+        # An error of the teardown does not replace an earlier result in Allure.
+        if result is not None and not (report.failed and result.status == Status.SKIPPED):
+            result.statusDetails = details_of(gpu, report) or result.statusDetails
+            if gpu["state"] == "error":
+                result.status = Status.BROKEN
+        if self._test != report.nodeid:
+            self._test, self._told = report.nodeid, []
+        failed = [gpu["finding"], *(found["finding"] for found in gpu.get("below", ()))]
+        self._tell("gpu_cause", failed)
+        self._tell("gpu_latent", gpu["latent"])
+
+    def _tell(self, label: str, findings: Iterable[Mapping[str, Any] | None]) -> None:
+        """Tell findings once, although several reports of one test have them."""
+        for finding in findings:
+            if finding is not None and finding not in self._told:
+                self._told.append(finding)
+                self._name(finding["cause"], label)
+                _attach(finding)
+
+    def _name(self, cause: str, label: str) -> None:
+        """Add the cause as label, as tag, which Allure's pages show, and as link."""
+        self.listener.add_label(label, [cause])
+        self.listener.add_label(LabelType.TAG, [cause])
+        url = self.settings.link_of(cause)
+        # Without a pattern of ours Allure's own decides: --allure-link-pattern=tms:https://...{}
+        kind = LinkType.TEST_CASE if url is None else LinkType.LINK
+        self.listener.add_link(url or cause, kind, cause)
+
+
+def details_of(gpu: Gpu, report: pytest.TestReport) -> StatusDetails | None:
+    """Return message and text of a test that is not passed; Allure groups by the message."""
+    if has_cause(gpu):
+        return StatusDetails(message=defect_of(gpu), trace=body_of(gpu))
+    word = gpu["state"].replace("-", " ")
+    if word in _SKIPPED:
+        return StatusDetails(message=f"{word}: {gpu['reason']}")
+    if report.failed:
+        finding = gpu["finding"]
+        cause = "" if finding is None else f"{finding['cause']}: "
+        reason = gpu["reason"] if finding is None else finding["evidence"][0]["text"]
+        return StatusDetails(message=f"{cause}{reason}", trace=encodable(report.longreprtext))
+    return None
 
 
 def _attach(finding: Mapping[str, Any]) -> None:
@@ -74,6 +117,13 @@ class RunFiles:
     def __init__(self, session: GpuSession, folder: Path) -> None:
         self.session = session
         self.folder = folder
+        self.causes: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember the causes that were found."""
+        finding = (gpu_of(report) or {}).get("finding")
+        if finding is not None:
+            self.causes.add(finding["cause"])
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
@@ -87,37 +137,70 @@ class RunFiles:
         """Write the files last: ``--clean-alluredir`` empties the folder at the start."""
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
-        properties = [f"{name}={_escaped(value)}\n" for name, value in self._facts().items()]
+        facts = run_facts(self.session)
+        properties = [f"{name}={_escaped(value)}\n" for name, value in facts.items()]
         (folder / "environment.properties").write_text("".join(properties), encoding="ascii")
-        categories = folder / "categories.json"
-        if not categories.exists():
-            # Keep a user's own file.
-            categories.write_text(json.dumps(CATEGORIES, indent=2) + "\n", encoding="utf-8")
+        write_categories(folder / "categories.json", self.causes)
 
-    def _facts(self) -> dict[str, str]:
-        return {
-            "cluster": self.session.settings.cluster,
-            "taken": self.session.cluster.taken.isoformat(),
-            "nodes": str(len(self.session.names)),
-            "layers": f"up to {self.session.settings.up_to}",
-            "suite": f"pytest-gpu {version('pytest-gpu')}",
-        }
+
+def write_categories(path: Path, causes: Iterable[str]) -> None:
+    """Write the categories of a run; keep a user's own file, and causes of earlier runs."""
+    earlier: frozenset[str] | None = frozenset()
+    if path.exists():
+        earlier = _causes_in(path.read_text(encoding="utf-8"))
+    if earlier is not None:
+        found = categories({*causes, *earlier})
+        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def categories(causes: Iterable[str]) -> list[dict[str, Any]]:
+    """Return one category for each cause, then those for all other tests: the first one counts."""
+    known = [_category(cause, "failed", f"{re.escape(cause)}: ") for cause in sorted(causes)]
+    skipped = [_category(name, "skipped", f"{word}: ") for word, name in _SKIPPED.items()]
+    return [*known, _OTHER, *skipped, _ERRORS]
+
+
+def _category(name: str, status: str, start: str) -> dict[str, Any]:
+    # Allure 2 compares the whole message, and has Java's expressions; Allure 3 has JavaScript's.
+    return {"name": name, "matchedStatuses": [status], "messageRegex": rf"^{start}[\s\S]*"}
+
+
+def _causes_in(text: str) -> frozenset[str] | None:
+    """Return the causes in a file that an earlier run wrote, ``None`` if it is a user's."""
+    try:
+        found = json.loads(text)
+        names = [each["name"] for each in found]
+    except (ValueError, TypeError, KeyError):
+        return None
+    ours = frozenset(names) - {_OTHER["name"], _ERRORS["name"], *_SKIPPED.values()}
+    return ours if found and found == categories(ours) else None
 
 
 def _broken(nodeid: str, gpu: Gpu) -> TestResult:
     moment = int(time.time() * 1000)
     suites = {LabelType.PARENT_SUITE: gpu["node"], LabelType.SUITE: gpu["layer"]}
+    full_name = _full_name(nodeid)
     return TestResult(
         uuid=str(uuid4()),
+        historyId=_utils.md5(full_name, gpu["node"]),
+        testCaseId=_utils.md5(full_name),
         name=nodeid.rpartition("::")[2],
-        fullName=nodeid,
+        fullName=full_name,
         description=gpu["requirement"],
         status=Status.BROKEN,
         statusDetails=StatusDetails(message=gpu["reason"]),
         labels=[Label(name=name, value=value) for name, value in suites.items()],
+        parameters=[Parameter(name="gpu_node", value=_utils.represent(gpu["node"]))],
         start=moment,
         stop=moment,
     )
+
+
+def _full_name(nodeid: str) -> str:
+    """Return a test's name as Allure's plugin makes it, so that its history goes on."""
+    file, *names = nodeid.partition("[")[0].split("::")
+    package = file.removesuffix(".py").replace("/", ".")
+    return f"{'.'.join((package, *names[:-1]))}#{names[-1]}"
 
 
 def _escaped(value: str) -> str:

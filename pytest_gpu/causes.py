@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import PLACEHOLDER, Cause
 from pytest_gpu.errors import GpuError, Unproven
+from pytest_gpu.plain_text import encodable, evidence_lines, fix_lines
 from pytest_gpu.steps import Slot, Step, Steps, Value
 
 # A test body cannot reach its item, so the plugin sets this list while the test runs.
@@ -22,7 +23,13 @@ LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One decisive line: where it was found (file, event, command) and what it says."""
+    """One decisive line: where it was found (file, event, command) and what it says.
+
+    Attributes:
+        source: the file, event or command.
+        text: the line itself.
+        line: the line number from 1, ``None`` if there is none.
+    """
 
     source: str
     text: str
@@ -160,17 +167,11 @@ def fix_of(finding: Finding) -> tuple[str, ...]:
 
 def message(finding: Finding) -> str:
     """Return the message of a failed test: title, decisive lines, fix."""
-    cause = cause_of(finding)
-    lines = [f"{finding.cause}: {fill(cause.title, finding)}"]
-    lines += [f"  {show(item)}" for item in finding.evidence]
-    lines += ["fix:", *(f"  {line}" for line in fix_of(finding))]
-    return "\n".join(lines)
-
-
-def show(item: Evidence) -> str:
-    """Return a piece of evidence as ``source:line: text``."""
-    where = item.source if item.line is None else f"{item.source}:{item.line}"
-    return f"{where}: {item.text}"
+    lines = [f"{finding.cause}: {fill(cause_of(finding).title, finding)}"]
+    for item in finding.evidence:
+        lines += evidence_lines(item.source, item.line, item.text)
+    lines += ["fix:", *fix_lines(fix_of(finding))]
+    return str(encodable("\n".join(lines)))
 
 
 def as_json(finding: Finding) -> dict[str, Any]:

@@ -27,6 +27,11 @@ class Entry:
 
     ``kind`` is file, directory, symlink, char, block, socket or fifo; ``mtime`` is seconds since
     the epoch; ``target`` is a symlink's text; ``device`` is (major, minor) of a device node.
+
+    Attributes:
+        path: the absolute path.
+        mode: the permission bits, ``None`` if they were not collected.
+        size: bytes, ``None`` if it was not collected.
     """
 
     path: str
@@ -40,7 +45,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """One command that ran on the node; ``duration`` is seconds, ``exit`` its exit code."""
+    """One command that ran on the node; ``duration`` is seconds, ``exit`` its exit code.
+
+    Attributes:
+        argv: the arguments, the program first.
+        stdout: what it printed.
+        stderr: what it printed as errors.
+    """
 
     argv: tuple[str, ...]
     exit: int
@@ -69,6 +80,11 @@ class ElfSummary:
     ``runpath`` are the directories in which it looks for libraries first (``$ORIGIN``: its own).
     A script has the ``machine`` ``script`` and its interpreter; ``error`` says why no kernel can
     start the file (empty, truncated, not a program).
+
+    Attributes:
+        path: the absolute path.
+        interpreter: the program loader, ``None`` for a static program.
+        needed: the names of the libraries that it needs.
     """
 
     path: str
@@ -82,7 +98,10 @@ class ElfSummary:
 
 
 class NodeEvidence(Protocol):
-    """All evidence of one node. Paths are absolute; symbolic links are followed."""
+    """All evidence of one node. Paths are absolute; symbolic links are followed.
+
+    Every look-up raises ``NotInEvidence`` if the thing was not collected.
+    """
 
     @property
     def name(self) -> str:

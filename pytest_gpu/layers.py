@@ -8,7 +8,17 @@ from sys import intern
 
 
 class Layer(enum.IntEnum):
-    """One layer of the stack; a lower value must work before a higher one can."""
+    """One layer of the stack; a lower value must work before a higher one can.
+
+    Attributes:
+        ACCESS: the node can be reached and seen.
+        HARDWARE: the GPUs are on the bus.
+        DRIVER: the kernel module, its device nodes and NVML work.
+        RUNTIME: the kubelet's containerd can execute NVIDIA's runtime or CDI.
+        SANDBOX: crictl starts a GPU container without Kubernetes.
+        DEVICE_PLUGIN: the node offers the GPUs that it has.
+        RUNTIMECLASS_POD: an ordinary pod gets the GPU that it asked for.
+    """
 
     ACCESS = enum.auto()
     HARDWARE = enum.auto()

@@ -82,8 +82,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.clean_alluredir = False
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Open the cluster and register the hooks that do the work."""
+    """Open the cluster and register the hooks that do the work.
+
+    First, because pytest-sugar asks for the header in this hook.
+    """
     if _is_active(session.config):
         from pytest_gpu.run.startup import start  # noqa: PLC0415 - keeps start-up fast
 

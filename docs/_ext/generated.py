@@ -6,10 +6,13 @@ mkdocs calls :func:`on_files`; the other functions return Markdown and need no m
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
@@ -50,7 +53,20 @@ def pages() -> Mapping[str, str]:
         "reference/samples.md": samples_page(),
         "reference/layout.md": layout_page(),
         "reference/requirements.md": requirements_page(),
+        **_sibling("api").pages(),
+        **_sibling("example").pages(),
     }
+
+
+def _sibling(name: str) -> ModuleType:
+    """Load another module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    # Its dataclasses look their module up.
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def causes_page(causes: Iterable[Cause]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.layers import Layer
+from pytest_gpu.plain_text import encodable
 from pytest_gpu.run.items import Rung, rung_of
 from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.outcome import Gpu, as_reported, gpu_of, properties_of
@@ -62,7 +63,7 @@ class Final:
         if entry["state"] == "failed":
             shipped = rung.test.partition("[")[0] if is_shipped(item.path) else None
             below.judge_before(rung.node, rung.layer, shipped)
-        found: Gpu = {"below": below.take(rung.node)}
+        found: Gpu = {"below": encodable(below.take(rung.node))}
         if entry["blocked_by"]:
             blocked_by = Layer.parse(entry["blocked_by"])
             found["blocked_cause"], _ = below.cause_of(rung.node, blocked_by)

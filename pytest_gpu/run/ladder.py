@@ -15,6 +15,7 @@ import pytest
 from pytest_gpu.causes import LATENT
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.layers import Layer
+from pytest_gpu.plain_text import encodable
 from pytest_gpu.run.below import Below, whole_layers
 from pytest_gpu.run.items import MARK, Rung, asked_again, layer_of, rung_of
 from pytest_gpu.run.missing import Missing
@@ -28,6 +29,7 @@ from pytest_gpu.run.outcome import (
     attach,
     blank,
     judge,
+    make_encodable,
     point_at_test,
     skip_if_unproven,
     status_of,
@@ -157,6 +159,7 @@ class Ladder:
             return (yield)
         missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
+        make_encodable(call)
         ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
         own = self.session.own_causes
         tell_in_full(call, node, own)
@@ -181,7 +184,8 @@ class Ladder:
     def _silent_cause(self, rung: Rung, failed: Layer) -> str:
         """Return why a lower layer failed that no test of this run shows, else an empty text."""
         cause, title = self.below.cause_of(rung.node, failed)
-        return f" (not asked for, but judged first): {cause}: {title}" if cause else ""
+        why = f" (not asked for, but judged first): {cause}: {title}" if cause else ""
+        return str(encodable(why))
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport

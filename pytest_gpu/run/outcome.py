@@ -11,6 +11,7 @@ from pytest_gpu.cause_entry import Cause
 from pytest_gpu.causes import Evidence, Finding, GpuFailure, as_json
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.plain_text import encodable
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.placeholders import filled
 
@@ -46,6 +47,13 @@ def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
         "blocked_by": None,
         "missing": [],
     }
+
+
+def make_encodable(call: pytest.CallInfo[None]) -> None:
+    """Make sure that xdist and Allure can write the message of an error of ours, in place."""
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, GpuError):
+        error.args = tuple(encodable(each) for each in error.args)
 
 
 def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
@@ -165,6 +173,7 @@ def error_line(error: BaseException) -> str:
 
 def attach(report: pytest.TestReport, gpu: Gpu) -> None:
     """Attach a decision to the report; it is settled when the report is logged."""
+    gpu = encodable(gpu)
     if gpu["state"] == "error" and report.passed:
         # The test passed, but its latent finding is unusable: pytest must not count a pass.
         report.outcome, report.longrepr = "failed", gpu["reason"]

@@ -31,7 +31,7 @@ class Progress:
         if rung is not None and self._is_next(rung.layer):
             self._terminal.ensure_newline()
             # No line end: pytest starts a line before it writes a new file or test.
-            self._terminal.write(self._line(rung.layer), flush=True)
+            self._terminal.write(f"{self._start}{self._line(rung.layer)}", flush=True)
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
@@ -47,6 +47,11 @@ class Progress:
             self._terminal.write_line(f"{start}{self._line(Layer.parse(str(layer)))}")
             self._letters = False
         self._letters |= report.when == "call" and self._terminal.verbosity == 0
+
+    @property
+    def _start(self) -> str:
+        """Return what starts a line: a reporter of another plugin may not know of an open one."""
+        return "" if type(self._terminal) is pytest.TerminalReporter else "\n"
 
     def _is_next(self, layer: Layer) -> bool:
         is_next = self._climbing is None or layer > self._climbing

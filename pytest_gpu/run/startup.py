@@ -41,10 +41,10 @@ def start(config: pytest.Config) -> None:
     if not config.pluginmanager.has_plugin("dsession"):
         # The controller of xdist runs no test.
         config.pluginmanager.register(Final(session, ladder), "gpu-final")
-    if config.pluginmanager.has_plugin("allure_listener"):
-        from pytest_gpu._allure import Attachments  # noqa: PLC0415 - optional dependency
+    if (listener := config.pluginmanager.get_plugin("allure_listener")) is not None:
+        from pytest_gpu._allure import Findings  # noqa: PLC0415 - optional dependency
 
-        config.pluginmanager.register(Attachments(), "gpu-allure")
+        config.pluginmanager.register(Findings(listener, settings.ci), "gpu-allure")
 
 
 def _register_for_controller(config: pytest.Config, session: GpuSession) -> None:
@@ -60,6 +60,10 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
         from pytest_gpu._xdist import XdistHooks  # noqa: PLC0415 - optional dependency
 
         config.pluginmanager.register(XdistHooks(session, config.hook), "gpu-xdist")
+    if config.getoption("xmlpath", None):
+        from pytest_gpu.run.junit import Junit  # noqa: PLC0415 - not needed without its option
+
+        config.pluginmanager.register(Junit(config, session), "gpu-junit")
     if folder := config.getoption("allure_report_dir", None):
         from pytest_gpu._allure import RunFiles  # noqa: PLC0415 - optional dependency
 

@@ -12,7 +12,7 @@ CLUSTER_HELP = (
     "kubeconfig context or, if there is none of that name, a path"
 )
 
-SWITCHES = ("all_layers", "allow_unproven", "read_only")
+SWITCHES = ("all_layers", "allow_unproven", "read_only", "junit_strict")
 
 NODE_SHELLS = ("pod", "ssh", "local", "none")
 """Ways into a node."""
@@ -32,6 +32,9 @@ INI = {
     "allow_unproven": "default for --gpu-allow-unproven",
     "sandbox_pod_config": "pod-config.json for crictl, instead of the shipped one",
     "sandbox_container_config": "container-config.json for crictl, instead of the shipped one",
+    "junit_strict": "keep --junit-xml to the schema of the xUnit plugin for Jenkins",
+    "junit_unproven": "what an unproven test is in --junit-xml: skipped (default) or failure",
+    "cause_link": "address of a page about a cause, with {cause} or {anchor}, for links in Allure",
 }
 """Values of pytest's configuration file, without their prefix ``gpu_``."""
 
@@ -51,6 +54,8 @@ _WANTED = {
     "crictl": "give the path of the program",
     "sandbox_pod_config": "give the path of a JSON file",
     "sandbox_container_config": "give the path of a JSON file",
+    "junit_unproven": "choose skipped or failure; the default is skipped",
+    "cause_link": "give an address, such as https://example.com/causes.html#{anchor}",
 }
 
 WANTED = {

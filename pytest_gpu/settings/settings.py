@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from pytest_gpu.layers import Layer
+from pytest_gpu.settings.ci_settings import CiSettings, read_ci
 from pytest_gpu.settings.live_settings import LiveSettings, read_live
 from pytest_gpu.settings.node_words import parse_nodes
 from pytest_gpu.settings.options import INI, NODE_SHELLS, SWITCHES, WANTED
@@ -32,8 +33,18 @@ class Settings:
     ``nodes`` is the text of --gpu-nodes, which is parsed once the cluster is open; ``up_to`` is
     the highest layer to climb; ``workloads`` selects the users' pods to consider (``None``: all);
     ``node_shell`` is the way into nodes (``None``: the one that suits the cluster); ``live`` are
-    the settings for live clusters; ``timeout`` is seconds per wait. ``sources`` says for every
-    field where its value came from: the name of an option or configuration value, or ``default``.
+    the settings for live clusters, ``ci`` those for JUnit and Allure; ``timeout`` is seconds per
+    wait. ``sources`` says for every field where its value came from: the name of an option or
+    configuration value, or ``default``.
+
+    Attributes:
+        cluster: the text of ``--gpu-cluster``.
+        all_layers: whether layers above a failed one are tested, too.
+        allow_unproven: whether an unproven run may exit with 0.
+        record: the folder that the evidence is kept in, ``None`` to keep none.
+        reports: the files to write the verdict document to.
+        sandbox_pod_config: an admin's file for crictl, ``None`` for the shipped one.
+        sandbox_container_config: an admin's file for crictl, ``None`` for the shipped one.
     """
 
     cluster: str
@@ -43,6 +54,7 @@ class Settings:
     workloads: Selector | None
     node_shell: str | None
     live: LiveSettings
+    ci: CiSettings
     timeout: float
     allow_unproven: bool
     record: Path | None
@@ -75,6 +87,7 @@ def read_settings(config: pytest.Config) -> Settings:
         workloads=reader.value("workloads", parse_selector, None),
         node_shell=reader.value("node_shell", _way, None),
         live=read_live(reader),
+        ci=read_ci(reader),
         timeout=reader.value("timeout", _seconds, DEFAULT_TIMEOUT),
         allow_unproven=reader.value("allow_unproven", bool, False),
         record=record,

@@ -16,7 +16,7 @@ from tests.project import matrix
 from tests.project.oldest import ROOT, needed_for_tests, oldest
 
 FILES = {path.stem: path for path in (ROOT / "requirements").glob("*.txt")}
-GROUPS = ("docs", "lint", "test")
+GROUPS = ("docs", "lint", "plugins", "test")
 PIN = re.compile(
     r"([a-z0-9-]+==[0-9][0-9a-z.]*( ; [^\\]+)?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n"
 )

@@ -2,8 +2,8 @@
 
 ``python tests/project/wheel_check.py`` builds the wheel, installs it four times (with and without
 xdist and allure, over the oldest and newest pytest that we support) and judges two recorded
-clusters with ``-W error``. It prints a line for each run, and exits 1 if any differs from what is
-expected.
+clusters with ``-W error``. mypy checks the example project of the docs against the installed wheel.
+It prints a line for each run, and exits 1 if any differs from what is expected.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SOURCES = (
     "conformance",
     "fixtures",
 )
+EXAMPLE = ROOT / "docs/example"
 SECONDS = 600
 
 
@@ -118,7 +119,22 @@ def check(setup: Setup, wheel: Path, folder: Path) -> int:
     ]
     _run([*install, f"{wheel}{setup.extras}", setup.pytest])
     version = _run([python, "-m", "pytest", "--version"]).stdout.strip()
-    return sum(_judge(setup, expected, python, version) for expected in EXPECTED)
+    wrong = sum(_judge(setup, expected, python, version) for expected in EXPECTED)
+    return wrong + (check_types(python) if setup is SETUPS[0] else 0)
+
+
+def check_types(python: Path) -> int:
+    """Check the example project with mypy, as a user would; return whether it found a fault."""
+    with tempfile.TemporaryDirectory() as name:
+        project = Path(name) / "project"
+        shutil.copytree(EXAMPLE, project)
+        argv: list[str | Path] = [sys.executable, "-m", "mypy", "--strict"]
+        done = _run([*argv, "--python-executable", python, "."], cwd=project, check=False)
+    # Its configuration has strict, too; a line of its own that ignores a fault would be one.
+    ignores = [f for f in EXAMPLE.rglob("*.py") if "type: ignore" in f.read_text(encoding="utf-8")]
+    result = "ok" if done.returncode == 0 and not ignores else f"WRONG\n{done.stdout}{ignores}"
+    print(f"wheel, mypy --strict of docs/example: {result}")  # noqa: T201 - a script
+    return int(result != "ok")
 
 
 def _judge(setup: Setup, expected: Expected, python: Path, version: str) -> int:

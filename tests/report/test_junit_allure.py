@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from pytest_gpu._allure import write_categories
+from pytest_gpu.cluster.recording.samples import sample_path
 from tests.conftest import CAUSE, MakeCluster, MakeSuite
 from tests.support.runs import QUIET, run_apart, run_here
 
@@ -94,14 +98,15 @@ def test_junit_properties(
 def test_junit_messages(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
 ) -> None:
-    """A failure says cause, evidence and fix; a skip says why."""
+    """A failure names the cause, its text has evidence and fix; a skip says why."""
     make_suite(**SUITE)
     run(pytester, make_cluster("gpu-2", "gpu-3"), *workers)
     found = {name: case for name, (_, case) in cases(pytester.path / "junit.xml").items()}
     failure = found["test_driver.test_it[gpu-2]"].find("failure")
     assert failure is not None
+    assert f"{CAUSE} on gpu-2" in failure.get("message", "")
     for words in (CAUSE, "/etc/x.toml:3: it is broken", "fix:"):
-        assert words in failure.get("message", "")
+        assert words in (failure.text or "")
     blocked = found["test_runtime.test_it[gpu-2]"].find("skipped")
     assert blocked is not None
     assert blocked.get("message") == "blocked: driver failed on gpu-2"
@@ -142,6 +147,160 @@ def test_allure_attachments(
         assert f"{CAUSE}: fix" in attached
 
 
+def test_allure_has_one_defect_for_each_cause(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
+) -> None:
+    """Allure groups by category, then by message: both are the same on every node."""
+    make_suite(
+        driver="def test_it(gpu_node):\n"
+        "    name = gpu_node.name\n"
+        "    if name == 'gpu-3': fail(finding(gpu_node, 'driver/module-not-loaded'))\n"
+        "    if name == 'gpu-5': assert name == 'other'\n"
+        "    if name == 'gpu-6': fail(finding(gpu_node, 'driver/no-such-cause'))\n"
+        "    if name != 'gpu-4': fail(finding(gpu_node))\n",
+        runtime="def test_it(gpu_node): unproven('nobody looked')\n",
+    )
+    run(pytester, make_cluster(*(f"gpu-{number}" for number in range(1, 7))), *workers)
+    folder = pytester.path / "allure"
+    categories = json.loads((folder / "categories.json").read_text())
+    found = {
+        name: (category_of(each, categories), each["statusDetails"]["message"])
+        for name, each in results(folder).items()
+        if each["status"] != "passed"
+    }
+    assert found["driver gpu-1"] == found["driver gpu-2"]
+    assert found["driver gpu-1"][0] == CAUSE
+    assert found["driver gpu-3"][0] == "driver/module-not-loaded"
+    assert found["driver gpu-5"][0] == "driver/unexplained"
+    assert found["driver gpu-6"][0] == "Errors of the test run"
+    assert found["runtime gpu-1"][0] == "Blocked by a lower layer"
+    assert found["runtime gpu-4"] == ("Unproven", "unproven: nobody looked")
+
+
+def category_of(result: dict[str, Any], categories: list[dict[str, Any]]) -> str:
+    """Return the first category that matches, as Allure does."""
+    message = result["statusDetails"]["message"]
+    names = (
+        str(each["name"])
+        for each in categories
+        if result["status"] in each["matchedStatuses"]
+        and re.fullmatch(each.get("messageRegex", ".*"), message)
+    )
+    return next(names)
+
+
+def test_allure_details_are_the_finding(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """The message is the defect; the text below it has node, evidence and fix, no Python."""
+    make_suite(**SUITE)
+    run(pytester, make_cluster("gpu-2"))
+    details = results(pytester.path / "allure")["driver gpu-2"]["statusDetails"]
+    assert details["message"].startswith(f"{CAUSE}: ")
+    assert "\n" not in details["message"]
+    assert "\nnode: gpu-2\nevidence:\n  /etc/x.toml:3: it is broken\n" in details["trace"]
+    assert "\nfix:\n" in details["trace"]
+    assert "def test_it" not in details["trace"]
+
+
+LINKS = {
+    (): ("tms", CAUSE),
+    ("--allure-link-pattern=tms:https://wiki/{}",): ("tms", f"https://wiki/{CAUSE}"),
+    ("-ogpu_cause_link=https://wiki/{cause}",): ("link", f"https://wiki/{CAUSE}"),
+    ("-ogpu_cause_link=https://docs/causes.html#{anchor}",): (
+        "link",
+        "https://docs/causes.html#runtimebinary-missing",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "link"), LINKS.items(), ids=map(str, range(len(LINKS))))
+def test_allure_names_and_links_the_cause(
+    pytester: pytest.Pytester,
+    make_cluster: MakeCluster,
+    make_suite: MakeSuite,
+    options: tuple[str, ...],
+    link: tuple[str, str],
+) -> None:
+    """As a label and as a tag; the link leads to a page about the cause."""
+    make_suite(**SUITE)
+    run(pytester, make_cluster("gpu-1", "gpu-2"), *options)
+    found = results(pytester.path / "allure")
+    for test, name in {"driver gpu-2": "gpu_cause", "hardware gpu-1": "gpu_latent"}.items():
+        labels = [(each["name"], each["value"]) for each in found[test]["labels"]]
+        assert {(name, CAUSE), ("tag", CAUSE)} <= set(labels)
+        links = [(each["type"], each["url"], each["name"]) for each in found[test]["links"]]
+        assert links == [(*link, CAUSE)]
+    assert "links" not in found["driver gpu-1"]
+
+
+IDS = ("historyId", "testCaseId", "fullName")
+
+
+def test_allure_history_goes_on_elsewhere(
+    pytester: pytest.Pytester,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: list[str],
+) -> None:
+    """Neither the folder nor the name of the cluster is in the IDs."""
+    copy = tmp_path / "renamed"
+    shutil.copytree(sample_path("mixed-fleet"), copy)
+    found = []
+    for place, cluster in {"one": "sample:mixed-fleet", "two/deep": f"path:{copy}"}.items():
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        monkeypatch.chdir(folder)
+        options = (f"--gpu-cluster={cluster}", "--alluredir=allure", "--gpu-layers=access")
+        run_here(pytester, *options, *QUIET, *workers)
+        found.append({each["historyId"]: [each[name] for name in IDS] for each in read(folder)})
+    assert found[0] == found[1]
+    assert len(found[0]) == 12 * 3
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Return Allure's results."""
+    return [json.loads(file.read_text()) for file in (folder / "allure").glob("*-result.json")]
+
+
+def test_allure_history_goes_on_after_a_crash(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """The result that the controller writes has the IDs of the worker's."""
+    make_suite(driver="def test_it(gpu_node):\n    if os.environ.get('CRASH'): os._exit(3)\n")
+    cluster = make_cluster("gpu-1")
+    found = []
+    for environment in ("", "1"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CRASH", environment)
+            run(pytester, cluster, "-n1", "--clean-alluredir")
+        [result] = read(pytester.path)
+        found.append({name: result[name] for name in (*IDS, "name", "parameters")})
+    assert found[0] == found[1]
+
+
+def test_allure_can_write_hostile_text(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
+) -> None:
+    """A lone surrogate cannot be written as UTF-8, and evidence may hold one."""
+    hostile = "'a\\x00\\x1b[31m\\ud800]]>'"
+    evidence = f"Evidence(source={hostile}, text={hostile})"
+    cause = f"Finding.of('{CAUSE}', {evidence}, handler='x', binary={hostile}, patch=())"
+    make_suite(
+        hardware=f"def test_it(gpu_node): latent({cause})\n",
+        driver="def test_it(gpu_node):\n"
+        f"    if gpu_node.name == 'gpu-2': unproven({hostile})\n"
+        f"    if gpu_node.name == 'gpu-3': raise GpuError({hostile})\n"
+        f"    fail({cause})\n",
+    )
+    run(pytester, make_cluster("gpu-1", "gpu-2", "gpu-3"), *workers)
+    found = results(pytester.path / "allure")
+    status = [found[f"driver gpu-{number}"]["status"] for number in (1, 2, 3)]
+    assert status == ["failed", "skipped", "broken"]
+    assert "\\ud800]]>" in found["driver gpu-1"]["statusDetails"]["trace"]
+    assert "\\ud800]]>" in found["driver gpu-2"]["statusDetails"]["message"]
+
+
 def test_allure_run_files(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
 ) -> None:
@@ -154,9 +313,19 @@ def test_allure_run_files(
     assert "nodes=1\n" in environment
     categories = pytester.path / "allure" / "categories.json"
     assert "Unproven" in [each["name"] for each in json.loads(categories.read_text())]
-    categories.write_text("[]")
-    run(pytester, cluster, *workers)
-    assert categories.read_text() == "[]"
+    for own in ("[]", '[{"name": "Mine"}]', "no JSON"):
+        categories.write_text(own)
+        run(pytester, cluster, *workers)
+        assert categories.read_text() == own
+
+
+def test_allure_categories_grow_with_further_runs(tmp_path: Path) -> None:
+    """Into the same folder: the causes of both runs have a category."""
+    path = tmp_path / "categories.json"
+    for causes in ({"b/c"}, {"a/b"}):
+        write_categories(path, causes)
+    names = [each["name"] for each in json.loads(path.read_text())]
+    assert names[:2] == ["a/b", "b/c"]
 
 
 def test_clean_alluredir_does_not_lose_results_in_a_crash(

@@ -170,6 +170,8 @@ OPTIONS = {
 PYTESTS_OWN = ("--gpu-all-layers", "--gpu-read-only", "--gpu-allow-unproven")
 """Options without a value: pytest's parser refuses one, in its own words."""
 
+LINK = "is not an address that begins with http:// or https://, such as https://example.com/*"
+
 BOOL = "*invalid truth value *; write true or false"
 
 INI = {
@@ -200,6 +202,18 @@ INI = {
         "no.toml": "no such file",
         "no/*.toml": "no such file",
         "folder.json": "is a folder; name its files: folder.json/[*].toml",
+    },
+    "gpu_junit_strict": {"": BOOL, "perhaps": BOOL},
+    "gpu_junit_unproven": {
+        "": "is empty; choose skipped or failure; the default is skipped",
+        "error": "must be skipped or failure; the default is skipped",
+    },
+    "gpu_cause_link": {
+        "": "is empty; give an address, such as https://example.com/causes.html#{anchor}",
+        "causes.html#{cause}": LINK,
+        "https://x y/{cause}": LINK,
+        "https://x.y/": "must contain {cause} or {anchor} and nothing else in braces",
+        "https://x.y/{cause}/{id}": "must contain {cause} or {anchor} and nothing else in braces",
     },
     "gpu_sandbox_container_config": {
         "": "is empty; give the path of a JSON file",

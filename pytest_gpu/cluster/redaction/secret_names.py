@@ -125,7 +125,7 @@ def is_vague(name: str) -> bool:
 
 
 def is_harmless(name: str, value: str) -> bool:
-    """Return whether a value is not a secret, whatever its name: a switch, a licence, a directory."""
+    """Return whether a value is not a secret, whatever its name: a switch, a directory."""
     value = value.strip()
     if value.lower() in _PLAIN:
         return True

@@ -36,7 +36,10 @@ class CdiNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdiEdits:
-    """What a device, or every device of a spec, adds to a container: paths on the host."""
+    """What a device, or every device of a spec, adds to a container.
+
+    Device ``nodes``, and the paths of ``mounts`` and ``hooks`` on the host.
+    """
 
     nodes: tuple[CdiNode, ...] = ()
     mounts: tuple[str, ...] = ()
@@ -50,6 +53,13 @@ class CdiSpec:
     ``devices`` maps qualified names such as ``nvidia.com/gpu=0`` to what each adds; ``edits`` is
     what all add. ``error`` says why the library refuses the file, ``line`` where. ``priority`` is
     the position of its directory among all.
+
+    Attributes:
+        path: where the file is.
+        kind: vendor and class, such as ``nvidia.com/gpu``.
+        version: the version of the CDI format.
+        line: the line number from 1, ``None`` if there is none.
+        priority: an index from 0: a higher one wins.
     """
 
     path: str
@@ -80,6 +90,10 @@ class CdiSpecs:
 
     ``unknown`` are directories, links and files that were not collected; ``links`` are
     directories that are links themselves, which the library does not follow.
+
+    Attributes:
+        directories: the directories that were read.
+        specs: the spec files in them.
     """
 
     directories: tuple[str, ...]

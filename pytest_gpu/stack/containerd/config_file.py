@@ -32,10 +32,15 @@ class BadToml(ValueError):  # noqa: N818 - a fact about a file, not an error of 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ConfigFile:
-    """One file of the merge set; ``version`` is 1 if it sets none.
+    """One file of the merge set.
 
     ``strict_error`` says why the TOML standard rejects a file that some containerd still reads,
     and ``generous`` names what that containerd has to tolerate (toml_lines.py).
+
+    Attributes:
+        path: where the file is.
+        version: the number of its format, 1 if it sets none.
+        text: what the file contains.
     """
 
     path: str

@@ -36,7 +36,7 @@ _IN_CONTAINERD = {"default_runtime_name", "runtimes", "snapshotter"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cni:
-    """Where containerd looks for CNI: the programs of the plugins, and their configuration."""
+    """Where CNI is: ``bin_dirs`` have the programs, ``conf_dir`` their configuration."""
 
     bin_dirs: tuple[str, ...] = ("/opt/cni/bin",)
     conf_dir: str = "/etc/cni/net.d"
@@ -49,6 +49,21 @@ class EffectiveConfig:
     ``imports`` are the patterns of all files as absolute paths; ``problems`` stop containerd from
     starting with these files. ``values`` are the values that files set, by their place in the CRI
     section; :meth:`origin` reads them.
+
+    Attributes:
+        path: the file that containerd is started with.
+        files: every file that takes part, in the order in which they are merged.
+        version: the number of the configuration's format, 1 to 3.
+        runtimes: the handlers by name.
+        default_runtime: the handler of pods without a RuntimeClass.
+        cdi_enabled: whether CDI devices are injected.
+        cdi_dirs: the directories in which CDI specs are read.
+        disabled: the plugins in ``disabled_plugins``.
+        required: the plugins in ``required_plugins``.
+        sandbox_image: the image of the pause container, empty for the built-in one.
+        snapshotter: the snapshotter of containers.
+        cni: where CNI plugins and their configuration are.
+        nri_enabled: whether NRI plugins may change containers.
     """
 
     path: str

@@ -18,6 +18,18 @@ class Handler:
     ``options`` has runc's options under their canonical names, even if the file writes them in
     another case that containerd accepts, and all others as the file has them. The annotations are
     names or patterns of annotations that are passed to the handler's program.
+
+    Attributes:
+        name: the name that a RuntimeClass uses.
+        runtime_type: the shim, such as ``io.containerd.runc.v2``.
+        systemd_cgroup: whether cgroups are made by systemd.
+        runtime_path: the path of the shim, empty to find it by its type.
+        pod_annotations: annotations of pods that are passed on.
+        container_annotations: annotations of containers that are passed on.
+        privileged_without_host_devices: whether privileged containers get no devices of the host.
+        base_runtime_spec: the path of the OCI spec to start from, empty for the built-in one.
+        cni_conf_dir: the directory of its own CNI configuration, empty for the common one.
+        snapshotter: its own snapshotter, empty for the common one.
     """
 
     name: str

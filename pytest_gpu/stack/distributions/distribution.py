@@ -37,6 +37,13 @@ class Distribution:
     ``family`` is whose fixes serve here, too. ``how`` is what an admin must know before a change
     on the node itself: where its files come from, and how commands get there. In commands and in
     ``how``, NODE stands for the node.
+
+    Attributes:
+        name: the name, such as ``rke2``.
+        restart: the command that restarts containerd.
+        kubelet_unit: the systemd unit of the kubelet.
+        restart_kubelet: the command that restarts the kubelet.
+        containerd_unit: the systemd unit of containerd.
     """
 
     name: str

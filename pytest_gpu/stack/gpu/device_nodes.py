@@ -16,7 +16,11 @@ _GPU = re.compile(r"nvidia(\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceNodes:
-    """The NVIDIA device nodes in one /dev; ``directory`` is its path."""
+    """The NVIDIA device nodes in one /dev; ``directory`` is its path.
+
+    Attributes:
+        entries: the metadata of each node, by its name.
+    """
 
     directory: str
     entries: Mapping[str, Entry]

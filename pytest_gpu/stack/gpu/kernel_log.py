@@ -31,7 +31,12 @@ _STAMP = re.compile(r"^(?:\[[^\]]*\]\s*)?(?:NVRM: ?)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Xid:
-    """One XID message: ``slot`` is domain:bus:device, ``index`` the line number from 0."""
+    """One XID message: ``slot`` is domain:bus:device, ``index`` the line number from 0.
+
+    Attributes:
+        number: the number of the XID.
+        text: the whole line.
+    """
 
     number: int
     slot: str
@@ -45,6 +50,11 @@ class KernelLog:
 
     ``loaded_at`` is the index of the line that reports the driver's last load, 0 if there is none;
     ``recovered_at`` is the index of each slot's last sign of recovery.
+
+    Attributes:
+        lines: the lines, oldest first.
+        source: the command that printed them.
+        xids: the XID messages among them.
     """
 
     lines: tuple[str, ...]

@@ -26,7 +26,12 @@ NOT_ASKABLE = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NvmlError:
-    """An error instead of an answer."""
+    """An error instead of an answer.
+
+    Attributes:
+        code: NVML's number of the error (``nvmlReturn_t``).
+        message: NVML's text of the error.
+    """
 
     code: int
     message: str = ""
@@ -40,6 +45,13 @@ class NvmlDevice:
     """One GPU as NVML enumerates it; ``address`` is as sysfs writes it, ``None`` if unreadable.
 
     ``error`` is set if NVML gave no handle for the GPU.
+
+    Attributes:
+        node: the node's name.
+        index: NVML's index, from 0.
+        name: the product, such as ``NVIDIA A100-SXM4-40GB``.
+        minor: the minor number of its device node, ``None`` if unreadable.
+        answers: the raw answers, as in a recording's ``nvml.json``.
     """
 
     node: str
@@ -93,6 +105,10 @@ class Nvml:
 
     ``missing``: there is no library to load. ``error`` is the error of nvmlInit. ``hung``: a call
     did not return within its deadline.
+
+    Attributes:
+        driver_version: the driver's version, ``None`` if it was not told.
+        devices: the GPUs, by index.
     """
 
     missing: bool = False

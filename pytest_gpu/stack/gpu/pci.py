@@ -30,6 +30,11 @@ class PciGpu:
     ``address`` is domain:bus:device.function with a domain of four digits. ``driver`` is the
     kernel driver that holds it, empty if none does. ``dead``: every bit of its configuration space
     is one. Widths are numbers of lanes; ``slot_width`` is what the port above it supports.
+
+    Attributes:
+        width: the number of lanes in use.
+        max_width: the number of lanes that the GPU supports.
+        slot_width: the number of lanes that the port above supports.
     """
 
     address: str
@@ -52,6 +57,9 @@ class PciGpus:
     ``others`` are addresses of NVIDIA functions that are not GPUs, ``switches`` the NVSwitches
     among them; ``functions`` is the number of all functions on the bus; ``platform`` names the
     platform if its GPU is not on a PCI bus by design.
+
+    Attributes:
+        gpus: the GPUs on the bus.
     """
 
     gpus: tuple[PciGpu, ...] = ()

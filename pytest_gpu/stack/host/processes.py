@@ -34,6 +34,11 @@ class Process:
     ``foreign`` processes use another network namespace than the node: they belong to a node inside
     this one, such as kind's and k3d's. With ``own_root`` a process has another root file system, so
     the paths in its arguments are not paths of the node.
+
+    Attributes:
+        pid: the process ID (PID).
+        argv: the arguments, the program first.
+        exe: the path of the program, ``None`` if it was not collected.
     """
 
     pid: int

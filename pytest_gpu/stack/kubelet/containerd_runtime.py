@@ -32,6 +32,12 @@ class Containerd:
 
     ``process`` is ``None`` when nothing listens on the kubelet's socket; the configuration is
     then the one that would be read at the next start.
+
+    Attributes:
+        version: the version numbers, such as (1, 7, 24).
+        config_path: the file that it is started with.
+        socket: the path of its socket.
+        config: the effective configuration in its files.
     """
 
     version: tuple[int, ...]
@@ -140,7 +146,16 @@ class Containerd:
         return self.config.runtimes.get(name)
 
     def origin(self, value: str, handler: str = "") -> Evidence:
-        """Return the file and line that a value comes from; see :class:`ContainerRuntime`."""
+        """Return the file and line that a value comes from.
+
+        Args:
+            value: ``default_runtime``, ``cdi_enabled`` or ``cdi_dirs``; of a handler: ``binary``,
+                ``runtime_type`` or ``systemd_cgroup``.
+            handler: the handler whose value is meant, empty for containerd's own.
+
+        Raises:
+            KeyError: there is no such value.
+        """
         if handler:
             return self.config.origin("runtimes", handler, *_IN_HANDLER[value])
         return self.config.origin(_IN_CRI[value])

@@ -33,6 +33,11 @@ class Daemon:
 
     ``socket`` and ``config`` are empty where they are not known, or are none of the node's files;
     ``serves`` says for whom it works, empty where nobody is known.
+
+    Attributes:
+        kind: containerd, dockerd, cri-dockerd or crio.
+        process: the process of the daemon.
+        version: the version as it shows it, empty if it is not known.
     """
 
     kind: str

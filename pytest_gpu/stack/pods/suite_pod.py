@@ -20,6 +20,11 @@ class Seen:
 
     ``visible`` is its NVIDIA_VISIBLE_DEVICES; ``cuda`` holds init (the code of cuInit), count and
     compute (``ok``, else what went wrong), empty if CUDA was not tried.
+
+    Attributes:
+        exit: the exit code of the container.
+        devices: the paths of the NVIDIA device nodes.
+        libraries: the paths of the NVIDIA libraries.
     """
 
     exit: int
@@ -36,7 +41,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuitePod:
-    """The outcome of the pod; ``rejected`` is the API server's refusal to create it."""
+    """The outcome of the pod; ``rejected`` is the API server's refusal to create it.
+
+    Attributes:
+        pod: the Pod object at its end.
+        events: the events about the pod, oldest first.
+        containers: what each container saw, by its name: gpu and none.
+    """
 
     pod: KubeObject
     events: Sequence[KubeObject]

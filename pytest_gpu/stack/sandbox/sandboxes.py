@@ -31,7 +31,14 @@ _LATE = re.compile(r"DeadlineExceeded|context deadline exceeded|timed out")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxFiles:
-    """The two JSON files given to crictl; ``origin`` is shipped or admin."""
+    """The two JSON files given to crictl; ``origin`` is shipped or admin.
+
+    Attributes:
+        pod_source: where the pod's configuration comes from.
+        pod_text: the pod's configuration as JSON text.
+        container_source: where the container's configuration comes from.
+        container_text: the container's configuration as JSON text.
+    """
 
     origin: str
     pod_source: str
@@ -44,8 +51,15 @@ class SandboxFiles:
 class SandboxRun:
     """One sandbox with one container.
 
-    ``output`` holds the injected paths, ``None`` if it was not kept; ``attempts`` counts all
-    starts, ``reaped`` those that the kubelet ended.
+    ``output`` holds the injected paths, ``None`` if it was not kept; ``attempts`` is the number of
+    all starts, ``reaped`` the number of those that the kubelet ended.
+
+    Attributes:
+        role: control or gpu.
+        handler: the handler, empty for the default one.
+        cdi_devices: the CDI devices that were asked for.
+        exit: the exit code of crictl.
+        text: what crictl printed.
     """
 
     role: str
@@ -95,7 +109,13 @@ def was_reaped(code: int, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandboxes:
-    """All crictl runs on one node; ``endpoint`` has no ``unix://``."""
+    """All crictl runs on one node; ``endpoint`` has no ``unix://``.
+
+    Attributes:
+        crictl: the path of crictl, as it was called.
+        files: the two files that crictl was given.
+        runs: the sandboxes by role: control and gpu.
+    """
 
     crictl: str
     endpoint: str

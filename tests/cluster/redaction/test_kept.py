@@ -1,4 +1,4 @@
-"""What is not a secret stays, character for character: the table of what redaction may not touch."""
+"""What is not a secret stays: the table of what redaction may not touch, by a character."""
 
 from __future__ import annotations
 
