@@ -25,7 +25,7 @@ _NAMED = re.compile(
 # What may stand before the name of a line: indentation, a comment sign, list items, "export".
 _HEAD = re.compile(
     r"[\s>#;+]*+(?:-[ \t]++)*+(?:(?:export|set|setenv|declare|readonly|env|arg)[ \t]++"
-    r"(?:-\w+[ \t]++)?+)?+",
+    r"(?:-\w++[ \t]++)?+)?+",
     re.IGNORECASE,
 )
 _ELEMENT = re.compile(rf"<(?P<name>[\w.:-]++)>(?P<value>[^<>{LINE_ENDS}]++)(?=</)")

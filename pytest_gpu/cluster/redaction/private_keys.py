@@ -6,7 +6,7 @@ import re
 
 from pytest_gpu.evidence import REDACTED
 
-_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]*?PRIVATE KEY(?: BLOCK)?-----")
+_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,32}?PRIVATE KEY(?: BLOCK)?-----")
 _END = "-----END "
 _ONE_LINE = re.compile(r"(?:\\++[nr]|[ \t]|[A-Za-z0-9+/=]|(?:Proc-Type|DEK-Info): [\w,-]*+)++")
 _BODY = re.compile(r"[A-Za-z0-9+/=]{16,}+")

@@ -26,8 +26,8 @@ __all__ = [
     "redact_value",
 ]
 
-_ARGUMENTS = re.compile(r"/proc/\d+/cmdline")
-_ENVIRONMENT = re.compile(r"/proc/\d+/environ")
+_ARGUMENTS = re.compile(r"/proc/\d++/cmdline")
+_ENVIRONMENT = re.compile(r"/proc/\d++/environ")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
+import pkgutil
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from re import _constants, _parser  # type: ignore[attr-defined] # no types
 from types import FrameType
 from typing import Any
 
 import pytest
 
+from pytest_gpu.cluster import redaction
 from pytest_gpu.cluster.redaction.redact import redact_argv, redact_file, redact_text, redact_value
 
 GROWTH = 5
 """What four times the text may cost: linear work costs four times as much."""
 
 N = 30
+
+FEW = 40
+"""Up to this number of repetitions a pattern may go back: its cost has a bound."""
 
 
 def _packed(count: int) -> str:
@@ -101,6 +109,48 @@ def test_four_times_the_text_takes_four_times_the_steps(redact: Callable[[str], 
         if large > GROWTH * small:
             slow.append(f"{name}: {small} steps, {large} with four times the text")
     assert slow == []
+
+
+def patterns() -> Iterator[re.Pattern[str]]:
+    """Yield every regular expression of redaction."""
+    for found in pkgutil.iter_modules(redaction.__path__, f"{redaction.__name__}."):
+        for value in vars(importlib.import_module(found.name)).values():
+            entries = value if isinstance(value, tuple) else (value,)
+            flat = (each for entry in entries for each in _flat(entry))
+            yield from (each for each in flat if isinstance(each, re.Pattern))
+
+
+def _flat(entry: object) -> tuple[object, ...]:
+    return entry if isinstance(entry, tuple) else (entry,)
+
+
+def goes_back(nodes: Any) -> bool:
+    """Return whether a parsed pattern has a long repeat that may give back what it took."""
+    for operator, argument in nodes:
+        is_repeat = operator in {_constants.MAX_REPEAT, _constants.MIN_REPEAT}
+        if is_repeat and argument[1] > FEW and argument[0] != argument[1]:
+            return True
+        if any(map(goes_back, _inside(argument))):
+            return True
+    return False
+
+
+def _inside(argument: Any) -> Iterator[Any]:
+    if isinstance(argument, _parser.SubPattern):
+        yield argument
+    elif isinstance(argument, tuple | list):
+        for each in argument:
+            yield from _inside(each)
+
+
+def test_no_pattern_goes_back() -> None:
+    """Repeats are possessive: what a pattern took it never tries to match in another way."""
+    found = list(patterns())
+    slow = [each.pattern for each in found if goes_back(_parser.parse(each.pattern, each.flags))]
+    assert slow == []
+    assert len(found) > 80
+    assert goes_back(_parser.parse("a(?:b|c*d)"))
+    assert not goes_back(_parser.parse("a(?:b|c*+d)e{2,3}f{40}"))
 
 
 def test_steps_tell_what_is_not_linear() -> None:
