@@ -249,6 +249,20 @@ def test_policy_that_forbids_the_pod_is_named(run: Run, api: FakeApi) -> None:
     assert any("PodSecurity" in reason for reason in reasons)
 
 
+def test_secret_of_a_live_cluster_is_nowhere(run: Run, api: FakeApi, tmp_path: Path) -> None:
+    """Not in what is judged, printed, reported or recorded: it goes before any of these."""
+    pod = json.loads(json.dumps(api.of("pods")[0]))
+    pod["metadata"]["name"] = "planted"
+    pod["spec"]["containers"][0]["env"] = [{"name": "DB_PASS", "value": "s3cr3t-of-the-pod"}]
+    api.put("pods", pod)
+    api.refusals["gpu-1"] = (403, "webhook http://me:s3cr3t-of-the-hook@hook denied it")
+    _, document, output = run(f"--gpu-record={tmp_path / 'kept'}")
+    kept = [path.read_text() for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+    assert any("planted" in text for text in kept)
+    assert "<redacted>@hook" in json.dumps(document)
+    assert [text for text in (*kept, json.dumps(document), output) if "s3cr3t" in text] == []
+
+
 @pytest.mark.parametrize("right", ["create pods", "list pods", "get pods/exec"])
 def test_missing_right_is_named_and_nothing_is_created(run: Run, api: FakeApi, right: str) -> None:
     """Once in the header, with what it is for; no node fails because of it."""
