@@ -27,6 +27,7 @@ from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.redaction.redact import redact_text
 from pytest_gpu.cluster.visits.all_nodes import Plan, Visits
 from pytest_gpu.cluster.visits.pod_line import VISIT_TIME
 from pytest_gpu.errors import GpuError
@@ -57,7 +58,7 @@ class LiveCluster:
     def __init__(self, reach: Reach, settings: Settings, write: Write) -> None:
         self.title = settings.cluster
         self.settings = settings
-        self.write = write
+        self.write: Write = lambda line: write(redact_text(line))
         self._private = new_folder()
         self._created = False
         self.visited = False
@@ -109,7 +110,7 @@ class LiveCluster:
         """Return what the user must know before anything is tested, a line each."""
         missing = [f"this user may not {right} ({right.use})" for right in self.rights.missing]
         refused = [
-            f"could not read {resource}: {why}"
+            f"could not read {resource}: {redact_text(why)}"
             for resource, why in self._listed.refused.items()
             if self.rights.lacks("list", resource) is None
         ]

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_gpu import private_files
+
 
 def dumps(document: Mapping[str, Any]) -> str:
     """Return the document as JSON text with sorted keys: equal verdicts are equal text."""
@@ -18,18 +20,16 @@ def dumps(document: Mapping[str, Any]) -> str:
 def write(document: Mapping[str, Any], path: Path) -> None:
     """Write the document as UTF-8 JSON, all or nothing: a reader never sees half a file.
 
-    Missing folders are created.
+    Only this user can read it. Missing folders are created.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(dumps(document))
-        # mkstemp creates files that only their owner can read; a report is for others, too.
-        Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pytest_gpu import private_files
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.layers import Layer
 
@@ -73,7 +74,7 @@ class Ledger:
         Workers write the plan at the same time, so each has a half file of its own.
         """
         half = self.directory / f".{os.getpid()}"
-        half.write_text(text, encoding="utf-8")
+        private_files.write(half, text.encode())
         half.replace(self._path(kind, name))
 
 

@@ -173,7 +173,7 @@ def test_users_tests_without_a_layer_have_their_nodes_visited(
     """They are outside the ladder, yet see the same; what is unproven is an error in one line."""
     file = pytester.makepyfile(test_mine=USERS)
     code, document, output = run(str(file), "-k", "gpu-2")
-    assert (code, document) == (1, {}), output
+    assert (code, document["run"]["exit_code"], document["nodes"]) == (1, 1, []), output
     assert "1 passed" in output
     assert "1 error" in output
     assert "Unproven: no sandbox was tried: no crictl on this node" in output
@@ -249,6 +249,20 @@ def test_policy_that_forbids_the_pod_is_named(run: Run, api: FakeApi) -> None:
     assert any("PodSecurity" in reason for reason in reasons)
 
 
+def test_secret_of_a_live_cluster_is_nowhere(run: Run, api: FakeApi, tmp_path: Path) -> None:
+    """Not in what is judged, printed, reported or recorded: it goes before any of these."""
+    pod = json.loads(json.dumps(api.of("pods")[0]))
+    pod["metadata"]["name"] = "planted"
+    pod["spec"]["containers"][0]["env"] = [{"name": "DB_PASS", "value": "s3cr3t-of-the-pod"}]
+    api.put("pods", pod)
+    api.refusals["gpu-1"] = (403, "webhook http://me:s3cr3t-of-the-hook@hook denied it")
+    _, document, output = run(f"--gpu-record={tmp_path / 'kept'}")
+    kept = [path.read_text() for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+    assert any("planted" in text for text in kept)
+    assert "<redacted>@hook" in json.dumps(document)
+    assert [text for text in (*kept, json.dumps(document), output) if "s3cr3t" in text] == []
+
+
 @pytest.mark.parametrize("right", ["create pods", "list pods", "get pods/exec"])
 def test_missing_right_is_named_and_nothing_is_created(run: Run, api: FakeApi, right: str) -> None:
     """Once in the header, with what it is for; no node fails because of it."""
@@ -279,8 +293,8 @@ def test_failing_to_clean_up_fails_the_run(run: Run, api: FakeApi) -> None:
     """It says what is left and the one command that removes it."""
     api.denied |= {"deletecollection pods", "delete pods"}
     code, document, output = run()
-    assert document["run"]["exit_code"] == 0
-    assert code == 1
+    assert document["run"]["exit_code"] == code == 1
+    assert {node["verdict"] for node in document["nodes"]} == {"conforms"}
     assert "ERROR: what the run created could not be removed" in output
     assert "kubectl delete pods -n pytest-gpu -l pytest-gpu/run=" in output
 

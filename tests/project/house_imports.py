@@ -37,6 +37,7 @@ WORDS = (
     "pytest_gpu.naming",
     "pytest_gpu.parsing",
     "pytest_gpu.plain_text",
+    "pytest_gpu.private_files",
     "pytest_gpu.steps",
 )
 """Modules that every room may use."""

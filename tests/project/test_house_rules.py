@@ -29,6 +29,7 @@ MAY_TOUCH = {
     "pytest_gpu/run/ledger.py": "a file for each node, shared by the workers",
     "pytest_gpu/run/opening.py": "the folder that holds these files, gone at the end",
     "pytest_gpu/report/json.py": "writes --gpu-report",
+    "pytest_gpu/private_files.py": "creates what only this user can read, for these and the doors",
     "pytest_gpu/_allure.py": "writes into --alluredir",
 }
 

@@ -188,11 +188,11 @@ def test_undecodable_evidence_still_makes_valid_json(tmp_path: Path) -> None:
 
 
 def test_folders_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:
-    """--gpu-report=new/folder/out.json works, and leaves one file that others may read."""
+    """--gpu-report=new/folder/out.json works, and leaves one file that only this user can read."""
     path = tmp_path / "new" / "folder" / "out.json"
     write(everything(), path)
     assert [file.name for file in path.parent.iterdir()] == ["out.json"]
-    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_half_a_report_is_never_left(tmp_path: Path) -> None:

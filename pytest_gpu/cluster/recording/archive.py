@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from pytest_gpu import private_files
 from pytest_gpu.cluster.recording.folder import MAX_FILE, MAX_LEVELS, printable
 from pytest_gpu.errors import RecordingError
 
@@ -74,7 +75,7 @@ def pack(folder: Path, archive: Path, mtime: float) -> None:
     ``mtime`` is the modification time of all files in it, in seconds since the epoch.
     """
     with (
-        archive.open("xb") as file,
+        private_files.create(archive) as file,
         gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=mtime) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):
@@ -82,7 +83,7 @@ def pack(folder: Path, archive: Path, mtime: float) -> None:
             member = tar.gettarinfo(path, arcname=str(path.relative_to(folder)))
             member.uid = member.gid = 0
             member.uname = member.gname = ""
-            member.mode = 0o755 if member.isdir() else 0o644
+            member.mode = private_files.FOLDER_MODE if member.isdir() else private_files.FILE_MODE
             member.mtime = int(mtime)
             with path.open("rb") if member.isreg() else io.BytesIO() as content:
                 tar.addfile(member, content)

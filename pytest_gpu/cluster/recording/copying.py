@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from pytest_gpu import private_files
 from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording import node_files
 from pytest_gpu.cluster.recording.listing import directories_above
@@ -33,7 +34,7 @@ def record(cluster: RecordedCluster | Path, to: Path, asked: Asked = None) -> No
         with open_recording(cluster, str(cluster)) as opened:
             record(opened, to, asked)
         return
-    to.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(to.parent)
     # Next to its place, so that a half-written recording is never there.
     private = Path(tempfile.mkdtemp(prefix=".pytest-gpu-", dir=to.parent))
     try:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pytest_gpu import private_files
 from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording import node_files, yaml_io
 from pytest_gpu.cluster.recording.archive import pack
@@ -46,7 +47,7 @@ class NodeRecorder:
         self._absent: dict[str, None] = {}
         self._commands: list[Mapping[str, Any]] = []
         self._elves: dict[str, Mapping[str, Any]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(folder)
 
     def add_door(self, door: Door, *, like: str | None = None) -> None:
         """Note how the evidence was collected, and the node whose evidence this one shares."""
@@ -114,8 +115,8 @@ class NodeRecorder:
     def _write(self, relative: str, data: bytes) -> None:
         path = self._folder / relative
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            private_files.make_folder(path.parent)
+            private_files.write(path, data)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             raise RecordingError(f"{path}: cannot be recorded: {why}") from None
@@ -145,13 +146,13 @@ class Recorder:
         asked: Asked = None,
     ) -> None:
         refuse_used(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(folder)
         self.folder = folder
         when = taken.astimezone(UTC).isoformat().replace("+00:00", "Z")
         head: dict[str, Any] = {"format": FORMAT, "taken": when, "suite": suite or _suite()}
         head |= {"asked": sorted(asked)} if asked is not None else {}
         head |= {"note": redact_text(note)} if note else {}
-        (folder / FILE).write_bytes(yaml_io.dump(head))
+        private_files.write(folder / FILE, yaml_io.dump(head))
 
     def add_objects(self, resource: str, objects: Iterable[KubeObject]) -> None:
         """Write a resource that was read whole, nodes in natural order; Secrets are left out.
@@ -166,8 +167,9 @@ class Recorder:
         if resource == "nodes":
             items.sort(key=lambda node: natural(str(node["metadata"]["name"])))
         path = self.folder / "kubernetes" / f"{resource}.yaml"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(yaml_io.dump({"apiVersion": "v1", "kind": "List", "items": items}))
+        private_files.make_folder(path.parent)
+        data = yaml_io.dump({"apiVersion": "v1", "kind": "List", "items": items})
+        private_files.write(path, data)
 
     def node(self, name: str) -> NodeRecorder:
         """Return the writer of one node's evidence; close it when everything is added.

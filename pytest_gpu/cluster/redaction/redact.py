@@ -5,13 +5,16 @@ Pure functions. What is not a secret stays as it is; redacting twice changes not
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pytest_gpu.cluster.redaction.following_lines import blank
+from pytest_gpu.cluster.redaction.known_programs import hide_words
 from pytest_gpu.cluster.redaction.redact_text import redact_text
-from pytest_gpu.cluster.redaction.secret_names import is_secret_env, is_secret_flag, is_secret_name
+from pytest_gpu.cluster.redaction.secret_names import is_harmless, is_secret_env, is_secret_name
 from pytest_gpu.evidence import REDACTED, CommandResult, KubeObject
 
 __all__ = [
@@ -23,11 +26,9 @@ __all__ = [
     "redact_value",
 ]
 
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_ARGUMENTS = re.compile(r"/proc/\d+/cmdline")
-_ENVIRONMENT = re.compile(r"/proc/\d+/environ")
+_ARGUMENTS = re.compile(r"/proc/\d++/cmdline")
+_ENVIRONMENT = re.compile(r"/proc/\d++/environ")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
-_USER_FLAGS = ("-u", "--user", "--proxy-user")
 
 
 def redact_file(path: str, content: bytes) -> bytes:
@@ -35,28 +36,34 @@ def redact_file(path: str, content: bytes) -> bytes:
 
     Text of another encoding is redacted, too. ``path`` shows which files procfs separates by NUL.
     """
-    if path.startswith("/sys/") or _is_binary(path, content):
+    if path.startswith("/sys/"):
+        return content
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _redact_utf16(content)
+    if _is_binary(path, content):
         return content
     text = content.decode(errors="surrogateescape")
     if _ARGUMENTS.fullmatch(path):
         text = _redact_separated(text)
+    elif _ENVIRONMENT.fullmatch(path):
+        text = "\0".join(map(_redact_variable, text.split("\0")))
     else:
         text = "\0".join(redact_text(part) for part in text.split("\0"))
     return text.encode(errors="surrogateescape")
 
 
+def _redact_utf16(content: bytes) -> bytes:
+    try:
+        text = content.decode("utf-16")
+    except UnicodeDecodeError:
+        return content
+    order = "utf-16-le" if content.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    return content[:2] + redact_text(text).encode(order)
+
+
 def redact_argv(argv: Sequence[str]) -> tuple[str, ...]:
     """Return a command line without secrets: after ``--password=``, or in the next argument."""
-    found: list[str] = []
-    for argument in argv:
-        before = found[-1] if found else ""
-        if is_secret_flag(before) and argument and not argument.startswith("-"):
-            found.append(argument if argument in ("true", "false") else REDACTED)
-        elif before in _USER_FLAGS and ":" in argument:
-            found.append(REDACTED)
-        else:
-            found.append(redact_text(argument))
-    return tuple(found)
+    return tuple(map(redact_text, hide_words(argv)))
 
 
 def redact_command(result: CommandResult) -> CommandResult:
@@ -72,20 +79,17 @@ def redact_command(result: CommandResult) -> CommandResult:
 def redact_object(item: KubeObject) -> dict[str, Any] | None:
     """Return a Kubernetes object without secrets, ``None`` if it is a Secret itself.
 
-    managedFields go, and so does the value of kubectl's last-applied-configuration: it repeats
-    the whole object as text.
+    managedFields go, and so does what repeats the whole object as text, such as kubectl's
+    last-applied-configuration, and a ConfigMap's binaryData, which nobody can look into.
     """
     if item.get("kind") == "Secret":
         return None
-    found = {key: redact_value(value) for key, value in item.items()}
+    found = {key: _redact_member(key, value) for key, value in item.items()}
     metadata = found.get("metadata")
     if isinstance(metadata, dict):
         metadata.pop("managedFields", None)
-        annotations = metadata.get("annotations")
-        if isinstance(annotations, dict) and _LAST_APPLIED in annotations:
-            annotations[_LAST_APPLIED] = REDACTED
-    if item.get("kind") == "ConfigMap" and isinstance(found.get("data"), dict):
-        found["data"] = {key: _configured(key, value) for key, value in found["data"].items()}
+    if item.get("kind") == "ConfigMap" and isinstance(found.get("binaryData"), dict):
+        found["binaryData"] = dict.fromkeys(found["binaryData"], REDACTED)
     return found
 
 
@@ -93,8 +97,8 @@ def redact_value(value: Any) -> Any:
     """Return plain data (as JSON has it) without secrets, in every text at any depth.
 
     Lists under ``args``, ``command`` and ``argv`` are command lines; a mapping with ``name`` (or
-    ``key``) and ``value`` is an environment variable; Kubernetes objects inside are redacted as
-    such.
+    ``key``) and ``value`` is an environment variable or a header; Kubernetes objects inside are
+    redacted as such.
     """
     if isinstance(value, str):
         return redact_text(value)
@@ -114,23 +118,48 @@ def _redact_mapping(value: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: _redact_member(key, member) for key, member in value.items()}
     name = value.get("name", value.get("key"))
     if isinstance(name, str) and is_secret_env(name) and isinstance(value.get("value"), str):
-        found["value"] = REDACTED if value["value"] else ""
-    return found
+        found["value"] = _hidden(name, value["value"])
+    return found | _redact_container(value)
+
+
+def _redact_container(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a container's command and arguments: its program may take a secret after ``-p``."""
+    command, args = value.get("command"), value.get("args")
+    if not (command and args and _is_argv(command) and _is_argv(args)):
+        return {}
+    argv = redact_argv([*command, *args])
+    return {"command": list(argv[: len(command)]), "args": list(argv[len(command) :])}
 
 
 def _redact_member(key: str, value: Any) -> Any:
-    if isinstance(value, str) and value and isinstance(key, str) and is_secret_name(key):
-        return REDACTED
+    if isinstance(key, str) and is_secret_name(key) and _is_hideable(value):
+        return _hidden(key, value)
     if key in ("args", "command", "argv") and _is_argv(value):
         return list(redact_argv(value))
+    if key == "httpHeaders" and isinstance(value, list):
+        return [_redact_header(header) for header in value]
     if _is_object(value):
         return redact_object(value)
     return redact_value(value)
 
 
-def _configured(key: str, value: Any) -> Any:
-    """Return one value of a ConfigMap: its key may say that it is a secret."""
-    return REDACTED if isinstance(value, str) and value and is_secret_name(key) else value
+def _redact_header(header: Any) -> Any:
+    """Return a header of a probe: whoever names it may call a token anything."""
+    has_value = isinstance(header, Mapping) and header.get("value")
+    return {**header, "value": REDACTED} if has_value else header
+
+
+def _is_hideable(value: Any) -> bool:
+    """Return whether a value under a secret's name can be one: a text, a long number, a list."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value > 999
+    return isinstance(value, str) or (bool(value) and _is_argv(value))
+
+
+def _hidden(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_hidden(name, each) for each in value]
+    return value if isinstance(value, str) and is_harmless(name, value) else REDACTED
 
 
 def _is_argv(value: Any) -> bool:
@@ -156,3 +185,11 @@ def _redact_separated(text: str) -> str:
     """Redact /proc/PID/cmdline: NUL between arguments, or one per line if written by hand."""
     separator = "\0" if "\0" in text else "\n"
     return separator.join(redact_argv(text.split(separator)))
+
+
+def _redact_variable(text: str) -> str:
+    """Return a variable of /proc/PID/environ; its value may have several lines."""
+    name, equals, value = text.partition("=")
+    if "\n" in value and is_secret_env(name):
+        return f"{name}{equals}{blank(value)}"
+    return redact_text(text)

@@ -260,6 +260,104 @@ def test_configmaps_lose_what_their_keys_call_secret() -> None:
     }
 
 
+def test_what_nobody_can_look_into_goes() -> None:
+    """A ConfigMap's binaryData may be a keystore or an archive."""
+    data = {"store.jks": base64.b64encode(bytes(range(256))).decode()}
+    found = redact_object({"kind": "ConfigMap", "metadata": {"name": "c"}, "binaryData": data})
+    assert found is not None
+    assert found["binaryData"] == {"store.jks": "<redacted>"}
+
+
+def test_headers_of_probes_go_whatever_they_are_called() -> None:
+    """Their names are kept."""
+    headers = [{"name": "X-Anything", "value": "hunter2"}, {"name": "X-Empty", "value": ""}]
+    found = redact_value({"httpGet": {"httpHeaders": headers, "path": "/healthz"}})
+    assert found == {
+        "httpGet": {
+            "httpHeaders": [{"name": "X-Anything", "value": "<redacted>"}, headers[1]],
+            "path": "/healthz",
+        }
+    }
+
+
+def test_program_and_its_arguments_are_read_together() -> None:
+    """A container names them apart: what -p means depends on the program."""
+    found = redact_value({"command": ["sshpass"], "args": ["-p", "hunter2", "ssh", "-p", "22"]})
+    assert found == {"command": ["sshpass"], "args": ["-p", "<redacted>", "ssh", "-p", "22"]}
+    other = {"command": ["ssh"], "args": ["-p", "22"]}
+    assert redact_value(other) == other
+
+
+def test_switches_under_a_secrets_name_stay() -> None:
+    """A device plugin is told PASS_DEVICE_SPECS; a list of secrets and a long number go."""
+    env = [{"name": "PASS_DEVICE_SPECS", "value": "true"}, {"name": "USE_TOKEN", "value": "false"}]
+    assert redact_value({"env": env, "auth": "none"}) == {"env": env, "auth": "none"}
+    assert redact_value({"tokens": ["a"], "token": ["a", ""], "pin": 1, "password": 123456}) == {
+        "tokens": ["a"],
+        "token": ["<redacted>", ""],
+        "pin": 1,
+        "password": "<redacted>",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("a: 1\nkind: Secret\ndata:\n  any: aHVu\n  b: |\n    aHVu\n---\nkind: X\ndata:\n  c: d",
+         "a: 1\nkind: Secret\ndata:\n  any: <redacted>\n  b: |\n    <redacted>\n---\nkind: X\n"
+         "data:\n  c: d"),
+        ('{"kind": "Secret", "data": {"any": "aHVu", "b": "aHVu"}, "x": "y"}',
+         '{"kind": "Secret", "data": {"any": "<redacted>", "b": "<redacted>"}, "x": "y"}'),
+        ("kind: ConfigMap\nbinaryData:\n  a: aHVu\ndata:\n  a: b",
+         "kind: ConfigMap\nbinaryData:\n  a: <redacted>\ndata:\n  a: b"),
+        ('{"binaryData":{"a":"aHVu"},"data":{"a":"b"}}',
+         '{"binaryData":{"a":"<redacted>"},"data":{"a":"b"}}'),
+        ("httpHeaders:\n- name: A\n  value: hun\n- name: B\n  value: ter2\np: /\nname: a\nvalue: b",
+         "httpHeaders:\n- name: A\n  value: <redacted>\n- name: B\n  value: <redacted>\np: /\n"
+         "name: a\nvalue: b"),
+        ('{"httpHeaders": [{"value": "hun", "name": "X"}], "env": [{"name": "A", "value": "b"}]}',
+         '{"httpHeaders": [{"value": "<redacted>", "name": "X"}],'
+         ' "env": [{"name": "A", "value": "b"}]}'),
+        ("- name: A\n  value: b\n- name: T_TOKEN\n  valueFrom: c",
+         "- name: A\n  value: b\n- name: T_TOKEN\n  valueFrom: c"),
+        ("password: 'a\n  hunter2'\nx: 1", "password: '<redacted>\n  <redacted>'\nx: 1"),
+        ("password:\n  hunter2\nx: 1", "password:\n  <redacted>\nx: 1"),
+        ("TOKEN=\\\nhunter2\nx", "TOKEN=<redacted>\n<redacted>\nx"),
+        ("n p: -----BEGIN PRIVATE KEY-----\nn p: " + "aB3d" * 16 + "\nn p: aB3d\nn p: next: 1",
+         "n p: -----BEGIN PRIVATE KEY-----\nn p: <redacted>\nn p: <redacted>\nn p: next: 1"),
+        ('{"password": "hun\\"ter2", "pin": 1}', '{"password": "<redacted>", "pin": 1}'),
+        ('["{\\"password\\": \\"hun\\\\\\"ter2\\"}"]', '["{\\"password\\": \\"<redacted>\\"}"]'),
+        ("password = 123456", 'password = "<redacted>"'),
+        ('{"token": 123456}', '{"token": "<redacted>"}'),
+        ("password: &p hunter2", "password: &p <redacted>"),
+        ("n password=hun,ter&2[x{y x=1", "n password=<redacted> x=1"),
+        ("Server=a;Password=hun ter2;Port=1", "Server=a;Password=<redacted>;Port=1"),
+        ("{password: hun ter2, x: 1}", "{password: <redacted>, x: 1}"),
+        ("<token>hunter2</token>", "<token><redacted></token>"),
+        ("IDENTIFIED BY 'hunter2'", "IDENTIFIED BY '<redacted>'"),
+        ("smtp_password hunter2", "smtp_password <redacted>"),
+        ("--- a\n- sshpass\n- -p\n- hunter2\n- ssh", "--- a\n- sshpass\n- -p\n- <redacted>\n- ssh"),
+    ],
+)  # fmt: skip
+def test_secret_goes_and_its_surroundings_stay(text: str, redacted: str) -> None:
+    """Over lines, in quotes inside of quotes, between separators."""
+    assert redact_text(text) == redacted
+
+
+def test_variable_of_several_lines_goes_whole() -> None:
+    """Variables are separated by NUL in procfs."""
+    content = b"A=b\0SSH_KEY=hun\nter2\0C=d\0"
+    assert redact_file("/proc/7/environ", content) == b"A=b\0SSH_KEY=<redacted>\n<redacted>\0C=d\0"
+
+
+def test_text_in_utf_16_is_redacted_too() -> None:
+    """It is full of NUL, and no binary file."""
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = "\ufeffpassword=hunter2\n".encode(encoding)
+        assert redact_file("/x", text) == "\ufeffpassword=<redacted>\n".encode(encoding)
+    assert redact_file("/x", b"\xff\xfe\x00\xd8x") == b"\xff\xfe\x00\xd8x"
+
+
 def test_values_of_other_types_stay() -> None:
     """NVML's numbers, and what is not there."""
     value = {"uuid": "GPU-1", "memory": {"total": 5}, "mig": None, "ok": True, "token": 5}
