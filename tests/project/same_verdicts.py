@@ -32,7 +32,9 @@ INSIDE = Path(__file__).with_name("inside_checkout.py")
 IGNORED = frozenset({"report.run.started", "report.run.duration"})
 """What differs between any two runs."""
 
-NEW = frozenset({"missing", "not_asked", "taken_by"})
+NEW = frozenset(
+    {"missing", "not_asked", "taken_by", "silent", "not_judged", "not_run", "fix_kinds"}
+)
 """Keys that reports of an older checkout do not have: nothing to compare them with."""
 
 ABSENT = "(absent)"
@@ -143,11 +145,24 @@ def differences(old: object, new: object, path: str = "") -> Iterator[str]:
         for key in sorted({*old, *new} - (NEW - old.keys())):
             inner = f"{path}.{key}".lstrip(".")
             yield from differences(old.get(key, ABSENT), new.get(key, ABSENT), inner)
+    elif _has_names(old) and _has_names(new):
+        yield from differences(_by_name(old), _by_name(new), path)
     elif isinstance(old, list) and isinstance(new, list):
         for number, (one, other) in enumerate(zip_longest(old, new, fillvalue=ABSENT)):
             yield from differences(one, other, f"{path}[{number}]")
     else:
         yield f"{path}: {' -> '.join(_shown(old, new))}"
+
+
+def _has_names(found: object) -> bool:
+    """Return whether this is a list of things with names, such as nodes; their order is free."""
+    return isinstance(found, list) and all(
+        isinstance(each, Mapping) and isinstance(each.get("name"), str) for each in found
+    )
+
+
+def _by_name(found: Any) -> dict[str, object]:
+    return {each["name"]: each for each in found}
 
 
 def _shown(*values: object) -> Iterator[str]:
