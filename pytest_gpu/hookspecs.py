@@ -20,10 +20,11 @@ def pytest_gpu_select_nodes(config: pytest.Config, nodes: list[str]) -> list[str
 
 @pytest.hookspec
 def pytest_gpu_verdict(config: pytest.Config, document: Mapping[str, Any]) -> None:
-    """Receive the verdict document, the one that ``--gpu-report`` writes.
+    """Receive a copy of the verdict document, the one that ``--gpu-report`` writes.
 
-    Called once, in the controller, after the last test and before the summary is printed; not
-    called when no test of the ladder was selected.
+    An exception in it is one line of the summary and ends the run with exit code 3; the reports
+    are written all the same. Called once, in the controller, after the last test and before the
+    summary is printed; not called when no test of the ladder was selected.
     """
 
 

@@ -61,6 +61,7 @@ class Junit:
         self.log.add_stats("failure")
         element.set("type", kind)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_gpu_verdict(self, document: Mapping[str, Any]) -> None:
         """Add the verdict on each node to the properties of the suite."""
         for node in document["nodes"]:

@@ -22,6 +22,7 @@ from pytest_gpu.run.below import nodeid_of
 from pytest_gpu.run.final import worse
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
+from pytest_gpu.run.verdict_hook import call_verdict_hook
 from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.pods import waiting_pods
 
@@ -81,8 +82,16 @@ class Results:
             self._fail(session)
         document["run"]["exit_code"] = int(session.exitstatus)
         if tested:
-            session.config.hook.pytest_gpu_verdict(config=session.config, document=document)
+            self._call_hook(document, session)
         self._write(document, session)
+
+    def _call_hook(self, document: Mapping[str, Any], session: pytest.Session) -> None:
+        failure = call_verdict_hook(session.config, document)
+        if failure is None:
+            return
+        self._fail(session, failure.line)
+        if session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            session.exitstatus = failure.code
 
     def _fail(self, session: pytest.Session, trouble: str | None = None) -> None:
         """Turn exit code 0 into 1; another code of pytest's says more and stays."""

@@ -61,6 +61,9 @@ ENDS = {
     "a worker of xdist crashes": End(driver="def test_it(gpu_node): os._exit(9)\n"),
     "a test file cannot be imported": End(files={"test_own.py": "import no_such_module\n"}),
     "a bug in a plugin (internal error)": End(files={"conftest.py": BUG}),
+    "an exception in your hook `pytest_gpu_verdict`": End(
+        files={"conftest.py": "def pytest_gpu_verdict(document): 1 / 0\n"}
+    ),
     "wrong usage, or no GPU node": End(args=["--gpu-nodes=no-such-node"]),
     "`-k`, `-m` or the paths select no test": End(args=["-k", "no_such_test"]),
     "`--collect-only`": End(args=["--collect-only"]),

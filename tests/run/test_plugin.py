@@ -320,3 +320,46 @@ def test_verdict_hook_gets_the_document(
     )
     run(pytester, make_cluster("gpu-1"), *workers)
     assert (pytester.path / "seen.txt").read_text() == "conforms "
+
+
+BROKEN_HOOKS = {
+    "1 / 0": (3, "ZeroDivisionError: division by zero"),
+    "raise OSError('two\\nlines')": (3, r"OSError: two\nlines"),
+    "pytest.fail('no')": (3, "Failed: no"),
+    "pytest.exit('stop', returncode=9)": (9, "Exit: stop"),
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_HOOKS)
+def test_verdict_hook_that_raises_is_one_line_and_costs_no_report(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, body: str
+) -> None:
+    """The verdict of a long run is not lost to a few lines that were to send it on."""
+    code, error = BROKEN_HOOKS[body]
+    make_suite(driver=PASSES)
+    pytester.makeconftest(f"import pytest\ndef pytest_gpu_verdict(document):\n    {body}\n")
+    files = ("--gpu-report=r.json", "--junitxml=j.xml")
+    result = run(pytester, make_cluster("gpu-1"), *files)
+    assert result.ret == code
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    result.stdout.fnmatch_lines(["1 node: conforms *"])
+    assert f"ERROR: hook pytest_gpu_verdict: conftest.py:3: {error}" in result.outlines
+    document = json.loads((pytester.path / "r.json").read_text())
+    assert document["run"]["exit_code"] == code
+    assert 'name="gpu_node:gpu-1" value="conforms"' in (pytester.path / "j.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    "change", ["document.clear()", "document['nodes'][0]['verdict'] = 'fails'"]
+)
+def test_verdict_hook_cannot_change_the_verdict(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, change: str
+) -> None:
+    """It gets a copy."""
+    make_suite(driver=PASSES)
+    pytester.makeconftest(f"def pytest_gpu_verdict(document): {change}")
+    result = run(pytester, make_cluster("gpu-1"), "--gpu-report=r.json", "--junitxml=j.xml")
+    result.stdout.fnmatch_lines(["1 node: conforms *"])
+    document = json.loads((pytester.path / "r.json").read_text())
+    assert document["nodes"][0]["verdict"] == "conforms"
+    assert 'name="gpu_node:gpu-1" value="conforms"' in (pytester.path / "j.xml").read_text()
