@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.cluster.recording.recorder import refuse_used
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
-from pytest_gpu.naming import listed
 from pytest_gpu.run.ledger import new_ledger
 from pytest_gpu.run.look_alikes import refuse_look_alikes
+from pytest_gpu.run.select_hook import chosen
 from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.settings import Settings, shown
@@ -98,6 +99,9 @@ def _session(
 ) -> GpuSession:
     ledger, remove = new_ledger()
     config.add_cleanup(remove)
+    if selection.source is not None:
+        sources = {**settings.sources, "nodes": selection.source}
+        settings = replace(settings, sources=sources)
     return GpuSession(
         settings=settings,
         folder=cluster.folder,
@@ -137,16 +141,7 @@ def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidenc
         selection = select_nodes(cluster, settings.nodes)
     if not selection.names:
         raise pytest.UsageError(f"--gpu-cluster: {settings.cluster}: {no_gpu_node(settings.nodes)}")
-    chosen = config.hook.pytest_gpu_select_nodes(config=config, nodes=list(selection.names))
-    if chosen is None:
-        return selection
-    known = {name_of(node) for node in cluster.objects("nodes")}
-    if not chosen or not known.issuperset(chosen):
-        raise pytest.UsageError(
-            f"hook pytest_gpu_select_nodes: {chosen!r}: must name at least one node of this "
-            f"cluster, such as {listed(selection.names)}"
-        )
-    return Selection(names=tuple(dict.fromkeys(chosen)), others=selection.others)
+    return chosen(config, selection, [name_of(node) for node in cluster.objects("nodes")])
 
 
 def _nodes_source(settings: Settings) -> str:

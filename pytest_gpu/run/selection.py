@@ -21,10 +21,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Nodes under test, sorted, and those that were checked and have no sign of a GPU."""
+    """Nodes under test, sorted, and those that were checked and have no sign of a GPU.
+
+    ``source`` is the hook that chose them, ``None`` if the settings did.
+    """
 
     names: tuple[str, ...]
     others: tuple[str, ...] = ()
+    source: str | None = None
 
 
 def select_nodes(cluster: ClusterEvidence, asked: str | None) -> Selection:

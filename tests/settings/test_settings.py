@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -156,12 +157,50 @@ def test_hook_selects_nodes(
     cluster = f"--gpu-cluster=path:{make_cluster('gpu-1', 'gpu-2', 'gpu-3')}"
     pytester.makeconftest("def pytest_gpu_select_nodes(nodes): return nodes[1:]")
     run_here(pytester, cluster, ".", *workers, *QUIET).assert_outcomes(passed=2)
-    for wrong in ("[]", "['gpu-9']"):
-        pytester.makeconftest(f"def pytest_gpu_select_nodes(nodes): return {wrong}")
-        line = refused(run_here(pytester, cluster, ".", *workers, *QUIET))
-        assert line.startswith(
-            f"hook pytest_gpu_select_nodes: {wrong}: must name at least one node"
-        )
+
+
+WRONG_HOOKS = {
+    "[]": "must name at least one node, such as gpu-1, gpu-9, gpu-10",
+    "['gpu-10', 'zz']": "no node called zz; the nearest nodes are cpu-1, gpu-1, gpu-9, gpu-10",
+    "['zz']": "no node called zz; the nearest nodes are *",
+    "'gpu-1'": "'gpu-1': must be a list of names of nodes",
+    "[1]": "[[]1]: must be a list of names of nodes",
+    "1": "1: must be a list of names of nodes",
+}
+
+
+@pytest.mark.parametrize("answer", WRONG_HOOKS)
+def test_wrong_answer_of_the_hook_is_refused(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, answer: str
+) -> None:
+    """The message names the part that is wrong."""
+    cluster = make_cluster("gpu-1", "gpu-9", "gpu-10", plain=["cpu-1"])
+    pytester.makeconftest(f"def pytest_gpu_select_nodes(nodes): return {answer}")
+    line = refused(run_here(pytester, f"--gpu-cluster=path:{cluster}", ".", *QUIET))
+    assert fnmatch(line, f"hook pytest_gpu_select_nodes: {WRONG_HOOKS[answer]}")
+
+
+HOOKS = {
+    "(name for name in nodes if '1' in name)": "2 nodes: gpu-1, gpu-10 (from hook *)",
+    "['gpu-10', 'gpu-9', 'gpu-9']": "2 nodes: gpu-9, gpu-10 (from hook pytest_gpu_select_nodes)",
+    "{'cpu-1'}": "1 node: cpu-1 (from hook pytest_gpu_select_nodes)",
+    "nodes[::-1]": "3 nodes: gpu-1, gpu-9, gpu-10 (from --gpu-nodes)",
+    "None": "3 nodes: gpu-1, gpu-9, gpu-10 (from --gpu-nodes)",
+}
+
+
+@pytest.mark.parametrize("answer", HOOKS)
+def test_header_says_which_nodes_the_hook_chose(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, answer: str
+) -> None:
+    """In natural order, whatever the order and type of the answer."""
+    make_suite(driver="def test_it(gpu_node): pass\n")
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1', 'gpu-9', 'gpu-10', plain=['cpu-1'])}"
+    pytester.makeconftest(f"def pytest_gpu_select_nodes(nodes): return {answer}")
+    result = run_here(pytester, cluster, "--gpu-nodes=all", ".", *QUIET)
+    result.stdout.fnmatch_lines([f"gpu: {HOOKS[answer]}"])
+    others = [line for line in result.outlines if line.startswith("gpu: not a GPU node: ")]
+    assert others == ([] if "cpu-1" in answer else ["gpu: not a GPU node: cpu-1"])
 
 
 def test_sandbox_files_are_relative_to_the_configuration(
