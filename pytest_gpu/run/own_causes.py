@@ -16,6 +16,7 @@ from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import Cause
 from pytest_gpu.cause_file import EntryError, check_placeholders, read_causes
 from pytest_gpu.layers import Layer
+from pytest_gpu.settings.ini import ini_source, ini_value
 from pytest_gpu.stack.containerd.toml_lines import walk
 from pytest_gpu.stack.distributions.products.kubeadm import KUBEADM
 from pytest_gpu.stack.distributions.usual import names
@@ -40,33 +41,36 @@ def own_causes(config: pytest.Config) -> OwnCauses:
         pytest.UsageError: a file is missing or wrong; the message names file, line and key.
     """
     files = [
-        *_found(_ini_source(config), config.rootpath, _ini(config)),
+        *_found(ini_source(config, INI), config.rootpath, _ini(config)),
         *(
             file
             for paths in config.hook.pytest_gpu_causes(config=config)
-            for file in _found(f"hook {HOOK}", config.rootpath, _checked(paths))
+            for file in _found(f"hook {HOOK}", config.rootpath, _checked(f"hook {HOOK}", paths))
         ),
     ]
     return read_files(dict.fromkeys(files))
 
 
-def _ini_source(config: pytest.Config) -> str:
-    return f"{INI} in {config.inipath.name if config.inipath else '-o'}"
-
-
 def _ini(config: pytest.Config) -> Sequence[Path]:
+    source = ini_source(config, INI)
     try:
-        found: Sequence[Path] = config.getini(INI)
-    except (TypeError, ValueError) as error:
-        # Before pytest 9.2 a value of the wrong type is not a usage error.
-        raise pytest.UsageError(f"{_ini_source(config)}: {error}") from error
-    return found
+        found = ini_value(config, INI)
+    except ValueError as error:
+        raise pytest.UsageError(f"{source}: {error}") from error
+    if found is None:
+        return ()
+    if not found:
+        raise pytest.UsageError(
+            f"{source}: is empty; name TOML files, such as causes/*.toml, or leave it out"
+        )
+    folder = config.inipath.parent if config.inipath else config.invocation_params.dir
+    return [folder / each for each in _checked(source, found)]
 
 
-def _checked(paths: object) -> Sequence[str | Path]:
+def _checked(source: str, paths: object) -> Sequence[str | Path]:
     if isinstance(paths, list | tuple) and all(isinstance(each, str | Path) for each in paths):
         return paths
-    raise pytest.UsageError(f"hook {HOOK}: {paths!r}: must be a list of paths")
+    raise pytest.UsageError(f"{source}: {paths!r}: must be a list of paths")
 
 
 def _found(source: str, folder: Path, paths: Iterable[str | Path]) -> Iterator[Path]:

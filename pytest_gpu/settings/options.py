@@ -172,5 +172,8 @@ def _add_ini(parser: pytest.Parser) -> None:
         kind: Literal["bool", "string"] = "bool" if name in SWITCHES else "string"
         parser.addini(f"gpu_{name}", help_, type=kind, default=None)
     parser.addini(
-        "gpu_causes", "TOML files with causes of your own, or patterns of them", type="paths"
+        "gpu_causes",
+        "TOML files with causes of your own, or patterns of them",
+        type="args",  # not paths: that cannot tell what is wrong in a list
+        default=None,
     )

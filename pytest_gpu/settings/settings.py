@@ -11,6 +11,7 @@ import pytest
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.settings.ci_settings import CiSettings, read_ci
+from pytest_gpu.settings.ini import ini_source, ini_value
 from pytest_gpu.settings.live_settings import LiveSettings, read_live
 from pytest_gpu.settings.node_words import parse_nodes
 from pytest_gpu.settings.options import INI, NODE_SHELLS, SWITCHES, WANTED
@@ -137,6 +138,8 @@ class _Reader:
         source = option if given is not None else self._ini_source(name)
         if given is None:
             given = self._ini(name)
+            if isinstance(given, list):
+                raise pytest.UsageError(f"{source}: {shown(given)}: must be a text, not a list")
         self.sources[name] = "default" if given is None else source
         return default if given is None else self.parse(source, given, parse)
 
@@ -164,20 +167,19 @@ class _Reader:
         if name not in INI:
             return None
         try:
-            return self.config.getini(f"gpu_{name}")
-        except (TypeError, ValueError, pytest.UsageError) as error:
-            # Before pytest 9.2 a value of the wrong type is not a usage error.
+            return ini_value(self.config, f"gpu_{name}")
+        except ValueError as error:
             wanted = "; write true or false" if name in SWITCHES else ""
             raise pytest.UsageError(f"{self._ini_source(name)}: {shown(error)}{wanted}") from error
 
     def _ini_source(self, name: str) -> str:
-        file = self.config.inipath.name if self.config.inipath else "-o"
-        return f"gpu_{name} in {file}"
+        return ini_source(self.config, f"gpu_{name}")
 
 
 def _wanted(source: str) -> str:
-    """Return what to write instead of nothing; ``source`` begins with an option or a value."""
-    return WANTED.get(source.split(maxsplit=1)[0], "give a value, or leave it out")
+    """Return what to write instead of nothing; ``source`` names an option or a value."""
+    named = (WANTED[word] for word in source.split() if word in WANTED)
+    return next(named, "give a value, or leave it out")
 
 
 def shown(value: object) -> str:

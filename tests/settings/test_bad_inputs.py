@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gpu.settings import options
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 from tests.conftest import MakeCluster
 from tests.support.runs import QUIET, refused, run_here
@@ -199,6 +200,7 @@ INI = {
         "list.json": "*list.json is not a JSON object, which crictl needs",
     },
     "gpu_causes": {
+        "": "is empty; name TOML files, such as causes/[*].toml, or leave it out",
         "no.toml": "no such file",
         "no/*.toml": "no such file",
         "folder.json": "is a folder; name its files: folder.json/[*].toml",
@@ -241,7 +243,7 @@ def case(option: str, value: str, message: str) -> tuple[list[str], str]:
     given = value if value.isprintable() else repr(value)[1:-1]
     literal = re.sub(r"([*?[])", r"[\1]", f"{given[:200]}{'…' if len(given) > 200 else ''}")
     shown = "" if message.startswith("is empty;") or message == BOOL else f" {literal}:"
-    start = option if option.startswith("-") else f"{option} in pytest.ini"
+    start = option if option.startswith("-") else f"-o {option}"
     words = [f"{option}={value}"] if option.startswith("-") else [f"-o{option}={value}"]
     return words, f"{start}:{shown} {message}"
 
@@ -363,3 +365,61 @@ def test_nothing_is_begun_in_a_live_cluster(
     assert bool(api.requests) is asks
     reviews = api.asked("POST /apis/authorization.k8s.io/*")
     assert set(api.asked("*")) - set(api.asked("GET *")) == set(reviews)
+
+
+TEXTS = sorted(set(options.INI) - set(options.SWITCHES))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*((name, '["a", "b"]') for name in TEXTS), ("nodes", "[]"), ("nodes", "[3]")],
+)
+def test_list_in_the_configuration_is_refused(
+    pytester: pytest.Pytester, place: str, name: str, value: str
+) -> None:
+    """What reads the value expects a text; pytest lets a list through."""
+    text = f"[tool.pytest.ini_options]\ngpu_{name} = {value}\n"
+    (pytester.path / "pytest.ini").unlink()
+    (pytester.path / "pyproject.toml").write_text(text)
+    line = refused(run_here(pytester, place, *QUIET))
+    shown = value.replace('"', "'")
+    assert line == f"gpu_{name} in pyproject.toml: {shown}: must be a text, not a list"
+
+
+@pytest.mark.parametrize("value", ["[3]", '["a.toml", 3]'])
+def test_list_of_causes_has_only_paths(pytester: pytest.Pytester, place: str, value: str) -> None:
+    """The message names what is expected, not what Python cannot do."""
+    text = f"[tool.pytest.ini_options]\ngpu_causes = {value}\n"
+    (pytester.path / "pytest.ini").unlink()
+    (pytester.path / "pyproject.toml").write_text(text)
+    line = refused(run_here(pytester, place, *QUIET))
+    assert line == f"gpu_causes in pyproject.toml: {value}: must be a list of paths".replace(
+        '"', "'"
+    )
+
+
+@pytest.mark.parametrize("words", ["gpu_causes =", "gpu_causes =\n\n"])
+def test_empty_list_of_causes_is_refused(pytester: pytest.Pytester, place: str, words: str) -> None:
+    """As every other value that is empty."""
+    (pytester.path / "pytest.ini").write_text(f"[pytest]\n{words}\n")
+    line = refused(run_here(pytester, place, *QUIET))
+    wanted = "is empty; name TOML files, such as causes/*.toml, or leave it out"
+    assert line == f"gpu_causes in pytest.ini: {wanted}"
+    line = refused(run_here(pytester, place, "-o", "gpu_causes=", *QUIET))
+    assert line == f"-o gpu_causes: {wanted}"
+
+
+def test_value_given_with_an_option_is_told_with_it(pytester: pytest.Pytester, place: str) -> None:
+    """Also if the file has the value, too."""
+    (pytester.path / "pytest.ini").write_text("[pytest]\ngpu_timeout = 8\ngpu_image = a\n")
+    line = refused(run_here(pytester, place, "-o", "gpu_timeout=x", *QUIET))
+    assert line.startswith("-o gpu_timeout: x: must be a number")
+    line = refused(run_here(pytester, place, "-o", "gpu_timeout=", *QUIET))
+    assert line.startswith("-o gpu_timeout: is empty; give a number of seconds")
+    line = refused(run_here(pytester, place, "-o", "gpu_read_only=x", *QUIET))
+    assert line.startswith("-o gpu_read_only: ")
+    line = refused(run_here(pytester, place, "-o", "gpu_causes=no.toml", *QUIET))
+    assert line.startswith("-o gpu_causes: no.toml: ")
+    result = run_here(pytester, place, "-o", "gpu_timeout=7", "--collect-only", *QUIET)
+    result.stdout.fnmatch_lines(["gpu: timeout: 7 s (from -o gpu_timeout)"])
+    result.stdout.fnmatch_lines(["gpu: image: a (from gpu_image in pytest.ini)"])
