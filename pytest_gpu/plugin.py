@@ -60,11 +60,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from pytest_gpu.errors import GpuError  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.run.explain import explain  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.run.own_causes import own_causes  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.settings.settings import shown  # noqa: PLC0415 - keeps start-up fast
 
     try:
         sys.stdout.write(explain(cause, own_causes(config).causes))
     except GpuError as error:
-        raise pytest.UsageError(f"--gpu-explain: {cause}: {error}") from error
+        given = f"{shown(cause)}: " if cause.strip() else ""
+        raise pytest.UsageError(f"--gpu-explain: {given}{error}") from error
     return 0
 
 

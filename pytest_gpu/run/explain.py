@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
@@ -14,6 +15,7 @@ from pytest_gpu.run.wrapped import wrapped
 from pytest_gpu.steps import Step
 
 ALL = "all"
+SUCH_AS = "driver/nouveau-holds-gpu"
 
 
 def explain(asked: str, own: Mapping[str, Cause]) -> str:
@@ -24,16 +26,19 @@ def explain(asked: str, own: Mapping[str, Cause]) -> str:
         own: the causes of the user's project.
 
     Raises:
-        GpuError: there is no such cause; the message names the closest ones.
+        GpuError: nothing was asked, or there is no such cause; the message names the closest ones.
     """
     causes = {**catalogue(), **own}
-    if asked == ALL:
+    word = asked.strip().lower()
+    if not word:
+        raise GpuError(f"is empty; name a cause such as {SUCH_AS}, a part of its name, or {ALL}")
+    if word == ALL:
         return _text(_by_layer(causes.values()))
-    if asked in causes:
-        return _text(_lines(causes[asked]))
-    found = [cause for cause in causes.values() if asked and asked.lower() in cause.id]
+    if word in causes:
+        return _text(_lines(causes[word]))
+    found = [cause for cause in causes.values() if word in cause.id]
     if not found:
-        raise GpuError(_unknown(asked, tuple(causes)))
+        raise GpuError(_unknown(word, tuple(causes)))
     return _text(_lines(found[0]) if len(found) == 1 else _list(asked, found))
 
 
@@ -47,12 +52,21 @@ def _unknown(asked: str, known: tuple[str, ...]) -> str:
     by_name = {each.partition("/")[2]: each for each in known}
     name = asked.rpartition("/")[2]
     close += [by_name[each] for each in difflib.get_close_matches(name, by_name, n=3, cutoff=0.6)]
-    close = list(dict.fromkeys(close))[:3]
-    if close:
+    if close := list(dict.fromkeys(close or _with_a_word_like(name, known)))[:3]:
         return f"no such cause; closest are {', '.join(close)}"
     prefixes = sorted({each.partition("/")[0] for each in known})
     starts = ", ".join(f"{each}/" for each in prefixes)
     return f"no such cause; causes start with {starts}; --gpu-explain={ALL} lists them"
+
+
+def _with_a_word_like(name: str, known: Iterable[str]) -> Iterator[str]:
+    """Yield the IDs that have a word like this one, as driver/nouveau-holds-gpu for noveau."""
+    having: dict[str, list[str]] = {}
+    for each in known:
+        for word in re.split("[/-]", each):
+            having.setdefault(word, []).append(each)
+    for word in difflib.get_close_matches(name, having, n=3, cutoff=0.65):
+        yield from having[word]
 
 
 def _by_layer(causes: Iterable[Cause]) -> Iterator[str]:

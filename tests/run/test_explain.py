@@ -162,15 +162,29 @@ def test_unknown_cause_names_the_closest(pytester: pytest.Pytester, workers: lis
         "runtime/binary-mising": "runtime/binary-missing",
         "binary-mising": "runtime/binary-missing",
         "acme/mount-mising": "acme/mount-missing",
+        "noveau": "driver/nouveau-holds-gpu",
+        "Overwriten": "runtime/config-overwritten",
+        "mout": "acme/mount-missing",
     }.items():
         line = refused(run_here(pytester, f"--gpu-explain={typo}", *QUIET, *workers))
         assert line.startswith(f"--gpu-explain: {typo}: no such cause; closest are ")
         assert meant in line
-    for nothing in ("xyzzy", ""):
-        line = refused(run_here(pytester, f"--gpu-explain={nothing}", *QUIET, *workers))
-        assert line.startswith(
-            f"--gpu-explain: {nothing}: no such cause; causes start with access/"
-        )
+    line = refused(run_here(pytester, "--gpu-explain=xyzzy", *QUIET, *workers))
+    assert line.startswith("--gpu-explain: xyzzy: no such cause; causes start with access/")
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_empty_word_is_told_as_empty(pytester: pytest.Pytester, empty: str) -> None:
+    """A blank is in the name of no cause, and nothing in the name of each."""
+    line = refused(run_here(pytester, f"--gpu-explain={empty}", *QUIET))
+    wanted = "name a cause such as driver/nouveau-holds-gpu, a part of its name, or all"
+    assert line == f"--gpu-explain: is empty; {wanted}"
+
+
+def test_all_is_read_in_any_case() -> None:
+    """As the parts of names are."""
+    assert explain("ALL", {}) == explain("all", {})
+    assert explain("Runtime/Binary-Missing", {}) == explain("runtime/binary-missing", {})
 
 
 def test_a_distribution_that_does_not_exist_has_no_usual_commands() -> None:

@@ -161,7 +161,7 @@ OPTIONS = {
         f"{'a' * 300}.json": "File name too long",
     },
     "--gpu-explain": {
-        "": "*no such cause; causes start with *",
+        "": "is empty; name a cause such as *",
         "xyzzy": "*no such cause; causes start with *",
         "runtime/binary-mising": "*no such cause; closest are *runtime/binary-missing*",
     },
