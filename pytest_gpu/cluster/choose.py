@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_gpu.cluster.api.kubeconfig import kube_contexts
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
-from pytest_gpu.cluster.recording.samples import sample_path
+from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.errors import GpuError
 from pytest_gpu.naming import nearest
 
@@ -45,10 +45,16 @@ def choose(spec: str, contexts: Contexts | None = None) -> Target:
     prefix, colon, value = spec.partition(":")
     if colon and prefix in PREFIXES:
         if not value:
-            shown = f"{prefix}:{'PATH' if prefix == 'path' else 'NAME'}"
-            raise GpuError(f"names no {prefix}; write {shown}")
+            raise GpuError(f"names no {prefix}; {_wanted(prefix)}")
         return Target(kind=prefix, value=value)
     return _look_up(spec, (contexts or kube_contexts)())
+
+
+def _wanted(prefix: str) -> str:
+    """Return what to write behind a prefix that stands alone; of samples that is the whole list."""
+    if prefix == "sample" and (names := sample_names()):
+        return f"choose one of {', '.join(names)}"
+    return f"write {prefix}:{'PATH' if prefix == 'path' else 'NAME'}"
 
 
 def _look_up(word: str, contexts: Collection[str]) -> Target:
@@ -58,7 +64,7 @@ def _look_up(word: str, contexts: Collection[str]) -> Target:
     if not is_context and not is_path:
         raise GpuError(
             f"is neither a context of the kubeconfig ({_listed(word, contexts)}) nor a path that "
-            "exists; for a shipped sample write sample:NAME"
+            "exists; for a shipped sample write sample:NAME (sample: lists them)"
         )
     return Target(kind="context" if is_context else "path", value=word)
 

@@ -130,7 +130,8 @@ def blaming(source: str, value: str = "") -> Iterator[None]:
         yield
     except (GpuError, OSError) as error:
         text = str(error).removeprefix(f"{value}: ")
-        raise pytest.UsageError(f"{source}: {text}") from error
+        # A prefix alone, such as sample:, ends with a colon itself.
+        raise pytest.UsageError(f"{source.removesuffix(':')}: {text}") from error
 
 
 def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidence) -> Selection:

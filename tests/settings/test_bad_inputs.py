@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gpu.cluster.recording.samples import sample_names
 from pytest_gpu.settings import options
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 from tests.conftest import MakeCluster
@@ -30,10 +31,8 @@ OPTIONS = {
         "": "is empty; name a cluster, such as current, context:NAME, path:PATH or sample:*",
         " ": "is empty; name a cluster, *",
         "sample:healthy-kubedm": "'healthy-kubedm' is not a sample; the nearest are "
-        "healthy-kubeadm, * and * more",
-        "sample:": "names no sample; write sample:NAME",
+        "healthy-kubeadm, * and * more; --gpu-cluster=sample: lists all",
         "path:nowhere": "nowhere: there is no such folder or .tar.gz file",
-        "path:": "names no path; write path:PATH",
         "path:file.txt": "file.txt: is neither a folder nor a .tar.gz",
         "nowhere": "is neither a context of the kubeconfig (contexts: both, "
         "arn:aws:eks:eu:1:cluster/x) nor a path that exists; *",
@@ -42,7 +41,6 @@ OPTIONS = {
         "current": "the kubeconfig has no current context; *",
         "in-cluster": "this process does not run in a pod with a service account: *",
         "context:any": "the kubeconfig has no context 'any'; contexts: arn:aws:*, both",
-        "context:": "names no context; write context:NAME",
         "arn:aws:eks:eu:1:cluster/x": "the context 'arn:aws:eks:eu:1:cluster/x' cannot be used: *",
         "a\nb": "has characters that cannot be printed",
     },
@@ -314,6 +312,20 @@ def test_value_of_a_switch_is_refused_by_pytest(
     result = run_here(pytester, place, f"{option}=yes", *QUIET)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*error: argument {option}: ignored explicit argument 'yes'"])
+
+
+PREFIXES = {
+    "sample:": f"names no sample; choose one of {', '.join(sample_names())}",
+    "path:": "names no path; write path:PATH",
+    "context:": "names no context; write context:NAME",
+}
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_prefix_alone_is_told_with_one_colon(pytester: pytest.Pytester, prefix: str) -> None:
+    """Nothing else prints the names of all samples."""
+    line = refused(run_here(pytester, f"--gpu-cluster={prefix}", *QUIET))
+    assert line == f"--gpu-cluster: {prefix} {PREFIXES[prefix]}"
 
 
 def test_no_option_and_no_value_is_missing_here(pytester: pytest.Pytester) -> None:

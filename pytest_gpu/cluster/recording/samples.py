@@ -29,7 +29,10 @@ def sample_path(name: str) -> Path:
         return _root() / name
     if not names:
         raise RecordingError(f"{name!r} is not a sample; no samples are installed")
-    raise RecordingError(f"{name!r} is not a sample; the nearest are {nearest(name, names)}")
+    raise RecordingError(
+        f"{name!r} is not a sample; the nearest are {nearest(name, names)}; "
+        "--gpu-cluster=sample: lists all"
+    )
 
 
 def _root() -> Path:
