@@ -15,6 +15,7 @@ from pytest_gpu.steps import Slot, Step, Steps, Value, leaves_drained, read_step
 # ``${HOME}`` is a shell's.
 _LOOKS_LIKE_ONE = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*")
+_PATTERN = re.compile(r"[a-z0-9*?-]+/[a-z0-9*?-]+")
 _NEEDED = ("title", "why", "check", "fix")
 _KNOWN = (*_NEEDED, "layer", "explains", "example")
 
@@ -92,8 +93,9 @@ def _check_keys(table: Mapping[str, Any]) -> None:
 def _layer(prefix: str, table: Mapping[str, Any]) -> Layer:
     """Return the layer that an entry names, else the one that its ID begins with."""
     if "layer" in table:
+        name = _text(table, "layer")
         with _at("layer"):
-            return Layer.parse(_text(table, "layer"))
+            return Layer.parse(name)
     try:
         return Layer.parse(prefix)
     except ValueError:
@@ -142,6 +144,11 @@ def _explains(table: Mapping[str, Any]) -> Iterator[str]:
         for pattern in _list(table.get("explains", [])):
             if not isinstance(pattern, str):
                 raise EntryError("must be a list of texts")
+            if not _PATTERN.fullmatch(pattern):
+                raise EntryError(
+                    f"{pattern!r} is not a cause's ID or a pattern of some, such as "
+                    "acme/disk-full or acme/*"
+                )
             yield pattern
 
 
@@ -206,6 +213,8 @@ def _text(table: Mapping[str, Any], key: str) -> str:
         if not isinstance(text, str) or not text.strip():
             raise EntryError("must be a text")
         _check_braces(text)
+        if text.count("{") != text.count("}"):
+            raise EntryError("has a brace without its partner; a placeholder looks like {node}")
         return text
 
 

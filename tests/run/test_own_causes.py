@@ -216,6 +216,20 @@ WRONG = {
         ":6",
         "acme/mount-missing: explains: must be a list of texts",
     ),
+    'layer = "driver"->layer = 3': (":2", "acme/mount-missing: layer: must be a text"),
+    'title = "The->title = "x { The': (
+        ":3",
+        "acme/mount-missing: title: has a brace without its partner; a placeholder looks like {node}",
+    ),
+    'why = "->why = "}': (":4", "acme/mount-missing: why: has a brace without*"),
+    **{
+        f'explains = ["acme/data-*"]->explains = ["acme/x", {wrong}]': (
+            ":6",
+            f"acme/mount-missing: explains: {wrong} is not a cause's ID or a pattern of some, "
+            "such as acme/disk-full or acme/*",
+        )
+        for wrong in ("'foo'", "''", "'driver'", "'*'", "'Driver/x'", "'driver/'", "'a b/*'")
+    },
     "acme/->driver/": (
         ":1",
         "driver/mount-missing: the prefix driver/ is reserved for pytest-gpu; choose one of your*",

@@ -534,4 +534,5 @@ def test_unknown_sample_is_answered_with_the_nearest_names() -> None:
     with pytest.raises(RecordingError) as caught:
         sample_path("healthy-kubeadmin")
     assert "is not a sample; the nearest are healthy-kubeadm, " in str(caught.value)
-    assert str(caught.value).endswith(f" and {len(sample_names()) - 5} more")
+    rest = f" and {len(sample_names()) - 5} more; --gpu-cluster=sample: lists all"
+    assert str(caught.value).endswith(rest)
