@@ -91,6 +91,8 @@ def _matching(nodes: Sequence[KubeObject], selector: Selector) -> tuple[str, ...
 
 
 def _unknown(unknown: Sequence[str], known: Iterable[str], keys: Container[str]) -> str:
+    if ALL in unknown:
+        return f"{ALL} must stand alone: leave it out, or the other names"
     if labels := [word for word in unknown if word in keys]:
         return f"{labels[0]} is a label, not a node; name either nodes or labels"
     near = f"the nearest nodes are {nearest(unknown[0], known)}"

@@ -6,6 +6,7 @@ import ast
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from os.path import normpath
 from pathlib import Path
 
 from pytest_gpu.asked import question_of
@@ -76,14 +77,16 @@ def located(argument: str) -> list[str]:
 
     ``conformance`` is the whole shipped suite. The ID of a shipped test is made a path, so that a
     line of the report, ``conformance/test_driver.py::test_x[gpu-1]``, can be pasted back. A path
-    that exists is the user's own.
+    that exists is the user's own. ``./conformance`` is the same as ``conformance``.
     """
-    if argument.rstrip("/") == SUITE and not Path(argument).exists():
+    given, colons, rest = argument.partition("::")
+    path = Path(normpath(given))
+    if path.exists():
+        return [argument]
+    if path == Path(SUITE) and not colons:
         return suite_arguments()
-    path, colons, rest = argument.partition("::")
-    name = Path(path).name
-    shipped = path == f"{SUITE}/{name}" and name.startswith("test_") and not Path(path).exists()
-    return [f"{suite_path() / name}{colons}{rest}" if shipped else argument]
+    shipped = path.parent == Path(SUITE) and path.name.startswith("test_")
+    return [f"{suite_path() / path.name}{colons}{rest}" if shipped else argument]
 
 
 def with_suite(arguments: Sequence[str], paths: Sequence[str]) -> list[str]:

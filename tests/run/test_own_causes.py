@@ -219,7 +219,7 @@ WRONG = {
     'layer = "driver"->layer = 3': (":2", "acme/mount-missing: layer: must be a text"),
     'title = "The->title = "x { The': (
         ":3",
-        "acme/mount-missing: title: has a brace without its partner; a placeholder looks like {node}",
+        "acme/mount-missing: title: has a brace without its partner; a placeholder looks like *",
     ),
     'why = "->why = "}': (":4", "acme/mount-missing: why: has a brace without*"),
     **{

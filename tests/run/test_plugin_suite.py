@@ -187,6 +187,32 @@ def test_ids_and_arguments() -> None:
     assert with_suite(["-q"], [])[-1] == "-q"
 
 
+SPELLINGS = (
+    "./conformance",
+    "conformance/",
+    "./conformance/",
+    ".//conformance",
+    "x/../conformance",
+)
+
+
+@pytest.mark.parametrize("spelt", SPELLINGS)
+def test_the_suite_is_found_however_it_is_spelt(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, spelt: str
+) -> None:
+    """A shell completes paths in this way. A folder of one's own is still one's own."""
+    path = f"{spelt}/test_driver.py::test_x[gpu-1]"
+    assert located(spelt) == located("conformance") != [spelt]
+    assert located(path) == located("conformance/test_driver.py::test_x[gpu-1]") != [path]
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
+    result = run_here(pytester, cluster, spelt, "--collect-only", "-q", *QUIET)
+    assert modules(result) == WHOLE
+    (pytester.mkdir("conformance") / "test_driver.py").write_text("")
+    pytester.mkdir("x")
+    assert located(spelt) == [spelt]
+    assert located(path) == [path]
+
+
 GREEDY = """
 def pytest_addoption(parser):
     parser.addoption("--maybe", nargs="?", const="left out")

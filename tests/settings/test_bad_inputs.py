@@ -48,6 +48,8 @@ OPTIONS = {
         "": "is empty; name nodes, such as gpu-1,gpu-2 or gpu-[*], write a label selector, or all",
         "gpu-9": f"no node called gpu-9 (and no node has such a label); {NEAREST}",
         "gpu-1,gpu-9,gpu-8": f"no node called gpu-9, gpu-8 *; {NEAREST}",
+        "all,gpu-1": "all must stand alone: leave it out, or the other names",
+        "gpu-9,all": "all must stand alone: leave it out, or the other names",
         "gpu-[1-3]": f"no node called gpu-3 *; {NEAREST}",
         "gpu-x*": f"no node's name matches gpu-x[*]; {NEAREST}",
         "gpu-1,pool": "pool is a label, not a node; name either nodes or labels",
