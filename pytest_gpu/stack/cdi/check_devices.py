@@ -12,6 +12,7 @@ from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.shell import command
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
@@ -79,7 +80,7 @@ def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
         release=containerd_of(node).release,
         config=config.path,
         change=_switch_on(node),
-        restart_plugin=restart_plugin(plugin) if plugin else "kubectl get daemonsets -A",
+        restart_plugin=restart_plugin(plugin) if plugin else command("kubectl get daemonsets -A"),
     )
 
 

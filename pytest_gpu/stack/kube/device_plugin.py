@@ -14,6 +14,7 @@ from typing import Any
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import cluster_fact
+from pytest_gpu.shell import Command, command
 from pytest_gpu.stack.kube.nodes import DRA_DRIVER, RESOURCE_PREFIX, quantity
 from pytest_gpu.stack.kube.objects import (
     containers_of,
@@ -236,12 +237,19 @@ def _is_whole_gpu(device: Mapping[str, Any]) -> bool:
     return bool(kind.get("string", "gpu") == "gpu")
 
 
-def restart_plugin(plugin: DevicePlugin) -> str:
+def restart_daemonset(daemonset: KubeObject) -> Command:
+    """Return the command that restarts the pods of a DaemonSet."""
+    namespace, _, name = path_of(daemonset).partition("/")
+    return command(
+        "kubectl rollout restart daemonset/{name} -n {namespace}", name=name, namespace=namespace
+    )
+
+
+def restart_plugin(plugin: DevicePlugin) -> Command:
     """Return the command that restarts the plugin's pods."""
     if plugin.daemonsets:
-        namespace, _, name = path_of(plugin.daemonsets[0]).partition("/")
-        return f"kubectl rollout restart daemonset/{name} -n {namespace}"
+        return restart_daemonset(plugin.daemonsets[0])
     if plugin.pod is not None:
         namespace, _, name = path_of(plugin.pod).partition("/")
-        return f"kubectl delete pod {name} -n {namespace}"
-    return "kubectl get daemonsets -A   # restart the one that advertises the GPUs"
+        return command("kubectl delete pod {name} -n {namespace}", name=name, namespace=namespace)
+    return command("kubectl get daemonsets -A   # restart the one that advertises the GPUs")
