@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_gpu.cluster.recording import kube_shapes, shapes, yaml_io
+from pytest_gpu.cluster.recording import kube_names, kube_shapes, shapes, yaml_io
 from pytest_gpu.cluster.recording.kinds import RUNTIME_HANDLERS
 from pytest_gpu.cluster.recording.overlay import Part
 from pytest_gpu.cluster.recording.renaming import with_new_names
@@ -49,7 +49,7 @@ def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
         for item in _items(shapes.mapping(document, where), where):
             at = f"{where}: object {len(found) + 1}: metadata"
             metadata = shapes.mapping(item.get("metadata"), at)
-            name = shapes.text(metadata.get("name"), f"{at}.name")
+            name = kube_names.object_name(metadata.get("name"), f"{at}.name")
             kube_shapes.check(resource, item, f"{where}: {name}")
             found[_key(item)] = item
     return found
