@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from pytest_gpu.report.for_all import for_all, named
 from pytest_gpu.run.placeholders import values_for
 from pytest_gpu.shell import Command, command, with_input
 from pytest_gpu.stack.distributions.usual import usual
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, restart_plugin
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.operator import HelmRelease
+from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.steps import Step, Value, typed
 from tests.support.stubs import SHELLS, Stubs, Words, programs_in
@@ -49,11 +51,13 @@ HOSTILE = [
 ]
 
 
+@cache
 def commands(value: str) -> dict[str, str]:
     """Return every command that may be shown, by where it comes from, with a value filled in."""
     return {**dict(of_the_catalogue(value)), **dict(of_code(value))}
 
 
+@cache
 def places() -> dict[str, str]:
     """Return the different commands with a usual value, by where each comes from first."""
     found = {line: where for where, line in reversed(commands(USUAL).items()) if USUAL in line}

@@ -43,17 +43,17 @@ def labels(value: Any, where: str) -> None:
 
 def is_subdomain(text: str) -> bool:
     """Return whether a text is a DNS subdomain as of RFC 1123."""
-    return len(text) <= 253 and all(map(_LABEL.fullmatch, text.split(".")))  # noqa: PLR2004
+    return len(text) <= 253 and all(map(_LABEL.fullmatch, text.split(".")))
 
 
 def _is_label(text: str) -> bool:
-    return len(text) <= 63 and bool(_LABEL.fullmatch(text))  # noqa: PLR2004
+    return len(text) <= 63 and bool(_LABEL.fullmatch(text))
 
 
 def _is_label_value(text: str) -> bool:
     # What a recording hides of a value is not part of it.
     seen = text.replace(REDACTED, "x")
-    return not seen or (len(seen) <= 63 and bool(_VALUE.fullmatch(seen)))  # noqa: PLR2004
+    return not seen or (len(seen) <= 63 and bool(_VALUE.fullmatch(seen)))
 
 
 def _is_key(text: str) -> bool:

@@ -27,7 +27,8 @@ from pytest_gpu.stack.cdi.requests import (
 from pytest_gpu.stack.cdi.specs import CdiSpec
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.gpu.nvml import nvml_of
-from pytest_gpu.stack.kube.device_plugin import restart_plugin, strategy
+from pytest_gpu.stack.kube.device_plugin import strategy
+from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.repair import config_fix

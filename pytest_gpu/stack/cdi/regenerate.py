@@ -11,7 +11,7 @@ from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIN
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.kube import device_plugin
-from pytest_gpu.stack.kube.device_plugin import restart_daemonset, restart_plugin
+from pytest_gpu.stack.kube.restart import restart_daemonset, restart_plugin
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
 from pytest_gpu.steps import Step, Steps, typed
 

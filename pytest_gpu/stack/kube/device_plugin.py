@@ -14,7 +14,6 @@ from typing import Any
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import cluster_fact
-from pytest_gpu.shell import Command, command
 from pytest_gpu.stack.kube.nodes import DRA_DRIVER, RESOURCE_PREFIX, quantity
 from pytest_gpu.stack.kube.objects import (
     containers_of,
@@ -235,21 +234,3 @@ def _is_whole_gpu(device: Mapping[str, Any]) -> bool:
     holder = device.get("basic") or device
     kind = (holder.get("attributes") or {}).get("type") or {}
     return bool(kind.get("string", "gpu") == "gpu")
-
-
-def restart_daemonset(daemonset: KubeObject) -> Command:
-    """Return the command that restarts the pods of a DaemonSet."""
-    namespace, _, name = path_of(daemonset).partition("/")
-    return command(
-        "kubectl rollout restart daemonset/{name} -n {namespace}", name=name, namespace=namespace
-    )
-
-
-def restart_plugin(plugin: DevicePlugin) -> Command:
-    """Return the command that restarts the plugin's pods."""
-    if plugin.daemonsets:
-        return restart_daemonset(plugin.daemonsets[0])
-    if plugin.pod is not None:
-        namespace, _, name = path_of(plugin.pod).partition("/")
-        return command("kubectl delete pod {name} -n {namespace}", name=name, namespace=namespace)
-    return command("kubectl get daemonsets -A   # restart the one that advertises the GPUs")

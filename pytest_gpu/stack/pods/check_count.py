@@ -15,8 +15,9 @@ from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.kube import device_plugin as plugins
 from pytest_gpu.stack.kube import sharing
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised, restart_plugin
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
 from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kube.sharing import Sharing
 from pytest_gpu.stack.pods.check_plugin import of
 
