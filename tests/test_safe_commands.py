@@ -11,6 +11,7 @@ import pytest
 from pytest_gpu.catalogue import catalogue, examples
 from pytest_gpu.cause_entry import Cause
 from pytest_gpu.causes import Finding, as_json, fill, fill_step
+from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.report.for_all import for_all, named
 from pytest_gpu.run.placeholders import values_for
 from pytest_gpu.shell import Command, command, with_input
@@ -20,6 +21,8 @@ from pytest_gpu.stack.kube.operator import HelmRelease
 from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.steps import Step, Value, typed
+from tests.samples.sample_copy import SampleCopy
+from tests.support.judging import judge
 from tests.support.stubs import SHELLS, Stubs, Words, programs_in
 
 USUAL = "S0S"
@@ -194,6 +197,29 @@ def test_a_fix_for_many_nodes_runs_no_name(tmp_path: Path, value: str) -> None:
         stubs = Stubs(tmp_path / str(number), SHELLS[0])
         stubs.run([step.text for step in fixed if step.is_command], programs_in(lines.values()))
         assert stubs.planted == []
+
+
+@pytest.mark.parametrize(
+    ("sample", "folder", "kind"),
+    [
+        ("rke2-toolkit-default-paths", "/etc/containerd", "$ sudo rm "),
+        ("k8s-snap-imports-other-base-dir", "k8s-containerd/etc", "$ sudo patch "),
+    ],
+)
+def test_a_recording_with_a_hostile_path(
+    tmp_path: Path, sample: str, folder: str, kind: str
+) -> None:
+    """From the file of a process to the fix of the report."""
+    hostile = "$(touch${IFS}PWN)`touch${IFS}PWN`;touch${IFS}PWN"
+    copy = SampleCopy(sample, tmp_path)
+    copy.rename([(folder, folder + hostile)])
+    with open_recording(copy.folder, sample) as cluster:
+        found = judge(cluster)["causes"]
+    fix = [line for cause in found for line in cause["fix"] if line.startswith("$ ")]
+    assert any(hostile in line and line.startswith(kind) for line in fix)
+    stubs = Stubs(tmp_path / "x", SHELLS[0])
+    stubs.run([line.removeprefix("$ ") for line in fix], programs_in(fix))
+    assert stubs.planted == []
 
 
 def test_the_stubs_see_what_is_not_quoted(tmp_path: Path) -> None:
