@@ -69,6 +69,9 @@ _METADATA: Any = {
     }
 }
 
+_OF_EVENT: Any = {**_METADATA["metadata"], "name": shapes.text}
+"""The API takes nearly any name of an event, and so do we: no command has one."""
+
 SHAPES: Mapping[str, Any] = {
     "nodes": {
         "spec": {"taints": [{}]},
@@ -94,7 +97,7 @@ SHAPES: Mapping[str, Any] = {
     },
     "configmaps": {"data": {}},
     "runtimeclasses": {"handler": _handler},
-    "events": {"involvedObject": {}, "regarding": {}, "series": {}},
+    "events": {"metadata": _OF_EVENT, "involvedObject": {}, "regarding": {}, "series": {}},
     "resourceslices": {
         "spec": {"devices": [{"attributes": {}, "basic": {"attributes": {}}}]},
     },

@@ -49,8 +49,9 @@ def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
         for item in _items(shapes.mapping(document, where), where):
             at = f"{where}: object {len(found) + 1}: metadata"
             metadata = shapes.mapping(item.get("metadata"), at)
-            name = kube_names.object_name(metadata.get("name"), f"{at}.name")
-            kube_shapes.check(resource, item, f"{where}: {name}")
+            name = shapes.text(metadata.get("name"), f"{at}.name")
+            shown = name if kube_names.is_subdomain(name) else f"object {len(found) + 1}"
+            kube_shapes.check(resource, item, f"{where}: {shown}")
             found[_key(item)] = item
     return found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_gpu.cluster.recording import kube_names
+from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.errors import RecordingError
 from tests.cluster.recording.test_hostile import complaint, write
 from tests.support.runs import QUIET, refused, run_here
@@ -45,6 +46,14 @@ def test_a_name_that_no_cluster_has(tmp_path: Path, plural: str, content: str, w
     said = complaint(root)
     assert f"kubernetes/{plural}.yaml: " in said
     assert f"{where}: {HOSTILE!r} is not a" in said
+
+
+def test_names_of_events_are_not_judged(tmp_path: Path) -> None:
+    """The API takes those of objects of other kinds, such as system:node."""
+    content = f"metadata: {{name: '{HOSTILE}'}}"
+    root = write(tmp_path, {"kubernetes/events.yaml": content})
+    with open_recording(root, "x") as cluster:
+        assert [each["metadata"]["name"] for each in cluster.objects("events")] == [HOSTILE]
 
 
 def test_a_run_ends_before_it_judges(pytester: pytest.Pytester, tmp_path: Path) -> None:
