@@ -30,8 +30,8 @@ _RUNS_TEXT = frozenset(
 _READS_AGAIN = frozenset({"eval", "watch", "trap", "parallel"})
 """Programs that hand all their words to a shell once more."""
 
-_UNREAD = re.compile(r"`|\$?\(\(|\$['\"]|<<|\$\{")
-_UNREAD_IN_DOUBLE = re.compile(r"`|\$\(\(|\$\{")
+_UNREAD = re.compile(r"`|\$[({]|\(\(|\$['\"]|<<")
+_UNREAD_IN_DOUBLE = re.compile(r"`|\$[({]")
 """What is not read here: nothing may be filled into a command that has one of these."""
 
 
@@ -105,8 +105,6 @@ class _Reader:
     """What was read of the word, without quotes and placeholders."""
     started: bool = False
     words: _Words = field(default_factory=_Words)
-    outer: list[tuple[_Words, str, bool]] = field(default_factory=list)
-    """The commands around a ``$(...)``, each with the word that it stands in."""
     double: bool = False
 
     def places(self) -> Iterator[Place]:
@@ -117,16 +115,14 @@ class _Reader:
                 raise ValueError(f"{match[0]} stands in double quotes; use single ones, or none")
             else:
                 yield from self._step(self.template[self.at])
-        if self.double or self.outer:
-            raise ValueError('a " or $( is not closed')
+        if self.double:
+            raise ValueError('a " is not closed')
 
     def _step(self, char: str) -> Iterator[Place]:
         unread = _UNREAD_IN_DOUBLE if self.double else _UNREAD
         if found := unread.match(self.template, self.at):
             raise ValueError(f"nothing can be filled in safely beside {found[0]}")
-        if self.template.startswith("$(", self.at):
-            self._enter()
-        elif char == "\\":
+        if char == "\\":
             self._escaped()
         elif char == '"':
             self.double, self.started = not self.double, True
@@ -135,8 +131,6 @@ class _Reader:
             self._take(char)
         elif char == "'":
             yield from self._single()
-        elif char == ")" and self.outer:
-            self._leave()
         elif char in _ENDS_WORD:
             self._end_word(char)
         elif char == "#" and not self.started:
@@ -163,24 +157,6 @@ class _Reader:
         self.word += 1
         if char in _ENDS_COMMAND:
             self.words = _Words()
-        self.at += 1
-
-    def _enter(self) -> None:
-        if not self.double and PLACEHOLDER.search(self.template, self.at, self._close()):
-            raise ValueError('a placeholder stands in $(...): write "$(...)", which stays one word')
-        self.outer.append((self.words, f"{self.text}$", self.double))
-        self.words, self.text, self.started, self.double = _Words(), "", False, False
-        self.word += 1
-        self.at += 2
-
-    def _close(self) -> int:
-        found = self.template.find(")", self.at)
-        return len(self.template) if found < 0 else found
-
-    def _leave(self) -> None:
-        self.words, self.text, self.double = self.outer.pop()
-        self.started = True
-        self.word += 1
         self.at += 1
 
     def _comment(self) -> None:

@@ -24,7 +24,6 @@ from pytest_gpu.steps import read_step
         ("ls /a/{x}/b", "$(id)", "ls /a/'$(id)'/b"),
         ("grep '\"{x}\"' f", "a'b", "grep '\"a'\\''b\"' f"),
         ("grep '{x}' f", "-e", "grep './-e' f"),
-        ('df "$(dirname {x})"', "a b", "df \"$(dirname 'a b')\""),
         ("sudo {x} --version", "LD_PRELOAD=x", "sudo ./LD_PRELOAD=x --version"),
         ("kubectl get pods -l {x}", "app=a", "kubectl get pods -l app=a"),
         ('ls /x | grep -A5 \\"{x}\\"', "a*", "ls /x | grep -A5 \\\"'a*'\\\""),
@@ -42,10 +41,11 @@ def test_a_value_is_quoted_by_its_place(template: str, value: str, line: str) ->
     ("template", "says"),
     [
         ('grep "{x}" f', "{x} stands in double quotes; use single ones, or none"),
-        ("ls $(dirname {x})/*", 'a placeholder stands in $(...): write "$(...)"'),
+        ("ls $(dirname {x})/*", "nothing can be filled in safely beside $("),
+        ('ls "$(dirname {x})"', "nothing can be filled in safely beside $("),
         ("ls `dirname {x}`", "nothing can be filled in safely beside `"),
         ("cat <<EOF\n{x}\nEOF", "nothing can be filled in safely beside <<"),
-        ("echo $(( {x} + 1 ))", "nothing can be filled in safely beside $(("),
+        ("echo $(( {x} + 1 ))", "nothing can be filled in safely beside $("),
         ("echo $'a{x}'", "nothing can be filled in safely beside $'"),
         ("echo ${x}", "nothing can be filled in safely beside ${"),
         ("ls   # as in {x}", "{x} stands in a comment"),
@@ -57,7 +57,7 @@ def test_a_value_is_quoted_by_its_place(template: str, value: str, line: str) ->
         ("eval ls {x}", "{x} is read by another shell or program once more"),
         ("ls '{x}", "a ' is not closed"),
         ('ls "a {y}', "{y} stands in double quotes"),
-        ('ls {x} "a', 'a " or $( is not closed'),
+        ('ls {x} "a', 'a " is not closed'),
     ],
 )
 def test_a_placeholder_that_cannot_be_quoted_is_refused(template: str, says: str) -> None:

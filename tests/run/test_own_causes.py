@@ -237,7 +237,7 @@ WRONG = {
     ),
     '"findmnt {path}"->"sed s/x/$(cat {path})/ /etc/fstab"': (
         ":5",
-        "acme/mount-missing: check.0: a placeholder stands in $(...): write *",
+        "acme/mount-missing: check.0: nothing can be filled in safely beside $(",
     ),
     "default = ->rke3 = ": (":8", "acme/mount-missing: fix: default missing"),
     "default = ->default = []\nrke3 = ": (

@@ -13,7 +13,6 @@ SHELLS = [name for name in ("sh", "bash") if shutil.which(name)]
 _STUB = """#!/bin/sh
 for word in "${0##*/}" "$@"; do printf '%s\\0' "$word"; done > "$SEEN/$$"
 if [ "${0##*/}" = reader ]; then { /bin/cat; printf '\\0'; } >> "$SEEN/$$"; fi
-if [ "${0##*/}" = dirname ]; then printf '%s' "$1"; fi
 """
 
 # These are part of the shell.
