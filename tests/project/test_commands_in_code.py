@@ -78,7 +78,7 @@ def test_a_line_made_of_values_is_seen(text: str) -> None:
 
 def test_nothing_but_the_one_function_puts_values_into_commands() -> None:
     """Type checking does the rest: typed() takes nothing but a Command."""
-    found = []
+    found: list[str] = []
     for folder in ("pytest_gpu", "conformance", "fixtures"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             found += faults(file.read_text(), str(file.relative_to(ROOT)))
