@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_gpu.layers import Layer
+from pytest_gpu.shell_places import PLACEHOLDER
 from pytest_gpu.steps import Slot, Step, Value
-
-PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
 
 COMMON = frozenset(
     {

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pytest_gpu.cause_entry import COMMON, PLACEHOLDER, Cause, text_of
+from pytest_gpu.cause_entry import COMMON, Cause, text_of
 from pytest_gpu.layers import Layer
+from pytest_gpu.shell import example
+from pytest_gpu.shell_places import PLACEHOLDER
 from pytest_gpu.steps import Slot, Step, Steps, Value, leaves_drained, read_step
 
 # ``${HOME}`` is a shell's.
@@ -176,7 +178,9 @@ def _value(name: str, value: object) -> Value:
             return value
         if isinstance(value, list):
             return _only_steps(map(read_step, value))
-        raise EntryError("must be a text, or a list of steps")
+        if isinstance(value, dict) and isinstance(value.get("command"), str) and len(value) == 1:
+            return example(value["command"])
+        raise EntryError("must be a text, a list of steps, or { command = TEXT }")
 
 
 def _only_steps(steps: Iterable[Step | Slot]) -> Steps:

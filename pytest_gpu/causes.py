@@ -5,17 +5,18 @@ A finding names a cause of the catalogue; its values fill the texts of that caus
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from pytest_gpu.catalogue import catalogue
-from pytest_gpu.cause_entry import PLACEHOLDER, Cause
+from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.plain_text import encodable, evidence_lines, fix_lines
-from pytest_gpu.steps import Slot, Step, Steps, Value
+from pytest_gpu.shell import filled
+from pytest_gpu.shell_places import PLACEHOLDER
+from pytest_gpu.steps import Slot, Step, Steps, Value, typed
 
 # A test body cannot reach its item, so the plugin sets this list while the test runs.
 LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running test")
@@ -112,15 +113,29 @@ def fill(text: str, finding: Finding) -> str:
     Raises:
         GpuError: a placeholder has no value, or its value is steps, which need their own entry.
     """
+    return PLACEHOLDER.sub(lambda match: _text_value(finding, match[1]), text)
 
-    def value(match: re.Match[str]) -> str:
-        found = _value(finding, match[1])
-        if not isinstance(found, str):
-            alone = f'{{ steps = "{match[1]}" }}'
-            raise GpuError(f"{finding.cause}: {match[0]} has steps: write {alone}")
-        return found
 
-    return PLACEHOLDER.sub(value, text)
+def fill_step(step: Step, finding: Finding) -> Step:
+    """Return a step of the catalogue with its values; those of a command are quoted where needed.
+
+    Raises:
+        GpuError: as of :func:`fill`, or a value cannot be quoted where its placeholder stands.
+    """
+    if not step.is_command:
+        return Step(step.kind, fill(step.text, finding))
+    try:
+        return typed(step.kind, filled(step.text, lambda name: _text_value(finding, name)))
+    except ValueError as error:
+        raise GpuError(f"{finding.cause}: {step.text}: {error}") from None
+
+
+def _text_value(finding: Finding, name: str) -> str:
+    found = _value(finding, name)
+    if not isinstance(found, str):
+        alone = f'{{ steps = "{name}" }}'
+        raise GpuError(f"{finding.cause}: {{{name}}} has steps: write {alone}")
+    return found
 
 
 def _value(finding: Finding, name: str) -> Value:
@@ -149,8 +164,8 @@ def steps_of(finding: Finding) -> Steps:
 
 def _filled(entry: Step | Slot, finding: Finding) -> Iterator[Step]:
     if isinstance(entry, Step):
-        if text := fill(entry.text, finding):
-            yield Step(entry.kind, text)
+        if (step := fill_step(entry, finding)).text:
+            yield step
         return
     steps = _value(finding, entry.name)
     if isinstance(steps, str):
@@ -184,7 +199,7 @@ def as_json(finding: Finding) -> dict[str, Any]:
         "cause": finding.cause,
         "title": fill(cause.title, finding),
         "why": fill(cause.why, finding),
-        "check": [fill(step.shown, finding) for step in cause.check],
+        "check": [fill_step(step, finding).shown for step in cause.check],
         "fix": [step.shown for step in steps],
         "fix_kinds": [step.kind for step in steps],
         "explains": list(cause.explains),

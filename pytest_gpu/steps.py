@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeGuard, get_args
 
+from pytest_gpu.shell import Command
+from pytest_gpu.shell_places import places
+
 Kind = Literal["words", "node", "cluster", "helm", "outside", "file"]
 
 
@@ -40,13 +43,21 @@ _BACK = re.compile(r"\bkubectl (uncordon|delete node)\b")
 Steps = tuple[Step, ...]
 
 
+def typed(kind: Kind, command: Command) -> Step:
+    """Return the step that types a command into a shell."""
+    return Step(kind, command)
+
+
 def step_shown(kind: Kind, shown: str) -> Step:
     """Return a step from its kind and the text that reports show."""
     return Step(kind, shown.removeprefix("$ ") if Step(kind, "").is_command else shown)
 
 
 Value = str | Steps
-"""What a finding fills into its cause's texts: a text, or whole steps."""
+"""What a finding fills into its cause's texts: a text, a :class:`Command`, or whole steps.
+
+In a command a text is one word of it, and is quoted if a shell would read it in another way.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +86,16 @@ def read_step(entry: object) -> Step | Slot:
             return Slot(entry["steps"], entry.get("before", ""))
         kind, *more = entry
         if _is_kind(kind) and not more:
-            return Step(kind, entry[kind])
+            return _checked(Step(kind, entry[kind]))
     kinds = ", ".join([*get_args(Kind)[1:], "steps"])
     raise ValueError(f"{entry!r} is not a step: it must be words or a table of one of {kinds}")
+
+
+def _checked(step: Step) -> Step:
+    """Return a step; refuse a command with a placeholder where its value cannot be quoted."""
+    if step.is_command:
+        places(step.text)
+    return step
 
 
 def leaves_drained(fix: Sequence[Step | Slot]) -> bool:

@@ -169,8 +169,9 @@ def test_what_its_admins_must_know_comes_before_a_step_on_the_node(
 
 def test_steps_keep_their_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A text is filled in, whatever kind of step it is; an empty line in it parts nothing."""
-    found = finding('{ helm = "helm {thing}" }', monkeypatch, tmp_path, thing="a\n\nb")
-    assert steps_of(found) == (Step("helm", "helm a\n\nb"),)
+    fix = '{ helm = "helm {thing}" }, { file = "{thing}" }'
+    found = finding(fix, monkeypatch, tmp_path, thing="a\n\nb")
+    assert steps_of(found) == (Step("helm", "helm 'a\n\nb'"), Step("file", "a\n\nb"))
 
 
 def test_commands_of_the_catalogue_are_of_the_kind_that_their_program_tells() -> None:

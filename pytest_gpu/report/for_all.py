@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.names import fold
+from pytest_gpu.shell_places import places
 from pytest_gpu.steps import Step, Steps
 
 Labels = Mapping[str, Mapping[str, str]]
@@ -144,16 +145,18 @@ def _merged(text: str, nodes: Named) -> str:
 def _loop(text: str, nodes: Named) -> str:
     """Return a loop that runs a command for each node, an empty text if that cannot be done."""
     pieces = nameless(text, nodes.first, "\0").split("\0")
-    quoted = any(text.count("'") % 2 for text in _beginnings(pieces))
-    if not nodes.words or "\n" in text or "$node" in text or quoted:
+    if not nodes.words or "\n" in text or "$node" in text or not _may_vary(pieces):
         return ""
     return f"for node in {nodes.words}; do {'$node'.join(pieces)}; done"
 
 
-def _beginnings(pieces: Sequence[str]) -> Iterator[str]:
-    """Yield what comes before each place between the pieces."""
-    for at in range(1, len(pieces)):
-        yield "".join(pieces[:at])
+def _may_vary(pieces: Sequence[str]) -> bool:
+    """Return whether a variable of the shell can stand between all pieces of a command."""
+    try:
+        found = places("{node}".join(pieces))
+    except ValueError:
+        return False
+    return not any(place.in_quotes or place.is_program for place in found)
 
 
 def _exact_label(names: Sequence[str], labels: Labels) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_gpu.catalogue import examples
 from pytest_gpu.cause_entry import COMMON, Cause
-from pytest_gpu.causes import Finding, fill, steps_of
+from pytest_gpu.causes import Finding, fill, fill_step, steps_of
 from pytest_gpu.run.placeholders import values_for
 from pytest_gpu.stack.distributions.products.kubeadm import KUBEADM
 from pytest_gpu.stack.distributions.usual import usual
@@ -37,7 +37,7 @@ class Example:
     @property
     def check(self) -> Sequence[Step]:
         """How to see it by hand."""
-        return [Step(step.kind, fill(step.text, self._usual)) for step in self.cause.check]
+        return [fill_step(step, self._usual) for step in self.cause.check]
 
     def fix(self, name: str) -> Sequence[Step]:
         """Return the fix for a distribution, or for those without a fix of their own."""

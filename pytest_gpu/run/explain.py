@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from pytest_gpu.catalogue import catalogue
-from pytest_gpu.cause_entry import PLACEHOLDER, Cause
+from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError
 from pytest_gpu.run.example import Example
 from pytest_gpu.run.wrapped import wrapped
+from pytest_gpu.shell_places import PLACEHOLDER
 from pytest_gpu.steps import Step
 
 ALL = "all"

@@ -10,6 +10,8 @@ from pytest_gpu.cause_entry import Cause
 from pytest_gpu.causes import Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.shell import command, word
+from pytest_gpu.shell import filled as filled_in
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.distributions.distribution import UNKNOWN, Distribution
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
@@ -49,14 +51,17 @@ def _socket(node: Node) -> str | None:
 
 def values_for(name: str, where: Distribution, socket: str) -> Mapping[str, str]:
     """Return node, distribution, and its commands and paths, by placeholder."""
+    on = {"node": name}
     return {
         "node": name,
         "distribution": where.name,
         "family": where.family,
-        "how": where.how.replace("NODE", name),
-        "restart": where.restart.replace("NODE", name),
+        "how": where.how.replace("NODE", word(name)),
+        "restart": filled_in(where.restart, on.__getitem__),
         "kubelet_unit": where.kubelet_unit,
-        "restart_kubelet": where.restart_kubelet.replace("NODE", name),
+        "restart_kubelet": filled_in(where.restart_kubelet, on.__getitem__),
         "containerd_unit": where.containerd_unit,
-        "crictl": f"sudo {' '.join(where.crictl)} --runtime-endpoint unix://{socket}",
+        "crictl": command(
+            "sudo {crictl} --runtime-endpoint unix://{socket}", crictl=where.crictl, socket=socket
+        ),
     }

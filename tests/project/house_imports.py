@@ -38,6 +38,8 @@ WORDS = (
     "pytest_gpu.parsing",
     "pytest_gpu.plain_text",
     "pytest_gpu.private_files",
+    "pytest_gpu.shell",
+    "pytest_gpu.shell_places",
     "pytest_gpu.steps",
 )
 """Modules that every room may use."""

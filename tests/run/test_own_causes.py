@@ -90,6 +90,37 @@ def test_a_cause_of_ones_own_is_in_every_report(
     assert any("$ sudo mount /data" in text for text in attached)
 
 
+def test_values_of_a_cause_of_ones_own_are_quoted(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """In its commands; titles and other texts are not for a shell."""
+    own_file(pytester)
+    own_test(pytester, values="path='/data$(touch PWN); id'")
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
+    result = run_here(pytester, cluster, "test_own.py", "--gpu-report=out.json", *QUIET)
+    assert result.ret == 1
+    (cause,) = json.loads((pytester.path / "out.json").read_text())["causes"]
+    assert cause["title"] == "The data volume /data$(touch PWN); id is not mounted on gpu-1"
+    assert cause["check"] == ["$ findmnt '/data$(touch PWN); id'"]
+    assert cause["fix"] == ["Mount it:", "$ sudo mount '/data$(touch PWN); id'"]
+
+
+def test_a_value_may_be_a_command(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
+    """If the function that quotes made it; the example is one that the file's author wrote."""
+    text = MOUNT.replace("findmnt {path}", "{look} | cat").replace(
+        "example.path", 'example.look.command = "ls /x"\nexample.path'
+    )
+    own_file(pytester, text)
+    made = "__import__('pytest_gpu.shell').shell.command('ls {path}', path='/a b')"
+    own_test(pytester, values=f"path='/data', look={made}")
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
+    run_here(pytester, cluster, "test_own.py", "--gpu-report=out.json", *QUIET)
+    (cause,) = json.loads((pytester.path / "out.json").read_text())["causes"]
+    assert cause["check"] == ["$ ls '/a b' | cat"]
+    shown = run_here(pytester, "--gpu-explain=acme/mount-missing", *QUIET).stdout
+    shown.fnmatch_lines(["*$ ls /x | cat"])
+
+
 def test_it_may_be_latent(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
     """As any finding."""
     own_file(pytester)
@@ -198,7 +229,15 @@ WRONG = {
     ),
     'example.path = "/data"->example.path = 3': (
         ":7",
-        "acme/mount-missing: example.path: must be a text, or a list of steps",
+        "acme/mount-missing: example.path: must be a text, a list of steps, or { command = TEXT }",
+    ),
+    '"sudo mount {path}"->\'sudo sh -c "mount {path}"\'': (
+        ":9",
+        "acme/mount-missing: fix.default.1: {path} stands in double quotes; use single ones, or*",
+    ),
+    '"findmnt {path}"->"sed s/x/$(cat {path})/ /etc/fstab"': (
+        ":5",
+        "acme/mount-missing: check.0: nothing can be filled in safely beside $(",
     ),
     "default = ->rke3 = ": (":8", "acme/mount-missing: fix: default missing"),
     "default = ->default = []\nrke3 = ": (

@@ -12,6 +12,7 @@ from pytest_gpu.cluster.api import namespace
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.recording.owner import this_process
+from pytest_gpu.shell import command
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 SUITE = "pytest-gpu"
@@ -67,8 +68,9 @@ class Run:
 def removal(where: str, run: str, *, own: bool) -> str:
     """Return the command that removes what a run left behind."""
     if own:
-        return f"kubectl delete namespace {where}"
-    return f"kubectl delete pods -n {where} -l {RUN}={run}"
+        return command("kubectl delete namespace {where}", where=where)
+    marks = f"{RUN}={run}"
+    return command("kubectl delete pods -n {where} -l {marks}", where=where, marks=marks)
 
 
 def new_run(client: KubeClient, wanted: str, seconds: float, *, create: bool) -> Run:

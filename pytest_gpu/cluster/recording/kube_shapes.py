@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_gpu.cluster.recording import shapes
+from pytest_gpu.cluster.recording import kube_names, shapes
 from pytest_gpu.errors import RecordingError
 
 
@@ -22,13 +22,22 @@ def _texts(value: Any, where: str) -> None:
 def _amounts(value: Any, where: str) -> None:
     """Check resources: those with a slash in their name are counted in whole numbers (GPUs)."""
     for key, amount in shapes.mapping(value, where).items():
+        kube_names.key(key, where)
         if "/" in key and not re.fullmatch(r"\d+[kMG]?", str(amount)):
             raise RecordingError(f"{where}.{key}: is {amount!r}, must be a whole number")
 
 
+def _handler(value: Any, where: str) -> None:
+    """Check the handler of a RuntimeClass, which every one has."""
+    kube_names.short_name(value, where)
+
+
+_REQUIRED = frozenset({shapes.text, _handler})
+
 _ENV: Any = {"env": [{"name": shapes.text}]}
 _CONTAINER: Any = {
     **_ENV,
+    "name": kube_names.short_name,
     "volumeMounts": [{"name": shapes.text, "mountPath": shapes.text}],
     "resources": {"limits": _amounts, "requests": _amounts},
 }
@@ -38,15 +47,30 @@ _POD_SPEC: Any = {
     "initContainers": [_CONTAINER],
     "volumes": [{"name": shapes.text, "hostPath": {}, "configMap": {}}],
     "tolerations": [{}],
-    "nodeSelector": {},
+    "nodeSelector": kube_names.labels,
+    "nodeName": kube_names.object_name,
+    "runtimeClassName": kube_names.object_name,
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _TERMS}},
 }
 _PHASES: Any = {"waiting": {}, "running": {}, "terminated": {}}
 _CONTAINER_STATUS: Any = {"state": _PHASES, "lastState": {"terminated": {}}}
 _WORKLOAD: Any = {
-    "spec": {"selector": {"matchLabels": {}}, "template": {"metadata": {}, "spec": _POD_SPEC}}
+    "spec": {
+        "selector": {"matchLabels": kube_names.labels},
+        "template": {"metadata": {"labels": kube_names.labels}, "spec": _POD_SPEC},
+    }
 }
-_METADATA: Any = {"metadata": {"labels": _texts, "annotations": _texts}}
+_METADATA: Any = {
+    "metadata": {
+        "name": kube_names.object_name,
+        "namespace": kube_names.short_name,
+        "labels": kube_names.labels,
+        "annotations": _texts,
+    }
+}
+
+_OF_EVENT: Any = {**_METADATA["metadata"], "name": shapes.text}
+"""The API takes nearly any name of an event, and so do we: no command has one."""
 
 SHAPES: Mapping[str, Any] = {
     "nodes": {
@@ -72,8 +96,8 @@ SHAPES: Mapping[str, Any] = {
         "spec": {"toolkit": _ENV, "devicePlugin": {"config": {}}, "cdi": {}, "mig": {}}
     },
     "configmaps": {"data": {}},
-    "runtimeclasses": {"handler": shapes.text},
-    "events": {"involvedObject": {}, "regarding": {}, "series": {}},
+    "runtimeclasses": {"handler": _handler},
+    "events": {"metadata": _OF_EVENT, "involvedObject": {}, "regarding": {}, "series": {}},
     "resourceslices": {
         "spec": {"devices": [{"attributes": {}, "basic": {"attributes": {}}}]},
     },
@@ -95,7 +119,7 @@ def check(resource: str, thing: Mapping[str, Any], where: str) -> None:
 
 def _check(value: Any, shape: Any, where: str) -> None:
     if callable(shape):
-        if value is not None or shape is shapes.text:
+        if value is not None or shape in _REQUIRED:
             shape(value, where)
         return
     if value is None:

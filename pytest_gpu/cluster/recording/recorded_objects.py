@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_gpu.cluster.recording import kube_shapes, shapes, yaml_io
+from pytest_gpu.cluster.recording import kube_names, kube_shapes, shapes, yaml_io
 from pytest_gpu.cluster.recording.kinds import RUNTIME_HANDLERS
 from pytest_gpu.cluster.recording.overlay import Part
 from pytest_gpu.cluster.recording.renaming import with_new_names
@@ -50,7 +50,8 @@ def _by_name(resource: str, data: bytes, where: str) -> dict[str, KubeObject]:
             at = f"{where}: object {len(found) + 1}: metadata"
             metadata = shapes.mapping(item.get("metadata"), at)
             name = shapes.text(metadata.get("name"), f"{at}.name")
-            kube_shapes.check(resource, item, f"{where}: {name}")
+            shown = name if kube_names.is_subdomain(name) else f"object {len(found) + 1}"
+            kube_shapes.check(resource, item, f"{where}: {shown}")
             found[_key(item)] = item
     return found
 

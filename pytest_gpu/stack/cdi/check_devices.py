@@ -12,6 +12,7 @@ from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.shell import command
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
@@ -26,7 +27,8 @@ from pytest_gpu.stack.cdi.requests import (
 from pytest_gpu.stack.cdi.specs import CdiSpec
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.gpu.nvml import nvml_of
-from pytest_gpu.stack.kube.device_plugin import restart_plugin, strategy
+from pytest_gpu.stack.kube.device_plugin import strategy
+from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.repair import config_fix
@@ -79,7 +81,7 @@ def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
         release=containerd_of(node).release,
         config=config.path,
         change=_switch_on(node),
-        restart_plugin=restart_plugin(plugin) if plugin else "kubectl get daemonsets -A",
+        restart_plugin=restart_plugin(plugin) if plugin else command("kubectl get daemonsets -A"),
     )
 
 

@@ -6,14 +6,14 @@ import posixpath
 
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.shell import Command, command
 from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.kube import device_plugin
-from pytest_gpu.stack.kube.device_plugin import restart_plugin
-from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.kube.restart import restart_daemonset, restart_plugin
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
-from pytest_gpu.steps import Step, Steps
+from pytest_gpu.steps import Step, Steps, typed
 
 UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 REFRESH = "nvidia-cdi-refresh.service"
@@ -27,42 +27,45 @@ def remake(node: Node, path: str, kind: str) -> Steps:
     vendor = kind.partition("/")[0]
     if vendor == PLUGIN_KIND.partition("/")[0] or "device-plugin" in posixpath.basename(path):
         plugin = known(lambda: device_plugin.find(node.cluster, node.name))
-        command = restart_plugin(plugin) if plugin else "kubectl get daemonsets -A"
+        line = restart_plugin(plugin) if plugin else command("kubectl get daemonsets -A")
         said = "The device plugin writes this file when it starts; restart it:"
-        return (Step("words", said), Step("cluster", command))
+        return (Step("words", said), typed("cluster", line))
     if vendor == MANAGEMENT_KIND.partition("/")[0]:
-        return (*_toolkit(node), Step("node", generate(node, path, kind)))
+        return (*_toolkit(node), typed("node", generate(node, path, kind)))
     if vendor == DRA_KIND.partition("/")[0]:
         said = (
             "The DRA driver writes this file when it prepares a claim; restart its kubelet plugin:"
         )
-        return (Step("words", said), Step("cluster", "kubectl get pods -A | grep dra"))
+        look = command("kubectl get pods -A | grep dra")
+        return (Step("words", said), typed("cluster", look))
     if _refreshed(node):
         return _refresh(node, path)
-    return (Step("node", generate(node, path)),)
+    return (typed("node", generate(node, path)),)
 
 
 def _refresh(node: Node, path: str) -> Steps:
     """Return how the toolkit's own unit regenerates its spec, and what to do with another one."""
-    restart = Step("node", f"sudo systemctl restart {REFRESH}")
+    restart = typed("node", command("sudo systemctl restart {unit}", unit=REFRESH))
     if node.evidence.resolve(path) == node.evidence.resolve(REFRESHED):
         return (restart,)
     said = f"It writes {REFRESHED}; remove the copy that nothing updates:"
-    return (restart, Step("words", said), Step("node", f"sudo rm {path}"))
+    return (restart, Step("words", said), typed("node", command("sudo rm {path}", path=path)))
 
 
-def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> str:
+def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> Command:
     """Return the command that generates a spec by hand, for the root of this node's driver."""
-    words = [f"--output={path}"]
+    line = command("sudo {ctk} cdi generate --output={path}", ctk=_ctk(node), path=path)
     root = known(lambda: driver_of(node).directory) or ""
     if root.startswith(libraries.OPERATOR_ROOT):
-        words.append(f"--driver-root={libraries.OPERATOR_ROOT}")
+        line = command("{line} --driver-root={root}", line=line, root=libraries.OPERATOR_ROOT)
     if kind == MANAGEMENT_KIND:
-        words.append("--mode=management")
+        line = command("{line} --mode=management", line=line)
     if kind != DEFAULT_KIND:
         vendor, _, class_ = kind.partition("/")
-        words += [f"--vendor={vendor}", f"--class={class_}"]
-    return f"sudo {_ctk(node)} cdi generate {' '.join(words)}"
+        line = command(
+            "{line} --vendor={vendor} --class={class_}", line=line, vendor=vendor, class_=class_
+        )
+    return line
 
 
 def _ctk(node: Node) -> str:
@@ -87,7 +90,6 @@ def _toolkit(node: Node) -> Steps:
     if daemonset is None:
         said = "The GPU operator's toolkit writes this file when it starts; by hand:"
         return (Step("words", said),)
-    namespace, _, name = path_of(daemonset).partition("/")
-    command = f"kubectl rollout restart daemonset/{name} -n {namespace}"
+    line = restart_daemonset(daemonset)
     said = "The toolkit writes this file when it starts; restart it:"
-    return (Step("words", said), Step("cluster", command), Step("words", "Or by hand:"))
+    return (Step("words", said), typed("cluster", line), Step("words", "Or by hand:"))

@@ -35,8 +35,8 @@ class Distribution:
 
     ``sealed`` says that no file on the node is an admin's to change: all are made of settings.
     ``family`` is whose fixes serve here, too. ``how`` is what an admin must know before a change
-    on the node itself: where its files come from, and how commands get there. In commands and in
-    ``how``, NODE stands for the node.
+    on the node itself: where its files come from, and how commands get there. In ``how``,
+    NODE stands for the node; in commands ``{node}`` does.
 
     Attributes:
         name: the name, such as ``rke2``.

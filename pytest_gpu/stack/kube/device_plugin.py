@@ -234,14 +234,3 @@ def _is_whole_gpu(device: Mapping[str, Any]) -> bool:
     holder = device.get("basic") or device
     kind = (holder.get("attributes") or {}).get("type") or {}
     return bool(kind.get("string", "gpu") == "gpu")
-
-
-def restart_plugin(plugin: DevicePlugin) -> str:
-    """Return the command that restarts the plugin's pods."""
-    if plugin.daemonsets:
-        namespace, _, name = path_of(plugin.daemonsets[0]).partition("/")
-        return f"kubectl rollout restart daemonset/{name} -n {namespace}"
-    if plugin.pod is not None:
-        namespace, _, name = path_of(plugin.pod).partition("/")
-        return f"kubectl delete pod {name} -n {namespace}"
-    return "kubectl get daemonsets -A   # restart the one that advertises the GPUs"

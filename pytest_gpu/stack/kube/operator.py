@@ -14,8 +14,9 @@ from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import cluster_fact
+from pytest_gpu.shell import Command, command
 from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional, spec_of
-from pytest_gpu.steps import Step, Steps
+from pytest_gpu.steps import Steps, typed
 
 _CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d++\.[\s\S]*)")
 OPERATOR_CHART = "gpu-operator"
@@ -31,18 +32,24 @@ class HelmRelease:
     chart: str
     version: str
 
-    def upgrade(self, *settings: str) -> str:
+    def upgrade(self, *settings: str) -> Command:
         """Return the command that changes values of this release and keeps all others.
 
         ``settings`` are ``key=value`` pairs as ``helm --set`` takes them.
         """
-        version = f" --version {self.version}" if self.version else ""
-        sets = "".join(f" --set {setting}" for setting in settings)
-        repository = "nvdp" if self.chart == PLUGIN_CHART else "nvidia"
-        return (
-            f"helm upgrade {self.name} {repository}/{self.chart} -n {self.namespace}"
-            f"{version} --reuse-values{sets}"
+        line = command(
+            "helm upgrade {name} {repository}/{chart} -n {namespace}",
+            name=self.name,
+            repository="nvdp" if self.chart == PLUGIN_CHART else "nvidia",
+            chart=self.chart,
+            namespace=self.namespace,
         )
+        if self.version:
+            line = command("{line} --version {version}", line=line, version=self.version)
+        line = command("{line} --reuse-values", line=line)
+        for setting in settings:
+            line = command("{line} --set {setting}", line=line, setting=setting)
+        return line
 
 
 def helm_release(thing: KubeObject, *, chart: str = OPERATOR_CHART) -> HelmRelease | None:
@@ -99,11 +106,15 @@ def change_values(cluster: ClusterEvidence, path: str, value: str) -> Steps:
     The step upgrades the Helm release if there is one, else it patches the ClusterPolicy.
     """
     if release := operator_release(cluster):
-        return (Step("helm", release.upgrade(f"{path}={value}")),)
+        return (typed("helm", release.upgrade(f"{path}={value}")),)
     policy = cluster_policy(cluster)
     name = name_of(policy) if policy else "cluster-policy"
-    command = f"kubectl patch clusterpolicy {name} --type merge -p '{_nested(path, value)}'"
-    return (Step("cluster", command),)
+    line = command(
+        "kubectl patch clusterpolicy {name} --type merge -p {change}",
+        name=name,
+        change=_nested(path, value),
+    )
+    return (typed("cluster", line),)
 
 
 def _nested(path: str, value: str) -> str:

@@ -9,13 +9,15 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.shell import command
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.kube import device_plugin as plugins
 from pytest_gpu.stack.kube import sharing
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised, restart_plugin
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
 from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kube.sharing import Sharing
 from pytest_gpu.stack.pods.check_plugin import of
 
@@ -98,7 +100,9 @@ def _slices_differ(node: Node, in_slices: int) -> Finding | None:
         *_gpu_lines(node),
         wanted=str(gpus),
         shown=str(in_slices),
-        restart_plugin="kubectl get pods -A | grep dra   # restart the kubelet plugin of DRA",
+        restart_plugin=command(
+            "kubectl get pods -A | grep dra   # restart the kubelet plugin of DRA"
+        ),
     )
 
 

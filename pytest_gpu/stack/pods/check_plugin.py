@@ -29,7 +29,7 @@ from pytest_gpu.stack.kube.pods import asks_for_cdi
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
 from pytest_gpu.stack.pods.plugin_log import plugin_log
-from pytest_gpu.steps import Step, Steps, Value
+from pytest_gpu.steps import Steps, Value, typed
 
 
 def of(node: Node) -> DevicePlugin:
@@ -148,7 +148,7 @@ def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
     name = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
     release = next((r for each in plugin.daemonsets if (r := helm_release(each))), None)
     if release and release.chart != "gpu-operator":
-        steps: Steps = (Step("helm", release.upgrade(f"runtimeClassName={name or 'nvidia'}")),)
+        steps: Steps = (typed("helm", release.upgrade(f"runtimeClassName={name or 'nvidia'}")),)
     else:
         steps = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
     handler = next(iter(runtime_of(node).gpu_handlers), "nvidia")

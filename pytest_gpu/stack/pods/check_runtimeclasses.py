@@ -8,10 +8,12 @@ from typing import Any
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.shell import Command, command, with_input
 from pytest_gpu.stack.injection.injected import class_evidence
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.events import event_text, fresh_events
+from pytest_gpu.stack.kube.manifest import scalar
 from pytest_gpu.stack.kube.objects import path_of, spec_of, template_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 
@@ -97,17 +99,16 @@ def rejections(node: Node, plugin: DevicePlugin) -> tuple[Evidence, ...]:
     )
 
 
-def create_class(node: Node, name: str) -> str:
-    """Return the manifest of a RuntimeClass whose handler injects GPUs on this node."""
+def create_class(node: Node, name: str) -> Command:
+    """Return the command that creates a RuntimeClass whose handler injects GPUs on this node."""
     try:
         handler = next(iter(runtime_of(node).gpu_handlers), "nvidia")
     except NotInEvidence:
         handler = "nvidia"
-    return (
-        "kubectl apply -f - <<'EOF'\n"
+    manifest = (
         "apiVersion: node.k8s.io/v1\n"
         "kind: RuntimeClass\n"
-        f"metadata:\n  name: {name}\n"
-        f"handler: {handler}\n"
-        "EOF"
+        f"metadata:\n  name: {scalar(name)}\n"
+        f"handler: {scalar(handler)}\n"
     )
+    return with_input(command("kubectl apply -f -"), manifest)

@@ -6,13 +6,17 @@ is run in ``/`` and takes the first slash off: ``patch -d / -p1``.
 
 from __future__ import annotations
 
-import shlex
+import re
 
 from pytest_gpu.evidence import REDACTED
+from pytest_gpu.shell import command, with_input
 from pytest_gpu.stack.repair import line_diff
-from pytest_gpu.steps import Step, Steps
+from pytest_gpu.steps import Step, Steps, typed
 
 _CONTEXT = 3
+
+_NAME = re.compile(r"/[^\s\"\\]+")
+"""Paths that patch reads in the head of a diff as they are."""
 
 
 def patch(path: str, before: str | None, after: str) -> Steps:
@@ -28,9 +32,12 @@ def patch(path: str, before: str | None, after: str) -> Steps:
     if REDACTED in diff:
         said = f"Edit {path} by hand: a line to change has a secret, which was not recorded."
         return (Step("words", said),)
-    change = Step("node", f"sudo patch -d / -p1 <<'EOF'\n{diff}EOF")
+    if not _NAME.fullmatch(path):
+        return (Step("words", f"Edit {path!r} by hand so that this diff is applied:\n{diff}"),)
+    change = typed("node", with_input(command("sudo patch -d / -p1"), diff))
     if "\r\n" in (before or ""):
-        return (Step("node", f"sudo sed -i 's/\\r$//' {shlex.quote(path)}"), change)
+        ends = command("sudo sed -i 's/\\r$//' {path}", path=path)
+        return (typed("node", ends), change)
     return (change,)
 
 

@@ -5,6 +5,7 @@ The rendered file counts now; its template counts at the next start.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -174,7 +175,13 @@ def misplaced(node: Node, made: Rendering) -> Finding | None:
             instead = Evidence(source=ignored.path, text=f"is not read: {read} is used instead")
             moved = _moved(node, ignored)
             return next_start.finding(
-                node, made, "runtime/template-not-read", line, instead, patch=moved
+                node,
+                made,
+                "runtime/template-not-read",
+                line,
+                instead,
+                folder=posixpath.dirname(made.path),
+                patch=moved,
             )
     template = made.template
     if template is None or template.table is None:

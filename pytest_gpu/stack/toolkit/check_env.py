@@ -12,6 +12,7 @@ from dataclasses import replace
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check, question
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.shell import command
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.reached import handed_out_now
 from pytest_gpu.stack.kube.objects import judged_alone, labels_of, path_of
@@ -21,10 +22,11 @@ from pytest_gpu.stack.repair.config_places import is_rendered
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
-from pytest_gpu.steps import Step, Steps
+from pytest_gpu.steps import Steps, typed
 
 _SOCKETS = ("RUNTIME_SOCKET", "CONTAINERD_SOCKET")
 _HEEDS_SOCKET = "v25.3.4"
+_LOOK = "kubectl get deployment -A -l app=gpu-operator   # install v25.3.4 or newer"
 
 
 @check("toolkit/misled")
@@ -96,9 +98,8 @@ def _operator(node: Node) -> str:
 def _upgrade(node: Node) -> Steps:
     release = operator_release(node.cluster)
     if release is None:
-        command = "kubectl get deployment -A -l app=gpu-operator"
-        return (Step("cluster", f"{command}   # install {_HEEDS_SOCKET} or newer"),)
-    return (Step("helm", replace(release, version=_HEEDS_SOCKET).upgrade()),)
+        return (typed("cluster", command(_LOOK)),)
+    return (typed("helm", replace(release, version=_HEEDS_SOCKET).upgrade()),)
 
 
 @question("toolkit/signals-another")

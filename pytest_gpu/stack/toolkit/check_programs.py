@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -171,6 +172,7 @@ def _not_there(node: Node, runtime: Handler, program: Program) -> Finding | None
         Evidence(source=program.path, text="is not there, but would be started next"),
         binary=str(runtime.binary),
         program=program.path,
+        folder=posixpath.dirname(program.path),
         handler=runtime.name,
     )
 

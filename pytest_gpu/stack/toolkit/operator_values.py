@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.shell import command
 from pytest_gpu.stack.containerd.config_file import ConfigFile
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kube.manifest import scalar
 from pytest_gpu.stack.kube.operator import operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import holding, is_rendered
@@ -19,7 +22,7 @@ from pytest_gpu.stack.repair.toml_diff import with_handler
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
-from pytest_gpu.steps import Step, Steps, Value
+from pytest_gpu.steps import Steps, Value, typed
 
 FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
 ALIASES = {
@@ -129,7 +132,10 @@ def values_file(node: Node) -> str:
     """Return toolkit-values.yaml, which holds the whole ``env`` list."""
     lines = ["toolkit:", "  env:"]
     for name, value in entries(node).items():
-        lines += [f"  - name: {name}", f'    value: "{value}"']
+        lines += [
+            f"  - name: {scalar(name)}",
+            f"    value: {json.dumps(value, ensure_ascii=False)}",
+        ]
     return "\n".join(lines)
 
 
@@ -168,6 +174,7 @@ def apply(node: Node) -> Steps:
     """Return the step that applies toolkit-values.yaml to the operator."""
     release = operator_release(node.cluster)
     if release is None:
-        edit = "kubectl edit clusterpolicy   # put the env list under spec.toolkit"
-        return (Step("cluster", edit),)
-    return (Step("helm", f"{release.upgrade()} -f toolkit-values.yaml"),)
+        edit = command("kubectl edit clusterpolicy   # put the env list under spec.toolkit")
+        return (typed("cluster", edit),)
+    upgrade = command("{upgrade} -f toolkit-values.yaml", upgrade=release.upgrade())
+    return (typed("helm", upgrade),)

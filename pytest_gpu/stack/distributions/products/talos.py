@@ -14,8 +14,8 @@ from pytest_gpu.stack.distributions.signs import Signs
 TALOS = replace(
     UNKNOWN,
     name="talos",
-    restart="talosctl --nodes NODE reboot",
-    restart_kubelet="talosctl --nodes NODE service kubelet restart",
+    restart="talosctl --nodes {node} reboot",
+    restart_kubelet="talosctl --nodes {node} service kubelet restart",
     config="/etc/cri/containerd.toml",
     sealed=True,
     how="Talos has no shell, and generates its files from the machine configuration: make"
