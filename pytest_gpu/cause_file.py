@@ -11,11 +11,10 @@ from typing import Any
 from pytest_gpu.cause_entry import COMMON, Cause, text_of
 from pytest_gpu.layers import Layer
 from pytest_gpu.shell import example
-from pytest_gpu.shell_places import PLACEHOLDER
+from pytest_gpu.shell_places import IS_LITERAL, PLACEHOLDER
 from pytest_gpu.steps import Slot, Step, Steps, Value, leaves_drained, read_step
 
-# ``${HOME}`` is a shell's.
-_LOOKS_LIKE_ONE = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}")
+_LOOKS_LIKE_ONE = re.compile(rf"(?!{IS_LITERAL})\{{[A-Za-z_][\w-]*\}}")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*")
 _PATTERN = re.compile(r"[a-z0-9*?-]+/[a-z0-9*?-]+")
 _NEEDED = ("title", "why", "check", "fix")

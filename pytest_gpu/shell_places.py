@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-PLACEHOLDER = re.compile(r"\{([a-z][a-z_]*)\}")
+IS_LITERAL = r"(?:(?<=\$)|(?=\{[^{}]*\}\})(?<=\{))"
+PLACEHOLDER = re.compile(rf"(?!{IS_LITERAL})\{{([a-z][a-z_]*)\}}")
+"""A name in braces; ``${name}`` is a shell's, and ``{{name}}`` a template's of another program."""
 
 _SPACE = " \t\n"
 _ENDS_COMMAND = "|&;()\n"

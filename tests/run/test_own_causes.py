@@ -300,6 +300,25 @@ def test_what_is_wrong_in_a_file_is_one_line(pytester: pytest.Pytester, change: 
     assert fnmatchcase(found, pattern), found
 
 
+LITERAL = (
+    "echo ${path}",
+    "docker ps --format {{json}}",
+    "docker ps --format '{{json}} {{.ID}}'",
+    "awk '{ print }' /etc/fstab",
+)
+
+
+@pytest.mark.parametrize("command", LITERAL)
+def test_braces_of_a_shell_or_a_template_are_kept(pytester: pytest.Pytester, command: str) -> None:
+    """What stands behind a dollar, in two pairs of braces or between blanks is no placeholder."""
+    own_file(pytester, MOUNT.replace('"findmnt {path}"', f'"{command}"'))
+    result = run_here(pytester, "--gpu-explain=acme/mount-missing", *QUIET)
+    assert f"$ {command}" in {line.strip() for line in result.outlines}
+    own_file(pytester, MOUNT.replace("is not mounted", "{path} is not {{mounted}}"))
+    result = run_here(pytester, "--gpu-explain=acme/mount-missing", *QUIET)
+    result.stdout.fnmatch_lines(["*/data is not {{mounted}}*"])
+
+
 def test_an_id_that_two_files_have_is_refused(pytester: pytest.Pytester) -> None:
     """The second file is named with its line, the first one beside it."""
     first = own_file(pytester, name="a.toml")
