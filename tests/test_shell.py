@@ -47,7 +47,7 @@ def test_a_value_is_quoted_by_its_place(template: str, value: str, line: str) ->
         ("cat <<EOF\n{x}\nEOF", "nothing can be filled in safely beside <<"),
         ("echo $(( {x} + 1 ))", "nothing can be filled in safely beside $("),
         ("echo $'a{x}'", "nothing can be filled in safely beside $'"),
-        ("echo ${x}", "nothing can be filled in safely beside ${"),
+        ("echo ${HOME} {x}", "nothing can be filled in safely beside ${"),
         ("ls   # as in {x}", "{x} stands in a comment"),
         ("ls \\{x}", "a placeholder stands after a backslash"),
         ("sed -i 's/a/{x}/' f", "{x} stands in quotes of a program that runs them"),

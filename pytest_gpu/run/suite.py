@@ -6,7 +6,6 @@ import ast
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from os.path import normpath
 from pathlib import Path
 
 from pytest_gpu.asked import question_of
@@ -80,7 +79,7 @@ def located(argument: str) -> list[str]:
     that exists is the user's own. ``./conformance`` is the same as ``conformance``.
     """
     given, colons, rest = argument.partition("::")
-    path = Path(normpath(given))
+    path = Path(given)
     if path.exists():
         return [argument]
     if path == Path(SUITE) and not colons:

@@ -208,7 +208,6 @@ def test_the_suite_is_found_however_it_is_spelt(
     result = run_here(pytester, cluster, spelt, "--collect-only", "-q", *QUIET)
     assert modules(result) == WHOLE
     (pytester.mkdir("conformance") / "test_driver.py").write_text("")
-    pytester.mkdir("x")
     assert located(spelt) == [spelt]
     assert located(path) == [path]
 
