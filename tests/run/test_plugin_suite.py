@@ -192,7 +192,6 @@ SPELLINGS = (
     "conformance/",
     "./conformance/",
     ".//conformance",
-    "x/../conformance",
 )
 
 
