@@ -24,6 +24,7 @@ from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.pods import waiting_pods
+from pytest_gpu.visible import visible
 
 
 class Results:
@@ -101,7 +102,7 @@ class Results:
         if not terminalreporter.config.option.no_summary:
             self._summary(terminalreporter, exitstatus)
         for trouble in self._troubles:
-            terminalreporter.write_line(trouble, red=True)
+            terminalreporter.write_line(visible(trouble), red=True)
 
     def _summary(self, reporter: pytest.TerminalReporter, exitstatus: int) -> None:
         short_summary.write(reporter)
@@ -112,7 +113,7 @@ class Results:
             lines = terminal.render(self._document, **_page(reporter), beside=beside)
             terminal.print_lines(lines, reporter)
         elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-            reporter.write_line(f"gpu: {why_nothing(reporter.config)}")
+            reporter.write_line(visible(f"gpu: {why_nothing(reporter.config)}"))
 
     def _judge(self, plan: Mapping[str, Any]) -> dict[str, Any]:
         planned: Mapping[str, Mapping[str, int]] = plan.get("tests") or {}

@@ -39,6 +39,7 @@ WORDS = (
     "pytest_gpu.plain_text",
     "pytest_gpu.private_files",
     "pytest_gpu.steps",
+    "pytest_gpu.visible",
 )
 """Modules that every room may use."""
 
