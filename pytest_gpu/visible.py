@@ -99,9 +99,9 @@ def json_text(found: Any) -> str:
     Programs read the texts as they are; for people harmful characters are escapes of JSON.
     """
     text = json.dumps(encodable(found), indent=2, sort_keys=True, ensure_ascii=False)
-    if text.isascii() and "\x7f" not in text:
-        return text
-    return "".join(
-        char if char == "\n" or _is_seen(char, unicode=True) else json.dumps(char)[1:-1]
-        for char in text
-    )
+    if not text.isascii() or "\x7f" in text:
+        text = "".join(
+            char if char == "\n" or _is_seen(char, unicode=True) else json.dumps(char)[1:-1]
+            for char in text
+        )
+    return _ANYWHERE.sub(r"\\u0023#", text)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.causes import LATENT
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.below import Below, whole_layers
 from pytest_gpu.run.items import MARK, Rung, asked_again, layer_of, rung_of
@@ -28,7 +28,6 @@ from pytest_gpu.run.outcome import (
     attach,
     blank,
     judge,
-    make_visible,
     point_at_test,
     skip_if_unproven,
     status_of,
@@ -36,6 +35,7 @@ from pytest_gpu.run.outcome import (
 )
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import is_shipped, nodeid_of
+from pytest_gpu.run.visible_errors import make_visible
 from pytest_gpu.visible import visible
 
 ORDER_KEY = pytest.StashKey[int]()
@@ -159,7 +159,8 @@ class Ladder:
             return (yield)
         missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
-        make_visible(call)
+        if call.excinfo is not None and isinstance(call.excinfo.value, GpuError):
+            make_visible(call.excinfo.value)
         ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
         own = self.session.own_causes
         tell_in_full(call, node, own)

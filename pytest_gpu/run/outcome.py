@@ -52,13 +52,6 @@ def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
     }
 
 
-def make_visible(call: pytest.CallInfo[None]) -> None:
-    """Make the message of an error of ours harmless, in place: other plugins write it, too."""
-    error = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(error, GpuError):
-        error.args = tuple(visible(str(each)) for each in error.args)
-
-
 def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     """Turn an :class:`Unproven` that escaped from a test or fixture into a skip, and say so.
 
