@@ -73,7 +73,7 @@ TESTS = {
     "device_plugin": "def test_it(gpu_node): raise OSError(H)\n",
     "runtimeclass_pod": "def test_it(gpu_node): pytest.skip(H)\n",
 }
-STYLES = ("--tb=long", "--tb=short", "--tb=line", "--tb=native", "-q", "-qq")
+STYLES = ("--tb=long", "--tb=short", "--tb=line", "--tb=native", "-q", "-qq", "-n1")
 
 
 @pytest.mark.parametrize("style", STYLES)
