@@ -16,7 +16,10 @@ from tests.support.runs import QUIET, refused, run_here
 
 RECORDINGS = {
     "k8s-snap-runc-missing": False,
-    "rke2-crictl-pod-network": False,
+    "eks-kubelet-died": False,
+    "runtimeclass-missing-plugin-down": False,
+    "handler-mismatch": False,
+    "docker-daemon-no-nvidia": True,
     "nouveau": False,
     "k8s-snap-count-mismatch": True,
 }

@@ -62,9 +62,13 @@ def _rewrite(file: Path, *, everywhere: bool) -> None:
             if everywhere or command["argv"][0].endswith(("dmesg", "journalctl")):
                 command["stdout"] = _said(command.get("stdout", ""))
             command["stderr"] = command.get("stderr", "") + HOSTILE
-    elif file.name not in ("listing.yaml", "elf.yaml"):
+    elif file.name not in ("listing.yaml", "elf.yaml", "node.yaml"):
         found = _poisoned(found, "", everywhere=everywhere)
-    file.write_text(json.dumps(found))
+    text = json.dumps(found)
+    if isinstance(found, list):
+        # It is read as YAML, which refuses lone surrogates; a mapping as JSON, which has them.
+        text = text.replace(r"\ud800", "")
+    file.write_text(text)
 
 
 def _poisoned(found: Any, key: str, *, everywhere: bool) -> Any:

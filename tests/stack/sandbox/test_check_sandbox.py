@@ -278,7 +278,7 @@ def test_libraries_must_be_in_the_container(output: str, missing: str | None) ->
 @pytest.mark.parametrize(
     "outcome", [{"skipped": "no crictl on this node"}, {"runs": "ok"}, {"runs": [{"exit": 0}]}]
 )
-def test_what_was_not_read_is_unproven_even_if_a_pod_got_its_gpu(outcome: object) -> None:
+def test_what_was_not_read_is_unproven_even_if_a_pod_got_its_gpu(outcome: dict[str, Any]) -> None:
     """Hosts without a shell can be green: their sandboxes are implied, never passed."""
     shown = Machine(outcomes={"sandbox": outcome, "pod": suite_pod()}).node()
     for check in (diagnose.other_socket, diagnose.gpu_run, diagnose.missing_devices, control):
