@@ -62,6 +62,7 @@ def test_hostile_recordings_reach_no_reader_as_they_are(
 
 
 SUITE = f"""
+from pytest_gpu.errors import RecordingError
 H = {HOSTILE!r}
 def cause(**more):
     evidence = Evidence(source=H, line=1, text=H), Evidence(source="a", text="::error::b")
@@ -73,7 +74,11 @@ TESTS = {
     "driver": "def test_it(gpu_node): raise GpuError(H)\n",
     "runtime": "def test_it(gpu_node): fail(cause())\n",
     "sandbox": "def test_it(gpu_node):\n    print(H)\n    assert 'a\\nb' == H\n",
-    "device_plugin": "def test_it(gpu_node): raise OSError(H)\n",
+    "device_plugin": "def test_it(gpu_node): raise OSError(H)\n"
+    "@pytest.fixture\ndef bad(gpu_node): raise RecordingError(H)\n"
+    "@pytest.fixture\ndef worse(gpu_node): raise KeyError(H)\n"
+    "def test_bad(bad): pass\n"
+    "def test_worse(worse): pass\n",
     "runtimeclass_pod": "def test_it(gpu_node): pytest.skip(H)\n",
 }
 STYLES = ("--tb=long", "--tb=short", "--tb=line", "--tb=native", "-q", "-qq", "-n1")
