@@ -17,12 +17,12 @@ from allure_commons.logger import AllureFileLogger
 from allure_commons.model2 import Label, Parameter, Status, StatusDetails, TestResult
 from allure_commons.types import LabelType, LinkType
 
-from pytest_gpu.plain_text import encodable
 from pytest_gpu.report.failure_text import body_of, defect_of, has_cause
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.run_facts import run_facts
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.ci_settings import CiSettings
+from pytest_gpu.visible import visible
 
 _utils: Any = utils  # not annotated
 
@@ -54,7 +54,7 @@ class Findings:
         result = self.listener.allure_logger.get_test(None)
         # An error of the teardown does not replace an earlier result in Allure.
         if result is not None and not (report.failed and result.status == Status.SKIPPED):
-            result.statusDetails = details_of(gpu, report) or result.statusDetails
+            result.statusDetails = _shown(details_of(gpu, report) or result.statusDetails)
             if gpu["state"] == "error":
                 result.status = Status.BROKEN
         if self._test != report.nodeid:
@@ -92,16 +92,23 @@ def details_of(gpu: Gpu, report: pytest.TestReport) -> StatusDetails | None:
         finding = gpu["finding"]
         cause = "" if finding is None else f"{finding['cause']}: "
         reason = gpu["reason"] if finding is None else finding["evidence"][0]["text"]
-        return StatusDetails(message=f"{cause}{reason}", trace=encodable(report.longreprtext))
+        return StatusDetails(message=f"{cause}{reason}", trace=report.longreprtext)
     return None
+
+
+def _shown(details: StatusDetails | None) -> StatusDetails | None:
+    if details is None:
+        return None
+    message, trace = (text and visible(text) for text in (details.message, details.trace))
+    return StatusDetails(message=message, trace=trace)
 
 
 def _attach(finding: Mapping[str, Any]) -> None:
     for part in ("evidence", "fix", "check"):
         lines = [_show(line) for line in finding[part]]
         if lines:
-            name = f"{finding['cause']}: {part}"
-            allure.attach("\n".join(lines), name, allure.attachment_type.TEXT)
+            name = visible(f"{finding['cause']}: {part}")
+            allure.attach(visible("\n".join(lines)), name, allure.attachment_type.TEXT)
 
 
 def _show(line: str | Mapping[str, Any]) -> str:
@@ -138,7 +145,7 @@ class RunFiles:
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
         facts = run_facts(self.session)
-        properties = [f"{name}={_escaped(value)}\n" for name, value in facts.items()]
+        properties = [f"{name}={_escaped(visible(value))}\n" for name, value in facts.items()]
         (folder / "environment.properties").write_text("".join(properties), encoding="ascii")
         write_categories(folder / "categories.json", self.causes)
 
@@ -188,7 +195,7 @@ def _broken(nodeid: str, gpu: Gpu) -> TestResult:
         fullName=full_name,
         description=gpu["requirement"],
         status=Status.BROKEN,
-        statusDetails=StatusDetails(message=gpu["reason"]),
+        statusDetails=_shown(StatusDetails(message=gpu["reason"])),
         labels=[Label(name=name, value=value) for name, value in suites.items()],
         parameters=[Parameter(name="gpu_node", value=_utils.represent(gpu["node"]))],
         start=moment,

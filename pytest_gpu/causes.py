@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError, Unproven
-from pytest_gpu.plain_text import encodable, evidence_lines, fix_lines
+from pytest_gpu.plain_text import evidence_lines, fix_lines
 from pytest_gpu.shell import filled
 from pytest_gpu.shell_places import PLACEHOLDER
 from pytest_gpu.steps import Slot, Step, Steps, Value, typed
+from pytest_gpu.visible import visible
 
 # A test body cannot reach its item, so the plugin sets this list while the test runs.
 LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running test")
@@ -186,7 +187,7 @@ def message(finding: Finding) -> str:
     for item in finding.evidence:
         lines += evidence_lines(item.source, item.line, item.text)
     lines += ["fix:", *fix_lines(fix_of(finding))]
-    return str(encodable("\n".join(lines)))
+    return visible("\n".join(lines))
 
 
 def as_json(finding: Finding) -> dict[str, Any]:

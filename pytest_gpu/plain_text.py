@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 
 def evidence_lines(source: str, line: int | None, text: str) -> Iterator[str]:
@@ -28,16 +27,3 @@ def fix_lines(steps: Iterable[str]) -> Iterator[str]:
             yield from ("", *step.removeprefix("$ ").strip("\n").split("\n"), "")
         else:
             yield f"  {step}"
-
-
-def encodable(found: Any) -> Any:
-    r"""Return a text, or JSON types with texts, that can be written as UTF-8.
-
-    A lone surrogate, from JSON or a file name of a node, becomes ``\ud800``: Allure and xdist
-    cannot write it.
-    """
-    if isinstance(found, str):
-        return found.encode(errors="backslashreplace").decode()
-    if isinstance(found, dict):
-        return {key: encodable(value) for key, value in found.items()}
-    return [encodable(each) for each in found] if isinstance(found, list) else found

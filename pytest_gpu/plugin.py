@@ -60,13 +60,17 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from pytest_gpu.errors import GpuError  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.run.explain import explain  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.run.own_causes import own_causes  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.visible_errors import visible_usage_errors  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.settings.settings import shown  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.visible import is_unicode, visible  # noqa: PLC0415 - keeps start-up fast
 
-    try:
-        sys.stdout.write(explain(cause, own_causes(config).causes))
-    except GpuError as error:
-        given = f"{shown(cause)}: " if cause.strip() else ""
-        raise pytest.UsageError(f"--gpu-explain: {given}{error}") from error
+    with visible_usage_errors():
+        try:
+            text = explain(cause, own_causes(config).causes)
+        except GpuError as error:
+            given = f"{shown(cause)}: " if cause.strip() else ""
+            raise pytest.UsageError(f"--gpu-explain: {given}{error}") from error
+    sys.stdout.write(visible(text, unicode=is_unicode(sys.stdout.encoding)))
     return 0
 
 
@@ -92,8 +96,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """
     if _is_active(session.config):
         from pytest_gpu.run.startup import start  # noqa: PLC0415 - keeps start-up fast
+        from pytest_gpu.run.visible_errors import (  # noqa: PLC0415 - keeps start-up fast
+            visible_usage_errors,
+        )
 
-        start(session.config)
+        with visible_usage_errors():
+            start(session.config)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str] | None:
@@ -102,8 +110,9 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     if session is None:
         return None
     from pytest_gpu.run.header import header  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.visible import visible  # noqa: PLC0415 - keeps start-up fast
 
-    return header(session)
+    return [visible(line) for line in header(session)]
 
 
 def _is_active(config: pytest.Config) -> bool:

@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from pytest_gpu.report.names import fold
-from pytest_gpu.report.text import Line, Span, age, count, cut, safe, wrap
+from pytest_gpu.report.text import Line, Span, age, count, cut, wrap
+from pytest_gpu.visible import visible
 
 _EVIDENCE = 12
 _EVIDENCE_LINES = 6
@@ -65,7 +66,7 @@ class Block:
         self, text: str, indent: str = "", hanging: str | None = None, style: str = ""
     ) -> Iterator[Line]:
         """Yield wrapped text."""
-        clean = safe(" ".join(text.split()), unicode=self.unicode)
+        clean = visible(" ".join(text.split()), unicode=self.unicode)
         for line in wrap(clean, self.width, indent, hanging):
             yield (Span(line, style),)
 
@@ -103,7 +104,7 @@ class Block:
         if not items:
             return
         of = f" of {cause['evidence_of']}" if len(cause["nodes"]) > 1 else ""
-        yield (Span(safe(f"  evidence{of}:", unicode=self.unicode), "bold"),)
+        yield (Span(visible(f"  evidence{of}:", unicode=self.unicode), "bold"),)
         for item in items[:_EVIDENCE]:
             yield from self._item(item)
         if len(items) > _EVIDENCE:
@@ -164,7 +165,7 @@ class Block:
             yield (Span(self._verbatim(line), style),)
 
     def _verbatim(self, text: str) -> str:
-        return safe(text, unicode=self.unicode, keep="\t")
+        return visible(text, unicode=self.unicode, keep="\t")
 
     def _pods(self, pods: Sequence[Mapping[str, Any]] | None) -> Iterator[Line]:
         if pods is None:
@@ -187,7 +188,7 @@ class Block:
     def _pod(self, pod: Mapping[str, Any]) -> tuple[str, str, str]:
         """Return state, age and name; the name is last because it may be of any length."""
         state, name = (
-            safe(text, unicode=self.unicode)
+            visible(text, unicode=self.unicode, keep="")
             for text in (pod["state"], f"{pod['namespace']}/{pod['name']}")
         )
         return state, age(pod["age_seconds"]), name

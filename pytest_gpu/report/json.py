@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -10,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_gpu import private_files
+from pytest_gpu.visible import json_text
 
 
 def dumps(document: Mapping[str, Any]) -> str:
     """Return the document as JSON text with sorted keys: equal verdicts are equal text."""
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json_text(document) + "\n"
 
 
 def write(document: Mapping[str, Any], path: Path) -> None:
@@ -28,7 +28,7 @@ def write(document: Mapping[str, Any], path: Path) -> None:
     private_files.make_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(dumps(document))
         Path(temporary).replace(path)
     except BaseException:

@@ -33,7 +33,7 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
         "conforms_up_to": _conforms_up_to(cells),
         **_seen(first, results),
         "unproven": unproven,
-        "missing": list(dict.fromkeys(w for r in results for w in r.get("missing", ()))),
+        "missing": _missing(results, cells),
         "implied": [
             findings.as_open(result)
             for result in results
@@ -95,6 +95,12 @@ def _seen(first: Result | None, results: Sequence[Result]) -> Entry:
             and not findings.covered(cause, entry["cause"])
         ),
     }
+
+
+def _missing(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[str]:
+    """Return the evidence that undecided tests need; an implied test needs none."""
+    needy = (each for each in results if not layer_cells.is_implied(each, cells[each["layer"]]))
+    return list(dict.fromkeys(what for each in needy for what in each.get("missing", ())))
 
 
 def _unproven(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[Entry]:

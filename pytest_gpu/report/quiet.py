@@ -9,7 +9,8 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.report import closing
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.table import table
-from pytest_gpu.report.text import Line, Span, count, safe
+from pytest_gpu.report.text import Line, Span, count
+from pytest_gpu.visible import visible
 
 _STYLES = {"fails": "red", "error": "red", "unproven": "yellow", "conforms": "green"}
 
@@ -34,7 +35,7 @@ def short(document: Entry, block: Block, beside: Sequence[str]) -> list[Iterable
 def per_node(document: Entry, block: Block) -> Iterator[Line]:
     """Yield the summary with ``-qq``: one line per node, for other programs to cut up."""
     for node in document["nodes"]:
-        line = safe(f"{node['name']}: {_verdict(node)}", unicode=block.unicode)
+        line = visible(f"{node['name']}: {_verdict(node)}", unicode=block.unicode, keep="")
         yield (Span(line, _STYLES[node["verdict"]]),)
 
 
@@ -43,7 +44,12 @@ def _causes(causes: Sequence[Entry], name: str, block: Block) -> Iterator[Line]:
     for number, cause in enumerate(causes, 1):
         where = f"layer {cause['layer']}, {block.names(cause['nodes'])}"
         line = f"{name} {number}: {cause['title']} ({cause['id']}; {where})"
-        yield (Span(safe(line, unicode=block.unicode), "red" if name == "cause" else "yellow"),)
+        yield (
+            Span(
+                visible(line, unicode=block.unicode, keep=""),
+                "red" if name == "cause" else "yellow",
+            ),
+        )
 
 
 def _verdict(node: Entry) -> str:

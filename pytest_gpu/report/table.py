@@ -8,7 +8,8 @@ from typing import Any
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.report.names import fit, fold
-from pytest_gpu.report.text import Line, Span, count, safe
+from pytest_gpu.report.text import Line, Span, count
+from pytest_gpu.visible import visible
 
 ROWS = 20
 """The most rows a table has, without its heading."""
@@ -137,7 +138,7 @@ def _labels(
         short = folded[0] if len(folded) == 1 else f"{len(row.nodes)} nodes"
         many = short if len(short) <= room else f"{len(row.nodes)} nodes"
         labels.append(fitted[row.nodes[0]] if len(row.nodes) == 1 else many)
-    return [safe(label, unicode=unicode) for label in labels]
+    return [visible(label, unicode=unicode, keep="") for label in labels]
 
 
 def _heading(columns: Sequence[int]) -> Line:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from pytest_gpu.report import closing, missing_evidence, quiet
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.table import table
-from pytest_gpu.report.text import Line, Span, is_unicode
+from pytest_gpu.report.text import Line, Span
+from pytest_gpu.visible import is_unicode, visible
 
 _BLOCKS = 20
 _NARROWEST, _WIDEST = 80, 120
@@ -46,9 +47,17 @@ def render(
     if not nodes:
         return [(Span("no GPU node was tested: that proves nothing", "red bold"),)]
     if verbosity < -1:
-        return list(quiet.per_node(document, block))
+        return _shown(quiet.per_node(document, block), block)
     parts = (quiet.short if verbosity < 0 else _full)(document, block, beside)
-    return list(_spaced(parts))
+    return _shown(_spaced(parts), block)
+
+
+def _shown(lines: Iterable[Line], block: Block) -> list[Line]:
+    """Return lines as they leave: wrapping may have put ``::`` at the beginning of a line."""
+    return [
+        tuple(Span(visible(text, unicode=block.unicode, keep="\t"), style) for text, style in line)
+        for line in lines
+    ]
 
 
 def _full(document: Mapping[str, Any], block: Block, beside: Sequence[str]) -> list[Iterable[Line]]:

@@ -1,10 +1,8 @@
-"""Text for terminals: made harmless and made to fit; ages as kubectl prints them."""
+"""Text for terminals, made to fit; ages as kubectl prints them."""
 
 from __future__ import annotations
 
-import codecs
 import textwrap
-import unicodedata
 from typing import NamedTuple
 
 
@@ -16,44 +14,6 @@ class Span(NamedTuple):
 
 
 Line = tuple[Span, ...]
-
-_ASCII = str.maketrans({"…": "..", "·": "-", "—": "-", "─": "-", "→": "->"})
-# Control, format (bidirectional overrides, zero width), surrogate, private, line and paragraph.
-_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
-
-def is_unicode(encoding: str | None) -> bool:
-    """Return whether a stream of this encoding can show every character."""
-    try:
-        return codecs.lookup(encoding or "ascii").name.startswith("utf")
-    except LookupError:
-        return False
-
-
-def safe(text: str, *, unicode: bool, keep: str = "") -> str:
-    r"""Return text that cannot control a terminal: harmful characters become ``\x1b``.
-
-    Evidence comes from nodes that may be hostile. ``keep`` are characters to leave alone.
-    """
-    shown = text if unicode else text.translate(_ASCII)
-    return "".join(
-        char if char in keep else _escaped(char) if _is_harmful(char, unicode=unicode) else char
-        for char in shown
-    )
-
-
-def _is_harmful(char: str, *, unicode: bool) -> bool:
-    if char.isascii():
-        return not char.isprintable()
-    return not unicode or unicodedata.category(char) in _HARMFUL
-
-
-def _escaped(char: str) -> str:
-    return char.encode("ascii", "backslashreplace").decode() if ord(char) > 127 else _control(char)
-
-
-def _control(char: str) -> str:
-    return " " if char == "\t" else f"\\x{ord(char):02x}"
 
 
 def wrap(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from pytest_gpu.layers import Layer
-from pytest_gpu.plain_text import encodable
 from pytest_gpu.run.items import Rung, rung_of
 from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.outcome import Gpu, as_reported, gpu_of, properties_of
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import is_shipped
+from pytest_gpu.visible import encodable
 
 _COUNTED_AS = {"passed": "passed", "failed": "failed", "error": "failed"}
 """What pytest calls a state of ours; all others are skips."""

@@ -16,6 +16,7 @@ from pytest_gpu.report.failure_text import body_of, has_cause, message_of
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.run_facts import run_facts
 from pytest_gpu.run.session import GpuSession
+from pytest_gpu.visible import visible
 
 _ATTRIBUTES = frozenset({"name", "classname", "time", "group"})
 """The attributes of a test case that the schema of the xUnit plugin for Jenkins knows."""
@@ -48,8 +49,8 @@ class Junit:
     def _complete(self, element: Element, gpu: Gpu, report: pytest.TestReport) -> None:
         if element.tag in ("failure", "error") and _shows_cause(report, gpu):
             self._make_failure(element, gpu["finding"]["cause"])
-            element.set("message", self.escape(message_of(gpu)))
-            element.text = self.escape(body_of(gpu, place_of(report)))
+            element.set("message", self.escape(visible(message_of(gpu))))
+            element.text = self.escape(visible(body_of(gpu, place_of(report))))
         unproven = element.tag == "skipped" and gpu["state"] == "unproven"
         if unproven and self.settings.junit_unproven == "failure":
             self._make_failure(element, "unproven")
@@ -76,7 +77,7 @@ class Junit:
             self._close(case)
 
     def _property(self, name: str, value: str) -> None:
-        self.log.add_global_property(self.escape(name), value)
+        self.log.add_global_property(self.escape(visible(name)), visible(value))
 
     def _close(self, case: Any) -> None:
         report = self._last.get(case)

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_gpu.causes import LATENT
-from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.layers import Layer
-from pytest_gpu.plain_text import encodable
 from pytest_gpu.run.below import Below, whole_layers
 from pytest_gpu.run.items import MARK, Rung, asked_again, layer_of, rung_of
 from pytest_gpu.run.missing import Missing
@@ -29,7 +28,6 @@ from pytest_gpu.run.outcome import (
     attach,
     blank,
     judge,
-    make_encodable,
     point_at_test,
     skip_if_unproven,
     status_of,
@@ -37,6 +35,8 @@ from pytest_gpu.run.outcome import (
 )
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import is_shipped, nodeid_of
+from pytest_gpu.run.visible_errors import make_visible
+from pytest_gpu.visible import visible
 
 ORDER_KEY = pytest.StashKey[int]()
 
@@ -142,7 +142,7 @@ class Ladder:
         if rung is None:
             return
         if is_shipped(item.path) and (why := self.session.why_not_asked(rung)):
-            pytest.skip(f"{NOT_ASKED}{why}")
+            pytest.skip(visible(f"{NOT_ASKED}{why}"))
         if (failed := self.session.blocked_by(rung.layer, rung.node)) is not None:
             item.stash[BLOCKED_KEY] = str(failed)
             why = self._silent_cause(rung, failed)
@@ -159,7 +159,8 @@ class Ladder:
             return (yield)
         missing = self._missing(item, rung, call)
         node = self.session.node(rung.node)
-        make_encodable(call)
+        if call.excinfo is not None and isinstance(call.excinfo.value, GpuError):
+            make_visible(call.excinfo.value)
         ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
         own = self.session.own_causes
         tell_in_full(call, node, own)
@@ -185,7 +186,7 @@ class Ladder:
         """Return why a lower layer failed that no test of this run shows, else an empty text."""
         cause, title = self.below.cause_of(rung.node, failed)
         why = f" (not asked for, but judged first): {cause}: {title}" if cause else ""
-        return str(encodable(why))
+        return visible(why)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport

@@ -12,6 +12,7 @@ from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.errors import GpuError
 from pytest_gpu.run.items import node_under
 from pytest_gpu.run.suite import questions
+from pytest_gpu.visible import visible
 
 if TYPE_CHECKING:
     from pytest_gpu.cluster.live import LiveCluster
@@ -34,7 +35,8 @@ class LiveRun:
             try:
                 self.live.visit(names)
             except GpuError as error:
-                raise pytest.UsageError(f"--gpu-cluster: {self.live.title}: {error}") from error
+                told = visible(f"--gpu-cluster: {self.live.title}: {error}")
+                raise pytest.UsageError(told) from error
             self.session.look_again(self.live.opened())
         return (yield)
 
@@ -67,7 +69,7 @@ class LiveRun:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what went wrong at the end."""
         for trouble in self._troubles:
-            terminalreporter.write_line(f"ERROR: {trouble}", red=True)
+            terminalreporter.write_line(visible(f"ERROR: {trouble}"), red=True)
 
 
 def last_resort(live: LiveCluster) -> Callable[[], None]:
@@ -75,7 +77,7 @@ def last_resort(live: LiveCluster) -> Callable[[], None]:
 
     def clean_up() -> None:
         if trouble := live.clean_up():
-            sys.stderr.write(f"ERROR: {trouble}\n")
+            sys.stderr.write(visible(f"ERROR: {trouble}\n"))
         live.forget()
 
     return clean_up
@@ -88,6 +90,6 @@ def writer(config: pytest.Config) -> Callable[[str], None]:
     def write(line: str) -> None:
         if terminal is not None and config.get_verbosity() >= 0:
             terminal.ensure_newline()
-            terminal.write_line(line)
+            terminal.write_line(visible(line))
 
     return write

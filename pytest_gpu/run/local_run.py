@@ -12,6 +12,7 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recordin
 from pytest_gpu.errors import GpuError
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.suite import questions
+from pytest_gpu.visible import visible
 
 
 class LocalRun:
@@ -43,4 +44,4 @@ class LocalRun:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what went wrong at the end."""
         for trouble in self._troubles:
-            terminalreporter.write_line(f"ERROR: {trouble}", red=True)
+            terminalreporter.write_line(visible(f"ERROR: {trouble}"), red=True)

@@ -41,6 +41,9 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
         if not config.getoption("collectonly"):
             cluster.check()
     selection = _selected(config, settings, cluster)
+    if target.kind == "path" and not config.getoption("collectonly"):
+        with blaming(f"--gpu-cluster: {settings.cluster}"):
+            cluster.check_nodes(selection.names)
     session = _session(config, settings, cluster, selection)
     if warning := cluster.warning:
         session.notes = (warning,)

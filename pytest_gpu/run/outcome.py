@@ -11,9 +11,9 @@ from pytest_gpu.cause_entry import Cause
 from pytest_gpu.causes import Evidence, Finding, GpuFailure, as_json
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.plain_text import encodable
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.placeholders import filled
+from pytest_gpu.visible import encodable, visible
 
 Gpu = dict[str, Any]
 """``report.gpu``: plain JSON types, since xdist carries it from worker to controller."""
@@ -52,13 +52,6 @@ def blank(rung: Rung, state: str, reason: str | None = None) -> Gpu:
     }
 
 
-def make_encodable(call: pytest.CallInfo[None]) -> None:
-    """Make sure that xdist and Allure can write the message of an error of ours, in place."""
-    error = call.excinfo.value if call.excinfo is not None else None
-    if isinstance(error, GpuError):
-        error.args = tuple(encodable(each) for each in error.args)
-
-
 def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     """Turn an :class:`Unproven` that escaped from a test or fixture into a skip, and say so.
 
@@ -82,7 +75,7 @@ def tell_in_full(call: pytest.CallInfo[None], node: Node, own: Mapping[str, Caus
         try:
             failure.tell(filled(failure.finding, node, own))
         except GpuError as error:
-            failure.args = (str(error),)
+            failure.args = (visible(str(error)),)
 
 
 def judge(  # noqa: PLR0913 - all that is known of the end of one phase

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.items import rung_of
+from pytest_gpu.visible import visible
 
 
 class Progress:
@@ -31,7 +32,7 @@ class Progress:
         if rung is not None and self._is_next(rung.layer):
             self._terminal.ensure_newline()
             # No line end: pytest starts a line before it writes a new file or test.
-            self._terminal.write(f"{self._start}{self._line(rung.layer)}", flush=True)
+            self._terminal.write(visible(f"{self._start}{self._line(rung.layer)}"), flush=True)
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
@@ -44,7 +45,7 @@ class Progress:
             # xdist writes letters without telling the terminal reporter that a line is open.
             start = "\n" if self._letters else ""
             self._terminal.ensure_newline()
-            self._terminal.write_line(f"{start}{self._line(Layer.parse(str(layer)))}")
+            self._terminal.write_line(visible(f"{start}{self._line(Layer.parse(str(layer)))}"))
             self._letters = False
         self._letters |= report.when == "call" and self._terminal.verbosity == 0
 

@@ -25,6 +25,7 @@ from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.verdict_hook import call_verdict_hook
 from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.pods import waiting_pods
+from pytest_gpu.visible import visible
 
 
 class Results:
@@ -110,7 +111,7 @@ class Results:
         if not terminalreporter.config.option.no_summary:
             self._summary(terminalreporter, exitstatus)
         for trouble in self._troubles:
-            terminalreporter.write_line(trouble, red=True)
+            terminalreporter.write_line(visible(trouble), red=True)
 
     def _summary(self, reporter: pytest.TerminalReporter, exitstatus: int) -> None:
         short_summary.write(reporter)
@@ -121,7 +122,7 @@ class Results:
             lines = terminal.render(self._document, **_page(reporter), beside=beside)
             terminal.print_lines(lines, reporter)
         elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-            reporter.write_line(f"gpu: {why_nothing(reporter.config)}")
+            reporter.write_line(visible(f"gpu: {why_nothing(reporter.config)}"))
 
     def _judge(self, plan: Mapping[str, Any]) -> dict[str, Any]:
         planned: Mapping[str, Mapping[str, int]] = plan.get("tests") or {}

@@ -9,6 +9,7 @@ import pytest
 from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.names import fold
 from pytest_gpu.run.outcome import gpu_of
+from pytest_gpu.visible import visible
 
 _OURS = {"blocked": "b", "unproven": "u", "not asked": "n"}
 """The letter that lists a category alone; ``s`` lists all of them, since they are skips."""
@@ -32,7 +33,7 @@ def write(reporter: pytest.TerminalReporter) -> None:
     if lines and not begun:
         reporter.write_sep("=", "short test summary info", cyan=True, bold=True)
     for line in lines:
-        reporter.write_line(line)
+        reporter.write_line(visible(line))
 
 
 def _lines(reporter: pytest.TerminalReporter) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.ledger import Ledger
 from pytest_gpu.run.own_causes import own_causes, read_files
 from pytest_gpu.run.session import SESSION_KEY, GpuSession
+from pytest_gpu.run.visible_errors import VisibleReports, has_colours
 from pytest_gpu.settings.settings import Settings, read_settings
 
 
@@ -38,6 +39,9 @@ def start(config: pytest.Config) -> None:
     worker = None if received is None else str(received["workerid"])
     ladder = Ladder(session, worker)
     config.pluginmanager.register(ladder, "gpu-ladder")
+    config.pluginmanager.register(
+        VisibleReports(colours=has_colours(config)), "gpu-visible-reports"
+    )
     if not config.pluginmanager.has_plugin("dsession"):
         # The controller of xdist runs no test.
         config.pluginmanager.register(Final(session, ladder), "gpu-final")

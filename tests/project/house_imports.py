@@ -41,6 +41,7 @@ WORDS = (
     "pytest_gpu.shell",
     "pytest_gpu.shell_places",
     "pytest_gpu.steps",
+    "pytest_gpu.visible",
 )
 """Modules that every room may use."""
 

@@ -138,6 +138,33 @@ def swallowed(tree: ast.Module, _: str) -> Iterator[str]:
                 yield f"line {node.lineno} catches everything"
 
 
+def test_all_text_for_people_leaves_through_one_function() -> None:
+    """What is written past ``visible`` could control a terminal or a CI service.
+
+    The summary's lines pass it in ``report.terminal``; JSON has an escape of its own.
+    """
+    assert violations(raw_text, "pytest_gpu") == []
+    assert list(raw_text(ast.parse("terminal.write_line(x); sys.stderr.write(y)"), SPEAK[0])) == [
+        "line 1: terminal.write_line(x)",
+        "line 1: sys.stderr.write(y)",
+    ]
+
+
+SPEAK = ("pytest_gpu/plugin.py", "pytest_gpu/_allure.py", "pytest_gpu/run/")
+WRITERS = ("write_line", "stdout.write", "stderr.write", "erminal.write", "allure.attach")
+
+
+def raw_text(tree: ast.Module, path: str) -> Iterator[str]:
+    """Yield calls that write a text which has not passed ``visible``."""
+    for node in ast.walk(tree):
+        if not path.startswith(SPEAK) or not isinstance(node, ast.Call):
+            continue
+        text = node.args[0] if node.args else node
+        raw = not (isinstance(text, ast.Call) and _called(text) == "visible")
+        if raw and ast.unparse(node.func).endswith(WRITERS):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
 def test_only_the_doors_touch_the_world() -> None:
     """Facts, findings and reports are pure: nothing else reads a file or starts a process."""
     assert violations(touching, *SHIPPED) == []

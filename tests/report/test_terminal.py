@@ -9,7 +9,8 @@ import pytest
 
 from pytest_gpu.report.names import fit, fold
 from pytest_gpu.report.terminal import plain, print_lines, render
-from pytest_gpu.report.text import age, is_unicode, safe
+from pytest_gpu.report.text import age
+from pytest_gpu.visible import is_unicode, visible
 from tests.support.made_up import LAYERS, broken, document, finding, healthy, pod, replaced, result
 
 DIFF = '--- /etc/a.toml\n+++ /etc/a.toml\n@@ -1 +1,2 @@\n version = 2\n+imports = ["/b"]'
@@ -410,4 +411,4 @@ def test_unknown_encodings_are_taken_as_ascii() -> None:
     assert is_unicode("utf-8")
     assert is_unicode("UTF-16")
     assert not is_unicode("cp1252")
-    assert safe("…", unicode=False) == ".."
+    assert visible("…", unicode=False) == ".."

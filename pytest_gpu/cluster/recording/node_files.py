@@ -86,7 +86,7 @@ def _argv(value: Any, where: str) -> tuple[str, ...]:
         raise RecordingError(f"{where}: is {error}; write it as a list") from None
     except MalformedError as error:
         raise RecordingError(f"{where}: {error} in {value!r}") from None
-    if not found:
+    if not found or not found[0]:
         raise RecordingError(f"{where}: is missing; every command must have one")
     return tuple(found)
 

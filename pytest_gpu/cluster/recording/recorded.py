@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording import kept_outcomes
 from pytest_gpu.cluster.recording.archive import unpack
 from pytest_gpu.cluster.recording.folder import Folder
-from pytest_gpu.cluster.recording.manifest import FILE, check_plural
+from pytest_gpu.cluster.recording.manifest import FILE, check_node_name, check_plural
 from pytest_gpu.cluster.recording.overlay import Part, read_chain
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorded_objects import merged
@@ -149,10 +149,21 @@ class RecordedCluster:
         """Read all Kubernetes objects now: they are part of every node's evidence.
 
         Raises:
-            RecordingError: something in them is wrong.
+            RecordingError: something in them is wrong, or the name of a node is not valid.
         """
         for resource in self.resources():
             self.objects(resource)
+        for name in self.node_names():
+            check_node_name(name, f"{self.folder}/nodes")
+
+    def check_nodes(self, names: Iterable[str]) -> None:
+        """Read what the recording says about these nodes now, and refuse it once.
+
+        Raises:
+            RecordingError: something in it is wrong.
+        """
+        for name in names:
+            self.node(name).check()
 
 
 def open_recording(path: Path, title: str) -> RecordedCluster:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_gpu.cluster.recording import kube_shapes, shapes, yaml_io
+from pytest_gpu.cluster.recording import outcome_shapes, shapes, yaml_io
 from pytest_gpu.cluster.recording.folder import read_regular
 from pytest_gpu.cluster.recording.manifest import check_node_name
 from pytest_gpu.cluster.recording.node_files import OUTCOMES, NodeHead, parse_commands
@@ -180,6 +180,16 @@ class RecordedNode:
             raise NotInEvidence(self.name, f"the outcome of the suite's own {kind}")
         return found
 
+    def check(self) -> None:
+        """Read all that the recording says about the node now, except the content of its files.
+
+        Raises:
+            RecordingError: something in it is wrong.
+        """
+        _ = self.door, self.commands, self.view
+        for name in ("nvml.json", *(f"outcomes/{kind}.yaml" for kind in OUTCOMES)):
+            self.whole(name)
+
     def whole(self, name: str) -> Mapping[str, Any] | None:
         """Return a file that overlays replace whole, ``None`` if the recording has none."""
         if self._wholes.get(name) is None:
@@ -193,7 +203,7 @@ class RecordedNode:
             load = yaml_io.load_json if name.endswith(".json") else yaml_io.load
             found = load(part.data(name) or b"", part.where(name))
             whole = shapes.mapping(found, part.where(name))
-            kube_shapes.check("pods", whole.get("pod") or {}, f"{part.where(name)}: pod")
+            outcome_shapes.check(name, whole, part.where(name))
             return outcome_with_new_names(whole, part.above)
         if self.like and not is_removed(self._parts, name):
             return self.like.whole(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -27,7 +27,15 @@ RECOVERY_ACTION = 154
 _NONE = " to 0x0 (None)"
 _HARMLESS = re.compile(r" to 0x[0-9a-f]+ \((None|Drain P2P)\)", re.IGNORECASE)
 
-_STAMP = re.compile(r"^(?:\[[^\]]*\]\s*)?(?:NVRM: ?)?")
+# What stands before the kernel's own words. Others may write to the log, too, and quote them.
+# dmesg: "[ 12.3] ", "[Fri Apr  5 21:29:39 2024] ", "[ 12.3][ T7] ", "<6>[ 12.3] ", and with
+# --decode "kern  :info  : [ 12.3] ".
+_DMESG = re.compile(r"(?:<[0-7]>|kern {0,8}:[a-z]{1,8} {0,8}: )?(?:\[[^\]]{1,64}\]){0,3} {0,8}")
+# journalctl -k: "Nov 21 10:00:00 host kernel: ", and ISO or monotonic stamps; with -o cat nothing.
+_JOURNAL = re.compile(
+    r"(?:[A-Z][a-z]{2} [ \d]\d [\d:.]{8,15} |\d{4}-\S{15,32} |\[[ \d.]{1,32}\] )?\S{1,255} kernel: "
+)
+_NVRM = re.compile("NVRM: ?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +63,13 @@ class KernelLog:
     Attributes:
         lines: the lines, oldest first.
         source: the command that printed them.
+        messages: what each line says after its stamp.
         xids: the XID messages among them.
     """
 
     lines: tuple[str, ...]
     source: str = "dmesg"
+    messages: tuple[str, ...] = ()
     xids: tuple[Xid, ...] = ()
     loaded_at: int = 0
     recovered_at: Mapping[str, int] = field(default_factory=dict)
@@ -76,9 +86,9 @@ class KernelLog:
 
     def find_wrapped(self, start: str, pattern: re.Pattern[str]) -> Evidence | None:
         """Return a message that the driver splits over up to four lines, as one text."""
-        for index, line in enumerate(self.lines):
-            if start in line:
-                text = " ".join(_STAMP.sub("", part) for part in self.lines[index : index + 4])
+        for index, said in enumerate(self.messages):
+            if said.startswith(start):
+                text = " ".join(_NVRM.sub("", part, 1) for part in self.messages[index : index + 4])
                 if pattern.search(text):
                     return Evidence(source=self.source, line=index + 1, text=text.strip())
         return None
@@ -120,14 +130,35 @@ def read(evidence: NodeEvidence) -> KernelLog:
     if command is None:
         raise NotInEvidence(evidence.name, "the kernel log (dmesg)")
     lines = tuple(command.stdout.splitlines())
-    xids = _xids(lines)
+    messages = _messages(lines, command.argv)
+    xids = _xids(lines, messages)
+    loads = (index for index, said in enumerate(messages) if said.startswith(_LOADED))
     return KernelLog(
         lines=lines,
         source=" ".join(command.argv),
+        messages=messages,
         xids=xids,
-        loaded_at=max((i for i, line in enumerate(lines) if _LOADED in line), default=0),
-        recovered_at=_recoveries(lines, xids),
+        loaded_at=max(loads, default=0),
+        recovered_at=_recoveries(messages, xids),
     )
+
+
+def _messages(lines: Sequence[str], argv: Sequence[str]) -> tuple[str, ...]:
+    """Return what the kernel says in the lines that may be about GPUs, and the others as they are.
+
+    In a line of somebody else more stands before the words of the driver.
+    """
+    journal = PurePosixPath(argv[0]).name == "journalctl"
+    return tuple(
+        _said(line, journal=journal) if "NVRM" in line or "[10de:" in line else line
+        for line in lines
+    )
+
+
+def _said(line: str, *, journal: bool) -> str:
+    stamp = _JOURNAL.match(line) if journal else None
+    stamp = _DMESG.match(line, stamp.end() if stamp else 0)
+    return line[stamp.end() :] if stamp else line
 
 
 def _prints_log(command: CommandResult) -> bool:
@@ -137,8 +168,8 @@ def _prints_log(command: CommandResult) -> bool:
     return (program == "dmesg" or kernel) and command.exit == 0 and bool(command.stdout.strip())
 
 
-def _xids(lines: tuple[str, ...]) -> tuple[Xid, ...]:
-    matches = ((index, _XID.search(line)) for index, line in enumerate(lines) if "Xid" in line)
+def _xids(lines: Sequence[str], messages: Sequence[str]) -> tuple[Xid, ...]:
+    matches = ((index, _XID.match(said)) for index, said in enumerate(messages) if "Xid" in said)
     return tuple(
         Xid(
             number=int(match["number"]),
@@ -151,8 +182,8 @@ def _xids(lines: tuple[str, ...]) -> tuple[Xid, ...]:
     )
 
 
-def _recoveries(lines: tuple[str, ...], xids: tuple[Xid, ...]) -> Mapping[str, int]:
-    found = ((i, _FOUND.search(line)) for i, line in enumerate(lines) if "[10de:" in line)
+def _recoveries(messages: Sequence[str], xids: Sequence[Xid]) -> Mapping[str, int]:
+    found = ((index, _FOUND.match(said)) for index, said in enumerate(messages) if "[10de:" in said)
     over = [(normal(match["slot"]), index) for index, match in found if match]
     over += [(x.slot, x.index) for x in xids if x.number == RECOVERY_ACTION and _NONE in x.text]
     return dict(sorted(over, key=lambda item: item[1]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
-from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_network_error
 from pytest_gpu.stack.kube import runtimeclass
@@ -24,19 +24,6 @@ _NO_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not 
 # JIT_COMPILER_NOT_FOUND, UNSUPPORTED_PTX_VERSION, JIT_COMPILATION_DISABLED of cuda.h
 _COMPILER = re.compile(r"(?m)^(?>.*?cuModuleLoadData: ).*\(22[123]\)")
 _CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
-
-
-def passed_under(node: Node) -> str | None:
-    """Return the handler (``""``: the default) through which our pod got a GPU, else ``None``."""
-    try:
-        suite = read(node.evidence)
-        seen = suite.containers.get("gpu")
-        by_class = runtimeclass.handlers(node.cluster)
-    except (NotInEvidence, Unproven):
-        return None
-    if seen is None or seen.exit != 0 or not (seen.gpus or seen.cuda.get("count")):
-        return None
-    return runtimeclass.handler_of(spec_of(suite.pod), by_class)
 
 
 @check("pods/suite-pod-not-started", visit=False)

@@ -18,9 +18,8 @@ from pytest_gpu.stack.injection.start_errors import (
     is_network_error,
 )
 from pytest_gpu.stack.repair.json_diff import diff
-from pytest_gpu.stack.sandbox.check_sandbox import tried
 from pytest_gpu.stack.sandbox.config_files import SLICE, systemd_cgroups
-from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles
+from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, read
 
 NODE = 2
 """NamespaceMode NODE of the CRI: the sandbox shares the host's network."""
@@ -80,8 +79,8 @@ def _network(linux: Mapping[str, Any]) -> object:
 def _met(node: Node, files: SandboxFiles) -> str | None:
     """Return the fault that the control sandbox hit, if it was started with these files."""
     try:
-        sandboxes = tried(node)
-        if sandboxes is None or sandboxes.files.pod_text.strip() != files.pod_text.strip():
+        sandboxes = read(node.evidence)
+        if sandboxes.files.pod_text.strip() != files.pod_text.strip():
             return None
         return named_by(sandboxes.run("control").text)
     except Unproven:
@@ -104,9 +103,7 @@ def control(node: Node) -> Finding | None:
     Raises:
         Unproven: it failed for another reason, which says nothing about the GPU.
     """
-    sandboxes = tried(node)
-    if sandboxes is None:
-        return None
+    sandboxes = read(node.evidence)
     run = sandboxes.run("control")
     if run.exit == 0:
         return None
@@ -149,11 +146,10 @@ def _line(files: SandboxFiles, cause: str) -> Evidence:
 
 def _error(node: Node, cause: str) -> tuple[Evidence, ...]:
     try:
-        sandboxes = tried(node)
-        run = sandboxes.run("control") if sandboxes else None
+        run = read(node.evidence).run("control")
     except Unproven:
         return ()
-    if run is None or named_by(run.text) != cause:
+    if named_by(run.text) != cause:
         return ()
     return (Evidence(source=f"{run.command} (control)", text=run.error),)
 

@@ -16,38 +16,17 @@ from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.pods.check_suite_pod import passed_under
-from pytest_gpu.stack.sandbox import sandboxes as sandbox_sandboxes
 from pytest_gpu.stack.sandbox.refusal import REFUSED, refusals
-from pytest_gpu.stack.sandbox.sandboxes import Sandboxes, SandboxRun
+from pytest_gpu.stack.sandbox.sandboxes import SandboxRun, read
 
 _GPU = re.compile(r"/dev/nvidia\d+")
 _LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
 
 
-def tried(node: Node) -> Sandboxes | None:
-    """Return the outcome of crictl, ``None`` if it could not run but a pod got a GPU.
-
-    A pod that got its GPU through a handler proves more than a sandbox with that handler, so hosts
-    without a shell or without crictl can pass.
-
-    Raises:
-        Unproven: no sandbox was tried, and no pod got a GPU.
-    """
-    try:
-        return sandbox_sandboxes.read(node.evidence)
-    except Unproven:
-        if passed_under(node) is None:
-            raise
-        return None
-
-
 @check("sandbox/other-socket")
 def other_socket(node: Node) -> Finding | None:
     """Find crictl talking to a runtime that is not the kubelet's."""
-    sandboxes = tried(node)
-    if sandboxes is None:
-        return None
+    sandboxes = read(node.evidence)
     if not sandboxes.endpoint:
         raise Unproven("it is not known which socket crictl talked to")
     evidence = node.evidence
@@ -70,9 +49,7 @@ def gpu_run(node: Node) -> Finding | None:
     Raises:
         Unproven: the kubelet removed it, no image was pulled, or the control failed, too.
     """
-    sandboxes = tried(node)
-    if sandboxes is None:
-        return None
+    sandboxes = read(node.evidence)
     run = sandboxes.run("gpu")
     if run.exit == 0:
         return None
@@ -108,8 +85,6 @@ def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
 def missing_devices(node: Node) -> Finding | None:
     """Find device nodes that a started GPU sandbox did not get."""
     run = _started(node)
-    if run is None:
-        return None
     got = frozenset(injected(run))
     missing = [path for path in _wanted_devices(node) if path not in got]
     if not any(path in got for path in _gpu_nodes(node, got)):
@@ -142,8 +117,6 @@ def _wanted_devices(node: Node) -> Sequence[str]:
 def missing_libraries(node: Node) -> Finding | None:
     """Find driver libraries that a started GPU sandbox did not get."""
     run = _started(node)
-    if run is None:
-        return None
     found = _libraries(run)
     wanted = _LIBRARIES[:1] if needs_no_nvml(node) else _LIBRARIES
     missing = [f"{name}.1" for name in wanted if name not in found]
@@ -166,10 +139,8 @@ def injected(run: SandboxRun) -> Sequence[str]:
     return run.output
 
 
-def _started(node: Node) -> SandboxRun | None:
-    sandboxes = tried(node)
-    if sandboxes is None:
-        return None
+def _started(node: Node) -> SandboxRun:
+    sandboxes = read(node.evidence)
     run = sandboxes.run("gpu")
     if run.exit != 0:
         raise Unproven("the GPU sandbox did not start")

@@ -54,6 +54,63 @@ def test_a_fault_ends_with_a_sign_of_recovery(later: str) -> None:
     assert not log(LOADED, XID_79, later).standing((79,))
 
 
+QUOTES = [
+    f"[200.0] app[7]: the log says {LOADED}",
+    "[200.0] x NVRM: loading NVIDIA UNIX x86_64 Kernel Module  580.95.05",
+    "[200.0] relay kernel: NVRM: loading NVIDIA UNIX x86_64 Kernel Module  580.95.05",
+    "user  :notice: [200.0] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  580.95.05",
+    "<12>[200.0] NVRM: loading NVIDIA UNIX x86_64 Kernel Module  580.95.05",
+    "[200.0] watch: pci 0000:a1:00.0: [10de:20b0] type 00 class 0x030200",
+    "[200.0] watch: NVRM: Xid (PCI:0000:a1:00): 154, GPU recovery action changed "
+    "from 0x1 (GPU Reset Required) to 0x0 (None)",
+]
+
+
+@pytest.mark.parametrize("quote", QUOTES)
+def test_a_line_that_quotes_the_driver_ends_no_fault(quote: str) -> None:
+    """Whoever writes to the kernel log from user space heals no GPU."""
+    assert log(LOADED, XID_79, quote).standing((79,))
+
+
+def test_a_line_that_quotes_an_xid_is_none() -> None:
+    """And breaks none."""
+    assert log(f"[1.0] app[7]: saw {XID_79}").xids == ()
+
+
+STAMPS = {
+    "dmesg": (
+        "",
+        "[ 12.3] ",
+        "[Fri Apr  5 21:29:39 2024] ",
+        "[   12.345678][    T7] ",
+        "<3>[1.0] ",
+    ),
+    "dmesg --decode": ("kern  :err   : [ 12.3] ", "kern  :warn  : [Fri Apr  5 21:29:39 2024] "),
+    "journalctl -k": (
+        "",
+        "Nov 21 10:00:00 gpu-1 kernel: ",
+        "2026-11-21T10:00:00+0000 gpu-1 kernel: ",
+        "2026-11-21T10:00:00.123456+00:00 gpu-1.example.com kernel: ",
+        "[   12.345678] gpu-1 kernel: ",
+        "Nov 21 10:00:00.123456 gpu-1 kernel: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "stamp"), [(name, each) for name, stamps in STAMPS.items() for each in stamps]
+)
+def test_stamps_of_every_kind_are_known(command: str, stamp: str) -> None:
+    """What dmesg and journalctl put before the kernel's own words."""
+    lines = (LOADED, XID_79, "[3.0] pci 0000:a1:00.0: [10de:20b0] type 00 class 0x030200")
+    text = "\n".join(stamp + line.partition("] ")[2] for line in lines)
+    found = kernel_log.read(FakeNode(commands=[(command, 0, text, "")]))
+    assert [(xid.number, xid.index) for xid in found.xids] == [(79, 1)]
+    assert found.recovered_at == {"0000:a1:00": 2}
+    again = kernel_log.read(FakeNode(commands=[(command, 0, f"{text}\n{text}", "")]))
+    assert again.loaded_at == 3
+
+
 def test_the_recovery_of_another_gpu_does_not_count() -> None:
     """And neither does what came before the fault."""
     other = "[200.0] pci 0000:b1:00.0: [10de:20b0] type 00 class 0x030200"

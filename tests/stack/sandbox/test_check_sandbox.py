@@ -275,14 +275,15 @@ def test_libraries_must_be_in_the_container(output: str, missing: str | None) ->
     assert missing is None or f"not injected: {missing}" in told(found)
 
 
-def test_no_crictl_is_unproven_unless_a_pod_got_its_gpu() -> None:
-    """Hosts without a shell can be green."""
-    skipped = {"sandbox": {"skipped": "no crictl on this node"}}
-    with pytest.raises(Unproven, match="no crictl"):
-        diagnose.gpu_run(Machine(outcomes=skipped).node())
-    shown = Machine(outcomes={**skipped, "pod": suite_pod()}).node()
-    assert diagnose.gpu_run(shown) is None
-    assert control(shown) is None
+@pytest.mark.parametrize(
+    "outcome", [{"skipped": "no crictl on this node"}, {"runs": "ok"}, {"runs": [{"exit": 0}]}]
+)
+def test_what_was_not_read_is_unproven_even_if_a_pod_got_its_gpu(outcome: dict[str, Any]) -> None:
+    """Hosts without a shell can be green: their sandboxes are implied, never passed."""
+    shown = Machine(outcomes={"sandbox": outcome, "pod": suite_pod()}).node()
+    for check in (diagnose.other_socket, diagnose.gpu_run, diagnose.missing_devices, control):
+        with pytest.raises(Unproven, match=r"no sandbox was tried|cannot be read"):
+            check(shown)
 
 
 def test_what_was_not_tried_is_unproven() -> None:
