@@ -19,9 +19,10 @@ Gpu = dict[str, Any]
 """``report.gpu``: plain JSON types, since xdist carries it from worker to controller."""
 
 NOT_ASKED = "not asked: "
+NO_REASON = "the test gives no reason"
 
-_REASONS = {"unproven": "unproven: ", "not-asked": NOT_ASKED}
-"""How a skip's reason begins, by state."""
+_REASONS = {"unproven": "unproven:", "not-asked": "not asked:"}
+"""How a skip's reason begins, by state; pytest cuts off the blank if nothing follows."""
 
 OUT_OF_TIME = "from pytest-timeout."
 """How the message ends with which pytest-timeout stops a test: that it is slow proves nothing."""
@@ -66,7 +67,7 @@ def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     """
     if call.excinfo is None or not isinstance(call.excinfo.value, Unproven):
         return False
-    reason = f"unproven: {call.excinfo.value}"
+    reason = f"unproven: {str(call.excinfo.value).strip() or NO_REASON}"
     call.excinfo = pytest.CallInfo.from_call(lambda: pytest.skip(reason), call.when).excinfo
     return True
 
@@ -132,7 +133,7 @@ def _skipped(item: pytest.Item, rung: Rung, report: pytest.TestReport) -> Gpu | 
         return gpu
     for state, prefix in _REASONS.items():
         if reason.startswith(prefix):
-            return blank(rung, state, reason.removeprefix(prefix))
+            return blank(rung, state, reason.removeprefix(prefix).strip() or NO_REASON)
     return blank(rung, "skipped", reason)
 
 

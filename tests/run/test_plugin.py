@@ -123,6 +123,27 @@ def test_what_cannot_be_decided_is_unproven(
     result.stdout.fnmatch_lines(["*UNPROVEN*", "*the file /x of gpu-1 is not in the evidence*"])
 
 
+@pytest.mark.parametrize("reason", ["", " ", "\n"])
+def test_unproven_without_a_reason_is_no_success(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, reason: str
+) -> None:
+    """It is unproven all the same, and the report says that the reason is missing."""
+    make_suite(driver=f"def test_it(gpu_node): unproven({reason!r})\ndef test_b(gpu_node): pass\n")
+    result = run(pytester, make_cluster("gpu-1"))
+    assert result.parseoutcomes() == {"passed": 1, "unproven": 1}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*the test gives no reason*"])
+
+
+def test_a_skip_that_says_unproven_is_unproven(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """Also with nothing behind it: pytest cuts the blank off."""
+    make_suite(driver="def test_it(gpu_node): pytest.skip('unproven: ')\n", hardware=PASSES)
+    result = run(pytester, make_cluster("gpu-1"))
+    assert result.parseoutcomes() == {"passed": 1, "unproven": 1}
+
+
 def test_unproven_can_be_allowed(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
 ) -> None:
