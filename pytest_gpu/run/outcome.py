@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -152,10 +154,20 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
     if error is None:
         return as_reported(rung, node, report)
     decides = isinstance(error, AssertionError | pytest.fail.Exception) and report.when == "call"
-    if decides and not str(error).endswith(OUT_OF_TIME):
+    if decides and not str(error).endswith(OUT_OF_TIME) and not _refused_by_pytest(call):
         text = str(error).partition("\n")[0]
         return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, text, report))}
     return blank(rung, "error", error_line(error))
+
+
+def _refused_by_pytest(call: pytest.CallInfo[None]) -> bool:
+    """Return whether pytest itself could not run the test, such as an ``async`` one.
+
+    pytest's hook then calls a function of its own file, where it otherwise calls the test.
+    """
+    entries = call.excinfo.traceback if call.excinfo is not None else ()
+    own = inspect.getfile(pytest.Function)
+    return any(own == str(one.path) == str(two.path) for one, two in pairwise(entries))
 
 
 def _said(report: pytest.TestReport) -> str:

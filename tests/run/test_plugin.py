@@ -175,6 +175,7 @@ TROUBLE = {
         "@pytest.fixture\ndef thing(gpu_node):\n    yield\n    raise ValueError\n"
         "def test_it(thing): pass\n"
     ),
+    "a plugin is missing": "async def test_it(gpu_node): pass\n",
     "unknown cause": "def test_it(gpu_node): latent(finding(gpu_node, 'no/such'))\n",
 }
 
