@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -196,6 +197,34 @@ def test_trouble_of_our_own_is_an_error_and_never_a_gpu_fault(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert document["nodes"][0]["verdict"] == "error"
     assert document["nodes"][0]["layers"]["runtime"]["state"] == "passed"
+
+
+MISTAKES = {
+    "latent(3)": "latent(): expected a finding, such as Finding.of(*), got int: 3",
+    "fail('x')": "fail(): expected a finding, such as Finding.of(*), got str: 'x'",
+    "fail(Finding.of('driver/not-loaded', 'x'))": (
+        "Finding: evidence: expected Evidence(source=..., text=...), got str: 'x'"
+    ),
+    "fail(Finding.of('driver/not-loaded', version=3))": (
+        "Finding: version: expected a text, or a tuple of steps, got int: 3"
+    ),
+    "fail(Finding.of(['driver']))": "Finding: cause: expected the ID of a cause, *, got list: *",
+    "Evidence(source='/x', text=None)": "Evidence: text: expected a text, got NoneType: None",
+    "Evidence(source='/x', text='y', line='3')": "Evidence: line: expected a number or None, *",
+}
+
+
+@pytest.mark.parametrize("code", MISTAKES)
+def test_a_wrong_type_is_an_error_of_its_test_only(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, code: str
+) -> None:
+    """The message says what is expected; the other tests go on."""
+    make_suite(driver=f"def test_it(gpu_node): {code}\n", runtime=PASSES)
+    (node,) = judged(pytester, make_cluster("gpu-1"))["nodes"]
+    assert node["verdict"] == "error"
+    assert node["layers"]["runtime"]["state"] == "passed"
+    [reason] = [each["reason"] for each in node["errors"]]
+    assert fnmatch(reason, f"TypeError: {MISTAKES[code].replace('[', '[[]')}"), reason
 
 
 def test_a_bare_assertion_fails_without_a_cause(
