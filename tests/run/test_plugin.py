@@ -303,17 +303,82 @@ def test_maxfail_leaves_no_gap_unseen(
 def test_a_layer_may_be_named_by_a_string(
     pytester: pytest.Pytester, make_cluster: MakeCluster, workers: list[str]
 ) -> None:
-    """Users' own tests need not import the enum; a wrong name is told in one line."""
+    """Users' own tests need not import the enum."""
     code = "import pytest\n@pytest.mark.gpu_layer({})\ndef test_it(gpu_node): pass\n"
     pytester.makepyfile(test_own=code.format("'driver'"))
     cluster = make_cluster("gpu-1")
     assert judged(pytester, cluster, *workers)["nodes"][0]["layers"]["driver"]["passed"] == 1
-    messages = {"'kernel'": "'kernel' is not a layer; *", "": "takes one layer, *"}
-    for wrong, message in messages.items():
-        pytester.makepyfile(test_own=code.format(wrong))
-        result = run(pytester, cluster, *workers)
-        assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}
-        result.stdout.fnmatch_lines([f"*test_own.py::test_it: mark gpu_layer: {message}"])
+
+
+MARK = "@pytest.mark.gpu_layer({})\n"
+CASE = "import unittest\nclass TestIt(unittest.TestCase):\n"
+MISPLACED = {
+    "unknown layer": (
+        MARK.format("'kernel'") + "def test_it(gpu_node): pass\n",
+        "test_it: mark gpu_layer: 'kernel' is not a layer; *",
+    ),
+    "no layer": (
+        MARK.format("") + "def test_it(gpu_node): pass\n",
+        "test_it: mark gpu_layer: takes one layer, *",
+    ),
+    "of a parameter": (
+        "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.gpu_layer('kernel'))])\n"
+        "def test_it(gpu_node, x): pass\n",
+        "test_it: mark gpu_layer: 'kernel' is not a layer; *",
+    ),
+    "two layers": (
+        MARK.format("'driver'") + MARK.format("'runtime'") + "def test_it(gpu_node): pass\n",
+        "test_it: mark gpu_layer: is given twice; a test has one layer",
+    ),
+    "no node": (
+        MARK.format("'hardware'") + "def test_it(): assert False\n",
+        "test_it: mark gpu_layer: is only for tests of a node; let the test use the fixture "
+        "gpu_node, or remove the mark",
+    ),
+    "a TestCase": (
+        CASE + "    @pytest.mark.usefixtures('gpu_node')\n    def test_it(self): pass\n",
+        "TestIt::test_it: fixture gpu_node: pytest cannot run a method of unittest.TestCase once "
+        "per node; write a function, or a class that is not a TestCase",
+    ),
+    "a layer of a TestCase": (
+        CASE + f"    {MARK.format(repr('driver'))}    def test_it(self): pass\n",
+        "TestIt::test_it: mark gpu_layer: is only for tests of a node; *",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "message"), MISPLACED.values(), ids=MISPLACED)
+def test_a_test_without_a_place_on_the_ladder_is_not_collected(
+    pytester: pytest.Pytester,
+    make_cluster: MakeCluster,
+    workers: list[str],
+    code: str,
+    message: str,
+) -> None:
+    """It would decide nothing; one line says what to do, however many nodes there are."""
+    pytester.makepyfile(test_own=f"import pytest\n{code}")
+    result = run(pytester, make_cluster("gpu-1", "gpu-2"), *workers)
+    assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}
+    told = [line for line in result.outlines if fnmatch(line, f"test_own.py::{message}")]
+    assert len(told) == 1
+
+
+def test_the_closest_layer_counts(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
+    """A test may have another layer than its module."""
+    code = "import pytest\npytestmark = pytest.mark.gpu_layer('driver')\n"
+    test = MARK.format("'runtime'") + "def test_it(gpu_node): pass\n"
+    pytester.makepyfile(test_own=code + test)
+    layers = judged(pytester, make_cluster("gpu-1"))["nodes"][0]["layers"]
+    assert (layers["driver"]["state"], layers["runtime"]["passed"]) == ("not-asked", 1)
+
+
+def test_a_node_that_is_asked_for_too_late_is_an_error_with_a_hint(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """The test was already collected, once and not per node."""
+    pytester.makepyfile(test_own="def test_it(request): request.getfixturevalue('gpu_node')\n")
+    result = run(pytester, make_cluster("gpu-1"))
+    result.stdout.fnmatch_lines(["*GpuError: gpu_node: the test must name this fixture among *"])
 
 
 def test_progress_names_the_layer(
