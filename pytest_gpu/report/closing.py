@@ -135,7 +135,7 @@ def deselected(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
     if left_out:
         covered = "only what was run"
         if any(cause["silent"] for cause in document["causes"]):
-            covered = "what was run and what had to be judged before it"
+            covered = "what was run and what had to be judged for it"
         text = f"{count(left_out, 'test')} deselected: the verdict covers {covered}"
         yield from block.prose(text, style="yellow")
 
