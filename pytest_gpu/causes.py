@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, NoReturn
 
 from pytest_gpu.catalogue import catalogue
@@ -21,6 +22,8 @@ from pytest_gpu.visible import visible
 
 # A test body cannot reach its item, so the plugin sets this list while the test runs.
 LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running test")
+
+A_FINDING = "a finding, such as Finding.of('driver/not-loaded', Evidence(source=..., text=...))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,11 @@ class Evidence:
     source: str
     text: str
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        _expect("Evidence: source", "a text", self.source, str)
+        _expect("Evidence: text", "a text", self.text, str)
+        _expect("Evidence: line", "a number or None", self.line, int | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +61,20 @@ class Finding:
     values: Mapping[str, Value] = field(default_factory=dict)
     entry: Cause | None = None
 
+    def __post_init__(self) -> None:
+        _expect("Finding: cause", "the ID of a cause, such as driver/not-loaded", self.cause, str)
+        for item in self.evidence:
+            _expect("Finding: evidence", "Evidence(source=..., text=...)", item, Evidence)
+
     @classmethod
     def of(cls, cause: str, *evidence: Evidence, **values: Value) -> Finding:
-        """Return a finding of a cause, such as ``runtime/config-invalid`` or one of your own."""
+        """Return a finding of a cause, such as ``runtime/config-invalid`` or one of your own.
+
+        Raises:
+            TypeError: the cause, the evidence or a value has another type.
+        """
+        for name, value in values.items():
+            _expect(f"Finding: {name}", "a text, or a tuple of steps", value, str | tuple)
         return cls(cause=cause, evidence=evidence, values=values)
 
 
@@ -77,8 +96,13 @@ class GpuFailure(AssertionError):  # noqa: N818 - a verdict, not a mishap
 
 
 def fail(finding: Finding) -> NoReturn:
-    """Fail the running conformance test with a finding."""
+    """Fail the running conformance test with a finding.
+
+    Raises:
+        TypeError: it is not a finding.
+    """
     __tracebackhide__ = True
+    _expect("fail()", A_FINDING, finding, Finding)
     raise GpuFailure(finding)
 
 
@@ -89,7 +113,13 @@ def unproven(reason: str) -> NoReturn:
 
 
 def latent(finding: Finding) -> None:
-    """Record a latent finding on a passing test: it works now and breaks at the next restart."""
+    """Record a latent finding on a passing test: it works now and breaks at the next restart.
+
+    Raises:
+        TypeError: it is not a finding.
+    """
+    __tracebackhide__ = True
+    _expect("latent()", A_FINDING, finding, Finding)
     LATENT.get().append(finding)
 
 
@@ -222,3 +252,10 @@ def evidence_at(source: str, text: str, needle: str) -> Evidence:
 def join(items: Sequence[str]) -> str:
     """Return items as one text, separated by commas."""
     return ", ".join(items)
+
+
+def _expect(where: str, wanted: str, value: object, types: type | UnionType) -> None:
+    """Refuse a value of another type; tests of users need not be type-checked."""
+    __tracebackhide__ = True
+    if not isinstance(value, types):
+        raise TypeError(f"{where}: expected {wanted}, got {type(value).__name__}: {value!r}")

@@ -10,6 +10,7 @@ from pytest_gpu import catalogue as catalogue_module
 from pytest_gpu.catalogue import catalogue, load
 from pytest_gpu.causes import Finding, fix_of, steps_of
 from pytest_gpu.errors import GpuError
+from pytest_gpu.layers import Layer
 from pytest_gpu.steps import Slot, Step, Value, read_step
 
 HOW = "This node is sealed."
@@ -44,6 +45,15 @@ def refused(folder: Path) -> str:
     said = str(error.value)
     assert "\n" not in said
     return said
+
+
+def test_a_failure_without_a_cause_points_at_its_message() -> None:
+    """Users' own tests fail this way, too: nothing is to be reported to us."""
+    found = [cause for name, cause in catalogue().items() if name.endswith("/unexplained")]
+    assert len(found) == len(Layer)
+    for cause in found:
+        (step,) = cause.fix["default"]
+        assert "message" in step.shown
 
 
 def test_files_are_found_at_any_depth(tmp_path: Path) -> None:

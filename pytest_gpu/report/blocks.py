@@ -83,7 +83,7 @@ class Block:
     def _below(self, cause: Mapping[str, Any]) -> Iterator[Line]:
         """Yield what a reader must know of the lower layers, if not all of them were asked for."""
         if cause["silent"]:
-            text = "not asked for, but judged first: what was asked for depends on it"
+            text = "not asked for, but judged, too: what was asked for depends on it"
             yield from self.prose(text, "  ", "    ")
         if not cause["not_judged"]:
             return

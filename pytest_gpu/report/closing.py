@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.asked import by
@@ -54,25 +54,38 @@ def legend(nodes: Sequence[Node], block: Block) -> Iterator[Line]:
 
 
 def still_open(nodes: Sequence[Node], key: str, title: str, block: Block) -> Iterator[Line]:
-    """Yield the nodes' ``unproven`` or ``errors``, one entry per reason."""
-    reasons: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    """Yield the nodes' ``unproven`` or ``errors``, one entry per reason.
+
+    A reason for whole layers stands once for the nodes that share all these layers.
+    """
+    reasons: dict[tuple[str, tuple[str, ...]], list[tuple[str, Mapping[str, Any]]]] = {}
     for node in nodes:
         for entry in node[key]:
             reason = nameless(entry["reason"], node["name"])
-            reasons.setdefault(reason, []).append((node["name"], entry))
+            layers = () if entry["test"] else _layers_of(node[key], entry["reason"])
+            reasons.setdefault((reason, layers), []).append((node["name"], entry))
     if not reasons:
         return
     yield (Span(f"{title}:", "yellow bold"),)
     ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
-    for reason, members in ordered[:_REASONS]:
+    for (reason, _), members in ordered[:_REASONS]:
         yield from block.prose(_reason(reason, members, block), "  ", "    ")
     if len(ordered) > _REASONS:
         yield from block.prose(f"and {count(len(ordered) - _REASONS, 'more reason')}", "  ")
 
 
+def _layers_of(entries: Sequence[Mapping[str, Any]], reason: str) -> tuple[str, ...]:
+    """Return the layers for which a node has this reason, the lowest first."""
+    return _ordered(entry["layer"] for entry in entries if entry["reason"] == reason)
+
+
+def _ordered(layers: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({layer for layer in layers if layer}, key=Layer.parse))
+
+
 def _reason(reason: str, members: Sequence[tuple[str, Mapping[str, Any]]], block: Block) -> str:
     names = list(dict.fromkeys(name for name, _ in members))
-    layers = list(dict.fromkeys(entry["layer"] for _, entry in members if entry["layer"]))
+    layers = _ordered(entry["layer"] for _, entry in members)
     tests = list(dict.fromkeys(entry["test"] for _, entry in members if entry["test"]))
     text = members[0][1]["reason"] if len(names) == 1 else reason
     what = tests[0] if len(tests) == 1 else count(len(tests), "test") if tests else ""
@@ -122,7 +135,7 @@ def deselected(document: Mapping[str, Any], block: Block) -> Iterator[Line]:
     if left_out:
         covered = "only what was run"
         if any(cause["silent"] for cause in document["causes"]):
-            covered = "what was run and what had to be judged before it"
+            covered = "what was run and what had to be judged for it"
         text = f"{count(left_out, 'test')} deselected: the verdict covers {covered}"
         yield from block.prose(text, style="yellow")
 

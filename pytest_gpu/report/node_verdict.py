@@ -21,7 +21,7 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
     """
     results, not_judged = findings.below(results)
     cells = layer_cells.fold(name, results, run)
-    unproven = _unproven(results, cells)
+    unproven = _unproven(results, cells, run)
     errors = [findings.as_open(result) for result in results if result["state"] == "error"]
     first = _first_failed(results)
     return {
@@ -103,14 +103,14 @@ def _missing(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[str]
     return list(dict.fromkeys(what for each in needy for what in each.get("missing", ())))
 
 
-def _unproven(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[Entry]:
+def _unproven(results: Sequence[Result], cells: Mapping[str, Entry], run: RunInfo) -> list[Entry]:
     told = [
         findings.as_open(result)
         for result in results
         if result["state"] == "unproven"
         and not layer_cells.is_implied(result, cells[result["layer"]])
     ]
-    not_run = [_not_run(layer) for layer, cell in cells.items() if cell["missing"]]
+    not_run = [_not_run(layer, run) for layer, cell in cells.items() if cell["missing"]]
     skipped = [_all_skipped(layer) for layer, cell in cells.items() if cell["state"] == "skipped"]
     found = sorted(told + not_run + skipped, key=lambda entry: Layer.parse(entry["layer"]))
     if not found and all(result["state"] == "not-asked" for result in results):
@@ -119,8 +119,9 @@ def _unproven(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[Ent
     return found
 
 
-def _not_run(layer: str) -> Entry:
-    return _open(layer, "not run: the run ended early, or a worker crashed")
+def _not_run(layer: str, run: RunInfo) -> Entry:
+    why = f" ({run.ended})" if run.ended else ", or a worker crashed"
+    return _open(layer, f"not run: the run ended early{why}")
 
 
 def _all_skipped(layer: str) -> Entry:

@@ -60,6 +60,7 @@ def _verdict(node: Entry) -> str:
         if reached == str(max(Layer)):
             return "conforms"
         return f"conforms up to {reached}" if reached else "conforms in what was asked"
-    reasons = node["errors" if node["verdict"] == "error" else "unproven"]
+    entries = node["errors" if node["verdict"] == "error" else "unproven"]
+    reasons = list(dict.fromkeys(entry["reason"] for entry in entries))
     more = f" and {count(len(reasons) - 1, 'more reason')}" if len(reasons) > 1 else ""
-    return f"{node['verdict']}: {' '.join(reasons[0]['reason'].split())}{more}"
+    return f"{node['verdict']}: {' '.join(reasons[0].split())}{more}"

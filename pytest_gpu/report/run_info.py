@@ -15,7 +15,8 @@ class RunInfo:
     seconds. ``layers_asked`` are the layers of the selected tests: a layer that was asked and
     has no result is unproven, never passed. ``planned`` may hold the number of selected tests
     by node and layer; then tests without a result (a crash, ``-x``, Ctrl-C) are not run.
-    ``deselected`` counts conformance tests that ``-k`` and similar options left out.
+    ``deselected`` counts conformance tests that ``-k`` and similar options left out. ``ended``
+    is why the run stopped before its end, if pytest knows.
     """
 
     suite_version: str
@@ -26,4 +27,5 @@ class RunInfo:
     all_layers: bool = False
     allow_unproven: bool = False
     deselected: int = 0
+    ended: str | None = None
     planned: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

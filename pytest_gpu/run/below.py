@@ -72,9 +72,9 @@ class Below:
         if (name, layer) in self._whole or (name, layer) in self._looked_before:
             return
         self._looked_before.add((name, layer))
-        results = takewhile(lambda each: each["test"] != test, self._results(name, layer))
-        failed = [each for each in results if each["state"] == "failed"]
-        self._untold.setdefault(name, []).extend(failed)
+        found = list(takewhile(lambda each: each["test"] != test, self._results(name, layer)))
+        if any(each["state"] == "failed" for each in found):
+            self._untold.setdefault(name, []).extend(found)
 
     def take(self, name: str) -> list[Gpu]:
         """Return the results to report of a node, each only once."""

@@ -14,6 +14,13 @@ from pytest_gpu.layers import Layer
 
 MARK = "gpu_layer"
 
+NO_NODE = "is only for tests of a node; let the test use the fixture gpu_node, or remove the mark"
+
+NOT_ONCE_PER_NODE = (
+    "pytest cannot run a method of unittest.TestCase once per node; write a function, or a class "
+    "that is not a TestCase"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
@@ -34,13 +41,32 @@ def layer_of(item: pytest.Item) -> Layer | None:
     Raises:
         ValueError: the mark does not name a layer; the message lists the layers.
     """
-    mark = item.get_closest_marker(MARK)
-    if mark is None:
+    marks = list(item.iter_markers_with_node(MARK))
+    if not marks:
         return None
+    closest, mark = marks[0]
+    if sum(each is closest for each, _ in marks) > 1:
+        raise ValueError("is given twice; a test has one layer")
     if len(mark.args) != 1:
         raise ValueError("takes one layer, such as Layer.DRIVER")
     [named] = mark.args
     return named if isinstance(named, Layer) else Layer.parse(str(named))
+
+
+def misplaced(item: pytest.Item) -> str | None:
+    """Return why a test cannot be on the ladder although it wants to, ``None`` if it can."""
+    if not isinstance(item, pytest.Function):
+        return None
+    where = item.nodeid.partition("[")[0]
+    try:
+        layer = layer_of(item)
+    except ValueError as error:
+        return f"{where}: mark {MARK}: {error}"
+    if node_under(item) is not None:
+        return None
+    if "gpu_node" in item.fixturenames:
+        return f"{where}: fixture gpu_node: {NOT_ONCE_PER_NODE}"
+    return None if layer is None else f"{where}: mark {MARK}: {NO_NODE}"
 
 
 def rung_of(item: pytest.Item) -> Rung | None:

@@ -16,7 +16,7 @@ from pytest_gpu.causes import LATENT
 from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.below import Below, whole_layers
-from pytest_gpu.run.items import MARK, Rung, asked_again, layer_of, rung_of
+from pytest_gpu.run.items import Rung, asked_again, layer_of, misplaced, rung_of
 from pytest_gpu.run.missing import Missing
 
 # Import names, not the module: when pytest runs twice in one process, a package that stays loaded
@@ -63,19 +63,23 @@ class Ladder:
         return module
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run every test that needs ``gpu_node`` once per node.
-
-        A wrong mark is reported here, as a collection error, which xdist workers can pass on.
-        """
-        try:
-            layer_of(metafunc.definition)
-        except ValueError as error:
-            raise pytest.Collector.CollectError(
-                f"{metafunc.definition.nodeid}: mark {MARK}: {error}"
-            ) from error
+        """Run every test that needs ``gpu_node`` once per node."""
         if "gpu_node" in metafunc.fixturenames:
             names = self.session.names
             metafunc.parametrize("gpu_node", names, ids=names, indirect=True, scope="session")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, Any]:
+        """Refuse tests that want a place on the ladder and cannot have one.
+
+        Otherwise they would run and decide nothing. An error of the collection is what xdist
+        workers can pass on.
+        """
+        report = yield
+        items = (each for each in report.result or () if isinstance(each, pytest.Item))
+        if wrong := dict.fromkeys(why for item in items if (why := misplaced(item))):
+            report.outcome, report.longrepr, report.result = "failed", "\n".join(wrong), []
+        return report
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Remember the order of definition before another plugin shuffles."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,9 +21,10 @@ Gpu = dict[str, Any]
 """``report.gpu``: plain JSON types, since xdist carries it from worker to controller."""
 
 NOT_ASKED = "not asked: "
+NO_REASON = "the test gives no reason"
 
-_REASONS = {"unproven": "unproven: ", "not-asked": NOT_ASKED}
-"""How a skip's reason begins, by state."""
+_REASONS = {"unproven": "unproven:", "not-asked": "not asked:"}
+"""How a skip's reason begins, by state; pytest cuts off the blank if nothing follows."""
 
 OUT_OF_TIME = "from pytest-timeout."
 """How the message ends with which pytest-timeout stops a test: that it is slow proves nothing."""
@@ -59,7 +62,7 @@ def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     """
     if call.excinfo is None or not isinstance(call.excinfo.value, Unproven):
         return False
-    reason = f"unproven: {call.excinfo.value}"
+    reason = f"unproven: {str(call.excinfo.value).strip() or NO_REASON}"
     call.excinfo = pytest.CallInfo.from_call(lambda: pytest.skip(reason), call.when).excinfo
     return True
 
@@ -125,7 +128,7 @@ def _skipped(item: pytest.Item, rung: Rung, report: pytest.TestReport) -> Gpu | 
         return gpu
     for state, prefix in _REASONS.items():
         if reason.startswith(prefix):
-            return blank(rung, state, reason.removeprefix(prefix))
+            return blank(rung, state, reason.removeprefix(prefix).strip() or NO_REASON)
     return blank(rung, "skipped", reason)
 
 
@@ -144,10 +147,20 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
     if error is None:
         return as_reported(rung, node, report)
     decides = isinstance(error, AssertionError | pytest.fail.Exception) and report.when == "call"
-    if decides and not str(error).endswith(OUT_OF_TIME):
+    if decides and not str(error).endswith(OUT_OF_TIME) and not _refused_by_pytest(call):
         text = str(error).partition("\n")[0]
         return blank(rung, "failed") | {"finding": as_json(_unexplained(rung, node, text, report))}
     return blank(rung, "error", error_line(error))
+
+
+def _refused_by_pytest(call: pytest.CallInfo[None]) -> bool:
+    """Return whether pytest itself could not run the test, such as an ``async`` one.
+
+    pytest's hook then calls a function of its own file, where it otherwise calls the test.
+    """
+    entries = call.excinfo.traceback if call.excinfo is not None else ()
+    own = inspect.getfile(pytest.Function)
+    return any(own == str(one.path) == str(two.path) for one, two in pairwise(entries))
 
 
 def _said(report: pytest.TestReport) -> str:

@@ -75,7 +75,7 @@ class Results:
         if not tested and not self.session.settings.reports:
             return
         try:
-            document = self._document = self._judge(plan)
+            document = self._document = self._judge(plan, ended_by(session))
         except GpuError as error:
             self._fail(session, f"ERROR: no verdict: {error}")
             return
@@ -124,19 +124,21 @@ class Results:
         elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             reporter.write_line(visible(f"gpu: {why_nothing(reporter.config)}"))
 
-    def _judge(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+    def _judge(self, plan: Mapping[str, Any], ended: str | None) -> dict[str, Any]:
         planned: Mapping[str, Mapping[str, int]] = plan.get("tests") or {}
         tested = {*planned, *(gpu["node"] for gpu in self._results.values())}
         return verdicts.build(
             list(self._results.values()),
             [name for name in self.session.names if name in tested],
-            self._run_info(planned, plan.get("deselected", 0)),
+            self._run_info(planned, plan.get("deselected", 0), ended),
             self.session.cluster,
             waiting_pods,
             node_facts=lambda name: node_facts(self.session.node(name)),
         )
 
-    def _run_info(self, planned: Mapping[str, Mapping[str, int]], deselected: int) -> RunInfo:
+    def _run_info(
+        self, planned: Mapping[str, Mapping[str, int]], deselected: int, ended: str | None
+    ) -> RunInfo:
         settings = self.session.settings
         asked = {layer for layers in planned.values() for layer in layers}
         return RunInfo(
@@ -148,6 +150,7 @@ class Results:
             all_layers=settings.all_layers,
             allow_unproven=settings.allow_unproven,
             deselected=deselected,
+            ended=ended,
             planned=planned,
         )
 
@@ -159,6 +162,14 @@ class Results:
                 json.write(document, path)
             except OSError as error:
                 self._fail(session, f"ERROR: --gpu-report: {path}: {error.strerror}")
+
+
+def ended_by(session: pytest.Session) -> str | None:
+    """Return why pytest stopped before the last test, ``None`` if it does not know."""
+    if why := session.shouldfail or session.shouldstop:
+        return str(why)
+    interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+    return "interrupted" if interrupted else None
 
 
 @contextmanager

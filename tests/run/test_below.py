@@ -79,7 +79,7 @@ def test_a_part_names_the_cause_of_the_whole(
     assert verdict_of(document)["cause"] == "driver/not-installed"
     assert document["nodes"][0]["silent"]
     assert result.ret == document["run"]["exit_code"] == 1
-    result.stdout.fnmatch_lines(["*not asked for, but judged first*"])
+    result.stdout.fnmatch_lines(["*not asked for, but judged, too*"])
 
 
 def test_the_last_failed_names_the_cause(pytester: pytest.Pytester) -> None:
@@ -124,6 +124,16 @@ def test_own_test_of_the_failing_layer_runs(pytester: pytest.Pytester) -> None:
     result, document = judged(pytester, NO_DRIVER, "test_own.py")
     assert result.parseoutcomes() == {"failed": 1}
     assert document["nodes"][0]["cause"] == "driver/not-installed"
+
+
+def test_what_was_judged_counts_in_every_failing_layer(pytester: pytest.Pytester) -> None:
+    """In the layer of the own test as in one below: the tests that passed are counted, too."""
+    pytester.makepyfile(test_own=OWN_POD.replace("runtimeclass-pod", "driver"))
+    _, document = judged(pytester, NO_DRIVER, "test_own.py")
+    _, whole = judged(pytester, NO_DRIVER)
+    own, full = (each["nodes"][0]["layers"]["driver"] for each in (document, whole))
+    assert full["total"] == own["total"] - 1
+    assert (own["passed"], own["failed"]) == (full["passed"], full["failed"] + 1)
 
 
 def test_workers_judge_the_same(pytester: pytest.Pytester) -> None:

@@ -93,6 +93,16 @@ def test_what_pytest_counts_as_a_failure_of_the_test_fails_its_layer(
     assert junit_properties(pytester, "test_driver")["gpu_verdict"] == "failed"
 
 
+def test_a_fixture_that_calls_fail_fails_its_layer(climb: Climb) -> None:
+    """It names a cause with evidence, which an exception of a fixture does not."""
+    code = (
+        "@pytest.fixture\ndef thing(gpu_node): fail(finding(gpu_node))\ndef test_it(thing): pass\n"
+    )
+    _, node = climb(driver=code, runtime=PASSES)
+    assert (node["verdict"], node["cause"]) == ("fails", CAUSE)
+    assert node["layers"]["runtime"]["state"] == "blocked"
+
+
 def test_a_test_that_was_too_slow_proves_nothing_about_the_node(climb: Climb) -> None:
     """pytest-timeout stops it with ``pytest.fail()``: that is an error, and does not block."""
     slow = "def test_it(gpu_node): pytest.fail('Timeout (>1.0s) from pytest-timeout.')\n"

@@ -96,7 +96,18 @@ def test_first_failure_ends_the_run_and_the_rest_counts_as_not_run(
     cell = document["nodes"][2]["layers"]["runtime"]
     assert (cell["state"], cell["missing"], cell["blocked"]) == ("not-run", 1, 0)
     [reason] = {entry["reason"] for entry in document["nodes"][2]["unproven"]}
-    assert reason == "not run: the run ended early, or a worker crashed"
+    assert reason == "not run: the run ended early (stopping after 1 failures)"
+
+
+def test_what_did_not_run_is_told_by_node_and_layer(pytester: pytest.Pytester) -> None:
+    """Each node with its own layers, the lowest first; -qq counts reasons, not layers."""
+    options = ("--gpu-cluster=sample:mixed-fleet", "-x", *QUIET)
+    told = " ".join(run_here(pytester, *options).stdout.str().split())
+    why = "not run: the run ended early (stopping after 1 failures)"
+    above = "driver, runtime, sandbox, device-plugin, runtimeclass-pod"
+    assert f"{why} - {above} on gpu-[1-10] " in told
+    assert f"{why} - hardware, {above} on gpu-[11-12] " in told
+    assert f"gpu-12: unproven: {why}" in run_here(pytester, *options, "-qq").outlines
 
 
 def test_quiet_is_short(lines: Run) -> None:

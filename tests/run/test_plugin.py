@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -123,6 +124,27 @@ def test_what_cannot_be_decided_is_unproven(
     result.stdout.fnmatch_lines(["*UNPROVEN*", "*the file /x of gpu-1 is not in the evidence*"])
 
 
+@pytest.mark.parametrize("reason", ["", " ", "\n"])
+def test_unproven_without_a_reason_is_no_success(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, reason: str
+) -> None:
+    """It is unproven all the same, and the report says that the reason is missing."""
+    make_suite(driver=f"def test_it(gpu_node): unproven({reason!r})\ndef test_b(gpu_node): pass\n")
+    result = run(pytester, make_cluster("gpu-1"))
+    assert result.parseoutcomes() == {"passed": 1, "unproven": 1}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*the test gives no reason*"])
+
+
+def test_a_skip_that_says_unproven_is_unproven(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
+) -> None:
+    """Also with nothing behind it: pytest cuts the blank off."""
+    make_suite(driver="def test_it(gpu_node): pytest.skip('unproven: ')\n", hardware=PASSES)
+    result = run(pytester, make_cluster("gpu-1"))
+    assert result.parseoutcomes() == {"passed": 1, "unproven": 1}
+
+
 def test_unproven_can_be_allowed(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite
 ) -> None:
@@ -154,6 +176,7 @@ TROUBLE = {
         "@pytest.fixture\ndef thing(gpu_node):\n    yield\n    raise ValueError\n"
         "def test_it(thing): pass\n"
     ),
+    "a plugin is missing": "async def test_it(gpu_node): pass\n",
     "unknown cause": "def test_it(gpu_node): latent(finding(gpu_node, 'no/such'))\n",
 }
 
@@ -174,6 +197,34 @@ def test_trouble_of_our_own_is_an_error_and_never_a_gpu_fault(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert document["nodes"][0]["verdict"] == "error"
     assert document["nodes"][0]["layers"]["runtime"]["state"] == "passed"
+
+
+MISTAKES = {
+    "latent(3)": "latent(): expected a finding, such as Finding.of(*), got int: 3",
+    "fail('x')": "fail(): expected a finding, such as Finding.of(*), got str: 'x'",
+    "fail(Finding.of('driver/not-loaded', 'x'))": (
+        "Finding: evidence: expected Evidence(source=..., text=...), got str: 'x'"
+    ),
+    "fail(Finding.of('driver/not-loaded', version=3))": (
+        "Finding: version: expected a text, or a tuple of steps, got int: 3"
+    ),
+    "fail(Finding.of(['driver']))": "Finding: cause: expected the ID of a cause, *, got list: *",
+    "Evidence(source='/x', text=None)": "Evidence: text: expected a text, got NoneType: None",
+    "Evidence(source='/x', text='y', line='3')": "Evidence: line: expected a number or None, *",
+}
+
+
+@pytest.mark.parametrize("code", MISTAKES)
+def test_a_wrong_type_is_an_error_of_its_test_only(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, code: str
+) -> None:
+    """The message says what is expected; the other tests go on."""
+    make_suite(driver=f"def test_it(gpu_node): {code}\n", runtime=PASSES)
+    (node,) = judged(pytester, make_cluster("gpu-1"))["nodes"]
+    assert node["verdict"] == "error"
+    assert node["layers"]["runtime"]["state"] == "passed"
+    [reason] = [each["reason"] for each in node["errors"]]
+    assert fnmatch(reason, f"TypeError: {MISTAKES[code].replace('[', '[[]')}"), reason
 
 
 def test_a_bare_assertion_fails_without_a_cause(
@@ -252,17 +303,82 @@ def test_maxfail_leaves_no_gap_unseen(
 def test_a_layer_may_be_named_by_a_string(
     pytester: pytest.Pytester, make_cluster: MakeCluster, workers: list[str]
 ) -> None:
-    """Users' own tests need not import the enum; a wrong name is told in one line."""
+    """Users' own tests need not import the enum."""
     code = "import pytest\n@pytest.mark.gpu_layer({})\ndef test_it(gpu_node): pass\n"
     pytester.makepyfile(test_own=code.format("'driver'"))
     cluster = make_cluster("gpu-1")
     assert judged(pytester, cluster, *workers)["nodes"][0]["layers"]["driver"]["passed"] == 1
-    messages = {"'kernel'": "'kernel' is not a layer; *", "": "takes one layer, *"}
-    for wrong, message in messages.items():
-        pytester.makepyfile(test_own=code.format(wrong))
-        result = run(pytester, cluster, *workers)
-        assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}
-        result.stdout.fnmatch_lines([f"*test_own.py::test_it: mark gpu_layer: {message}"])
+
+
+MARK = "@pytest.mark.gpu_layer({})\n"
+CASE = "import unittest\nclass TestIt(unittest.TestCase):\n"
+MISPLACED = {
+    "unknown layer": (
+        MARK.format("'kernel'") + "def test_it(gpu_node): pass\n",
+        "test_it: mark gpu_layer: 'kernel' is not a layer; *",
+    ),
+    "no layer": (
+        MARK.format("") + "def test_it(gpu_node): pass\n",
+        "test_it: mark gpu_layer: takes one layer, *",
+    ),
+    "of a parameter": (
+        "@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.gpu_layer('kernel'))])\n"
+        "def test_it(gpu_node, x): pass\n",
+        "test_it: mark gpu_layer: 'kernel' is not a layer; *",
+    ),
+    "two layers": (
+        MARK.format("'driver'") + MARK.format("'runtime'") + "def test_it(gpu_node): pass\n",
+        "test_it: mark gpu_layer: is given twice; a test has one layer",
+    ),
+    "no node": (
+        MARK.format("'hardware'") + "def test_it(): assert False\n",
+        "test_it: mark gpu_layer: is only for tests of a node; let the test use the fixture "
+        "gpu_node, or remove the mark",
+    ),
+    "a TestCase": (
+        CASE + "    @pytest.mark.usefixtures('gpu_node')\n    def test_it(self): pass\n",
+        "TestIt::test_it: fixture gpu_node: pytest cannot run a method of unittest.TestCase once "
+        "per node; write a function, or a class that is not a TestCase",
+    ),
+    "a layer of a TestCase": (
+        CASE + f"    {MARK.format(repr('driver'))}    def test_it(self): pass\n",
+        "TestIt::test_it: mark gpu_layer: is only for tests of a node; *",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "message"), MISPLACED.values(), ids=MISPLACED)
+def test_a_test_without_a_place_on_the_ladder_is_not_collected(
+    pytester: pytest.Pytester,
+    make_cluster: MakeCluster,
+    workers: list[str],
+    code: str,
+    message: str,
+) -> None:
+    """It would decide nothing; one line says what to do, however many nodes there are."""
+    pytester.makepyfile(test_own=f"import pytest\n{code}")
+    result = run(pytester, make_cluster("gpu-1", "gpu-2"), *workers)
+    assert result.ret in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED}
+    told = [line for line in result.outlines if fnmatch(line, f"test_own.py::{message}")]
+    assert len(told) == 1
+
+
+def test_the_closest_layer_counts(pytester: pytest.Pytester, make_cluster: MakeCluster) -> None:
+    """A test may have another layer than its module."""
+    code = "import pytest\npytestmark = pytest.mark.gpu_layer('driver')\n"
+    test = MARK.format("'runtime'") + "def test_it(gpu_node): pass\n"
+    pytester.makepyfile(test_own=code + test)
+    layers = judged(pytester, make_cluster("gpu-1"))["nodes"][0]["layers"]
+    assert (layers["driver"]["state"], layers["runtime"]["passed"]) == ("not-asked", 1)
+
+
+def test_a_node_that_is_asked_for_too_late_is_an_error_with_a_hint(
+    pytester: pytest.Pytester, make_cluster: MakeCluster
+) -> None:
+    """The test was already collected, once and not per node."""
+    pytester.makepyfile(test_own="def test_it(request): request.getfixturevalue('gpu_node')\n")
+    result = run(pytester, make_cluster("gpu-1"))
+    result.stdout.fnmatch_lines(["*GpuError: gpu_node: the test must name this fixture among *"])
 
 
 def test_progress_names_the_layer(
