@@ -71,7 +71,7 @@ The toolkit configured another containerd than the kubelet uses
   fix:
     Tell the toolkit where this containerd reads:
       helm upgrade gpu-operator
-  pods that wait because of it:
+  GPU pods that wait on these nodes:
     ContainerCreating  23m  default/gpu-textgen
   more: pytest --gpu-explain=runtime/toolkit-configured-other-containerd
 
