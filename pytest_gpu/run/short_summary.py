@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -56,10 +56,18 @@ def _folded(word: str, reports: list[pytest.TestReport]) -> Iterator[str]:
     for report in reports:
         key = (_place(report), nameless(_reason(report), _node(report)))
         groups.setdefault(key, []).append(report)
-    for (place, reason), members in groups.items():
+    for (place, _), members in groups.items():
         names = list(dict.fromkeys(map(_node, members)))
-        told = _reason(members[0]) if len(names) == 1 else f"{reason}: {', '.join(fold(names))}"
-        yield f"{word} [{len(members)}] {place}: {told}"
+        yield f"{word} [{len(members)}] {place}: {_on_all(_reason(members[0]), names)}"
+
+
+def _on_all(reason: str, names: Sequence[str]) -> str:
+    """Return the reason on the first node as that on all of them."""
+    if len(names) == 1:
+        return reason
+    folded = ", ".join(fold(names))
+    told = nameless(reason, names[0], folded)
+    return f"{reason}: {folded}" if told == reason else told
 
 
 def _place(report: pytest.TestReport) -> str:

@@ -39,7 +39,7 @@ def lines(pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: Make
     return run
 
 
-BLOCKED = "BLOCKED [2] test_runtime.py:14: driver failed on the node: gpu-[1-2]"
+BLOCKED = "BLOCKED [2] test_runtime.py:14: driver failed on gpu-[1-2]"
 UNPROVEN = "UNPROVEN [1] test_hardware.py:14: nobody looked at gpu-4"
 LISTED = {
     "-rs": [BLOCKED, UNPROVEN],
