@@ -100,8 +100,9 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     if session is None:
         return None
     from pytest_gpu.run.header import header  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.page import page_of  # noqa: PLC0415 - keeps start-up fast
 
-    return header(session)
+    return header(session, page_of(config))
 
 
 def _is_active(config: pytest.Config) -> bool:

@@ -41,7 +41,7 @@ def render(
     are pure ASCII. ``beside`` are the names of all nodes of the cluster: a node under test is to be
     told from these, too.
     """
-    block = Block(min(max(width, _NARROWEST), _WIDEST), unicode=is_unicode(encoding))
+    block = page(width, encoding)
     nodes = document["nodes"]
     if not nodes:
         return [(Span("no GPU node was tested: that proves nothing", "red bold"),)]
@@ -49,6 +49,11 @@ def render(
         return list(quiet.per_node(document, block))
     parts = (quiet.short if verbosity < 0 else _full)(document, block, beside)
     return list(_spaced(parts))
+
+
+def page(width: int, encoding: str | None) -> Block:
+    """Return what writes on a terminal of this width, in 80 to 120 columns."""
+    return Block(min(max(width, _NARROWEST), _WIDEST), unicode=is_unicode(encoding))
 
 
 def _full(document: Mapping[str, Any], block: Block, beside: Sequence[str]) -> list[Iterable[Line]]:

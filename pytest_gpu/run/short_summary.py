@@ -8,7 +8,9 @@ import pytest
 
 from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.names import fold
+from pytest_gpu.report.terminal import print_lines
 from pytest_gpu.run.outcome import gpu_of
+from pytest_gpu.run.page import page_of
 
 _OURS = {"blocked": "b", "unproven": "u", "not asked": "n"}
 """The letter that lists a category alone; ``s`` lists all of them, since they are skips."""
@@ -31,8 +33,9 @@ def write(reporter: pytest.TerminalReporter) -> None:
     begun = any(reporter.stats.get(kind) for kind in asked)
     if lines and not begun:
         reporter.write_sep("=", "short test summary info", cyan=True, bold=True)
-    for line in lines:
-        reporter.write_line(line)
+    page = page_of(reporter.config)
+    for text in lines:
+        print_lines([*page.prose(text, hanging="  ")], reporter)
 
 
 def _lines(reporter: pytest.TerminalReporter) -> Iterator[str]:

@@ -82,6 +82,20 @@ def test_short_summary_unfolded(lines: Run) -> None:
     ]
 
 
+def test_header_and_reasons_fit_a_log_of_80_columns(pytester: pytest.Pytester) -> None:
+    """They are wrapped, and nothing of them is lost."""
+    sample = "sample:rke2-plugin-without-runtimeclass"
+    options = ("-k", "gpu_pods_can_start", "-rs")
+    printed = run_here(pytester, f"--gpu-cluster={sample}", *options, *QUIET).outlines
+    start = printed.index(f"gpu: cluster: {sample} (from --gpu-cluster),")
+    assert printed[start + 1] == "     taken 2026-02-10 10:00 UTC"
+    at = next(n for n, line in enumerate(printed) if line.startswith("BLOCKED [1]"))
+    assert printed[at + 1].startswith("  ")
+    assert "judged first" in " ".join(printed[at : at + 4])
+    ours = [*printed[start : start + 5], *printed[at : at + 4]]
+    assert [line for line in ours if len(line) > 80] == []
+
+
 def test_first_failure_ends_the_run_and_the_rest_counts_as_not_run(
     pytester: pytest.Pytester, lines: Run
 ) -> None:
