@@ -213,7 +213,7 @@ def test_last_line_says_how_far_was_looked(layers: tuple[str, ...], line: str) -
 def test_a_block_says_that_nothing_below_could_be_judged() -> None:
     """Where something in a lower layer passed, the section of what is unproven is enough."""
     results = replaced(broken("gpu-1"), "driver", "unproven", reason="nobody looked")
-    one, other = (n for n, each in enumerate(results) if each["layer"] == "driver")
+    (_, other) = (n for n, each in enumerate(results) if each["layer"] == "driver")
     shown = " ".join(text(document(results)).split())
     assert "lower layers that were not judged: driver: nobody looked" in shown
     assert "a fault there may be the cause of this one" in shown
