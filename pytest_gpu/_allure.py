@@ -33,7 +33,7 @@ _SKIPPED = {
 }
 """The category of a skipped test, by how its reason begins."""
 
-_OTHER = {"name": "GPU stack", "matchedStatuses": ["failed"]}
+_OTHER = "Other failures"
 _ERRORS = {"name": "Errors of the test run", "matchedStatuses": ["broken"]}
 
 
@@ -61,6 +61,7 @@ class Findings:
             self._test, self._told = report.nodeid, []
         failed = [gpu["finding"], *(found["finding"] for found in gpu.get("below", ()))]
         self._tell("gpu_cause", failed)
+        self._tell_what_blocks(gpu.get("blocked_cause"))
         self._tell("gpu_latent", gpu["latent"])
 
     def _tell(self, label: str, findings: Iterable[Mapping[str, Any] | None]) -> None:
@@ -70,6 +71,12 @@ class Findings:
                 self._told.append(finding)
                 self._name(finding["cause"], label)
                 _attach(finding)
+
+    def _tell_what_blocks(self, cause: str | None) -> None:
+        """Name a cause that no test of this run shows; only one result has its evidence."""
+        if cause and all(cause != finding["cause"] for finding in self._told):
+            self._told.append({"cause": cause})
+            self._name(cause, "gpu_cause")
 
     def _name(self, cause: str, label: str) -> None:
         """Add the cause as label, as tag, which Allure's pages show, and as link."""
@@ -128,9 +135,9 @@ class RunFiles:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember the causes that were found."""
-        finding = (gpu_of(report) or {}).get("finding")
-        if finding is not None:
-            self.causes.add(finding["cause"])
+        gpu = gpu_of(report) or {}
+        causes = ((gpu.get("finding") or {}).get("cause"), gpu.get("blocked_cause"))
+        self.causes.update(cause for cause in causes if cause)
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
@@ -161,15 +168,28 @@ def write_categories(path: Path, causes: Iterable[str]) -> None:
 
 
 def categories(causes: Iterable[str]) -> list[dict[str, Any]]:
-    """Return one category for each cause, then those for all other tests: the first one counts."""
-    known = [_category(cause, "failed", f"{re.escape(cause)}: ") for cause in sorted(causes)]
-    skipped = [_category(name, "skipped", f"{word}: ") for word, name in _SKIPPED.items()]
-    return [*known, _OTHER, *skipped, _ERRORS]
+    """Return one category for each cause, then those for all other tests.
+
+    No test is in two of them: Allure 2 shows a test in each category that matches.
+    """
+    starts = {cause: _BLOCKED + f"{re.escape(cause)}: " for cause in sorted(causes)}
+    known = [_category(cause, ("failed", "skipped"), start) for cause, start in starts.items()]
+    no_cause = "".join(f"(?!{start})" for start in starts.values())
+    other = _category(_OTHER, ("failed",), no_cause)
+    skipped = [
+        _category(name, ("skipped",), f"{no_cause}{word}: ") for word, name in _SKIPPED.items()
+    ]
+    return [*known, other, *skipped, _ERRORS]
 
 
-def _category(name: str, status: str, start: str) -> dict[str, Any]:
+_BLOCKED = r"(?:blocked: [^\n]*: )?"
+"""What stands before the cause in the reason of a test that it blocks."""
+
+
+def _category(name: str, statuses: Iterable[str], start: str) -> dict[str, Any]:
     # Allure 2 compares the whole message, and has Java's expressions; Allure 3 has JavaScript's.
-    return {"name": name, "matchedStatuses": [status], "messageRegex": rf"^{start}[\s\S]*"}
+    regex = rf"^{start}[\s\S]*"
+    return {"name": name, "matchedStatuses": [*statuses], "messageRegex": regex}
 
 
 def _causes_in(text: str) -> frozenset[str] | None:
@@ -179,7 +199,7 @@ def _causes_in(text: str) -> frozenset[str] | None:
         names = [each["name"] for each in found]
     except (ValueError, TypeError, KeyError):
         return None
-    ours = frozenset(names) - {_OTHER["name"], _ERRORS["name"], *_SKIPPED.values()}
+    ours = frozenset(names) - {_OTHER, _ERRORS["name"], *_SKIPPED.values()}
     return ours if found and found == categories(ours) else None
 
 

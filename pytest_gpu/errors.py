@@ -19,6 +19,6 @@ class NotInEvidence(Unproven):
     """The evidence has no answer: neither the thing nor the proof that it is absent."""
 
     def __init__(self, node: str, what: str) -> None:
-        super().__init__(f"{what} of {node} is not in the evidence")
+        super().__init__(f"{what} on {node} is not in the evidence")
         self.node = node
         self.what = what

@@ -110,9 +110,10 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     if session is None:
         return None
     from pytest_gpu.run.header import header  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.page import page_of  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.visible import visible  # noqa: PLC0415 - keeps start-up fast
 
-    return [visible(line) for line in header(session)]
+    return [visible(line) for line in header(session, page_of(config))]
 
 
 def _is_active(config: pytest.Config) -> bool:

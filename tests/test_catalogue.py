@@ -198,3 +198,12 @@ def test_commands_of_the_catalogue_are_of_the_kind_that_their_program_tells() ->
         program = step.text.partition(" ")[0]
         assert step.kind == kinds.get(program, step.kind), step
         assert not step.text.startswith("$ "), step
+
+
+@pytest.mark.parametrize("layer", Layer)
+def test_a_failure_without_a_cause_points_at_the_tests_own_message(layer: Layer) -> None:
+    """It may be a user's test: there is nothing to report to us."""
+    (fix,) = catalogue()[f"{layer}/unexplained"].fix.values()
+    assert [step.text for step in fix if isinstance(step, Step)] == [
+        "Read the message of the failed test; it names what was expected and what was found."
+    ]

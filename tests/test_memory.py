@@ -72,7 +72,7 @@ def test_what_is_unproven_stays_so_without_a_second_look() -> None:
     """The same error, with nothing of the first look in its traceback."""
     node = Face("a", cluster())
     for _ in range(3):
-        with pytest.raises(NotInEvidence, match="it of a is not in the evidence") as caught:
+        with pytest.raises(NotInEvidence, match="it on a is not in the evidence") as caught:
             never_seen(node)
         assert len(caught.traceback) < 6
     assert ASKED == ["a"]

@@ -34,7 +34,7 @@ class Block:
         yield from self._paragraph("why", cause["why"])
         yield from self._also_seen(cause)
         yield from self._fix(cause)
-        yield from self._pods(cause["waiting_pods"])
+        yield from self._pods(cause)
         yield from self._more(cause)
 
     def latent(self, cause: Mapping[str, Any], title: str, of: int) -> Iterator[Line]:
@@ -167,12 +167,15 @@ class Block:
     def _verbatim(self, text: str) -> str:
         return visible(text, unicode=self.unicode, keep="\t")
 
-    def _pods(self, pods: Sequence[Mapping[str, Any]] | None) -> Iterator[Line]:
+    def _pods(self, cause: Mapping[str, Any]) -> Iterator[Line]:
+        pods = cause["waiting_pods"]
         if pods is None:
             yield from self.prose("pods that wait: not in the evidence", "  ")
         if not pods:
             return
-        yield (Span("  pods that wait because of it:", "bold"),)
+        # Not "because of it": they are all GPU pods that wait there, whatever each waits for.
+        where = "this node" if len(cause["nodes"]) == 1 else "these nodes"
+        yield (Span(f"  GPU pods that wait on {where}:", "bold"),)
         rows = [self._pod(pod) for pod in pods[:_PODS]]
         state, old = (max(len(row[column]) for row in rows) for column in (0, 1))
         for row in rows:

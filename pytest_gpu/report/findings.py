@@ -92,6 +92,15 @@ def distinct(seen: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def nameless(text: str, node: str, instead: str = "the node") -> str:
+_NODE = "the node"
+
+
+def nameless(text: str, node: str, instead: str = _NODE) -> str:
     """Return a text with other words for the node's own name, so that it suits other nodes."""
-    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", lambda _: instead, text)
+
+    def words(match: re.Match[str]) -> str:
+        before = text[: match.start()].rstrip()
+        starts = instead == _NODE and (not before or before.endswith("."))
+        return instead.capitalize() if starts else instead
+
+    return re.sub(rf"(?<![\w.-]){re.escape(node)}(?![\w-]|\.\w)", words, text)

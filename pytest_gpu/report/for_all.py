@@ -57,6 +57,8 @@ def for_all(steps: Steps, nodes: Named) -> Steps:
             _say_where(found, step, nodes)
             found.append(step)
         else:
+            if step.is_command:
+                _say_when(found)
             found += _for_all(step, nodes)
     return (*_notes(found, nodes), *found)
 
@@ -118,6 +120,22 @@ def _say_where(found: list[Step], step: Step, nodes: Named) -> None:
         found[-1] = Step("words", f"{last.text[:-1]}, o{where}")
     else:
         found.append(Step("words", f"O{where}"))
+
+
+def _say_when(found: list[Step]) -> None:
+    """Say, before what is done once for all nodes, that each has been through what comes before.
+
+    Otherwise whoever goes from node to node lets pods onto all of them after the first one.
+    """
+    last = found[-1] if found else Step("file", "")
+    introduced = last.kind == "words" and last.text.endswith(":")
+    before = next((each for each in reversed(found) if each.is_command), last)
+    if before.kind != "node":
+        return
+    if introduced:
+        found[-1] = Step("words", f"{last.text[:-1]}, when all nodes are done:")
+    else:
+        found.append(Step("words", "When all nodes are done:"))
 
 
 def _for_all(step: Step, nodes: Named) -> Iterator[Step]:

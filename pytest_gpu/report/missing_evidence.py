@@ -15,7 +15,7 @@ MAX_GROUPS = 5
 
 _KINDS = (
     ("file ", "files"),
-    ("the whole directory ", "directories, listed whole"),
+    ("the complete listing of ", "directories, listed whole"),
     ("the ELF header of ", "ELF headers"),
     ("/", "whether there is"),
     ("the list of ", "Kubernetes resources"),

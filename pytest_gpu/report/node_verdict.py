@@ -29,7 +29,7 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
         "verdict": _verdict(first, errors, unproven),
         **_cause(first),
         "silent": first is not None and bool(first.get("silent")),
-        "not_judged": not_judged,
+        "not_judged": [*not_judged, *_wholly_unproven(first, unproven, cells)],
         "conforms_up_to": _conforms_up_to(cells),
         **_seen(first, results),
         "unproven": unproven,
@@ -56,6 +56,17 @@ def _verdict(first: Result | None, errors: list[Entry], unproven: list[Entry]) -
     if errors:
         return "error"
     return "unproven" if unproven else "conforms"
+
+
+def _wholly_unproven(
+    first: Result | None, unproven: list[Entry], cells: Mapping[str, Entry]
+) -> list[Entry]:
+    """Return what is unproven in the layers below the failed one of which nothing passed."""
+    if first is None:
+        return []
+    below = {str(layer) for layer in Layer if layer < findings.layer_of(first)}
+    unknown = {layer for layer in below if not cells[layer]["passed"]}
+    return [entry for entry in unproven if entry["layer"] in unknown]
 
 
 def _cause(first: Result | None) -> Entry:

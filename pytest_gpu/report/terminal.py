@@ -42,7 +42,7 @@ def render(
     are pure ASCII. ``beside`` are the names of all nodes of the cluster: a node under test is to be
     told from these, too.
     """
-    block = Block(min(max(width, _NARROWEST), _WIDEST), unicode=is_unicode(encoding))
+    block = page(width, encoding)
     nodes = document["nodes"]
     if not nodes:
         return [(Span("no GPU node was tested: that proves nothing", "red bold"),)]
@@ -58,6 +58,11 @@ def _shown(lines: Iterable[Line], block: Block) -> list[Line]:
         tuple(Span(visible(text, unicode=block.unicode, keep="\t"), style) for text, style in line)
         for line in lines
     ]
+
+
+def page(width: int, encoding: str | None) -> Block:
+    """Return what writes on a terminal of this width, in 80 to 120 columns."""
+    return Block(min(max(width, _NARROWEST), _WIDEST), unicode=is_unicode(encoding))
 
 
 def _full(document: Mapping[str, Any], block: Block, beside: Sequence[str]) -> list[Iterable[Line]]:

@@ -10,6 +10,7 @@ from itertools import groupby
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError
+from pytest_gpu.plain_text import fix_lines
 from pytest_gpu.run.example import Example
 from pytest_gpu.run.wrapped import wrapped
 from pytest_gpu.shell_places import PLACEHOLDER
@@ -122,8 +123,4 @@ def _block(title: str, steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
         # Text to copy is never wrapped.
         words = step.kind == "words"
-        yield from wrapped(step.shown, "  ") if words else _copied(step.shown)
-
-
-def _copied(text: str) -> Iterator[str]:
-    yield from (f"  {line}" if line else "" for line in text.splitlines())
+        yield from wrapped(step.shown, "  ") if words else fix_lines([step.shown])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.naming import listed
+from pytest_gpu.report.blocks import Block
+from pytest_gpu.report.terminal import plain
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.settings import Settings
 
@@ -22,8 +24,13 @@ _FIELDS = (
 )
 
 
-def header(session: GpuSession) -> list[str]:
+def header(session: GpuSession, page: Block) -> list[str]:
     """Return the header's lines; every value says where it came from."""
+    wrapped = (page.prose(text, hanging=" " * 5) for text in _texts(session))
+    return plain([line for lines in wrapped for line in lines])
+
+
+def _texts(session: GpuSession) -> Sequence[str]:
     settings = session.settings
     taken = session.cluster.taken.strftime("%Y-%m-%d %H:%M %Z")
     return [

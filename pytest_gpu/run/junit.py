@@ -22,6 +22,9 @@ _ATTRIBUTES = frozenset({"name", "classname", "time", "group"})
 """The attributes of a test case that the schema of the xUnit plugin for Jenkins knows."""
 
 
+_OUR_SKIPS = frozenset({"blocked", "unproven", "not-asked"})
+
+
 class Junit:
     """Writes findings instead of tracebacks, and facts of the run; keeps to a schema if asked."""
 
@@ -51,6 +54,9 @@ class Junit:
             self._make_failure(element, gpu["finding"]["cause"])
             element.set("message", self.escape(visible(message_of(gpu))))
             element.text = self.escape(visible(body_of(gpu, place_of(report))))
+        if element.tag == "skipped" and gpu["state"] in _OUR_SKIPS:
+            # Pytest's text begins with a path of this machine.
+            element.text = f"{element.get('message')}\ntest: {place_of(report)}"
         unproven = element.tag == "skipped" and gpu["state"] == "unproven"
         if unproven and self.settings.junit_unproven == "failure":
             self._make_failure(element, "unproven")
@@ -89,7 +95,8 @@ class Junit:
         element = case.to_xml()
         if self.settings.junit_strict:
             keep_to_schema(element, place)
-        elif place is not None:
+        elif report is not None and place is not None:
+            _drop_pytests_place(element, report)
             _locate(element, place)
 
 
@@ -125,6 +132,17 @@ def _taken_out(case: Element) -> Iterator[str]:
         value = case.attrib.pop(name)
         if name not in ("file", "line"):
             yield f"{name}: {value}"
+
+
+def _drop_pytests_place(case: Element, report: pytest.TestReport) -> None:
+    """Remove what pytest writes for xunit1: the file as this machine has it, the line from 0.
+
+    What a test set itself stays.
+    """
+    path, line, _ = report.location
+    for name, value in {"file": path, "line": str(line)}.items():
+        if case.get(name) == value:
+            del case.attrib[name]
 
 
 def _locate(case: Element, place: str) -> None:

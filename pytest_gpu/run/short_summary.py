@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.names import fold
+from pytest_gpu.report.terminal import print_lines
 from pytest_gpu.run.outcome import gpu_of
+from pytest_gpu.run.page import page_of
 from pytest_gpu.visible import visible
 
 _OURS = {"blocked": "b", "unproven": "u", "not asked": "n"}
@@ -32,8 +34,9 @@ def write(reporter: pytest.TerminalReporter) -> None:
     begun = any(reporter.stats.get(kind) for kind in asked)
     if lines and not begun:
         reporter.write_sep("=", "short test summary info", cyan=True, bold=True)
-    for line in lines:
-        reporter.write_line(visible(line))
+    page = page_of(reporter.config)
+    for text in lines:
+        print_lines([*page.prose(visible(text), hanging="  ")], reporter)
 
 
 def _lines(reporter: pytest.TerminalReporter) -> Iterator[str]:
@@ -57,10 +60,18 @@ def _folded(word: str, reports: list[pytest.TestReport]) -> Iterator[str]:
     for report in reports:
         key = (_place(report), nameless(_reason(report), _node(report)))
         groups.setdefault(key, []).append(report)
-    for (place, reason), members in groups.items():
+    for (place, _), members in groups.items():
         names = list(dict.fromkeys(map(_node, members)))
-        told = _reason(members[0]) if len(names) == 1 else f"{reason}: {', '.join(fold(names))}"
-        yield f"{word} [{len(members)}] {place}: {told}"
+        yield f"{word} [{len(members)}] {place}: {_on_all(_reason(members[0]), names)}"
+
+
+def _on_all(reason: str, names: Sequence[str]) -> str:
+    """Return the reason on the first node as that on all of them."""
+    if len(names) == 1:
+        return reason
+    folded = ", ".join(fold(names))
+    told = nameless(reason, names[0], folded)
+    return f"{reason}: {folded}" if told == reason else told
 
 
 def _place(report: pytest.TestReport) -> str:

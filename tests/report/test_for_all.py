@@ -76,9 +76,35 @@ def test_commands_on_the_node_are_done_on_each() -> None:
         "Mend the node, on each of gpu-[4,7,9]:",
         "$ a",
         "$ b",
+        "When all nodes are done:",
         "$ c",
         "On each of gpu-[4,7,9], with its own name:",
         "$ cat gpu-4",
+    ]
+
+
+def test_what_is_done_once_waits_for_all_nodes() -> None:
+    """Whoever goes from node to node would let pods onto all of them after the first one."""
+    steps = (
+        Step("node", "sudo reboot"),
+        Step("words", "Let pods back onto the node:"),
+        Step("cluster", "kubectl uncordon gpu-4"),
+        Step("cluster", "kubectl get nodes"),
+        Step("node", "cat log"),
+        Step("words", "It should be empty."),
+        Step("cluster", "kubectl get pods"),
+    )
+    assert [step.shown for step in for_all(steps, named(NAMES, {}, LISTED))] == [
+        "On each of gpu-[4,7,9]:",
+        "$ sudo reboot",
+        "Let pods back onto the node, when all nodes are done:",
+        "$ kubectl uncordon gpu-4 gpu-7 gpu-9",
+        "$ kubectl get nodes",
+        "On each of gpu-[4,7,9]:",
+        "$ cat log",
+        "It should be empty.",
+        "When all nodes are done:",
+        "$ kubectl get pods",
     ]
 
 
@@ -94,6 +120,18 @@ def test_no_command_of_the_catalogue_is_for_one_node_only(name: str) -> None:
     assert [step for step in done if step.kind != "words"] != []
     for step in done:
         assert ("gpu-4" in step.text) == ("gpu-7" in step.text) or "gpu-[4,7,9]" in step.text
+
+
+@pytest.mark.parametrize("name", [n for n, fix in FIXES.items() if "kubectl uncordon" in str(fix)])
+def test_no_fix_of_the_catalogue_uncordons_while_nodes_are_repaired(name: str) -> None:
+    """Between a node's own commands and the uncordon stands that all nodes are done."""
+    given = [step for step in FIXES[name] if isinstance(step, Step)]
+    steps = tuple(Step(step.kind, step.text.replace("{node}", "gpu-4")) for step in given)
+    done = for_all(steps, named(NAMES, {}, LISTED))
+    (at,) = (n for n, step in enumerate(done) if step.text.startswith("kubectl uncordon"))
+    before = [n for n, step in enumerate(done[:at]) if step.kind == "node"]
+    between = [step.text for step in done[max(before, default=at) : at]]
+    assert not before or any("when all nodes are done:" in text.lower() for text in between)
 
 
 def test_many_nodes_are_named_by_their_label() -> None:

@@ -154,6 +154,37 @@ def test_file_and_line_of_the_test(
     assert all(file.startswith("conformance/") for file in files)
 
 
+def test_file_and_line_are_the_same_in_every_family(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
+) -> None:
+    """Xunit1 has both already, but with the path of this machine and one line too early."""
+    run_here(
+        pytester,
+        "--gpu-cluster=sample:healthy-rke2",
+        "--junit-xml=junit.xml",
+        "-ojunit_family=xunit1",
+        *QUIET,
+        *workers,
+    )
+    cases = list(read(pytester).iter("testcase"))
+    assert len(cases) > 30
+    for each in cases:
+        assert each.get("file", "").startswith("conformance/")
+    make_suite(driver=SUITE["driver"])
+    quiet = ("-W", "ignore::pytest.PytestExperimentalApiWarning")
+    with (pytester.path / "test_driver.py").open("a") as file:
+        file.write(
+            "\ndef test_named(gpu_node, record_xml_attribute):\n"
+            "    record_xml_attribute('file', 'mine.py')\n"
+        )
+    root = run(pytester, make_cluster("gpu-5"), "-ojunit_family=xunit1", *quiet, *workers)
+    found = case(root, "test_driver.test_it[gpu-5]")
+    line = str(line_of(pytester, "test_driver.py"))
+    assert (found.get("file"), found.get("line")) == ("test_driver.py", line)
+    if not workers:
+        assert case(root, "test_driver.test_named[gpu-5]").get("file") == "mine.py"
+
+
 def test_facts_of_the_run(
     pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
 ) -> None:
@@ -254,6 +285,25 @@ def test_unproven_counts_as_asked(
     one = {"failure": ("1", "0"), "skipped": ("0", "1")}[value]
     assert counts == {"tests": "2", "failures": one[0], "skipped": one[1], "errors": "0"}
     assert errors(pytester.path / "junit.xml") == []
+
+
+def test_a_skip_begins_with_its_reason(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: MakeSuite, workers: list[str]
+) -> None:
+    """Not with a path of this machine; a user's own skip is as pytest writes it."""
+    make_suite(
+        driver=SUITE["driver"],
+        runtime="def test_it(gpu_node): pass\n\ndef test_own(gpu_node): pytest.skip('mine')\n",
+    )
+    root = run(pytester, make_cluster("gpu-1", "gpu-2"), *workers)
+    unproven = child(root, "test_driver.test_it[gpu-2]", "skipped").text
+    line = line_of(pytester, "test_driver.py")
+    assert unproven == f"unproven: nobody looked\ntest: test_driver.py:{line}"
+    blocked = child(root, "test_runtime.test_it[gpu-1]", "skipped").text or ""
+    line = line_of(pytester, "test_runtime.py")
+    assert blocked.startswith("blocked: ")
+    assert blocked.endswith(f"\ntest: test_runtime.py:{line}")
+    assert (child(root, "test_runtime.test_own[gpu-2]", "skipped").text or "").endswith(": mine")
 
 
 def test_unproven_is_skipped_unless_asked(

@@ -72,7 +72,7 @@ The toolkit configured another containerd than the kubelet uses
   fix:
     Tell the toolkit where this containerd reads:
       helm upgrade gpu-operator
-  pods that wait because of it:
+  GPU pods that wait on these nodes:
     ContainerCreating  23m  default/gpu-textgen
   more: pytest --gpu-explain=runtime/toolkit-configured-other-containerd
 
@@ -209,6 +209,25 @@ def test_latent_and_unproven_and_errors_have_their_own_parts() -> None:
 def test_last_line_says_how_far_was_looked(layers: tuple[str, ...], line: str) -> None:
     """Conforming is no more than what was asked."""
     assert text(document(healthy("gpu-1", layers), layers_asked=layers)).endswith(f"\n{line}")
+
+
+def test_a_block_says_that_nothing_below_could_be_judged() -> None:
+    """Where something in a lower layer passed, the section of what is unproven is enough."""
+    results = replaced(broken("gpu-1"), "driver", "unproven", reason="nobody looked")
+    (_, other) = (n for n, each in enumerate(results) if each["layer"] == "driver")
+    shown = " ".join(text(document(results)).split())
+    assert "lower layers that were not judged: driver: nobody looked" in shown
+    assert "a fault there may be the cause of this one" in shown
+    results[other] = healthy("gpu-1")[other]
+    assert "not judged" not in text(document(results))
+
+
+def test_a_title_begins_with_a_capital_on_many_nodes_too() -> None:
+    """Where it begins with the name of the node, which is then left out."""
+    results = [
+        one for n in "12" for one in broken(f"gpu-{n}", title=f"gpu-{n} is old. gpu-{n} is {{}}")
+    ]
+    assert "\nThe node is old. The node is {}\n" in text(document(results))
 
 
 def test_deselected_tests_are_told_before_the_verdict() -> None:

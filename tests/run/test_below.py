@@ -167,7 +167,7 @@ def test_what_cannot_be_judged_is_told(
         [
             "*lower layers that were not judged:*",
             "*access: the node was not visited: the recording has no evidence of this node*",
-            "*driver: file /proc/modules of gpu-1 is not in the evidence (and 2 more*",
+            "*driver: file /proc/modules on gpu-1 is not in the evidence (and 2 more*",
             "*a fault there may be the cause of this one*",
         ]
     )

@@ -40,7 +40,7 @@ def test_a_cause_is_printed_without_a_cluster(pytester: pytest.Pytester) -> None
             "Check by hand:",
             "  $ sudo grep -n nvidia /var/lib/rancher/rke2/agent/etc/containerd/config.toml *",
             "Fix (any other distribution):",
-            '      value: "/run/k3s/containerd/containerd.sock"',
+            '    value: "/run/k3s/containerd/containerd.sock"',
             "  $ sudo systemctl restart containerd",
             "Fix (rke2):",
             "  $ sudo systemctl restart rke2-agent",
@@ -60,7 +60,16 @@ def test_every_cause_has_an_example_for_each_placeholder(cause: Cause) -> None:
     steps = [*example.check, *(step for name in cause.fix for step in example.fix(name))]
     copied = {line for step in steps if step.kind != "words" for line in step.shown.splitlines()}
     for line in text.splitlines():
-        assert len(line) <= WIDTH or line.strip().count(" ") == 0 or line[2:] in copied, line
+        to_copy = not copied.isdisjoint({line, line[2:], f"$ {line}"})
+        assert len(line) <= WIDTH or line.strip().count(" ") == 0 or to_copy, line
+    pasted = [step.shown for step in steps if step.kind != "words" and "\n" in step.shown]
+    assert all(f"\n{each.removeprefix('$ ').strip()}\n" in text for each in pasted)
+
+
+def test_what_is_explained_can_be_copied() -> None:
+    """A here-document ends only at an unindented word, and a patch applies only as it is."""
+    lines = explain("runtime/config-overwritten", {}).splitlines()
+    assert lines.count("EOF") == sum("<<" in line for line in lines)
 
 
 def test_every_example_is_of_a_cause_and_a_distribution_that_exist() -> None:

@@ -182,7 +182,7 @@ def shown(nodes: Sequence[tuple[str, Sequence[str]]]) -> str:
 def test_nodes_that_lack_the_same_share_a_list() -> None:
     """By kind, so that a person can go through it."""
     things = ["file /a", "the list of pods", "file /b", "/dev/x", "the kernel log (dmesg)"]
-    text = shown([("gpu-1", things), ("gpu-2", things), ("gpu-3", ["the whole directory /c"])])
+    text = shown([("gpu-1", things), ("gpu-2", things), ("gpu-3", ["the complete listing of /c"])])
     assert "gpu-[1-2]: files: /a, /b Kubernetes resources: pods whether there is: /dev/x" in text
     assert "other: the kernel log (dmesg)" in text
     assert "gpu-3: directories, listed whole: /c" in text
@@ -223,7 +223,7 @@ def test_a_run_names_all_that_a_recording_lacks(
     programs = ("nvidia-container-runtime", "nvidia-container-runtime-hook", "nvidia-container-cli")
     assert set(found["missing"]) == {
         "the kernel log (dmesg)",
-        "what NVML answers",
+        "NVML's output",
         "the list of daemonsets",
         "the outcome of the suite's own sandbox",
         "the outcome of the suite's own pod",
@@ -253,4 +253,4 @@ def test_a_users_own_test_is_not_called_twice(pytester: pytest.Pytester) -> None
     command = ["--gpu-cluster=path:lacking", "--gpu-report=out.json", "-p", "no:cacheprovider"]
     pytester.runpytest_subprocess(*command, "test_ours.py")
     (found,) = json.loads((pytester.path / "out.json").read_text())["nodes"]
-    assert found["missing"] == ["what NVML answers"]
+    assert found["missing"] == ["NVML's output"]

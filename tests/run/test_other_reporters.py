@@ -49,7 +49,7 @@ def output(pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: Mak
 
 def test_the_header_is_printed_when_another_plugin_asks_early(output: str) -> None:
     """pytest-sugar asks for it in the hook in which we open the cluster."""
-    assert re.search(r"^gpu: cluster: path:", output, re.MULTILINE)
+    assert re.search(r"^gpu: cluster:\s+path:", output, re.MULTILINE)
     assert re.search(r"^gpu: 1 node: gpu-1", output, re.MULTILINE)
 
 

@@ -39,7 +39,7 @@ def lines(pytester: pytest.Pytester, make_cluster: MakeCluster, make_suite: Make
     return run
 
 
-BLOCKED = "BLOCKED [2] test_runtime.py:14: driver failed on the node: gpu-[1-2]"
+BLOCKED = "BLOCKED [2] test_runtime.py:14: driver failed on gpu-[1-2]"
 UNPROVEN = "UNPROVEN [1] test_hardware.py:14: nobody looked at gpu-4"
 LISTED = {
     "-rs": [BLOCKED, UNPROVEN],
@@ -80,6 +80,20 @@ def test_short_summary_unfolded(lines: Run) -> None:
         "BLOCKED test_runtime.py::test_it[gpu-1] - driver failed on gpu-1",
         "BLOCKED test_runtime.py::test_it[gpu-2] - driver failed on gpu-2",
     ]
+
+
+def test_header_and_reasons_fit_a_log_of_80_columns(pytester: pytest.Pytester) -> None:
+    """They are wrapped, and nothing of them is lost."""
+    sample = "sample:rke2-plugin-without-runtimeclass"
+    options = ("-k", "gpu_pods_can_start", "-rs")
+    printed = run_here(pytester, f"--gpu-cluster={sample}", *options, *QUIET).outlines
+    start = printed.index(f"gpu: cluster: {sample} (from --gpu-cluster),")
+    assert printed[start + 1] == "     taken 2026-02-10 10:00 UTC"
+    at = next(n for n, line in enumerate(printed) if line.startswith("BLOCKED [1]"))
+    assert printed[at + 1].startswith("  ")
+    assert "judged first" in " ".join(printed[at : at + 4])
+    ours = [*printed[start : start + 5], *printed[at : at + 4]]
+    assert [line for line in ours if len(line) > 80] == []
 
 
 def test_first_failure_ends_the_run_and_the_rest_counts_as_not_run(

@@ -120,7 +120,7 @@ class RecordedNode:
         if real in self.view.complete:
             return self.view.names(real)
         if self.view.kind(real) in (UNKNOWN, "directory"):
-            raise NotInEvidence(self.name, f"the whole directory {directory}")
+            raise NotInEvidence(self.name, f"the complete listing of {directory}")
         return None
 
     def resolve(self, path: str) -> str:
@@ -166,7 +166,7 @@ class RecordedNode:
         """
         found = self.whole("nvml.json")
         if found is None:
-            raise NotInEvidence(self.name, "what NVML answers")
+            raise NotInEvidence(self.name, "NVML's output")
         return found if found.get("library", "") is not None else None
 
     def outcome(self, kind: str) -> Mapping[str, Any]:

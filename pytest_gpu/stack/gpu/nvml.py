@@ -153,7 +153,7 @@ def read(evidence: NodeEvidence) -> Nvml:
     try:
         return _parsed(evidence.name, raw)
     except (TypeError, ValueError, AttributeError) as error:
-        raise NotInEvidence(evidence.name, f"what NVML answers ({error})") from None
+        raise NotInEvidence(evidence.name, f"NVML's output ({error})") from None
 
 
 def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:

@@ -19,7 +19,7 @@ from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kube.sharing import Sharing
-from pytest_gpu.stack.pods.check_plugin import of
+from pytest_gpu.stack.pods.check_plugin import expect_gpus, of
 
 _PROFILE = re.compile(r"(?<!\d)(?:\d++c\.)?\d++g\.\d+gb(?:\+\w+)*")
 _SHOWN_GPUS = 4
@@ -32,6 +32,7 @@ def not_registered(node: Node) -> Finding | None:
     capacity = advertised(object_of(node))
     if any(capacity.values()) or plugins.dra_gpus(node.cluster, node.name):
         return None
+    expect_gpus(node)
     cause = "device-plugin/advertises-zero" if capacity else "device-plugin/not-registered"
     shown = ", ".join(f"{key}: {amount}" for key, amount in capacity.items())
     return Finding.of(

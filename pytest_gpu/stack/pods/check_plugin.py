@@ -8,6 +8,9 @@ from typing import Any
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
+from pytest_gpu.stack.gpu.nvml import nvml_of
+from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.injection.injected import (
     class_evidence,
     default_evidence,
@@ -18,6 +21,7 @@ from pytest_gpu.stack.injection.injected import (
 from pytest_gpu.stack.kube import device_plugin as plugins
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised, setting
+from pytest_gpu.stack.kube.nodes import dra_nodes, object_signs
 from pytest_gpu.stack.kube.objects import (
     containers_of,
     object_of,
@@ -43,6 +47,20 @@ def offered(node: Node) -> bool:
     return bool(plugins.dra_gpus(node.cluster, node.name)) or any(amounts.values())
 
 
+def expect_gpus(node: Node) -> None:
+    """Make sure that the node has a GPU to offer, as far as a look at its bus is needed for that.
+
+    A user may name any node. On one without a GPU the hardware layer fails; but where its bus was
+    not looked at and nothing in Kubernetes shows a GPU, there may be none, and no plugin is needed.
+
+    Raises:
+        NotInEvidence: nothing shows whether the node has a GPU.
+    """
+    announced = object_signs(object_of(node)) or node.name in dra_nodes(node.cluster)
+    if not announced and not known(lambda: nvml_of(node).devices):
+        pci_of(node)
+
+
 @check("pods/plugin-not-deployed", visit=False)
 def not_deployed(node: Node) -> Finding | None:
     """Find a GPU node for which no device plugin is deployed."""
@@ -51,6 +69,7 @@ def not_deployed(node: Node) -> Finding | None:
         return None
     if plugins.dra_gpus(node.cluster, node.name) is not None:
         return None
+    expect_gpus(node)
     return Finding.of(
         "device-plugin/not-deployed",
         Evidence(source="kubectl get daemonsets -A", text="none is an NVIDIA device plugin"),
@@ -75,6 +94,8 @@ def class_broken(node: Node) -> Finding | None:
     finding = broken_class(node, plugin_users(plugin))
     if finding is None:
         return None
+    if plugin.pod is None:
+        expect_gpus(node)
     return Finding(
         cause=finding.cause,
         evidence=(*finding.evidence, *_state(plugin), *rejections(node, plugin)),

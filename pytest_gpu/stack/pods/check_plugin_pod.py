@@ -24,7 +24,7 @@ from pytest_gpu.stack.kube.objects import (
 from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.pods.check_plugin import of, offered
+from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
 from pytest_gpu.stack.pods.plugin_log import plugin_log
 
@@ -38,6 +38,7 @@ def not_scheduled(node: Node) -> Finding | None:
     plugin = of(node)
     if plugin.pods or not plugin.daemonsets or offered(node):
         return None
+    expect_gpus(node)
     daemonset = plugin.daemonsets[0]
     reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
     return Finding.of(

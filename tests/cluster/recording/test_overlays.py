@@ -427,6 +427,7 @@ def test_the_warning_is_in_the_header_and_no_failure(pytester: pytest.Pytester) 
     command = ["--gpu-cluster=path:report", "-p", "no:cacheprovider", "--gpu-layers=access"]
     result = pytester.runpytest_subprocess(*command)
     assert result.ret == 0
-    lines = [line for line in result.outlines if line.startswith("gpu: warning: ")]
-    assert len(lines) == 1
-    assert "nodes/gpu-1/outcomes/sandbox.yaml" in lines[0]
+    text = " ".join(result.stdout.str().split())
+    assert text.count("gpu: warning: ") == 1
+    warning = text.partition("gpu: warning: ")[2].partition(" rootdir: ")[0]
+    assert "nodes/gpu-1/outcomes/sandbox.yaml" in warning

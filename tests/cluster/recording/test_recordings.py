@@ -95,7 +95,7 @@ def test_metadata_without_content_is_no_content(recording: Write) -> None:
     """An entry says that a file exists; what it holds stays unknown."""
     found = node(recording, {"listing.yaml": "entries: {/x: {kind: file, mode: '0640', size: 3}}"})
     assert found.entry("/x") == Entry(path="/x", kind="file", mode=0o640, size=3)
-    with pytest.raises(NotInEvidence, match="file /x of n"):
+    with pytest.raises(NotInEvidence, match="file /x on n"):
         found.read("/x")
 
 

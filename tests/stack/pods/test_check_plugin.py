@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from pytest_gpu.errors import Unproven
+from pytest_gpu.causes import Finding
+from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.pods import check_count, check_plugin, check_plugin_pod
 from tests.stack.kube.kube_machine import (
     GPU,
@@ -183,6 +186,27 @@ def test_a_taint_keeps_the_plugin_away() -> None:
     template = daemonset()["spec"]["template"]["spec"]
     machine.daemonsets = [daemonset({**template, "tolerations": [{"operator": "Exists"}]})]
     assert "untolerated" not in told(check_plugin_pod.not_scheduled(machine.node()))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_plugin.not_deployed,
+        check_plugin.class_broken,
+        check_plugin_pod.not_scheduled,
+        check_count.not_registered,
+    ],
+)
+def test_a_node_without_any_sign_of_a_gpu_needs_no_plugin(
+    check: Callable[[GpuNode], Finding | None],
+) -> None:
+    """A user may name a node of the control plane: if nobody looked at its bus, it is unproven."""
+    machine = Machine(pods=[], capacity={}, nvml=None, classes=[])
+    machine.daemonsets = [] if check is check_plugin.not_deployed else [daemonset()]
+    with pytest.raises(NotInEvidence, match="/sys/bus/pci/devices"):
+        check(machine.node())
+    machine.labels = {"nvidia.com/gpu.present": "true"}
+    assert check(machine.node()) is not None
 
 
 def test_a_selector_keeps_the_plugin_away() -> None:
