@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import Cause
@@ -218,27 +218,6 @@ def message(finding: Finding) -> str:
         lines += evidence_lines(item.source, item.line, item.text)
     lines += ["fix:", *fix_lines(fix_of(finding))]
     return visible("\n".join(lines))
-
-
-def as_json(finding: Finding) -> dict[str, Any]:
-    """Return a finding with all its texts filled in, as plain JSON types.
-
-    Keys: cause, title, why, check, fix, fix_kinds, explains, evidence (source, line, text).
-    """
-    cause, steps = cause_of(finding), steps_of(finding)
-    return {
-        "cause": finding.cause,
-        "title": fill(cause.title, finding),
-        "why": fill(cause.why, finding),
-        "check": [fill_step(step, finding).shown for step in cause.check],
-        "fix": [step.shown for step in steps],
-        "fix_kinds": [step.kind for step in steps],
-        "explains": list(cause.explains),
-        "evidence": [
-            {"source": item.source, "line": item.line, "text": item.text}
-            for item in finding.evidence
-        ],
-    }
 
 
 def evidence_at(source: str, text: str, needle: str) -> Evidence:

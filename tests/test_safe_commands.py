@@ -10,8 +10,9 @@ import pytest
 
 from pytest_gpu.catalogue import catalogue, examples
 from pytest_gpu.cause_entry import Cause
-from pytest_gpu.causes import Finding, as_json, fill, fill_step
+from pytest_gpu.causes import Finding, fill, fill_step
 from pytest_gpu.cluster.recording.recorded import open_recording
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.report.for_all import for_all, named
 from pytest_gpu.run.placeholders import values_for
 from pytest_gpu.shell import Command, command, with_input

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_gpu.causes import LATENT, GpuFailure, as_json
+from pytest_gpu.causes import LATENT, GpuFailure
 from pytest_gpu.errors import Unproven
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.items import Rung, requirement_of
 from pytest_gpu.run.outcome import Gpu, blank, error_line

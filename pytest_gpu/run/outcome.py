@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pytest_gpu.cause_entry import Cause
-from pytest_gpu.causes import Evidence, Finding, GpuFailure, as_json
+from pytest_gpu.causes import Evidence, Finding, GpuFailure
 from pytest_gpu.errors import GpuError, Unproven
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.placeholders import filled

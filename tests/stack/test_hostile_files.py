@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_gpu.causes import as_json
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.parsing import MalformedError, TooDeepError, json_document, toml, yaml_document
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.docker import check_docker

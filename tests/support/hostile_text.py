@@ -17,8 +17,18 @@ HOSTILE = CHARACTERS + "".join(f"\n{line}" for line in COMMANDS)
 QUIET_HOSTILE = "\u202e\u200b\u3164"
 """What may stand in a comment of TOML or YAML."""
 
-_NAMES = frozenset({"apiVersion", "kind", "name", "namespace", "nodeName", "role", "origin"})
-_AMOUNTS = frozenset({"capacity", "allocatable", "limits", "requests"})
+_NAMES = frozenset(
+    (
+        *("apiVersion", "kind", "name", "namespace", "nodeName", "runtimeClassName"),
+        *("handler", "role", "origin"),
+    )
+)
+
+_CHECKED = frozenset(
+    {"capacity", "allocatable", "limits", "requests", "labels", "matchLabels", "nodeSelector"}
+)
+"""Parts that are refused if they hold what Kubernetes would refuse."""
+
 _SAID = frozenset(
     {"message", "note", "stdout", "stderr", "output", "skipped", "trouble", "osImage"}
 )
@@ -72,7 +82,7 @@ def _rewrite(file: Path, *, everywhere: bool) -> None:
 
 
 def _poisoned(found: Any, key: str, *, everywhere: bool) -> Any:
-    if key in _AMOUNTS:
+    if key in _CHECKED:
         return found
     if isinstance(found, dict):
         inside = everywhere or key == "annotations"

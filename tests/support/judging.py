@@ -14,9 +14,10 @@ from functools import cache
 from typing import Any
 
 from pytest_gpu.asked import question_of, why_not_asked
-from pytest_gpu.causes import LATENT, GpuFailure, as_json
+from pytest_gpu.causes import LATENT, GpuFailure
 from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.errors import GpuError, Unproven
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.layers import Layer
 from pytest_gpu.report import verdicts
 from pytest_gpu.report.facts import node_facts

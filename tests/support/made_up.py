@@ -90,7 +90,7 @@ def result(node: str, layer: str, state: str = "passed", **more: Any) -> Result:
 
 
 def finding(cause: str = TWO_CONTAINERDS, **more: Any) -> dict[str, Any]:
-    """Return a finding as ``causes.as_json`` does; the kinds of its steps follow from them."""
+    """Return a finding as ``as_json`` does; the kinds of its steps follow from them."""
     found = {
         "cause": cause,
         "title": "The toolkit configured another containerd than the kubelet uses",

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from conformance import test_runtime as layer
-from pytest_gpu.causes import LATENT, Finding, GpuFailure, as_json
+from pytest_gpu.causes import LATENT, Finding, GpuFailure
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence, NodeEvidence
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.placeholders import filled
 from tests.lab.stack.containerd.configurations import groups

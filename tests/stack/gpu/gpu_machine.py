@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any
 
-from pytest_gpu.causes import Finding, as_json, message
+from pytest_gpu.causes import Finding, message
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.run.node_face import GpuNode
 from tests.support.fake_evidence import Command, FakeCluster, FakeNode, node_object
 from tests.support.told import full

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from pytest_gpu.causes import Evidence, Finding, as_json, message
+from pytest_gpu.causes import Evidence, Finding, message
 from pytest_gpu.evidence import Door
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.containerd.live_config import LiveConfig
 from pytest_gpu.stack.containerd.merge import EffectiveConfig

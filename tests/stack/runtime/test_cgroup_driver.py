@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import Finding, as_json
+from pytest_gpu.causes import Finding
 from pytest_gpu.errors import NotInEvidence
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.looks import first_of
 from pytest_gpu.stack.runtime.check_cgroups import (
     cgroup_driver_differs,

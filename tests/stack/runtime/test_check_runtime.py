@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import Finding, as_json
+from pytest_gpu.causes import Finding
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.cdi import check_specs
 from pytest_gpu.stack.docker import check_docker

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.causes import Finding, as_json, steps_of
+from pytest_gpu.causes import Finding, steps_of
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ElfSummary
+from pytest_gpu.finding_json import as_json
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.looks import first_of
 from pytest_gpu.stack.host import loader

@@ -39,7 +39,7 @@ def _on(seen: Observed) -> Distribution:
     unit = "moon-dark-side" if "dark" in seen.commands("moond") else "moon"
     return Distribution(
         name="moon",
-        restart="moonctl restart containerd --on NODE",
+        restart="moonctl restart containerd --on {node}",
         kubelet_unit=unit,
         restart_kubelet=f"sudo systemctl restart {unit}",
         config=CONFIG,
