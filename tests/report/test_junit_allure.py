@@ -201,7 +201,9 @@ def test_allure_has_the_cause_that_nobody_asked_for(
     assert len(found) > 1
     for each in found:
         assert label(each, "gpu_cause") == "runtime/config-overwritten"
-        assert label(each, "tag") == "runtime/config-overwritten"
+        # Older versions of allure-pytest add a tag of their own for every mark.
+        tags = [name["value"] for name in each["labels"] if name["name"] == "tag"]
+        assert tags.count("runtime/config-overwritten") == 1
         assert len(each["links"]) == 1
         assert category_of(each, categories) == "runtime/config-overwritten"
 
