@@ -18,11 +18,11 @@ from allure_commons.model2 import Label, Parameter, Status, StatusDetails, TestR
 from allure_commons.types import LabelType, LinkType
 
 from pytest_gpu.report.failure_text import body_of, defect_of, has_cause
+from pytest_gpu.run.ci.run_facts import run_facts
 from pytest_gpu.run.outcome import Gpu, gpu_of
-from pytest_gpu.run.run_facts import run_facts
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.ci_settings import CiSettings
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 _utils: Any = utils  # not annotated
 

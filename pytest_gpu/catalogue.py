@@ -2,7 +2,7 @@
 
 Each cause is in the package whose checks report it, under its full ID. The ID's prefix names the
 component to fix. To add a cause, add one entry there. Causes of a user's project are not here:
-they belong to the run (see :mod:`pytest_gpu.run.own_causes`).
+they belong to the run (see :mod:`pytest_gpu.run.project.own_causes`).
 """
 
 from __future__ import annotations

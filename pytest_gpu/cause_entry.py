@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_gpu.layers import Layer
-from pytest_gpu.shell_places import PLACEHOLDER
 from pytest_gpu.steps import Slot, Step, Value
+from pytest_gpu.text.shell_places import PLACEHOLDER
 
 COMMON = frozenset(
     {

@@ -10,9 +10,9 @@ from typing import Any
 
 from pytest_gpu.cause_entry import COMMON, Cause, text_of
 from pytest_gpu.layers import Layer
-from pytest_gpu.shell import example
-from pytest_gpu.shell_places import IS_LITERAL, PLACEHOLDER
 from pytest_gpu.steps import Slot, Step, Steps, Value, leaves_drained, read_step
+from pytest_gpu.text.shell import example
+from pytest_gpu.text.shell_places import IS_LITERAL, PLACEHOLDER
 
 _LOOKS_LIKE_ONE = re.compile(rf"(?!{IS_LITERAL})\{{[A-Za-z_][\w-]*\}}")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*")

@@ -14,11 +14,11 @@ from typing import NoReturn
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError, Unproven
-from pytest_gpu.plain_text import evidence_lines, fix_lines
-from pytest_gpu.shell import filled
-from pytest_gpu.shell_places import PLACEHOLDER
 from pytest_gpu.steps import Slot, Step, Steps, Value, typed
-from pytest_gpu.visible import visible
+from pytest_gpu.text.plain_text import evidence_lines, fix_lines
+from pytest_gpu.text.shell import filled
+from pytest_gpu.text.shell_places import PLACEHOLDER
+from pytest_gpu.text.visible import visible
 
 # A test body cannot reach its item, so the plugin sets this list while the test runs.
 LATENT: ContextVar[list[Finding]] = ContextVar("latent findings of the running test")

@@ -58,11 +58,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if cause is None:
         return None
     from pytest_gpu.errors import GpuError  # noqa: PLC0415 - keeps start-up fast
-    from pytest_gpu.run.explain import explain  # noqa: PLC0415 - keeps start-up fast
-    from pytest_gpu.run.own_causes import own_causes  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.explaining.explain import explain  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.run.project.own_causes import own_causes  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.run.visible_errors import visible_usage_errors  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.settings.settings import shown  # noqa: PLC0415 - keeps start-up fast
-    from pytest_gpu.visible import is_unicode, visible  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.text.visible import is_unicode, visible  # noqa: PLC0415 - keeps start-up fast
 
     with visible_usage_errors():
         try:
@@ -111,7 +111,7 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
         return None
     from pytest_gpu.run.header import header  # noqa: PLC0415 - keeps start-up fast
     from pytest_gpu.run.page import page_of  # noqa: PLC0415 - keeps start-up fast
-    from pytest_gpu.visible import visible  # noqa: PLC0415 - keeps start-up fast
+    from pytest_gpu.text.visible import visible  # noqa: PLC0415 - keeps start-up fast
 
     return [visible(line) for line in header(session, page_of(config))]
 

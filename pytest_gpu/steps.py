@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeGuard, get_args
 
-from pytest_gpu.shell import Command
-from pytest_gpu.shell_places import places
+from pytest_gpu.text.shell import Command
+from pytest_gpu.text.shell_places import places
 
 Kind = Literal["words", "node", "cluster", "helm", "outside", "file"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.naming import listed, natural, nearest
+from pytest_gpu.text.naming import listed, natural, nearest
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.finding_json import as_json
 from pytest_gpu.report.for_all import for_all, named
 from pytest_gpu.run.placeholders import values_for
-from pytest_gpu.shell import Command, command, with_input
 from pytest_gpu.stack.distributions.usual import usual
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.operator import HelmRelease
 from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.steps import Step, Value, typed
+from pytest_gpu.text.shell import Command, command, with_input
 from tests.samples.sample_copy import SampleCopy
 from tests.support.judging import judge
 from tests.support.stubs import SHELLS, Stubs, Words, programs_in

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from pytest_gpu.shell import Command, command, with_input
-from pytest_gpu.shell_places import places
 from pytest_gpu.steps import read_step
+from pytest_gpu.text.shell import Command, command, with_input
+from pytest_gpu.text.shell_places import places
 
 
 @pytest.mark.parametrize(

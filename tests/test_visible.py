@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_gpu.visible import encodable, json_text, visible, visible_but_colours
+from pytest_gpu.text.visible import encodable, json_text, visible, visible_but_colours
 from tests.support.hostile_text import HOSTILE, harmful
 
 SHOWN = {

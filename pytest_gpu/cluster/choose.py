@@ -13,7 +13,7 @@ from pytest_gpu.cluster.api.kubeconfig import kube_contexts
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.errors import GpuError
-from pytest_gpu.naming import nearest
+from pytest_gpu.text.naming import nearest
 
 LIVE = ("current", "in-cluster", "local", "kind")
 """Words that name a live cluster; they win over contexts and paths of the same name."""

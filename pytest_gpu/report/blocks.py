@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_gpu.report.names import fold
 from pytest_gpu.report.text import Line, Span, age, count, cut, wrap
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 _EVIDENCE = 12
 _EVIDENCE_LINES = 6

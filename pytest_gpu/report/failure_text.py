@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_gpu.plain_text import evidence_lines, fix_lines
 from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.text import cut, wrap
+from pytest_gpu.text.plain_text import evidence_lines, fix_lines
 
 _TITLE = 300
 _WIDTH = 100

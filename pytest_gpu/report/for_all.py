@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.names import fold
-from pytest_gpu.shell_places import places
 from pytest_gpu.steps import Step, Steps
+from pytest_gpu.text.shell_places import places
 
 Labels = Mapping[str, Mapping[str, str]]
 """The labels of every node of the cluster, by its name."""

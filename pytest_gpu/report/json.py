@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_gpu import private_files
-from pytest_gpu.visible import json_text
+from pytest_gpu.text.visible import json_text
 
 
 def dumps(document: Mapping[str, Any]) -> str:

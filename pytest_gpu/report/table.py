@@ -9,7 +9,7 @@ from typing import Any
 from pytest_gpu.layers import Layer
 from pytest_gpu.report.names import fit, fold
 from pytest_gpu.report.text import Line, Span, count
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 ROWS = 20
 """The most rows a table has, without its heading."""

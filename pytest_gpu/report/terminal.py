@@ -9,7 +9,7 @@ from pytest_gpu.report import closing, missing_evidence, quiet
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.table import table
 from pytest_gpu.report.text import Line, Span
-from pytest_gpu.visible import is_unicode, visible
+from pytest_gpu.text.visible import is_unicode, visible
 
 _BLOCKS = 20
 _NARROWEST, _WIDEST = 80, 120

@@ -13,7 +13,7 @@ from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.outcome import Gpu, as_reported, gpu_of, properties_of
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import is_shipped
-from pytest_gpu.visible import encodable
+from pytest_gpu.text.visible import encodable
 
 _COUNTED_AS = {"passed": "passed", "failed": "failed", "error": "failed"}
 """What pytest calls a state of ours; all others are skips."""

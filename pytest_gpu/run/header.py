@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from pytest_gpu.layers import Layer
-from pytest_gpu.naming import listed
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.terminal import plain
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.settings import Settings
+from pytest_gpu.text.naming import listed
 
 NAMES = 8
 """Names of nodes that a line lists."""

@@ -36,7 +36,7 @@ from pytest_gpu.run.outcome import (
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import is_shipped, nodeid_of
 from pytest_gpu.run.visible_errors import make_visible
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 ORDER_KEY = pytest.StashKey[int]()
 

@@ -12,7 +12,7 @@ from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.errors import GpuError
 from pytest_gpu.run.items import node_under
 from pytest_gpu.run.suite import questions
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 if TYPE_CHECKING:
     from pytest_gpu.cluster.live import LiveCluster

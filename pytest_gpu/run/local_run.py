@@ -12,7 +12,7 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recordin
 from pytest_gpu.errors import GpuError
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.suite import questions
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 
 class LocalRun:

@@ -18,7 +18,7 @@ from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
 from pytest_gpu.run.ledger import new_ledger
 from pytest_gpu.run.look_alikes import refuse_look_alikes
-from pytest_gpu.run.select_hook import chosen
+from pytest_gpu.run.project.select_hook import chosen
 from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.settings import Settings, shown

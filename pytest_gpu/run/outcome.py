@@ -16,7 +16,7 @@ from pytest_gpu.finding_json import as_json
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.placeholders import filled
-from pytest_gpu.visible import encodable, visible
+from pytest_gpu.text.visible import encodable, visible
 
 Gpu = dict[str, Any]
 """``report.gpu``: plain JSON types, since xdist carries it from worker to controller."""

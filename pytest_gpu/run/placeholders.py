@@ -10,11 +10,11 @@ from pytest_gpu.cause_entry import Cause
 from pytest_gpu.causes import Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node, fact
-from pytest_gpu.shell import command, word
-from pytest_gpu.shell import filled as filled_in
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.distributions.distribution import UNKNOWN, Distribution
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.text.shell import command, word
+from pytest_gpu.text.shell import filled as filled_in
 
 
 def filled(

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.items import rung_of
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 
 class Progress:

@@ -21,11 +21,11 @@ from pytest_gpu.run import short_summary
 from pytest_gpu.run.below import nodeid_of
 from pytest_gpu.run.final import worse
 from pytest_gpu.run.outcome import Gpu, gpu_of
+from pytest_gpu.run.project.verdict_hook import call_verdict_hook
 from pytest_gpu.run.session import GpuSession
-from pytest_gpu.run.verdict_hook import call_verdict_hook
 from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.pods import waiting_pods
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 
 class Results:

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
-from pytest_gpu.naming import listed, natural, nearest
 from pytest_gpu.settings.node_words import is_pattern, names_of, parse_nodes
 from pytest_gpu.settings.selector import Selector, parse_selector
 from pytest_gpu.stack.kube.nodes import SIGNS, find_gpu_nodes
 from pytest_gpu.stack.kube.objects import labels_of, name_of
+from pytest_gpu.text.naming import listed, natural, nearest
 
 ALL = "all"
 

@@ -11,7 +11,7 @@ from pytest_gpu.report.names import fold
 from pytest_gpu.report.terminal import print_lines
 from pytest_gpu.run.outcome import gpu_of
 from pytest_gpu.run.page import page_of
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 _OURS = {"blocked": "b", "unproven": "u", "not asked": "n"}
 """The letter that lists a category alone; ``s`` lists all of them, since they are skips."""

@@ -11,7 +11,7 @@ import pytest
 from pytest_gpu.run.final import Final
 from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.ledger import Ledger
-from pytest_gpu.run.own_causes import own_causes, read_files
+from pytest_gpu.run.project.own_causes import own_causes, read_files
 from pytest_gpu.run.session import SESSION_KEY, GpuSession
 from pytest_gpu.run.visible_errors import VisibleReports, has_colours
 from pytest_gpu.settings.settings import Settings, read_settings
@@ -65,7 +65,7 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
 
         config.pluginmanager.register(XdistHooks(session, config.hook), "gpu-xdist")
     if config.getoption("xmlpath", None):
-        from pytest_gpu.run.junit import Junit  # noqa: PLC0415 - not needed without its option
+        from pytest_gpu.run.ci.junit import Junit  # noqa: PLC0415 - not needed without its option
 
         config.pluginmanager.register(Junit(config, session), "gpu-junit")
     if folder := config.getoption("allure_report_dir", None):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.visible import visible, visible_but_colours
+from pytest_gpu.text.visible import visible, visible_but_colours
 
 
 @contextmanager

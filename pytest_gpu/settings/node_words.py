@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 
-from pytest_gpu.naming import listed
 from pytest_gpu.settings.selector import Selector, parse_selector
+from pytest_gpu.text.naming import listed
 
 MOST = 10_000
 """Names that one value may stand for."""

@@ -35,14 +35,9 @@ WORDS = (
     "pytest_gpu.libyaml",
     "pytest_gpu.looks",
     "pytest_gpu.memory",
-    "pytest_gpu.naming",
     "pytest_gpu.parsing",
-    "pytest_gpu.plain_text",
     "pytest_gpu.private_files",
-    "pytest_gpu.shell",
-    "pytest_gpu.shell_places",
     "pytest_gpu.steps",
-    "pytest_gpu.visible",
 )
 """Modules that every room may use."""
 
@@ -50,7 +45,7 @@ ALONE = frozenset({*WORDS, "pytest_gpu.stack"})
 """Names that stand for one module, not for those below it: the others are rooms."""
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    (*WORDS, "pytest_gpu.stack", "pytest_gpu.probe"),
+    (*WORDS, "pytest_gpu.text", "pytest_gpu.stack", "pytest_gpu.probe"),
     ("pytest_gpu.settings",),
     ("pytest_gpu.stack.host", "pytest_gpu.stack.cri"),
     ("pytest_gpu.stack.distributions", "pytest_gpu.stack.kube"),

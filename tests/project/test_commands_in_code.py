@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-QUOTES = "pytest_gpu/shell.py"
+QUOTES = "pytest_gpu/text/shell.py"
 """The one module that makes a Command."""
 
 STEPS = {

@@ -398,7 +398,7 @@ def test_without_its_option_nothing_is_loaded(
     make_suite(
         driver="import sys\n\n"
         "def test_it(gpu_node, request):\n"
-        "    assert 'pytest_gpu.run.junit' not in sys.modules\n"
+        "    assert 'pytest_gpu.run.ci.junit' not in sys.modules\n"
         "    assert not request.config.pluginmanager.has_plugin('gpu-junit')\n"
     )
     options = [f"--gpu-cluster=path:{make_cluster('gpu-1')}", ".", *strict(), *QUIET]

@@ -10,7 +10,7 @@ import pytest
 from pytest_gpu.report.names import fit, fold
 from pytest_gpu.report.terminal import plain, print_lines, render
 from pytest_gpu.report.text import age
-from pytest_gpu.visible import is_unicode, visible
+from pytest_gpu.text.visible import is_unicode, visible
 from tests.support.made_up import LAYERS, broken, document, finding, healthy, pod, replaced, result
 
 DIFF = '--- /etc/a.toml\n+++ /etc/a.toml\n@@ -1 +1,2 @@\n version = 2\n+imports = ["/b"]'

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from pytest_gpu.plain_text import evidence_lines, fix_lines
+from pytest_gpu.text.plain_text import evidence_lines, fix_lines
 from tests.support.runs import QUIET, run_here
 
 VALUES = "k8s-snap-two-containerds"

@@ -15,11 +15,11 @@ from pytest_gpu.cause_entry import Cause
 from pytest_gpu.cause_file import check_placeholders
 from pytest_gpu.errors import GpuError
 from pytest_gpu.layers import Layer
-from pytest_gpu.run.example import Example
-from pytest_gpu.run.explain import explain
-from pytest_gpu.run.wrapped import WIDTH
-from pytest_gpu.shell_places import PLACEHOLDER
+from pytest_gpu.run.explaining.example import Example
+from pytest_gpu.run.explaining.explain import explain
+from pytest_gpu.run.explaining.wrapped import WIDTH
 from pytest_gpu.stack.distributions.usual import names, usual
+from pytest_gpu.text.shell_places import PLACEHOLDER
 from tests.run.test_own_causes import MOUNT, own_file
 from tests.support.reported_by import lowest_layers
 from tests.support.runs import QUIET, refused, run_here

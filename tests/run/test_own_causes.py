@@ -111,7 +111,7 @@ def test_a_value_may_be_a_command(pytester: pytest.Pytester, make_cluster: MakeC
         "example.path", 'example.look.command = "ls /x"\nexample.path'
     )
     own_file(pytester, text)
-    made = "__import__('pytest_gpu.shell').shell.command('ls {path}', path='/a b')"
+    made = "__import__('pytest_gpu.text.shell').text.shell.command('ls {path}', path='/a b')"
     own_test(pytester, values=f"path='/data', look={made}")
     cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
     run_here(pytester, cluster, "test_own.py", "--gpu-report=out.json", *QUIET)

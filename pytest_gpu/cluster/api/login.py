@@ -11,7 +11,7 @@ from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.kubeconfig import read_kubeconfig, runs_in_cluster
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import GpuError
-from pytest_gpu.naming import nearest
+from pytest_gpu.text.naming import nearest
 
 
 def open_client(kind: str, name: str = "", kubeconfig: Path | None = None) -> KubeClient:

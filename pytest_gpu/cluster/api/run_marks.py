@@ -12,7 +12,7 @@ from pytest_gpu.cluster.api import namespace
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.recording.owner import this_process
-from pytest_gpu.shell import command
+from pytest_gpu.text.shell import command
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 SUITE = "pytest-gpu"

@@ -24,7 +24,7 @@ from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.memory import Memory
-from pytest_gpu.naming import natural, nearest
+from pytest_gpu.text.naming import natural, nearest
 
 MAX_LIKES = 3
 """Most nodes in a chain of nodes that are ``like`` each other."""

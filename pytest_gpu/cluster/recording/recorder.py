@@ -27,7 +27,7 @@ from pytest_gpu.cluster.redaction.redact import (
 )
 from pytest_gpu.errors import RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry, KubeObject
-from pytest_gpu.naming import natural
+from pytest_gpu.text.naming import natural
 
 ARCHIVES = (".tar.gz", ".tgz")
 """Suffixes of a path that ask for an archive instead of a folder."""

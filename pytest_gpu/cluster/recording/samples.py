@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_gpu.cluster.recording.manifest import FILE
 from pytest_gpu.errors import RecordingError
-from pytest_gpu.naming import nearest
+from pytest_gpu.text.naming import nearest
 
 
 def sample_names() -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.shell import command
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
@@ -33,6 +32,7 @@ from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.steps import Step, Steps
+from pytest_gpu.text.shell import command
 
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
 

@@ -6,7 +6,6 @@ import posixpath
 
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.shell import Command, command
 from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.gpu.driver import driver_of
@@ -14,6 +13,7 @@ from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.restart import restart_daemonset, restart_plugin
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
 from pytest_gpu.steps import Step, Steps, typed
+from pytest_gpu.text.shell import Command, command
 
 UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 REFRESH = "nvidia-cdi-refresh.service"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
-from pytest_gpu.naming import natural
 from pytest_gpu.stack.kube.objects import (
     condition_of,
     labels_of,
@@ -17,6 +16,7 @@ from pytest_gpu.stack.kube.objects import (
     spec_of,
     status_of,
 )
+from pytest_gpu.text.naming import natural
 
 RESOURCE_PREFIX = "nvidia.com/"
 DRA_DRIVER = "gpu.nvidia.com"

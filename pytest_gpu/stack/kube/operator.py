@@ -14,9 +14,9 @@ from typing import Any
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import cluster_fact
-from pytest_gpu.shell import Command, command
 from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional, spec_of
 from pytest_gpu.steps import Steps, typed
+from pytest_gpu.text.shell import Command, command
 
 _CHART = re.compile(r"(?P<name>.+?)-(?P<version>v?\d++\.[\s\S]*)")
 OPERATOR_CHART = "gpu-operator"

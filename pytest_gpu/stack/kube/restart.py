@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.shell import Command, command
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.text.shell import Command, command
 
 
 def restart_daemonset(daemonset: KubeObject) -> Command:

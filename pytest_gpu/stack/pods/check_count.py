@@ -9,7 +9,6 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.shell import command
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
@@ -20,6 +19,7 @@ from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kube.sharing import Sharing
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of
+from pytest_gpu.text.shell import command
 
 _PROFILE = re.compile(r"(?<!\d)(?:\d++c\.)?\d++g\.\d+gb(?:\+\w+)*")
 _SHOWN_GPUS = 4

@@ -8,7 +8,6 @@ from typing import Any
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.shell import Command, command, with_input
 from pytest_gpu.stack.injection.injected import class_evidence
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin
@@ -16,6 +15,7 @@ from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.manifest import scalar
 from pytest_gpu.stack.kube.objects import path_of, spec_of, template_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.text.shell import Command, command, with_input
 
 User = tuple[str, Mapping[str, Any]]
 """A user of a RuntimeClass: its name, such as ``pod default/train``, and its pod spec."""

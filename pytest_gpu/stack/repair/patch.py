@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from pytest_gpu.evidence import REDACTED
-from pytest_gpu.shell import command, with_input
 from pytest_gpu.stack.repair import line_diff
 from pytest_gpu.steps import Step, Steps, typed
+from pytest_gpu.text.shell import command, with_input
 
 _CONTEXT = 3
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check, question
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.shell import command
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.reached import handed_out_now
 from pytest_gpu.stack.kube.objects import judged_alone, labels_of, path_of
@@ -23,6 +22,7 @@ from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
 from pytest_gpu.steps import Steps, typed
+from pytest_gpu.text.shell import command
 
 _SOCKETS = ("RUNTIME_SOCKET", "CONTAINERD_SOCKET")
 _HEEDS_SOCKET = "v25.3.4"

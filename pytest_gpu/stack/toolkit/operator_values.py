@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.shell import command
 from pytest_gpu.stack.containerd.config_file import ConfigFile
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
@@ -23,6 +22,7 @@ from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
 from pytest_gpu.steps import Steps, Value, typed
+from pytest_gpu.text.shell import command
 
 FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
 ALIASES = {

@@ -13,10 +13,10 @@ from xml.etree.ElementTree import Element, SubElement
 import pytest
 
 from pytest_gpu.report.failure_text import body_of, has_cause, message_of
+from pytest_gpu.run.ci.run_facts import run_facts
 from pytest_gpu.run.outcome import Gpu, gpu_of
-from pytest_gpu.run.run_facts import run_facts
 from pytest_gpu.run.session import GpuSession
-from pytest_gpu.visible import visible
+from pytest_gpu.text.visible import visible
 
 _ATTRIBUTES = frozenset({"name", "classname", "time", "group"})
 """The attributes of a test case that the schema of the xUnit plugin for Jenkins knows."""

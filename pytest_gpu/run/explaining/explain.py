@@ -10,11 +10,11 @@ from itertools import groupby
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError
-from pytest_gpu.plain_text import fix_lines
-from pytest_gpu.run.example import Example
-from pytest_gpu.run.wrapped import wrapped
-from pytest_gpu.shell_places import PLACEHOLDER
+from pytest_gpu.run.explaining.example import Example
+from pytest_gpu.run.explaining.wrapped import wrapped
 from pytest_gpu.steps import Step
+from pytest_gpu.text.plain_text import fix_lines
+from pytest_gpu.text.shell_places import PLACEHOLDER
 
 ALL = "all"
 SUCH_AS = "driver/nouveau-holds-gpu"

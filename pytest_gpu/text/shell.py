@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 
-from pytest_gpu.shell_places import Place, places
+from pytest_gpu.text.shell_places import Place, places
 
 
 class Command(str):

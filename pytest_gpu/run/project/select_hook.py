@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytest_gpu.naming import listed, natural, nearest
 from pytest_gpu.run.selection import Selection
 from pytest_gpu.settings.settings import shown
+from pytest_gpu.text.naming import listed, natural, nearest
 
 HOOK = "pytest_gpu_select_nodes"
 

@@ -1,0 +1,1 @@
+"""``--gpu-explain``: the causes, explained without a cluster."""

@@ -1,0 +1,1 @@
+"""Text: names, what people read, and commands that are safe to copy."""
