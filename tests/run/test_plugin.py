@@ -444,6 +444,7 @@ BROKEN_HOOKS = {
     "raise OSError('two\\nlines')": (3, r"OSError: two\nlines"),
     "pytest.fail('no')": (3, "Failed: no"),
     "pytest.exit('stop', returncode=9)": (9, "Exit: stop"),
+    "raise SystemExit(7)": (3, "SystemExit: 7"),
 }
 
 

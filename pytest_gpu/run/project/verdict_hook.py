@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,16 @@ class HookFailure:
 
 def call_verdict_hook(config: pytest.Config, document: Mapping[str, Any]) -> HookFailure | None:
     """Call the hook with a copy of the document; return how it failed, ``None`` if it did not."""
-    try:
-        config.hook.pytest_gpu_verdict(config=config, document=deepcopy(document))
-    except pytest.exit.Exception as error:
+    call = partial(config.hook.pytest_gpu_verdict, config=config, document=deepcopy(document))
+    # As pytest calls a test: a user's code may raise anything.
+    done = pytest.CallInfo.from_call(call, "call", reraise=KeyboardInterrupt)
+    if done.excinfo is None:
+        return None
+    error = done.excinfo.value
+    code: int = pytest.ExitCode.INTERNAL_ERROR
+    if isinstance(error, pytest.exit.Exception):
         code = pytest.ExitCode.INTERRUPTED if error.returncode is None else error.returncode
-        return HookFailure(line=_line(error, config.rootpath), code=code)
-    # A user's code may raise anything.
-    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
-        return HookFailure(line=_line(error, config.rootpath), code=pytest.ExitCode.INTERNAL_ERROR)
-    return None
+    return HookFailure(line=_line(error, config.rootpath), code=code)
 
 
 def _line(error: BaseException, root: Path) -> str:
