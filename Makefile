@@ -22,7 +22,9 @@ PIN := $(VENV)/requirements/bin/uv pip compile --quiet --upgrade --universal --p
 	--no-build --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 fresh_environment = rm -rf $(1) && echo "creating $(1) ..." && $(BIN)/python -m venv $(1)
 
-UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab
+# A test that hangs ends the run with its stack; the longest takes some seconds.
+STUCK := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab $(STUCK)
 
 .PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix test-plugins seeded-faults fuzz lint docs wheel-check requirements ci clean
 .DELETE_ON_ERROR:
