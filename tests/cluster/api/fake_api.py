@@ -84,8 +84,8 @@ class FakeServer(ThreadingHTTPServer):
     request_queue_size = 256
     """Connections that wait to be taken: a run looks at many nodes at once."""
 
-    def __init__(self, api: FakeApi) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, api: FakeApi, handler: type[Handler] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.api = api
 
     @property
@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/apis?") or self.path == "/apis":
             self._send({"groups": [_group(*item) for item in GROUPS.items()]})
         elif "/exec?" in self.path:
-            Exec(self).run()
+            self.execute()
         elif self.query.get("watch") == "true":
             self._watch()
         else:
@@ -161,13 +161,13 @@ class Handler(BaseHTTPRequestHandler):
             if node in self.api.refusals:
                 self._refuse(*self.api.refusals[node])
                 return
-            body["status"] = self.api.trouble.get(node) or {
-                "phase": "Running",
-                "startTime": "2026-11-21T10:00:00Z",
-                "containerStatuses": [{"name": "visit", "state": {"running": {}}}],
-            }
+            body["status"] = self.api.trouble.get(node) or self.fate(body)
         self.api.put(self.kind, body)
         self._send(body, 201)
+
+    def execute(self) -> None:
+        """Start a command in a pod."""
+        Exec(self).run()
 
     def do_DELETE(self) -> None:
         """Delete an object or a collection."""
@@ -180,6 +180,14 @@ class Handler(BaseHTTPRequestHandler):
                 else:
                     self.api.drop(self.kind, key)
         self._send({"kind": "Status", "status": "Success"})
+
+    def fate(self, pod: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the status of a new pod."""
+        return {
+            "phase": "Running",
+            "startTime": "2026-11-21T10:00:00Z",
+            "containerStatuses": [{"name": "visit", "state": {"running": {}}}],
+        }
 
     @property
     def api(self) -> FakeApi:
@@ -300,7 +308,7 @@ class Exec:
 
     def run(self) -> None:
         """Shake hands, start the process, carry bytes until it ends."""
-        self._shake_hands()
+        self.shake_hands()
         pipe = subprocess.PIPE
         with subprocess.Popen(self._argv(), stdin=pipe, stdout=pipe, stderr=pipe) as child:
             readers = [
@@ -312,12 +320,13 @@ class Exec:
             threading.Thread(target=self._feed, args=(child,), daemon=True).start()
             for reader in readers:
                 reader.join()
-        self._frame(3, json.dumps(_status(child.returncode)).encode())
+        self.frame(3, json.dumps(_status(child.returncode)).encode())
         with suppress(OSError):
             self.handler.wfile.write(b"\x88\x00")
         self.handler.close_connection = True
 
-    def _shake_hands(self) -> None:
+    def shake_hands(self) -> None:
+        """Accept the websocket."""
         key = self.handler.headers["Sec-WebSocket-Key"].encode()
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()  # noqa: S324 - RFC 6455
         self.handler.send_response(101)
@@ -339,9 +348,10 @@ class Exec:
 
     def _carry(self, channel: int, pipe: Any) -> None:
         while data := pipe.read1(1 << 16):
-            self._frame(channel, data)
+            self.frame(channel, data)
 
-    def _frame(self, channel: int, data: bytes) -> None:
+    def frame(self, channel: int, data: bytes) -> None:
+        """Send a message."""
         payload = bytes([channel]) + data
         head = b"\x82" + (b"\x7f" + struct.pack(">Q", len(payload)))
         with self._lock:
@@ -353,14 +363,14 @@ class Exec:
     def _feed(self, child: subprocess.Popen[bytes]) -> None:
         assert child.stdin is not None
         try:
-            while (payload := self._receive()) is not None:
+            while (payload := self.receive()) is not None:
                 child.stdin.write(payload[1:])
                 child.stdin.flush()
         except (OSError, ValueError, struct.error) as error:
             self.handler.log_message("exec ended: %s", error)
         child.kill()
 
-    def _receive(self) -> bytes | None:
+    def receive(self) -> bytes | None:
         """Return the next message, ``None`` at the end."""
         stream = self.handler.rfile
         first, second = stream.read(2)

@@ -1,0 +1,1 @@
+"""Hostile inputs, end to end: each is a run of its own."""
