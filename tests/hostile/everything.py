@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.hostile.inputs import Input
+from tests.hostile.recordings import shapes
 
-ALL: tuple[Input, ...] = ()
+ALL: tuple[Input, ...] = (*shapes.INPUTS,)
