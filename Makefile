@@ -26,7 +26,7 @@ fresh_environment = rm -rf $(1) && echo "creating $(1) ..." && $(BIN)/python -m 
 STUCK := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 UNIT := -q -n $(JOBS) --dist loadfile --ignore=tests/lab $(STUCK)
 
-.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix test-plugins seeded-faults fuzz lint docs wheel-check requirements ci clean
+.PHONY: help demo test test-unit test-lab test-oldest test-newest test-matrix test-plugins seeded-faults hostile fuzz lint docs wheel-check requirements ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -71,6 +71,10 @@ test-matrix: | $(BIN)/python ## the unit tests on every Python found, 3.11 to 3.
 
 seeded-faults: $(VENV)/ready-test ## put small faults into the product, one by one; the tests must notice each
 	@$(BIN)/python tests/project/seeded_faults.py $(ARGS)
+
+# Each input is a run of its own, so they are not tests: together they would be most of the tests' time.
+hostile: $(VENV)/ready-test ## give pytest-gpu hundreds of hostile inputs, end to end; none may hurt
+	@$(BIN)/python -m tests.hostile --jobs $(JOBS) $(ARGS)
 
 # By hand, not in CI: it finds what no example shows, and never ends by itself.
 fuzz: $(VENV)/ready-test $(VENV)/ready-fuzz ## feed every parser made-up texts for FUZZ seconds (default 180)

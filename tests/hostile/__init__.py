@@ -1,1 +1,1 @@
-"""Hostile inputs, end to end: each is a run of its own."""
+"""Hostile and broken inputs, each given to pytest-gpu as a user would: `make hostile`."""

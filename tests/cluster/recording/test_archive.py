@@ -89,26 +89,30 @@ def test_forgotten_archive_is_removed_too(tmp_path: Path, scratch: Path) -> None
 FILE = tarfile.REGTYPE
 
 
+MEMBERS = [
+    ("/etc/cron.d/x", FILE, "", "'/etc/cron.d/x' is an absolute path; it must stay inside"),
+    ("../x", FILE, "", "'../x' leads out; it must stay inside the recording"),
+    ("nodes/../../x", FILE, "", "'nodes/../../x' leads out"),
+    ("..", tarfile.DIRTYPE, "", "'..' leads out"),
+    ("link", tarfile.SYMTYPE, "/etc", "'link' is a symbolic link; it must be a file"),
+    ("link", tarfile.SYMTYPE, "recording.yaml", "'link' is a symbolic link"),
+    ("link", tarfile.LNKTYPE, "/etc/passwd", "'link' is a hard link"),
+    ("char", tarfile.CHRTYPE, "", "'char' is a device or pipe"),
+    ("block", tarfile.BLKTYPE, "", "'block' is a device or pipe"),
+    ("pipe", tarfile.FIFOTYPE, "", "'pipe' is a device or pipe"),
+    ("odd", b"Z", "", "'odd' is an unknown kind of member"),
+    ("./recording.yaml", FILE, "", "is in the archive twice"),
+    ("recording.yaml/x", FILE, "", "cannot be unpacked: "),
+    ("a/" * 70 + "x", FILE, "", "is deeper than 64 folders"),
+    ("\x1b[2J", tarfile.FIFOTYPE, "", "x1b[2J' is a device or pipe"),
+    ("x" * 300, FILE, "", "cannot be unpacked: File name too long"),
+]
+"""Members that are no plain files, and what is said about each."""
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "target", "says"),
-    [
-        ("/etc/cron.d/x", FILE, "", "'/etc/cron.d/x' is an absolute path; it must stay inside"),
-        ("../x", FILE, "", "'../x' leads out; it must stay inside the recording"),
-        ("nodes/../../x", FILE, "", "'nodes/../../x' leads out"),
-        ("..", tarfile.DIRTYPE, "", "'..' leads out"),
-        ("link", tarfile.SYMTYPE, "/etc", "'link' is a symbolic link; it must be a file"),
-        ("link", tarfile.SYMTYPE, "recording.yaml", "'link' is a symbolic link"),
-        ("link", tarfile.LNKTYPE, "/etc/passwd", "'link' is a hard link"),
-        ("char", tarfile.CHRTYPE, "", "'char' is a device or pipe"),
-        ("block", tarfile.BLKTYPE, "", "'block' is a device or pipe"),
-        ("pipe", tarfile.FIFOTYPE, "", "'pipe' is a device or pipe"),
-        ("odd", b"Z", "", "'odd' is an unknown kind of member"),
-        ("./recording.yaml", FILE, "", "is in the archive twice"),
-        ("recording.yaml/x", FILE, "", "cannot be unpacked: "),
-        ("a/" * 70 + "x", FILE, "", "is deeper than 64 folders"),
-        ("\x1b[2J", tarfile.FIFOTYPE, "", "x1b[2J' is a device or pipe"),
-        ("x" * 300, FILE, "", "cannot be unpacked: File name too long"),
-    ],
+    MEMBERS,
 )
 def test_member_that_is_no_plain_file_is_refused(
     tmp_path: Path, name: str, kind: bytes, target: str, says: str

@@ -52,30 +52,34 @@ def complaint(root: Path) -> str:
     return message
 
 
+MANIFESTS = [
+    (f"{HEAD}format: 2", "recording.yaml: is not valid YAML (line 1): a key occurs twice"),
+    (
+        "format: 2\ntaken: whenever\nshape: new",
+        "format 2 needs a newer pytest-gpu; this one reads up to 1",
+    ),
+    ("taken: 2026-11-21T10:00:00Z", "recording.yaml: format is None, must be 1"),
+    ("format: '1'", "recording.yaml: format is '1', must be 1"),
+    ("format: true", "recording.yaml: format is True, must be 1"),
+    ("format: 1", "recording.yaml: taken is missing"),
+    ("format: 1\ntaken: now", "taken: is 'now', must be a time like 2026-11-21T10:00:00Z"),
+    ("format: 1\ntaken: 5", "taken: is a number, must be text"),
+    (f"{HEAD}abscent: []", "recording.yaml: unknown key 'abscent'; keys are format, taken,"),
+    (f"{HEAD}absent: x", "recording.yaml: absent: is text, must be a list"),
+    ("- a", "recording.yaml: is a list, must be a mapping"),
+    ("", "recording.yaml: is empty, must be a mapping"),
+    ("1: 2", "recording.yaml: the key 1 is not text; quote it"),
+    (b"\xff\xfe", "recording.yaml: is not UTF-8 text (byte 0)"),
+    ("a: b: c", "recording.yaml: is not valid YAML (line 1): mapping values are not allowed"),
+    ("a: !!python/object:os.system x", "is not valid YAML (line 1): could not determine"),
+    (f"note: {'9' * 5000}", "recording.yaml: is not valid YAML: Exceeds the limit"),
+]
+"""Wrong texts of `recording.yaml`, and what is said about each."""
+
+
 @pytest.mark.parametrize(
     ("head", "says"),
-    [
-        (f"{HEAD}format: 2", "recording.yaml: is not valid YAML (line 1): a key occurs twice"),
-        (
-            "format: 2\ntaken: whenever\nshape: new",
-            "format 2 needs a newer pytest-gpu; this one reads up to 1",
-        ),
-        ("taken: 2026-11-21T10:00:00Z", "recording.yaml: format is None, must be 1"),
-        ("format: '1'", "recording.yaml: format is '1', must be 1"),
-        ("format: true", "recording.yaml: format is True, must be 1"),
-        ("format: 1", "recording.yaml: taken is missing"),
-        ("format: 1\ntaken: now", "taken: is 'now', must be a time like 2026-11-21T10:00:00Z"),
-        ("format: 1\ntaken: 5", "taken: is a number, must be text"),
-        (f"{HEAD}abscent: []", "recording.yaml: unknown key 'abscent'; keys are format, taken,"),
-        (f"{HEAD}absent: x", "recording.yaml: absent: is text, must be a list"),
-        ("- a", "recording.yaml: is a list, must be a mapping"),
-        ("", "recording.yaml: is empty, must be a mapping"),
-        ("1: 2", "recording.yaml: the key 1 is not text; quote it"),
-        (b"\xff\xfe", "recording.yaml: is not UTF-8 text (byte 0)"),
-        ("a: b: c", "recording.yaml: is not valid YAML (line 1): mapping values are not allowed"),
-        ("a: !!python/object:os.system x", "is not valid YAML (line 1): could not determine"),
-        (f"note: {'9' * 5000}", "recording.yaml: is not valid YAML: Exceeds the limit"),
-    ],
+    MANIFESTS,
 )
 def test_manifest_that_is_wrong_says_where(tmp_path: Path, head: str, says: str) -> None:
     """The message names the file and what would be right."""
@@ -96,19 +100,23 @@ BILLION_LAUGHS = "a: &a [x, x]\n" + "".join(
 )
 
 
+BOMBS = [
+    (BILLION_LAUGHS, "has an alias (*a); write it in full"),
+    ("a: &a [*a]", "has an alias (*a); write it in full"),
+    ("[" * 200_000, "is nested deeper than 100 levels"),
+    ("- " * 5_000, "is nested deeper than 100 levels"),
+    ('{"a":' * 5_000, "is nested deeper than 100 levels"),
+    ('{"a":' * 150 + "1" + "}" * 150, "is nested deeper than 100 levels"),
+    ("\n".join(f"{' ' * depth}a:" for depth in range(150)), "is nested deeper than 100"),
+    ("? [a]\n: 1", "is not valid YAML (line 1): found unhashable key"),
+    ("x: \x1b[2J", "is not valid YAML: unacceptable character #x001b"),
+]
+"""Texts that a reader of YAML must not read to the end."""
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
-    [
-        (BILLION_LAUGHS, "has an alias (*a); write it in full"),
-        ("a: &a [*a]", "has an alias (*a); write it in full"),
-        ("[" * 200_000, "is nested deeper than 100 levels"),
-        ("- " * 5_000, "is nested deeper than 100 levels"),
-        ('{"a":' * 5_000, "is nested deeper than 100 levels"),
-        ('{"a":' * 150 + "1" + "}" * 150, "is nested deeper than 100 levels"),
-        ("\n".join(f"{' ' * depth}a:" for depth in range(150)), "is nested deeper than 100"),
-        ("? [a]\n: 1", "is not valid YAML (line 1): found unhashable key"),
-        ("x: \x1b[2J", "is not valid YAML: unacceptable character #x001b"),
-    ],
+    BOMBS,
 )
 @pytest.mark.parametrize("name", ["recording.yaml", "kubernetes/pods.yaml", "nodes/n/listing.yaml"])
 def test_yaml_bomb_is_refused_at_once(tmp_path: Path, name: str, content: str, says: str) -> None:
@@ -126,50 +134,54 @@ def test_too_many_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert message.endswith("kubernetes/pods.yaml: holds more than 1,000 values")
 
 
+SHAPES = [
+    ("kubernetes/pods.yaml", "", "is empty; a list of no objects is 'items: []'"),
+    ("kubernetes/pods.yaml", "- a", "is a list, must be a mapping"),
+    ("kubernetes/pods.yaml", "items: {a: 1}", "is a mapping, must be a list"),
+    ("kubernetes/pods.yaml", "items: [a]", "is text, must be a mapping"),
+    ("kubernetes/pods.yaml", "items: [{}]", "object 1: metadata: is empty, must be a mapping"),
+    ("kubernetes/pods.yaml", "metadata: {name: 5}", "metadata.name: is a number, must be text"),
+    ("nodes/n/listing.yaml", "complete: [dev]", "complete: 'dev' must be an absolute path"),
+    ("nodes/n/listing.yaml", "absent: [/../x]", "absent: '/../x' must be an absolute path"),
+    ("nodes/n/listing.yaml", "whole: [/dev]", "unknown key 'whole'; keys are complete, absent"),
+    ("nodes/n/listing.yaml", "entries: [/x]", "entries: is a list, must be a mapping"),
+    ("nodes/n/listing.yaml", "entries: {/x: {}}", "/x: kind is None, must be one of file,"),
+    ("nodes/n/listing.yaml", "entries: {/x: {kind: symlink}}", "/x: only a symlink has"),
+    (
+        "nodes/n/listing.yaml",
+        "entries: {/x: {kind: char, device: [1]}}",
+        "/x: device: must be [major, minor]",
+    ),
+    (
+        "nodes/n/listing.yaml",
+        "entries: {/x: {kind: file, mode: '0999'}}",
+        "/x: mode: is '0999', must be octal like '0666'",
+    ),
+    ("nodes/n/commands.yaml", "argv: x", "is a mapping, must be a list"),
+    ("nodes/n/commands.yaml", "- {exit: 0}", "command 1: argv: is missing"),
+    ("nodes/n/commands.yaml", '- {argv: "a \'b"}', "command 1: argv: No closing quotation"),
+    ("nodes/n/commands.yaml", "- {argv: a, exit: x}", "command 1: exit: is text, must be a"),
+    ("nodes/n/commands.yaml", "- {argv: a, stdout: 5}", "command 1: stdout: is a number"),
+    ("nodes/n/elf.yaml", "{/x: {needed: []}}", "/x: machine: is empty, must be text"),
+    (
+        "nodes/n/node.yaml",
+        "door: window",
+        "door is 'window', must be one of pod, ssh, local, none",
+    ),
+    ("nodes/n/node.yaml", "like: ../a", "'../a' is not a valid node name"),
+    ("nodes/n/nvml.json", "[]", "is a list, must be a mapping"),
+    ("nodes/n/nvml.json", '{"a": }', "is not valid JSON: Expecting value: line 1 column 7"),
+    ("nodes/n/nvml.json", '{"a": 1, "a": 2}', "is not valid JSON: a key occurs twice"),
+    ("nodes/n/nvml.json", "{" + '"a":{' * 5000, "is nested deeper than 100 levels"),
+    ("nodes/n/outcomes/pod.yaml", "text", "is text, must be a mapping"),
+    ("nodes/n/files", "a file", "nodes/n/files: must be a folder"),
+]
+"""Files of the format that have another shape."""
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
-    [
-        ("kubernetes/pods.yaml", "", "is empty; a list of no objects is 'items: []'"),
-        ("kubernetes/pods.yaml", "- a", "is a list, must be a mapping"),
-        ("kubernetes/pods.yaml", "items: {a: 1}", "is a mapping, must be a list"),
-        ("kubernetes/pods.yaml", "items: [a]", "is text, must be a mapping"),
-        ("kubernetes/pods.yaml", "items: [{}]", "object 1: metadata: is empty, must be a mapping"),
-        ("kubernetes/pods.yaml", "metadata: {name: 5}", "metadata.name: is a number, must be text"),
-        ("nodes/n/listing.yaml", "complete: [dev]", "complete: 'dev' must be an absolute path"),
-        ("nodes/n/listing.yaml", "absent: [/../x]", "absent: '/../x' must be an absolute path"),
-        ("nodes/n/listing.yaml", "whole: [/dev]", "unknown key 'whole'; keys are complete, absent"),
-        ("nodes/n/listing.yaml", "entries: [/x]", "entries: is a list, must be a mapping"),
-        ("nodes/n/listing.yaml", "entries: {/x: {}}", "/x: kind is None, must be one of file,"),
-        ("nodes/n/listing.yaml", "entries: {/x: {kind: symlink}}", "/x: only a symlink has"),
-        (
-            "nodes/n/listing.yaml",
-            "entries: {/x: {kind: char, device: [1]}}",
-            "/x: device: must be [major, minor]",
-        ),
-        (
-            "nodes/n/listing.yaml",
-            "entries: {/x: {kind: file, mode: '0999'}}",
-            "/x: mode: is '0999', must be octal like '0666'",
-        ),
-        ("nodes/n/commands.yaml", "argv: x", "is a mapping, must be a list"),
-        ("nodes/n/commands.yaml", "- {exit: 0}", "command 1: argv: is missing"),
-        ("nodes/n/commands.yaml", '- {argv: "a \'b"}', "command 1: argv: No closing quotation"),
-        ("nodes/n/commands.yaml", "- {argv: a, exit: x}", "command 1: exit: is text, must be a"),
-        ("nodes/n/commands.yaml", "- {argv: a, stdout: 5}", "command 1: stdout: is a number"),
-        ("nodes/n/elf.yaml", "{/x: {needed: []}}", "/x: machine: is empty, must be text"),
-        (
-            "nodes/n/node.yaml",
-            "door: window",
-            "door is 'window', must be one of pod, ssh, local, none",
-        ),
-        ("nodes/n/node.yaml", "like: ../a", "'../a' is not a valid node name"),
-        ("nodes/n/nvml.json", "[]", "is a list, must be a mapping"),
-        ("nodes/n/nvml.json", '{"a": }', "is not valid JSON: Expecting value: line 1 column 7"),
-        ("nodes/n/nvml.json", '{"a": 1, "a": 2}', "is not valid JSON: a key occurs twice"),
-        ("nodes/n/nvml.json", "{" + '"a":{' * 5000, "is nested deeper than 100 levels"),
-        ("nodes/n/outcomes/pod.yaml", "text", "is text, must be a mapping"),
-        ("nodes/n/files", "a file", "nodes/n/files: must be a folder"),
-    ],
+    SHAPES,
 )
 def test_file_of_another_shape_says_where(
     tmp_path: Path, name: str, content: str, says: str
@@ -190,12 +202,15 @@ def test_control_characters_of_names_are_not_printed(tmp_path: Path) -> None:
 OUTSIDE = "not for recordings"
 
 
+LINKS = ("recording.yaml", "kubernetes", "kubernetes/pods.yaml", "nodes", "nodes/n",
+         "nodes/n/listing.yaml", "nodes/n/files", "nodes/n/files/etc", "nodes/n/files/etc/shadow",
+         "nodes/n/nvml.json", "nodes/n/commands.yaml", "nodes/n/outcomes")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "link",
-    ["recording.yaml", "kubernetes", "kubernetes/pods.yaml", "nodes", "nodes/n",
-     "nodes/n/listing.yaml", "nodes/n/files", "nodes/n/files/etc", "nodes/n/files/etc/shadow",
-     "nodes/n/nvml.json", "nodes/n/commands.yaml", "nodes/n/outcomes"],
-)  # fmt: skip
+    LINKS,
+)
 def test_links_in_the_folder_are_refused_by_name(tmp_path: Path, link: str) -> None:
     """Nothing outside the folder is ever read through it."""
     outside = write(
@@ -270,28 +285,32 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path) -> None:
             question()
 
 
+OBJECTS = [
+    ("nodes", "metadata: {name: a, labels: {x: 5}}", "a.metadata.labels.x: is a number"),
+    ("nodes", "{metadata: {name: a}, status: 5}", "a.status: is a number, must be a mapping"),
+    (
+        "nodes",
+        "{metadata: {name: a}, status: {capacity: {nvidia.com/gpu: many}}}",
+        "a.status.capacity.nvidia.com/gpu: is 'many', must be a whole number",
+    ),
+    (
+        "pods",
+        "{metadata: {name: a}, spec: {containers: [{}, null]}}",
+        "a.spec.containers[1]: is empty, must be a mapping",
+    ),
+    (
+        "pods",
+        "{metadata: {name: a}, spec: {volumes: [{hostPath: {path: /}}]}}",
+        "a.spec.volumes[0].name: is empty, must be text; quote it",
+    ),
+    ("runtimeclasses", "metadata: {name: a}", "a.handler: is empty, must be text; quote it"),
+]
+"""Objects that have another shape than those of the API."""
+
+
 @pytest.mark.parametrize(
     ("plural", "content", "says"),
-    [
-        ("nodes", "metadata: {name: a, labels: {x: 5}}", "a.metadata.labels.x: is a number"),
-        ("nodes", "{metadata: {name: a}, status: 5}", "a.status: is a number, must be a mapping"),
-        (
-            "nodes",
-            "{metadata: {name: a}, status: {capacity: {nvidia.com/gpu: many}}}",
-            "a.status.capacity.nvidia.com/gpu: is 'many', must be a whole number",
-        ),
-        (
-            "pods",
-            "{metadata: {name: a}, spec: {containers: [{}, null]}}",
-            "a.spec.containers[1]: is empty, must be a mapping",
-        ),
-        (
-            "pods",
-            "{metadata: {name: a}, spec: {volumes: [{hostPath: {path: /}}]}}",
-            "a.spec.volumes[0].name: is empty, must be text; quote it",
-        ),
-        ("runtimeclasses", "metadata: {name: a}", "a.handler: is empty, must be text; quote it"),
-    ],
+    OBJECTS,
 )
 def test_objects_of_another_shape_than_the_apis(
     tmp_path: Path, plural: str, content: str, says: str

@@ -1,0 +1,8 @@
+"""All hostile inputs."""
+
+from __future__ import annotations
+
+from tests.hostile.inputs import Input
+from tests.hostile.recordings import shapes
+
+ALL: tuple[Input, ...] = (*shapes.INPUTS,)

@@ -1,0 +1,128 @@
+"""Inputs that a live cluster gives: its API server or one of its nodes is hostile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.hostile.inputs import Family, Given, Input, Start
+from tests.hostile.stub_api import BAD, GOOD, Answer, HostileApi, HostileHandler, HostileServer
+from tests.hostile.stub_api import healthy as healthy_cluster
+from tests.hostile.stub_node import Honest
+
+ONE_BAD_NODE: Mapping[str, str] = {BAD: "unproven", GOOD: "conforms"}
+"""One bad node costs one node."""
+
+
+def serving(
+    *options: str,
+    layers: str = "driver",
+    change: Callable[[HostileApi], None] = lambda api: None,
+    environment: Mapping[str, str] | None = None,
+    **hurt: Any,
+) -> Start:
+    """Return what serves a cluster that is healthy but for what is hurt."""
+
+    @contextmanager
+    def start(folder: Path) -> Iterator[Given]:
+        api = healthy_cluster(**hurt)
+        change(api)
+        with HostileServer(api) as server:
+            cluster = ("--gpu-cluster=fake", f"--gpu-kubeconfig={server.kubeconfig(folder)}")
+            given = (*cluster, f"--gpu-layers={layers}", *options)
+            yield Given(arguments=given, environment=environment or {})
+
+    return start
+
+
+def answering(
+    name: str,
+    asked: str,
+    answer: Answer,
+    says: str,
+    *options: str,
+    exit: int = 4,
+    layers: str = "driver",
+    hurt: str = "",
+) -> Input:
+    """Return an input in which the API server gives an answer to what is asked.
+
+    ``asked`` is a pattern of ``METHOD path``.
+    """
+    start = serving(*options, layers=layers, answers={asked: answer})
+    return Input(name=name, family="API", start=start, exit=exit, says=says, hurt=hurt)
+
+
+def node(
+    name: str,
+    hostile: type[Honest],
+    says: str,
+    *options: str,
+    family: Family = "nodes",
+    layers: str = "driver",
+    hurt: str = "",
+    judged: Mapping[str, str] = ONE_BAD_NODE,
+) -> Input:
+    """Return an input in which one node is hostile and the other is not."""
+    start = serving(*options, layers=layers, nodes={BAD: hostile})
+    return Input(
+        name=name,
+        family=family,
+        start=start,
+        exit=1,
+        says=says,
+        hurt=hurt,
+        nodes_judged=judged,
+    )
+
+
+def body(data: bytes, status: int = 200, **headers: str) -> Answer:
+    """Return an answer that is these bytes."""
+
+    def answer(handler: HostileHandler) -> None:
+        handler.send_bytes(data, status, **headers)
+
+    return answer
+
+
+def thing(found: Any, status: int = 200, **headers: str) -> Answer:
+    """Return an answer that is this, as JSON."""
+    return body(json.dumps(found).encode(), status, Content_Type="application/json", **headers)
+
+
+def listed(items: Any, **metadata: str) -> Answer:
+    """Return an answer that is a list of nodes."""
+    return thing({"kind": "NodeList", "apiVersion": "v1", "metadata": metadata, "items": items})
+
+
+def streamed(parts: Callable[[], Iterator[bytes]], *headers: tuple[str, str]) -> Answer:
+    """Return an answer without a length that is sent part by part."""
+
+    def answer(handler: HostileHandler) -> None:
+        handler.send_response(200)
+        for header in headers or (("Content-Type", "application/json"),):
+            handler.send_header(*header)
+        handler.end_headers()
+        for part in parts():
+            handler.wfile.write(part)
+            handler.wfile.flush()
+
+    return answer
+
+
+def changed(kind: str, key: str, change: Callable[[dict[str, Any]], object]) -> Any:
+    """Return a change of one object of a healthy cluster."""
+
+    def hurt(api: HostileApi) -> None:
+        found = api.objects[kind][key]
+        change(found)
+
+    return hurt
+
+
+def words(parts: Sequence[str]) -> str:
+    """Return names joined into the name of an input."""
+    return "-".join(parts)

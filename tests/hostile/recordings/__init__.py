@@ -1,0 +1,1 @@
+"""Hostile recordings: each is a healthy sample in which one thing is hurt."""
