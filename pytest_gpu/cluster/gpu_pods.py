@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
@@ -39,6 +40,9 @@ PRIORITY_CLASS = "pytest-gpu"
 
 EVENTS_EVERY = 5.0
 """Seconds between two checks of the events, while a pod does not start."""
+
+MAX_LOG = 1 << 16
+"""Last characters of a container's log that are kept; its report has a few hundred."""
 
 NOT_STARTED = ("StartError", "ContainerCannotRun", "ContainerStatusUnknown")
 """Reasons of containers that ended without ever having run."""
@@ -187,7 +191,8 @@ def _events(flight: Flight) -> Sequence[KubeObject]:
         if error.status != 403:
             raise
         return ()
-    return [{"apiVersion": "v1", "kind": "Event", **event} for event in items_of(listed)]
+    events = checked_items("events", listed)
+    return [{"apiVersion": "v1", "kind": "Event", **event} for event in events]
 
 
 def _lost() -> Outcome:
@@ -196,7 +201,9 @@ def _lost() -> Outcome:
 
 def _outcome(flight: Flight, pod: KubeObject) -> Outcome:
     statuses = status_of(pod).get("containerStatuses") or ()
-    told = {status["name"]: _told(flight, pod, status) for status in statuses}
+    told = {
+        str(status["name"]): _told(flight, pod, status) for status in statuses if "name" in status
+    }
     return {
         "pod": without_program(without_noise(pod)),
         "events": [without_noise(event) for event in flight.about(pod)],
@@ -216,7 +223,7 @@ def _told(flight: Flight, pod: KubeObject, status: Mapping[str, Any]) -> Outcome
         return None
     if ended is not None and ended.get("reason") in NOT_STARTED:
         return None
-    message = str((ended or {}).get("message") or "")
+    message = str((ended or {}).get("message") or "")[-MAX_LOG:]
     output = message if _is_report(message) else _log(flight, pod, str(status["name"]))
     return {"exit": int((ended or {}).get("exitCode") or 0), "output": output}
 
@@ -231,7 +238,7 @@ def _is_report(text: str) -> bool:
 def _log(flight: Flight, pod: KubeObject, container: str) -> str:
     path = f"{flight.objects.path('pods')}/{name_of(pod)}/log"
     try:
-        return flight.objects.client.text(path, container=container, tailLines=20)
+        return flight.objects.client.text(path, container=container, tailLines=20)[-MAX_LOG:]
     except ApiError as error:
         return f"the log cannot be read: {error}"
 

@@ -59,7 +59,7 @@ class LiveDoor:
         """Return what another process needs to open the same door, in plain types."""
         run, kubeconfig = self.objects.run, self.reach.kubeconfig
         return {
-            "reach": [self.reach.kind, self.reach.name, str(kubeconfig or "")],
+            "reach": [self.reach.kind, self.reach.name, str(kubeconfig or ""), self.reach.timeout],
             "run": [run.id, run.namespace, run.ends.isoformat(), run.owner, run.own, run.priority],
         }
 
@@ -70,9 +70,9 @@ def join(received: Mapping[str, Any]) -> LiveDoor:
     Raises:
         GpuError: the cluster cannot be reached from here.
     """
-    kind, name, kubeconfig = received["reach"]
+    kind, name, kubeconfig, timeout = received["reach"]
     where = Path(kubeconfig) if kubeconfig else None
-    reach = Reach(kind=kind, name=name, kubeconfig=where)
+    reach = Reach(kind=kind, name=name, kubeconfig=where, timeout=timeout)
     run_id, namespace, ends, owner, own, priority = received["run"]
     run = Run(
         id=run_id,

@@ -83,7 +83,7 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
         with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
             refuse_used(settings.record)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
-        reach = reach_of(config, target, settings.live.kubeconfig)
+        reach = reach_of(config, target, settings.live.kubeconfig, settings.timeout)
         live = LiveCluster(reach, settings, writer(config))
     config.add_cleanup(last_resort(live))
     if settings.nodes == ALL and not config.getoption("collectonly"):

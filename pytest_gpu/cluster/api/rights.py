@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, part
 from pytest_gpu.cluster.api.client import KubeClient
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -163,4 +163,4 @@ def _is_allowed(client: KubeClient, right: Right) -> bool:
         if error.status == 403:  # nobody may ask: the requests themselves will show it
             return True
         raise
-    return bool((answer.get("status") or {}).get("allowed"))
+    return part(answer, "status").get("allowed") is True

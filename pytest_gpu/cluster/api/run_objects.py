@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.cluster.api import namespace
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import Run, collection
 from pytest_gpu.cluster.api.watching import states
@@ -103,7 +104,7 @@ def _delete(client: KubeClient, path: str, selector: str) -> None:
     except ApiError as error:
         if error.status != 403:
             raise
-        for thing in items_of(client.get(path, labelSelector=selector)):
+        for thing in checked_items("pods", client.get(path, labelSelector=selector)):
             try:
                 client.delete(f"{path}/{name_of(thing)}", gracePeriodSeconds=0)
             except ApiError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.namespace import NAMESPACES
 from pytest_gpu.cluster.api.pod_trouble import is_over
 from pytest_gpu.cluster.api.run_marks import DEADLINE, MANAGED_BY, OWNER, RUN, SUITE, removal
@@ -55,8 +56,8 @@ def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
             if error.status == 403:  # reported once, with the other rights
                 continue
             raise
-        for thing in items_of(listed):
-            found.setdefault(labels_of(thing)[RUN], []).append((kind, thing))
+        for thing in checked_items(kind, listed):
+            found.setdefault(labels_of(thing).get(RUN, ""), []).append((kind, thing))
     return found
 
 

@@ -52,7 +52,8 @@ _POD_SPEC: Any = {
     "runtimeClassName": kube_names.object_name,
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _TERMS}},
 }
-_PHASES: Any = {"waiting": {}, "running": {}, "terminated": {}}
+_ENDED: Any = {"exitCode": shapes.integer}
+_PHASES: Any = {"waiting": {}, "running": {}, "terminated": _ENDED}
 _CONTAINER_STATUS: Any = {"state": _PHASES, "lastState": {"terminated": {}}}
 _WORKLOAD: Any = {
     "spec": {
@@ -78,6 +79,7 @@ SHAPES: Mapping[str, Any] = {
         "status": {
             "capacity": _amounts,
             "allocatable": _amounts,
+            "addresses": [{}],
             "conditions": [{}],
             "nodeInfo": {},
         },
@@ -97,7 +99,13 @@ SHAPES: Mapping[str, Any] = {
     },
     "configmaps": {"data": {}},
     "runtimeclasses": {"handler": _handler},
-    "events": {"metadata": _OF_EVENT, "involvedObject": {}, "regarding": {}, "series": {}},
+    "events": {
+        "metadata": _OF_EVENT,
+        "involvedObject": {},
+        "regarding": {},
+        "count": shapes.integer,
+        "series": {"count": shapes.integer},
+    },
     "resourceslices": {
         "spec": {"devices": [{"attributes": {}, "basic": {"attributes": {}}}]},
     },

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pytest_gpu.cluster.api import pod_trouble
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.api.slow_waits import Progress, summed_up
 from pytest_gpu.cluster.recording.recorder import Recorder
@@ -212,7 +213,8 @@ class _PodVisits:
 
     def _events(self) -> tuple[KubeObject, ...]:
         try:
-            events = items_of(self.objects.client.get(self.objects.path("events")))
+            listed = self.objects.client.get(self.objects.path("events"))
+            events = checked_items("events", listed)
         except ApiError:
             return ()  # events only explain; without them the status must do
         return tuple(sorted(events, key=lambda event: str(event.get("lastTimestamp") or "")))
