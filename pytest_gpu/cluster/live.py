@@ -159,9 +159,11 @@ class LiveCluster:
         """Visit nodes over ssh; return those that it cannot reach."""
         from pytest_gpu.cluster.visits.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
 
+        patience = self.settings.timeout
+
         def look(node: KubeObject) -> KubeObject | None:
             try:
-                visits.look(name_of(node), "ssh", lambda: open_ssh(host_of(node)))
+                visits.look(name_of(node), "ssh", lambda: open_ssh(host_of(node), patience))
             except GpuError as error:
                 self.write(f"gpu: {name_of(node)}: {error}")
                 return node

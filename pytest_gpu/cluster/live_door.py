@@ -34,13 +34,13 @@ class LiveDoor:
         Raises:
             GpuError: there is no way into the node; the message says why.
         """
-        name = name_of(node)
+        name, patience = name_of(node), self.reach.timeout
         if name not in self._shells:
             if door.kind == "pod":
                 pod = visit_pod_name(name, self.objects.run.id)
-                self._shells[name] = ProbeShell(lambda: open_line(self.objects, pod))
+                self._shells[name] = ProbeShell(lambda: open_line(self.objects, pod), patience)
             elif door.kind == "ssh":
-                self._shells[name] = open_shell("ssh", node)
+                self._shells[name] = open_shell("ssh", node, patience)
             else:
                 raise GpuError(f"there is no way into {name}: {door.reason or 'not visited'}")
         return self._shells[name]

@@ -18,7 +18,7 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.visits.pod_stream import PodStream, status_of
 from pytest_gpu.cluster.visits.visit import StreamLate
-from pytest_gpu.errors import NotInEvidence, RecordingError
+from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 
@@ -126,7 +126,7 @@ def test_resource_with_a_wrong_shape_is_left_out(
 def test_nodes_with_a_wrong_shape_end_the_run(client: KubeClient, api: FakeApi) -> None:
     """In one line."""
     api.put("nodes", {"metadata": {"name": "x"}, "status": []})
-    with pytest.raises(RecordingError, match=r"nodes\.status: is a list, must be a mapping"):
+    with pytest.raises(ApiError, match=r"nodes\.status: is a list, must be a mapping"):
         snapshot.list_objects(client)
 
 

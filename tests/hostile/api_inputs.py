@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.hostile.inputs import Input
 from tests.hostile.live import answering, body, changed, listed, serving, streamed, thing
-from tests.hostile.stub_api import BAD, GOOD, HostileHandler
+from tests.hostile.stub_api import BAD, GOOD, Answer, HostileHandler
 from tests.support.hostile_text import HOSTILE
 
 NODES, PODS = "GET /api/v1/nodes[?]*", "GET /api/v1/pods[?]*"
@@ -61,8 +61,13 @@ def shapes() -> Iterator[Input]:
     for name in ("null", "html", "items of null", "nested deeply", "items a number"):
         data, says = SHAPES[name]
         yield answering(
-            f"pods: {name}", PODS, body(data), f"could not read pods: {says}"[:20],
-            exit=1, layers="device-plugin", hurt="device-plugin",
+            f"pods: {name}",
+            PODS,
+            body(data),
+            f"could not read pods: {says}"[:20],
+            exit=1,
+            layers="device-plugin",
+            hurt="device-plugin",
         )
         yield answering(f"groups: {name}", GROUPS, body(data.replace(b"items", b"groups")), says)
 
@@ -110,7 +115,11 @@ def values() -> Iterator[Input]:
     """Yield lists of nodes in which one value is wrong."""
     for name, parts in VALUES.items():
         yield answering(f"a node {name}", NODES, listed([_node(**parts)]), "the API server's list")
-    for name, number in {"huge": 10**400, "infinite": float("inf"), "a text": "1e999999999"}.items():
+    for name, number in {
+        "huge": 10**400,
+        "infinite": float("inf"),
+        "a text": "1e999999999",
+    }.items():
         status = {"capacity": {"nvidia.com/gpu": number}, "allocatable": {}}
         yield answering(
             f"a node whose capacity is {name}", NODES, listed([_node(status=status)]), "ERROR"
@@ -130,7 +139,7 @@ def _slowly(part: bytes) -> Iterator[bytes]:
 
 
 def _bomb() -> bytes:
-    return gzip.compress(b'{"items": [' + b" " * (1 << 30) + b"]}", 1)
+    return gzip.compress(b" " * (1 << 20), 1) * 1024
 
 
 def _pages(item: bytes) -> Any:
@@ -161,10 +170,14 @@ def endless() -> Iterator[Input]:
     gone = "cut off after"
     many = b",".join([json.dumps(_node(metadata={"name": "x" * 50})).encode()] * 5000)
     yield answering("endless body", NODES, streamed(lambda: _forever(b" " * (1 << 16))), gone)
-    yield answering("endless line of brackets", NODES, streamed(lambda: _forever(b"{" * 65536)), gone)
     yield answering(
-        "gzip bomb", NODES,
-        lambda handler: handler.send_bytes(_bomb(), Content_Encoding="gzip"), gone,
+        "endless line of brackets", NODES, streamed(lambda: _forever(b"{" * 65536)), gone
+    )
+    yield answering(
+        "gzip bomb",
+        NODES,
+        lambda handler: handler.send_bytes(_bomb(), Content_Encoding="gzip"),
+        gone,
     )
     yield answering(
         "many parts", NODES, body(b'{"items": [' + b"{}," * 4_000_000 + b"{}]}"), "parts"
@@ -173,8 +186,10 @@ def endless() -> Iterator[Input]:
         "many texts", NODES, body(b'{"items": [' + b'"ab",' * 4_000_000 + b'""]}'), "parts"
     )
     yield answering(
-        "one wide character in a long body", NODES,
-        body('{"items": ["\U0001f600'.encode() + b"x" * (60 << 20) + b'"]}'), NO_LIST,
+        "one wide character in a long body",
+        NODES,
+        body('{"items": ["\U0001f600'.encode() + b"x" * (60 << 20) + b'"]}'),
+        NO_LIST,
     )
     yield answering("drip", NODES, streamed(lambda: _slowly(b" ")), "was not complete", QUICK)
     yield answering("drip of groups", GROUPS, streamed(lambda: _slowly(b" ")), "complete", QUICK)
@@ -183,8 +198,14 @@ def endless() -> Iterator[Input]:
     yield answering("endless empty pages", NODES, _pages(b""), "the list", QUICK)
     yield answering("endless pages", NODES, _pages(many), "the list", QUICK)
     yield answering(
-        "endless pages of pods", PODS, _pages(many), "could not read pods", QUICK,
-        exit=1, layers="device-plugin", hurt="device-plugin",
+        "endless pages of pods",
+        PODS,
+        _pages(many),
+        "could not read pods",
+        QUICK,
+        exit=1,
+        layers="device-plugin",
+        hurt="device-plugin",
     )
     yield answering("broken off", NODES, _broken_off, "the answer broke off")
 
@@ -195,12 +216,15 @@ SAID = {"kind": "Status", "status": "Failure", "reason": HOSTILE, "message": f"n
 def refusals() -> Iterator[Input]:
     """Yield refusals with hostile words, of what is asked first and of what is asked later."""
     for status in (401, 403, 404, 410, 429, 500, 503):
-        says = "no GPU node" if status == 404 else "no."
-        yield answering(f"nodes: {status} with escapes", NODES, thing(SAID, status), says)
+        yield answering(f"nodes: {status} with escapes", NODES, thing(SAID, status), "no.")
     for status in (401, 403, 404, 429, 503):
         yield answering(
-            f"pods: {status} with escapes", PODS, thing(SAID, status), "unproven",
-            exit=4 if status == 401 else 1, layers="device-plugin",
+            f"pods: {status} with escapes",
+            PODS,
+            thing(SAID, status),
+            "unproven",
+            exit=1,
+            layers="device-plugin",
         )
     for kind, said in {"a list": [], "a number": 7, "no status": {"kind": 7}}.items():
         yield answering(f"nodes: 500 that is {kind}", NODES, thing(said, 500), "status 500")
@@ -220,7 +244,7 @@ def writes() -> Iterator[Input]:
         yield answering(f"namespace: {name}", OURS, body(data), "is this an API server")
         yield answering(f"created pods: {name}", "POST */pods", body(data), "unproven", exit=1)
         yield answering(f"pods of the run: {name}", VISITS, body(data), "unproven", exit=1)
-        yield answering(f"watch: {name}", WATCH, body(data + b"\n"), "unproven", exit=1)
+        yield _waiting(f"watch: {name}", body(data + b"\n"))
     for name, said in {"a list": [], "a text": "yes", "a number": 7}.items():
         yield answering(
             f"reviews: status is {name}", REVIEWS, thing({"status": said}), "is this an API server"
@@ -229,10 +253,17 @@ def writes() -> Iterator[Input]:
     yield answering("created pods: refused", "POST */pods", refused, "no.", exit=1)
     yield answering("exec: refused", "GET */exec[?]*", refused, "no.", exit=1, hurt="hardware")
     yield answering("exec: html", "GET */exec[?]*", body(b"<html>\x1b[2J"), "unproven", exit=1)
-    yield answering(
-        "exec: 101 without a key", "GET */exec[?]*", body(b"", 101), "unproven", exit=1
-    )
+    yield answering("exec: 101 without a key", "GET */exec[?]*", body(b"", 101), "unproven", exit=1)
     yield answering("removal refused", "DELETE *", refused, "could not be removed", exit=1)
+
+
+PENDING = {"phase": "Pending", "startTime": "2026-11-21T10:00:00Z"}
+
+
+def _waiting(name: str, answer: Answer) -> Input:
+    """Return an input in which pods are waited for, and what the watch says is wrong."""
+    start = serving(QUICK, answers={WATCH: answer}, trouble={BAD: PENDING, GOOD: PENDING})
+    return Input(name=name, family="API", start=start, exit=1, says="unproven", hurt="hardware")
 
 
 def addresses() -> Iterator[Input]:
@@ -246,7 +277,10 @@ def addresses() -> Iterator[Input]:
             change=changed("nodes", f"/{BAD}", lambda n, a=given: n["status"].update(addresses=a)),
         )
         yield Input(
-            name=f"an address that leads elsewhere ({at})", family="API", start=start, exit=0,
+            name=f"an address that leads elsewhere ({at})",
+            family="API",
+            start=start,
+            exit=0,
             says="is neither an IP address nor a DNS name",
             nodes_judged={BAD: "conforms", GOOD: "conforms"},
         )

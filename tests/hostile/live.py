@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,39 @@ def serving(
 ) -> Start:
     """Return what serves a cluster that is healthy but for what is hurt."""
 
-    @contextmanager
-    def start(folder: Path) -> Iterator[Given]:
+    def make() -> HostileApi:
         api = healthy_cluster(**hurt)
         change(api)
-        with HostileServer(api) as server:
-            cluster = ("--gpu-cluster=fake", f"--gpu-kubeconfig={server.kubeconfig(folder)}")
+        return api
+
+    @contextmanager
+    def start(folder: Path) -> Iterator[Given]:
+        with _apart(make, folder) as kubeconfig:
+            cluster = ("--gpu-cluster=fake", f"--gpu-kubeconfig={kubeconfig}")
             given = (*cluster, f"--gpu-layers={layers}", *options)
             yield Given(arguments=given, environment=environment or {})
 
     return start
+
+
+@contextmanager
+def _apart(make: Callable[[], HostileApi], folder: Path) -> Iterator[str]:
+    """Serve a cluster in a process of its own: what it takes is not counted as the run's."""
+    system = multiprocessing.get_context("fork")
+    mine, its = system.Pipe()
+    server = system.Process(target=_serve, args=(make, folder, its), daemon=True)
+    server.start()
+    try:
+        yield mine.recv()
+    finally:
+        server.kill()
+        server.join()
+
+
+def _serve(make: Callable[[], HostileApi], folder: Path, its: Any) -> None:
+    with HostileServer(make()) as server:
+        its.send(str(server.kubeconfig(folder)))
+        its.poll(None)
 
 
 def answering(
@@ -121,8 +145,3 @@ def changed(kind: str, key: str, change: Callable[[dict[str, Any]], object]) -> 
         change(found)
 
     return hurt
-
-
-def words(parts: Sequence[str]) -> str:
-    """Return names joined into the name of an input."""
-    return "-".join(parts)

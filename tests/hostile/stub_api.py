@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.errors import NotInEvidence
 from tests.cluster.api.fake_api import Exec, FakeApi, FakeServer, Handler
-from tests.hostile.stub_node import BASE, NODE, STATUS, Conversation, Honest, recorded
+from tests.hostile.stub_node import BASE, END, NODE, RAW, STATUS, Conversation, Honest, recorded
 
 BAD, GOOD = "bad-1", "good-2"
 
@@ -41,13 +42,20 @@ class HostileApi(FakeApi):
 def healthy(**hurt: Any) -> HostileApi:
     """Return a cluster in which nothing is wrong but what is given."""
     api = HostileApi(**hurt)
+    for resource, text in _recorded_objects():
+        _put(api, resource, text)
+    api.put("namespaces", {"metadata": {"name": "pytest-gpu"}})
+    return api
+
+
+@cache
+def _recorded_objects() -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
     with open_recording(sample_path(BASE), BASE) as cluster:
         for resource in RESOURCES:
             with suppress(NotInEvidence):
-                for thing in cluster.objects(resource):
-                    _put(api, resource, json.dumps(thing))
-    api.put("namespaces", {"metadata": {"name": "pytest-gpu"}})
-    return api
+                found += ((resource, json.dumps(each)) for each in cluster.objects(resource))
+    return tuple(found)
 
 
 def _put(api: FakeApi, resource: str, text: str) -> None:
@@ -91,6 +99,7 @@ class HostileHandler(Handler):
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         for name, value in {"Content-Length": str(len(data)), **named}.items():
             self.send_header(name, value)
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
 
@@ -143,12 +152,21 @@ class _Line(Exec):
         with suppress(OSError, ValueError, IndexError):
             while not conversation.ended and (message := self.receive()) is not None:
                 for channel, data in conversation.take(message[1:]):
-                    self.frame(channel, data)
+                    if channel == END:
+                        conversation.ended = True
+                        break
+                    self._say(channel, data)
                     if self.handler.close_connection:
                         return
             self.frame(STATUS, conversation.node.status())
             self.handler.wfile.write(b"\x88\x00")
         self.handler.close_connection = True
+
+    def _say(self, channel: int, data: bytes) -> None:
+        if channel == RAW:
+            self.handler.wfile.write(data)
+        else:
+            self.frame(channel, data)
 
 
 def gpu_pod_status() -> dict[str, Any]:

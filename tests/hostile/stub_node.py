@@ -10,7 +10,7 @@ from typing import Any
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.samples import sample_path
-from pytest_gpu.stack.sandbox.config_files import END
+from pytest_gpu.stack.sandbox import config_files
 from tests.support.replay import Replay
 
 BASE, NODE = "healthy-kubeadm", "gpu-1"
@@ -20,6 +20,12 @@ HELLO: Mapping[str, Any] = {"hello": 1, "python": "3.11.7", "machine": "x86_64"}
 
 OUT, ERR, STATUS = 1, 2, 3
 """Channels of what a node says, numbered as Kubernetes' exec does."""
+
+RAW = -1
+"""Bytes that go to the connection as they are, without a frame around them."""
+
+END = -2
+"""The node hangs up."""
 
 Said = Iterator[tuple[int, bytes]]
 Answers = Sequence[Mapping[str, Any]]
@@ -79,7 +85,7 @@ class Honest:
     def _log(self) -> str:
         runs = recorded().outcome("sandbox")["runs"]
         listed = runs[1]["output"].splitlines() if self._gpu else ()
-        return "".join(f"{STAMP}{line}\n" for line in (*listed, END))
+        return "".join(f"{STAMP}{line}\n" for line in (*listed, config_files.END))
 
 
 class Conversation:

@@ -13,7 +13,7 @@ from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import KubeObject
 
 MAX_PARTS = 1_500_000
-"""Parts of one answer in JSON; a page of 1,000 large pods has about half a million."""
+"""Parts of one answer in JSON; a page of 500 large pods has about 250,000."""
 
 MAX_SAID = 4000
 """Characters of a refusal that are kept; an admission webhook may explain itself at length."""

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from pytest_gpu.cluster.api.answers import ApiError, event_of, parsed, part, refusal, unreachable
 from pytest_gpu.cluster.api.bodies import ANSWER_TIME, chunks, ended_after
 from pytest_gpu.cluster.api.line_buffer import LineBuffer
+from pytest_gpu.cluster.api.measured_socket import abandoned_after
 
 CONNECT_TIME = 10.0
 """Seconds within which the API server must accept a connection."""
@@ -25,10 +26,10 @@ CONNECT_TIME = 10.0
 REQUEST_TIME = 60.0
 """Seconds for one request; the API server itself gives up after the same time."""
 
-PAGE = 1000
+PAGE = 500
 """Objects per page of a list: one request for most clusters, bounded memory for the largest."""
 
-MAX_PAGES = 500
+MAX_PAGES = 1000
 """Pages of one list: half a million objects."""
 
 LIST_TIME = 300.0
@@ -159,8 +160,13 @@ class KubeClient:
 
         stream: Any = import_module("kubernetes.stream.ws_client")
         url = f"{self.host.replace('http', 'ws', 1)}{path}?{query}"
+        headers, seconds = self.authorization(), min(REQUEST_TIME, self.timeout)
         try:
-            return stream.create_websocket(self.configuration, url, self.authorization())
+            return abandoned_after(
+                seconds, lambda: stream.create_websocket(self.configuration, url, headers)
+            )
+        except TimeoutError:
+            raise ApiError(408, "Timeout", f"exec: no answer within {seconds:g} s") from None
         except websocket.WebSocketBadStatusException as error:
             body = getattr(error, "resp_body", None) or b""
             raise refusal(error.status_code, body) from error

@@ -135,7 +135,7 @@ def _yaml(value: Any) -> str:
 
 
 def _without_surrogates(value: Any) -> Any:
-    """Return a value with each lone surrogate written out, as ``\\ud800``."""
+    r"""Return a value with each lone surrogate written out, as ``\ud800``."""
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):

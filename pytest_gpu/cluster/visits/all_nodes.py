@@ -42,7 +42,7 @@ EVENTS_TIME = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How nodes are visited: ``image`` for the pods, ``timeout`` seconds for their start."""
+    """How nodes are visited: ``image`` for the pods, ``timeout`` seconds for each wait."""
 
     image: str
     timeout: float
@@ -102,7 +102,7 @@ class Visits:
             self._streams.add(stream)
         try:
             node = SeenNode(name, Door(kind=kind))
-            drive(stream, node, self.cluster)
+            drive(stream, node, self.cluster, self.plan.timeout)
             node.save(self.recorder.node(name))
             self.states[name] = "done"
         finally:

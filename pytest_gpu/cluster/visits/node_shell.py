@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
@@ -55,10 +56,12 @@ class ProbeShell:
 
     Args:
         connect: opens the line; the probe at its other end has already said hello.
+        patience: seconds that no answer may exceed.
     """
 
-    def __init__(self, connect: Callable[[], Stream]) -> None:
+    def __init__(self, connect: Callable[[], Stream], patience: float = math.inf) -> None:
         self._connect = connect
+        self._patience = patience
         self._stream: Stream | None = None
         self._rounds = 0
         self._lock = threading.Lock()
@@ -117,25 +120,27 @@ class ProbeShell:
             try:
                 self._stream = self._stream or self._connect()
                 self._stream.send(_line({"round": self._rounds, **asked}))
-                found = list(answers(self._stream, self._rounds, within))
+                found = list(answers(self._stream, self._rounds, min(within, self._patience)))
             except GpuError as error:
                 self.close()
                 raise Unproven(f"the node does not answer: {error}") from error
         return next((each for each in found if kind in each), {"error": "no answer"})
 
 
-def open_shell(kind: str, node: KubeObject) -> ProbeShell:
+def open_shell(kind: str, node: KubeObject, patience: float = math.inf) -> ProbeShell:
     """Return a shell on a node by a way that does not need Kubernetes: ssh or local.
+
+    No wait exceeds ``patience`` seconds.
 
     Raises:
         GpuError: there is no such way.
     """
     if kind == "local":
-        return ProbeShell(_local)
+        return ProbeShell(_local, patience)
     if kind == "ssh":
         from pytest_gpu.cluster.visits.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
 
-        return ProbeShell(lambda: open_ssh(host_of(node)))
+        return ProbeShell(lambda: open_ssh(host_of(node), patience), patience)
     raise GpuError(f"{kind!r} is not a way into a node; choose one of {', '.join(NODE_SHELLS)}")
 
 

@@ -10,10 +10,10 @@ import json
 import posixpath
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pytest_gpu.cluster.visits.bounded import Output
 from pytest_gpu.cluster.visits.visit import StreamLate
 
 Answer = dict[str, Any]
@@ -54,20 +54,6 @@ _KINDS = {
     "p": "fifo",
 }
 _GONE = ("No such file or directory", "Not a directory", "No such process")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """What a command printed, and its exit code."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def said(self) -> str:
-        """Its errors, in one line."""
-        return " ".join(self.stderr.decode(errors="replace").split())
 
 
 Run = Callable[[Sequence[str], float], Output]

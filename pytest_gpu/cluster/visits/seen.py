@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,18 @@ MAX_REASON = 4000
 MAX_ENTRIES = 500_000
 """Paths of one visit: ten directories as long as the probe lists them."""
 
+MAX_FILE = 2 << 20
+"""Bytes of one file; the survey asks for 1 MiB at most."""
+
+MAX_OUTPUT = 4 << 20
+"""Characters that one command printed, output and errors; the probe keeps 2 MiB of each."""
+
+MAX_NVML = 1 << 20
+"""Characters of NVML's answers; those about 16 GPUs have less than 100,000."""
+
+MAX_KEPT = 128 << 20
+"""Bytes of all files and commands of a visit; the probe sends 48 MiB of files."""
+
 NOT_STARTED = (126, 127)
 """Exit codes of commands that were not started: they prove nothing about the node."""
 
@@ -47,6 +60,7 @@ class SeenNode(RecordedNode):
         self._answers: Mapping[str, Any] | None = None
         self._round = _Round()
         self._settled = 0
+        self._kept = 0
 
     def take(self, answer: Answer) -> None:
         """Take in one answer; look-ups show it after :meth:`settle`.
@@ -62,6 +76,8 @@ class SeenNode(RecordedNode):
             self.note(f"an answer is invalid: {error!r}")
         if self._settled + len(self._round.entries) > MAX_ENTRIES:
             raise GpuError(f"cut off after {MAX_ENTRIES} paths, more than any visit needs")
+        if self._kept > MAX_KEPT:
+            raise GpuError(f"cut off after {MAX_KEPT >> 20} MiB, more than any visit needs")
 
     def note(self, text: str) -> None:
         """Note what could not be read."""
@@ -161,9 +177,11 @@ class SeenNode(RecordedNode):
         except (binascii.Error, TypeError, ValueError):
             self.note(f"{path}: the answer is not base64")
             return
-        if answer.get("truncated") and "read" in answer:
-            self.note(f"{path}: is longer than {len(content)} bytes, and was left out")
+        if len(content) > MAX_FILE or (answer.get("truncated") and "read" in answer):
+            size = min(len(content), MAX_FILE)
+            self.note(f"{path}: is longer than {size} bytes, and was left out")
         else:
+            self._kept += len(content)
             self._round.contents[path] = content
 
     def _take_list(self, answer: Answer) -> None:
@@ -192,20 +210,28 @@ class SeenNode(RecordedNode):
         if answer.get("error") or not isinstance(code, int) or code in NOT_STARTED:
             self.note(f"{' '.join(argv)}: {answer.get('error') or f'exit code {code}'}")
             return
-        stderr = str(answer.get("stderr", ""))
+        stdout, stderr = str(answer.get("stdout", "")), str(answer.get("stderr", ""))
+        if len(stdout) + len(stderr) > MAX_OUTPUT:
+            self.note(f"{' '.join(argv)}: cut off after {MAX_OUTPUT >> 20} MiB, and was left out")
+            return
+        self._kept += len(stdout) + len(stderr)
         if answer.get("timeout"):
             stderr = f"{stderr}\ndid not end in time and was killed".lstrip()
         result = CommandResult(
             argv=argv,
             exit=code,
-            stdout=str(answer.get("stdout", "")),
+            stdout=stdout,
             stderr=stderr,
             duration=seconds_of(answer.get("duration") or 0.0),
         )
         self._round.commands.append(result)
 
     def _take_nvml(self, answer: Answer) -> None:
-        if isinstance(answer["nvml"], dict):
+        if not isinstance(answer["nvml"], dict):
+            return
+        if len(json.dumps(answer["nvml"])) > MAX_NVML:
+            self.note(f"NVML: cut off after {MAX_NVML >> 20} MiB, and was left out")
+        else:
             self._answers = answer["nvml"]
 
 
