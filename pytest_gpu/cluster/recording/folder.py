@@ -79,8 +79,8 @@ class Folder:
         """Yield every path below a folder, relative to it, and whether it is a folder itself.
 
         Raises:
-            RecordingError: there is a link or a special file, or there are too many files or
-                levels of folders.
+            RecordingError: there is a link, a special file or a file that is too large, or there
+                are too many files or levels of folders.
         """
         found = self.locate(relative)
         if found is None:
@@ -108,6 +108,8 @@ class Folder:
                     is_folder = entry.is_dir(follow_symlinks=self.trusted)
                     if not is_folder and not entry.is_file(follow_symlinks=self.trusted):
                         self._refuse(f"{relative}/{entry.name}", entry.is_symlink())
+                    if not self.trusted and not is_folder:
+                        check_size(entry.stat().st_size, self.where(f"{relative}/{entry.name}"))
                     yield entry.name, is_folder
         except OSError as error:
             raise RecordingError(f"{self.where(relative)}: {_why(error)}") from None
@@ -138,9 +140,18 @@ def read_regular(path: str, where: str) -> bytes:
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise RecordingError(f"{where}: {_why(error)}") from None
-    if len(data) > MAX_FILE:
-        raise RecordingError(f"{where}: is larger than {MAX_FILE >> 20} MiB")
+    check_size(len(data), where)
     return data
+
+
+def check_size(size: int, where: str) -> None:
+    """Check the size of a file.
+
+    Raises:
+        RecordingError: it is too large; the message begins with ``where``.
+    """
+    if size > MAX_FILE:
+        raise RecordingError(f"{where}: is larger than {MAX_FILE >> 20} MiB")
 
 
 def printable(name: str) -> str:

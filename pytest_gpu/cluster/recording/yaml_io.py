@@ -21,8 +21,11 @@ from pytest_gpu.libyaml import SafeDumper, SafeLoader
 MAX_DEPTH = 100
 """Most levels of nesting. libyaml's binding and Python both recurse: 5,000 levels crash them."""
 
-MAX_VALUES = 3_000_000
-"""Most values in one file: about 5,000 nodes as kubectl prints them."""
+MAX_VALUES = 2_000_000
+"""Most values in one file of JSON: about 5,000 nodes as kubectl prints them."""
+
+MAX_YAML_VALUES = 400_000
+"""Most values in one file of other YAML, which takes ten times as long."""
 
 _BLOCK_PREFIX = re.compile(rb"^[ \t?:-]{%d}" % MAX_DEPTH, re.MULTILINE)
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
@@ -91,8 +94,8 @@ def load_all(data: bytes, where: str) -> list[Any]:
         RecordingError: it is not YAML, or exceeds a limit; the message begins with ``where``.
     """
     text = _utf8(data, where)
-    _check_values(data, where)
     if text.startswith("{"):
+        _check_json_values(data, where)
         # Flow YAML or broken: the YAML reader shows which.
         with suppress(ValueError, RecursionError):
             return [_parse_json(text)]
@@ -111,7 +114,7 @@ def load_json(data: bytes, where: str) -> Any:
         RecordingError: it is not JSON; the message begins with ``where``.
     """
     text = _utf8(data, where)
-    _check_values(data, where)
+    _check_json_values(data, where)
     try:
         return _parse_json(text)
     except RecursionError:
@@ -121,12 +124,27 @@ def load_json(data: bytes, where: str) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """Return a value as YAML, keys in the order they have."""
     try:
-        text = _yaml(value)
+        data = _yaml(value)
     except UnicodeEncodeError:  # libyaml takes no lone surrogate, which JSON may have
-        text = _yaml(_without_surrogates(value))
+        data = _yaml(_without_surrogates(value))
+    large = isinstance(value, Mapping) and _marks(data) > MAX_YAML_VALUES
+    return dump_json(value) if large else data
+
+
+def _yaml(value: Any) -> bytes:
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
     return text.encode(errors="replace")
+
+
+def _without_surrogates(value: Any) -> Any:
+    r"""Return a value with each lone surrogate written out, as ``\ud800``."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        parts = value.items()
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in parts}
+    return [_without_surrogates(each) for each in value] if isinstance(value, list) else value
 
 
 def _yaml(value: Any) -> str:
@@ -156,22 +174,27 @@ def _utf8(data: bytes, where: str) -> str:
         raise RecordingError(f"{where}: is not UTF-8 text (byte {error.start})") from None
 
 
-def _check_values(data: bytes, where: str) -> None:
+def _check_json_values(data: bytes, where: str) -> None:
     # Every value comes after one of these, so their number limits the number of values.
-    if sum(data.count(mark) for mark in (b"\n", b",", b"[", b"{", b"- ", b": ")) > MAX_VALUES:
+    if sum(data.count(mark) for mark in (b",", b"[", b"{", b'":')) > MAX_VALUES:
         raise RecordingError(f"{where}: holds more than {MAX_VALUES:,} values")
 
 
+def _marks(data: bytes) -> int:
+    """Return the most values that YAML can hold; those in texts are counted, too."""
+    marks = (b"\n", b",", b"[", b"{", b"- ", b"-\n", b": ", b":\n")
+    return sum(data.count(mark) for mark in marks)
+
+
 def _check_structure(data: bytes, where: str) -> None:
-    """Refuse aliases and deep nesting, before anything recursive is built.
+    """Refuse aliases, deep nesting and too many values, before anything is built.
 
     An alias needs an anchor, and depth needs brackets or indentation: most files have none, which
     is quick to see, and are not parsed twice.
     """
-    brackets = data.count(b"[") + data.count(b"{")
-    if b"&" not in data and brackets < MAX_DEPTH and not _BLOCK_PREFIX.search(data):
+    if _is_plain(data):
         return
-    depth = 0
+    depth = values = 0
     told = None
     try:
         for event in yaml.parse(data, Loader=_Loader):
@@ -179,6 +202,9 @@ def _check_structure(data: bytes, where: str) -> None:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent):
                 raise RecordingError(f"{where}: has an alias (*{event.anchor}); write it in full")
+            values += isinstance(event, yaml.NodeEvent)
+            if values > MAX_YAML_VALUES:
+                raise _too_many(where)
             if depth > MAX_DEPTH:
                 raise _too_deep(where)
             told = event
@@ -188,6 +214,13 @@ def _check_structure(data: bytes, where: str) -> None:
         if depth + _deepest(_untold(told, error, data)) > MAX_DEPTH:
             raise _too_deep(where) from None
         raise RecordingError(f"{where}: is not valid YAML{_reason(error)}") from None
+
+
+def _is_plain(data: bytes) -> bool:
+    """Return whether a text has few values and neither aliases nor depth, at a glance."""
+    brackets = data.count(b"[") + data.count(b"{")
+    few = brackets < MAX_DEPTH and _marks(data) <= MAX_YAML_VALUES
+    return few and b"&" not in data and not _BLOCK_PREFIX.search(data)
 
 
 def _untold(told: yaml.Event | None, error: yaml.YAMLError, data: bytes) -> str:
@@ -201,6 +234,12 @@ def _deepest(text: str) -> int:
     """Return how deeply the brackets outside of strings are nested."""
     steps = (1 if b in "[{" else -1 for b in _NO_BRACKETS.sub("", _STRINGS.sub("", text)))
     return max(accumulate(steps), default=0)
+
+
+def _too_many(where: str) -> RecordingError:
+    return RecordingError(
+        f"{where}: holds more than {MAX_YAML_VALUES:,} values; as JSON it may hold {MAX_VALUES:,}"
+    )
 
 
 def _too_deep(where: str) -> RecordingError:

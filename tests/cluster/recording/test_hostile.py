@@ -128,10 +128,31 @@ def test_yaml_bomb_is_refused_at_once(tmp_path: Path, name: str, content: str, s
 
 
 def test_too_many_values_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small file can hold millions of empty lists."""
+    """A small file can hold millions of empty lists; JSON, which is read faster, may hold more."""
+    monkeypatch.setattr(yaml_io, "MAX_YAML_VALUES", 500)
     monkeypatch.setattr(yaml_io, "MAX_VALUES", 1000)
-    message = complaint(write(tmp_path, {"kubernetes/pods.yaml": "[" + "[]," * 1000 + "]"}))
-    assert message.endswith("kubernetes/pods.yaml: holds more than 1,000 values")
+    for text in ("[" + "[]," * 500 + "]", "k:\n" * 300, "-\n" * 501, "k: 1\n" * 251):
+        message = complaint(write(tmp_path, {"kubernetes/pods.yaml": text}))
+        assert message.endswith(": holds more than 500 values; as JSON it may hold 1,000")
+    for text in ('{"a": [' + "[]," * 500 + "[]]}", '{"a":1,' * 334):
+        message = complaint(write(tmp_path, {"kubernetes/pods.yaml": text}))
+        assert message.endswith("kubernetes/pods.yaml: holds more than 1,000 values")
+
+
+def test_marks_in_a_text_are_no_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of many lines is one value."""
+    monkeypatch.setattr(yaml_io, "MAX_YAML_VALUES", 500)
+    log = "- argv: dmesg\n  stdout: |\n" + "    a: b, c: [d]\n" * 1000
+    judge(open_recording(write(tmp_path, {"nodes/n/commands.yaml": log}), "x"))
+
+
+def test_large_mappings_are_written_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What we write we can read: YAML may have fewer values than JSON."""
+    monkeypatch.setattr(yaml_io, "MAX_YAML_VALUES", 500)
+    small, large = ({"items": [{"a": n} for n in range(count)]} for count in (10, 600))
+    assert yaml_io.dump(small).startswith(b"items:\n")
+    assert yaml_io.dump(large).startswith(b"{")
+    assert [yaml_io.load(yaml_io.dump(each), "x") for each in (small, large)] == [small, large]
 
 
 SHAPES = [
@@ -270,6 +291,16 @@ def test_folders_without_end_are_refused(
     if limit == "MAX_LEVELS":
         monkeypatch.setattr(folders, "MAX_FILES", 100)
     assert says in complaint(write(tmp_path, files[limit]))
+
+
+def test_a_file_of_a_node_that_is_too_large_is_refused_at_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and not by every test that reads it."""
+    monkeypatch.setattr(folders, "MAX_FILE", 100)
+    root = write(tmp_path, {"nodes/n/files/etc/x": "x" * 101})
+    with pytest.raises(RecordingError, match="nodes/n/files/etc/x: is larger than 0 MiB"):
+        assert open_recording(root, "x").node("n").view.files
 
 
 def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path) -> None:

@@ -15,7 +15,11 @@ def _manifest(number: int, text: str | bytes, says: str) -> Input:
 
 def _shape(number: int, name: str, content: str, says: str) -> Input:
     where = name.replace("nodes/n/", "N/")
-    return refused(f"shape-{number}-{name.split('/')[-1]}", {where: content}, says.replace("nodes/n/", "nodes/gpu-1/"))
+    return refused(
+        f"shape-{number}-{name.split('/')[-1]}",
+        {where: content},
+        says.replace("nodes/n/", "nodes/gpu-1/"),
+    )
 
 
 def _object(number: int, plural: str, content: str, says: str) -> Input:
