@@ -316,6 +316,7 @@ class Ended:
 
     def __init__(self) -> None:
         self.steps: list[str] = []
+        self.sock: object = None
 
     def close(self, timeout: float) -> None:
         """Say goodbye; where the other end did so first, the real one leaves the socket open."""

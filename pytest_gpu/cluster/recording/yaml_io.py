@@ -124,6 +124,7 @@ def load_json(data: bytes, where: str) -> Any:
 
 
 def dump(value: Any) -> bytes:
+    """Return a value as YAML, keys in the order they have; a large mapping as JSON."""
     try:
         data = _yaml(value)
     except UnicodeEncodeError:  # libyaml takes no lone surrogate, which JSON may have
@@ -135,21 +136,6 @@ def dump(value: Any) -> bytes:
 def _yaml(value: Any) -> bytes:
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
     return text.encode(errors="replace")
-
-
-def _without_surrogates(value: Any) -> Any:
-    r"""Return a value with each lone surrogate written out, as ``\ud800``."""
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, Mapping):
-        parts = value.items()
-        return {_without_surrogates(key): _without_surrogates(part) for key, part in parts}
-    return [_without_surrogates(each) for each in value] if isinstance(value, list) else value
-
-
-def _yaml(value: Any) -> str:
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
-    return text
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -14,6 +14,7 @@ from pytest_gpu.cluster.recording.listing import Listing
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
+from pytest_gpu.cluster.visits import budget
 from pytest_gpu.cluster.visits.sent import elf_of, entry_of, seconds_of
 from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
@@ -25,20 +26,8 @@ MAX_NOTE = 500
 MAX_REASON = 4000
 """Notes that are kept, characters of each, and of all of them with the door."""
 
-MAX_ENTRIES = 500_000
-"""Paths of one visit: ten directories as long as the probe lists them."""
-
-MAX_FILE = 2 << 20
-"""Bytes of one file; the survey asks for 1 MiB at most."""
-
-MAX_OUTPUT = 4 << 20
-"""Characters that one command printed, output and errors; the probe keeps 2 MiB of each."""
-
-MAX_NVML = 1 << 20
-"""Characters of NVML's answers; those about 16 GPUs have less than 100,000."""
-
-MAX_KEPT = 128 << 20
-"""Bytes of all files and commands of a visit; the probe sends 48 MiB of files."""
+MAX_ENTRIES = 150_000
+"""Paths of one visit: three directories as long as the probe lists them."""
 
 NOT_STARTED = (126, 127)
 """Exit codes of commands that were not started: they prove nothing about the node."""
@@ -60,7 +49,7 @@ class SeenNode(RecordedNode):
         self._answers: Mapping[str, Any] | None = None
         self._round = _Round()
         self._settled = 0
-        self._kept = 0
+        self._budget = budget.Budget()
 
     def take(self, answer: Answer) -> None:
         """Take in one answer; look-ups show it after :meth:`settle`.
@@ -76,8 +65,6 @@ class SeenNode(RecordedNode):
             self.note(f"an answer is invalid: {error!r}")
         if self._settled + len(self._round.entries) > MAX_ENTRIES:
             raise GpuError(f"cut off after {MAX_ENTRIES} paths, more than any visit needs")
-        if self._kept > MAX_KEPT:
-            raise GpuError(f"cut off after {MAX_KEPT >> 20} MiB, more than any visit needs")
 
     def note(self, text: str) -> None:
         """Note what could not be read."""
@@ -91,7 +78,8 @@ class SeenNode(RecordedNode):
                 self.note(str(answer["error"]))
             return
         for link, target in (answer.get("links") or {}).items():
-            self._round.entries.append(Entry(path=link, kind="symlink", target=str(target)))
+            raw = {"kind": "symlink", "target": target}
+            self._add_entry(entry_of(link, raw))
         if answer.get("error") and "run" not in answer:
             what = next(iter(answer.values()))
             self.note(f"{what or 'NVML'}: {answer['error']}")
@@ -163,10 +151,16 @@ class SeenNode(RecordedNode):
         path = next(str(answer[k]) for k in ("read", "tail", "list", "stat", "elf") if k in answer)
         real = str(answer.get("real") or path)
         if answer.get("absent"):
+            self._budget.spend(budget.NAMES, len(real))
             self._round.absent.append(real)
-        elif found := entry_of(real, answer.get("entry")):
-            self._round.entries.append(found)
+        else:
+            self._add_entry(entry_of(real, answer.get("entry")))
         return real
+
+    def _add_entry(self, found: Entry | None) -> None:
+        if found is not None:
+            self._budget.spend(budget.NAMES, len(found.path) + len(found.target or ""))
+            self._round.entries.append(found)
 
     def _take_file(self, answer: Answer) -> None:
         path = self._take_entry(answer)
@@ -177,11 +171,11 @@ class SeenNode(RecordedNode):
         except (binascii.Error, TypeError, ValueError):
             self.note(f"{path}: the answer is not base64")
             return
-        if len(content) > MAX_FILE or (answer.get("truncated") and "read" in answer):
-            size = min(len(content), MAX_FILE)
+        if len(content) > budget.MAX_FILE or (answer.get("truncated") and "read" in answer):
+            size = min(len(content), budget.MAX_FILE)
             self.note(f"{path}: is longer than {size} bytes, and was left out")
         else:
-            self._kept += len(content)
+            self._budget.spend(budget.FILES, len(content))
             self._round.contents[path] = content
 
     def _take_list(self, answer: Answer) -> None:
@@ -191,8 +185,7 @@ class SeenNode(RecordedNode):
             return
         base = folder.rstrip("/")
         for name, raw in entries.items():
-            if found := entry_of(f"{base}/{name}", raw):
-                self._round.entries.append(found)
+            self._add_entry(entry_of(f"{base}/{name}", raw))
         if answer.get("truncated"):
             self.note(f"{folder}: has more than {len(entries)} names, and the others were left out")
         else:
@@ -202,6 +195,7 @@ class SeenNode(RecordedNode):
         self._take_entry(answer)
         summary = answer.get("summary")
         if isinstance(summary, dict):
+            self._budget.spend(budget.ELF, len(json.dumps(summary)))
             self._round.elves.append(elf_of(str(answer["elf"]), summary))
 
     def _take_command(self, answer: Answer) -> None:
@@ -211,10 +205,12 @@ class SeenNode(RecordedNode):
             self.note(f"{' '.join(argv)}: {answer.get('error') or f'exit code {code}'}")
             return
         stdout, stderr = str(answer.get("stdout", "")), str(answer.get("stderr", ""))
-        if len(stdout) + len(stderr) > MAX_OUTPUT:
-            self.note(f"{' '.join(argv)}: cut off after {MAX_OUTPUT >> 20} MiB, and was left out")
+        if len(stdout) + len(stderr) > budget.MAX_OUTPUT:
+            self.note(
+                f"{' '.join(argv)}: cut off after {budget.MAX_OUTPUT >> 20} MiB, and was left out"
+            )
             return
-        self._kept += len(stdout) + len(stderr)
+        self._budget.spend(budget.OUTPUT, len(stdout) + len(stderr) + sum(map(len, argv)))
         if answer.get("timeout"):
             stderr = f"{stderr}\ndid not end in time and was killed".lstrip()
         result = CommandResult(
@@ -229,8 +225,8 @@ class SeenNode(RecordedNode):
     def _take_nvml(self, answer: Answer) -> None:
         if not isinstance(answer["nvml"], dict):
             return
-        if len(json.dumps(answer["nvml"])) > MAX_NVML:
-            self.note(f"NVML: cut off after {MAX_NVML >> 20} MiB, and was left out")
+        if len(json.dumps(answer["nvml"])) > budget.MAX_NVML:
+            self.note(f"NVML: cut off after {budget.MAX_NVML >> 20} MiB, and was left out")
         else:
             self._answers = answer["nvml"]
 
