@@ -6,13 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.cluster.recording.listing import KINDS, is_too_long
+from pytest_gpu.cluster.recording.shapes import LAST_SECOND, MAX_NUMBER
 from pytest_gpu.evidence import ElfSummary, Entry
-
-LAST_SECOND = 60e9
-"""Seconds from 1970 to about the year 3870; dates end in the year 9999."""
-
-MAX_NUMBER = (1 << 63) - 1
-"""The largest number in metadata: sizes, times and device numbers of Linux have 64 bits."""
 
 
 def entry_of(path: str, raw: Any) -> Entry | None:

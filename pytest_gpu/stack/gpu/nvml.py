@@ -158,6 +158,8 @@ def read(evidence: NodeEvidence) -> Nvml:
 
 def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:
     error, hung = _error(raw.get("init")), bool(raw.get("hung"))
+    if "library" not in raw and not error and not hung:
+        raise NotInEvidence(node, "whether NVML's library could be loaded")
     loaded = bool(raw.get("library")) or hung
     if loaded and not error and not hung and raw.get("devices") is None:
         raise NotInEvidence(node, "which GPUs NVML sees")
