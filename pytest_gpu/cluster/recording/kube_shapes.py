@@ -23,7 +23,7 @@ def _amounts(value: Any, where: str) -> None:
     """Check resources: those with a slash in their name are counted in whole numbers (GPUs)."""
     for key, amount in shapes.mapping(value, where).items():
         kube_names.key(key, where)
-        if "/" in key and not re.fullmatch(r"\d+[kMG]?", str(amount)):
+        if "/" in key and not re.fullmatch(r"[0-9]{1,15}[kMG]?", str(amount)):
             raise RecordingError(f"{where}.{key}: is {amount!r}, must be a whole number")
 
 
@@ -54,7 +54,11 @@ _POD_SPEC: Any = {
 }
 _ENDED: Any = {"exitCode": shapes.integer}
 _PHASES: Any = {"waiting": {}, "running": {}, "terminated": _ENDED}
-_CONTAINER_STATUS: Any = {"state": _PHASES, "lastState": {"terminated": {}}}
+_CONTAINER_STATUS: Any = {
+    "state": _PHASES,
+    "lastState": {"terminated": {}},
+    "restartCount": shapes.integer,
+}
 _WORKLOAD: Any = {
     "spec": {
         "selector": {"matchLabels": kube_names.labels},

@@ -116,7 +116,7 @@ def _entry(path: str, value: Any, where: str) -> Entry:
 def _mtime(value: Any, where: str) -> float:
     if isinstance(value, str):
         return shapes.moment(value, where).timestamp()
-    return shapes.number(value, where)
+    return shapes.seconds(value, where)
 
 
 def _device(value: Any, where: str) -> tuple[int, int]:

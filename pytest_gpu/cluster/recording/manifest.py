@@ -76,7 +76,7 @@ def read_manifest(folder: Folder) -> Manifest:
     lines = shapes.texts(raw.get("absent"), f"{where}: absent")
     return Manifest(
         taken=shapes.moment(raw["taken"], f"{where}: taken") if "taken" in raw else None,
-        suite=str(raw.get("suite", "")),
+        suite=shapes.text(raw.get("suite", ""), f"{where}: suite"),
         base=shapes.text(raw["base"], f"{where}: base") if "base" in raw else None,
         removed=frozenset(each for line in lines for each in _removals(line, f"{where}: absent")),
         note=shapes.text(raw.get("note", ""), f"{where}: note"),

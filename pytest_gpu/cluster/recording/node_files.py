@@ -75,7 +75,7 @@ def _command(item: Any, where: str) -> CommandResult:
         exit=shapes.integer(raw.get("exit", 0), f"{where}: exit"),
         stdout=shapes.text(raw.get("stdout") or "", f"{where}: stdout"),
         stderr=shapes.text(raw.get("stderr") or "", f"{where}: stderr"),
-        duration=_optional_number(raw.get("duration"), f"{where}: duration"),
+        duration=_optional_seconds(raw.get("duration"), f"{where}: duration"),
     )
 
 
@@ -91,8 +91,8 @@ def _argv(value: Any, where: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _optional_number(value: Any, where: str) -> float | None:
-    return None if value is None else shapes.number(value, where)
+def _optional_seconds(value: Any, where: str) -> float | None:
+    return None if value is None else shapes.seconds(value, where)
 
 
 def write_command(result: CommandResult) -> Mapping[str, Any]:

@@ -8,6 +8,12 @@ from typing import Any
 
 from pytest_gpu.errors import RecordingError
 
+MAX_NUMBER = 2**63 - 1
+"""The largest number in metadata: sizes, times and device numbers of Linux have 64 bits."""
+
+LAST_SECOND = 60e9
+"""Seconds from 1970 to about the year 3870; dates end in the year 9999."""
+
 _JSON_NAMES = {
     dict: "a mapping",
     list: "a list",
@@ -71,21 +77,25 @@ def integer(value: Any, where: str) -> int:
     """Return a whole number.
 
     Raises:
-        RecordingError: it is something else.
+        RecordingError: it is something else, or too large.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise RecordingError(f"{where}: is {kind(value)}, must be a whole number")
+    if abs(value) > MAX_NUMBER:
+        raise RecordingError(f"{where}: is a number of more than 64 bits")
     return value
 
 
-def number(value: Any, where: str) -> float:
-    """Return a number, such as seconds.
+def seconds(value: Any, where: str) -> float:
+    """Return a number of seconds: a duration, or a time since 1970.
 
     Raises:
-        RecordingError: it is something else.
+        RecordingError: it is something else, not finite, or too far from 1970.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecordingError(f"{where}: is {kind(value)}, must be a number")
+    if not abs(value) < LAST_SECOND:
+        raise RecordingError(f"{where}: must be a number of seconds below {LAST_SECOND:.0f}")
     return float(value)
 
 
@@ -111,7 +121,7 @@ def octal(value: Any, where: str) -> int:
     """
     if isinstance(value, str):
         try:
-            return int(value, 8)
+            value = int(value, 8)
         except ValueError:
             raise RecordingError(f"{where}: is {value!r}, must be octal like '0666'") from None
     return integer(value, where)

@@ -27,6 +27,9 @@ MAX_VALUES = 2_000_000
 MAX_YAML_VALUES = 400_000
 """Most values in one file of other YAML, which takes ten times as long."""
 
+MAX_DIGITS = 1_000
+"""Most characters of a number; Python does not print one of more than 4,300 digits."""
+
 _BLOCK_PREFIX = re.compile(rb"^[ \t?:-]{%d}" % MAX_DEPTH, re.MULTILINE)
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 _VALUE = "tag:yaml.org,2002:value"
@@ -54,6 +57,17 @@ class _Loader(SafeLoader):
                 problem="a key occurs twice", problem_mark=node.start_mark
             )
         return found
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > MAX_DIGITS:
+        raise yaml.constructor.ConstructorError(
+            problem=f"a number has more than {MAX_DIGITS:,} digits", problem_mark=node.start_mark
+        )
+    return loader.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 class _Dumper(SafeDumper):

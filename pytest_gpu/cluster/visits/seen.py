@@ -14,8 +14,7 @@ from pytest_gpu.cluster.recording.listing import Listing
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
-from pytest_gpu.cluster.visits import budget
-from pytest_gpu.cluster.visits.sent import elf_of, entry_of, seconds_of
+from pytest_gpu.cluster.visits import budget, sent
 from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
 
@@ -26,11 +25,8 @@ MAX_NOTE = 500
 MAX_REASON = 4000
 """Notes that are kept, characters of each, and of all of them with the door."""
 
-MAX_ENTRIES = 150_000
-"""Paths of one visit: three directories as long as the probe lists them."""
-
-NOT_STARTED = (126, 127)
-"""Exit codes of commands that were not started: they prove nothing about the node."""
+MAX_ENTRIES = 100_000
+"""Paths of one visit: two directories as long as the probe lists them."""
 
 
 class SeenNode(RecordedNode):
@@ -79,7 +75,7 @@ class SeenNode(RecordedNode):
             return
         for link, target in (answer.get("links") or {}).items():
             raw = {"kind": "symlink", "target": target}
-            self._add_entry(entry_of(link, raw))
+            self._add_entry(sent.entry_of(link, raw))
         if answer.get("error") and "run" not in answer:
             what = next(iter(answer.values()))
             self.note(f"{what or 'NVML'}: {answer['error']}")
@@ -154,7 +150,7 @@ class SeenNode(RecordedNode):
             self._budget.spend(budget.NAMES, len(real))
             self._round.absent.append(real)
         else:
-            self._add_entry(entry_of(real, answer.get("entry")))
+            self._add_entry(sent.entry_of(real, answer.get("entry")))
         return real
 
     def _add_entry(self, found: Entry | None) -> None:
@@ -183,10 +179,14 @@ class SeenNode(RecordedNode):
         entries = answer.get("entries")
         if not isinstance(entries, dict):
             return
-        base = folder.rstrip("/")
+        base, whole = folder.rstrip("/"), True
         for name, raw in entries.items():
-            self._add_entry(entry_of(f"{base}/{name}", raw))
-        if answer.get("truncated"):
+            found = sent.entry_of(f"{base}/{name}", raw)
+            whole = whole and (found is not None or not sent.is_plain(f"{base}/{name}"))
+            self._add_entry(found)
+        if not whole:
+            self.note(f"{folder}: its listing is invalid")
+        elif answer.get("truncated"):
             self.note(f"{folder}: has more than {len(entries)} names, and the others were left out")
         else:
             self._round.complete.append(folder)
@@ -196,15 +196,18 @@ class SeenNode(RecordedNode):
         summary = answer.get("summary")
         if isinstance(summary, dict):
             self._budget.spend(budget.ELF, len(json.dumps(summary)))
-            self._round.elves.append(elf_of(str(answer["elf"]), summary))
+            self._round.elves.append(sent.elf_of(str(answer["elf"]), summary))
 
     def _take_command(self, answer: Answer) -> None:
-        argv = tuple(map(str, answer["run"]))
+        argv = sent.texts_of(answer["run"])
         code = answer.get("exit")
-        if answer.get("error") or not isinstance(code, int) or code in NOT_STARTED:
+        if answer.get("error") or not sent.is_whole(code) or code in sent.NOT_STARTED:
             self.note(f"{' '.join(argv)}: {answer.get('error') or f'exit code {code}'}")
             return
-        stdout, stderr = str(answer.get("stdout", "")), str(answer.get("stderr", ""))
+        stdout, stderr = (
+            sent.text_of(answer.get("stdout", "")),
+            sent.text_of(answer.get("stderr", "")),
+        )
         if len(stdout) + len(stderr) > budget.MAX_OUTPUT:
             self.note(
                 f"{' '.join(argv)}: cut off after {budget.MAX_OUTPUT >> 20} MiB, and was left out"
@@ -218,15 +221,15 @@ class SeenNode(RecordedNode):
             exit=code,
             stdout=stdout,
             stderr=stderr,
-            duration=seconds_of(answer.get("duration") or 0.0),
+            duration=sent.seconds_of(answer.get("duration") or 0.0),
         )
         self._round.commands.append(result)
 
     def _take_nvml(self, answer: Answer) -> None:
         if not isinstance(answer["nvml"], dict):
             return
-        if len(json.dumps(answer["nvml"])) > budget.MAX_NVML:
-            self.note(f"NVML: cut off after {budget.MAX_NVML >> 20} MiB, and was left out")
+        if trouble := budget.nvml_trouble(answer["nvml"]):
+            self.note(f"NVML: {trouble}, and was left out")
         else:
             self._answers = answer["nvml"]
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_gpu.cluster.recording.listing import KINDS, is_too_long
+from pytest_gpu.cluster.recording.shapes import LAST_SECOND, MAX_NUMBER
 from pytest_gpu.evidence import ElfSummary, Entry
-
-LAST_SECOND = 60e9
-"""Seconds from 1970 to about the year 3870; dates end in the year 9999."""
-
-MAX_NUMBER = (1 << 63) - 1
-"""The largest number in metadata: sizes, times and device numbers of Linux have 64 bits."""
 
 
 def entry_of(path: str, raw: Any) -> Entry | None:
     """Return metadata as the probe sends it, ``None`` if it sent none that is valid."""
-    if not isinstance(raw, dict) or raw.get("kind") not in KINDS or not _is_plain(path):
+    if not isinstance(raw, dict) or raw.get("kind") not in KINDS or not is_plain(path):
         return None
     device, target = raw.get("device"), raw.get("target")
     return Entry(
@@ -26,7 +21,7 @@ def entry_of(path: str, raw: Any) -> Entry | None:
         mode=_number(raw.get("mode")),
         mtime=None if raw.get("mtime") is None else seconds_of(raw["mtime"]),
         size=_number(raw.get("size")),
-        target=str(target) if raw["kind"] == "symlink" else None,
+        target=text_of(target) if raw["kind"] == "symlink" else None,
         device=(_whole(device[0]), _whole(device[1])) if device else None,
     )
 
@@ -59,7 +54,34 @@ def seconds_of(value: Any) -> float:
     return seconds
 
 
-def _is_plain(path: str) -> bool:
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number; JSON's true is not."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
+
+
+def text_of(value: Any) -> str:
+    """Return a text.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} instead of text")  # noqa: TRY004 - data, not code
+    return value
+
+
+def texts_of(value: Any) -> tuple[str, ...]:
+    """Return a list of texts.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, list):
+        raise ValueError(f"{type(value).__name__} instead of a list")  # noqa: TRY004 - likewise
+    return tuple(map(text_of, value))
+
+
+def is_plain(path: str) -> bool:
     """Return whether a path can be used in a recording: text without NUL and without ``..``."""
     if not path.startswith("/") or "\0" in path or is_too_long(path):
         return False
@@ -67,15 +89,19 @@ def _is_plain(path: str) -> bool:
 
 
 def elf_of(path: str, raw: Mapping[str, Any]) -> ElfSummary:
-    """Return an ELF summary as the probe sends it."""
-    versions: Mapping[str, Sequence[str]] = raw.get("versions") or {}
+    """Return an ELF summary as the probe sends it.
+
+    Raises:
+        ValueError: a part of it has another type.
+    """
+    versions: Mapping[str, Any] = raw.get("versions") or {}
     return ElfSummary(
         path=path,
-        machine=str(raw.get("machine")),
-        interpreter=str(raw["interpreter"]) if raw.get("interpreter") else None,
-        needed=tuple(map(str, raw.get("needed") or ())),
-        versions={str(library): tuple(map(str, found)) for library, found in versions.items()},
-        defines=tuple(map(str, raw.get("defines") or ())),
-        runpath=tuple(map(str, raw.get("runpath") or ())),
-        error=str(raw.get("error") or ""),
+        machine=text_of(raw.get("machine")),
+        interpreter=text_of(raw["interpreter"]) if raw.get("interpreter") else None,
+        needed=texts_of(raw.get("needed") or []),
+        versions={library: texts_of(found) for library, found in versions.items()},
+        defines=texts_of(raw.get("defines") or []),
+        runpath=texts_of(raw.get("runpath") or []),
+        error=text_of(raw.get("error") or ""),
     )

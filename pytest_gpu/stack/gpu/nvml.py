@@ -20,6 +20,28 @@ RESET_REQUIRED = 16
 LIB_RM_VERSION_MISMATCH = 18
 UNKNOWN = 999
 
+_TYPES: Mapping[str, type] = {
+    "library": str,
+    "init": dict,
+    "hung": bool,
+    "driver_version": str,
+    "cuda_driver_version": str,
+    "devices": list,
+}
+
+_DEVICE_TYPES: Mapping[str, type] = {
+    "index": int,
+    "uuid": str,
+    "name": str,
+    "bdf": str,
+    "minor": int,
+    "memory": dict,
+    "remapped_rows": dict,
+    "mig": dict,
+    "mig_devices": list,
+    "fabric": dict,
+}
+
 # If this GPU or driver branch does not support a question, that is not a fault of the GPU.
 NOT_ASKABLE = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND})
 
@@ -157,22 +179,27 @@ def read(evidence: NodeEvidence) -> Nvml:
 
 
 def _parsed(node: str, raw: Mapping[str, Any]) -> Nvml:
+    _check(raw, _TYPES)
     error, hung = _error(raw.get("init")), bool(raw.get("hung"))
+    if "library" not in raw and not error and not hung:
+        raise NotInEvidence(node, "whether NVML's library could be loaded")
     loaded = bool(raw.get("library")) or hung
     if loaded and not error and not hung and raw.get("devices") is None:
         raise NotInEvidence(node, "which GPUs NVML sees")
+    version = raw.get("driver_version")
     return Nvml(
-        library=str(raw["library"]) if raw.get("library") else None,
+        library=raw.get("library") or None,
         missing=error.code == LIBRARY_NOT_FOUND if error else not loaded,
         error=error,
         hung=hung,
-        driver_version=raw.get("driver_version"),
+        driver_version=version if isinstance(version, str) else None,
         devices=tuple(_device(node, item) for item in raw.get("devices") or ()),
     )
 
 
 def _device(node: str, raw: Mapping[str, Any]) -> NvmlDevice:
     bdf, minor = raw.get("bdf"), raw.get("minor")
+    _check(raw, _DEVICE_TYPES)
     for value in raw.values():
         _error(value)  # an invalid error code makes the whole record unreadable, not a test fail
     return NvmlDevice(
@@ -184,6 +211,23 @@ def _device(node: str, raw: Mapping[str, Any]) -> NvmlDevice:
         error=_error(raw),
         answers={key: value for key, value in raw.items() if key not in {"error", "message"}},
     )
+
+
+def _check(raw: Mapping[str, Any], types: Mapping[str, type]) -> None:
+    """Check that each answer is missing, an error, or of its type.
+
+    Raises:
+        TypeError: one is something else; nobody knows what it means.
+    """
+    for key, right in types.items():
+        value = raw.get(key)
+        is_flag = isinstance(value, bool) and right is not bool
+        if (
+            value is not None
+            and _error(value) is None
+            and (is_flag or not isinstance(value, right))
+        ):
+            raise TypeError(f"{key} is {type(value).__name__}, not {right.__name__}")
 
 
 def _value(raw: Any) -> Any:

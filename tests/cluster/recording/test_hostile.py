@@ -52,7 +52,8 @@ def complaint(root: Path) -> str:
     return message
 
 
-MANIFESTS = [
+HUGE = "9" * 400
+MANIFESTS: list[tuple[str | bytes, str]] = [
     (f"{HEAD}format: 2", "recording.yaml: is not valid YAML (line 1): a key occurs twice"),
     (
         "format: 2\ntaken: whenever\nshape: new",
@@ -63,6 +64,7 @@ MANIFESTS = [
     ("format: true", "recording.yaml: format is True, must be 1"),
     ("format: 1", "recording.yaml: taken is missing"),
     ("format: 1\ntaken: now", "taken: is 'now', must be a time like 2026-11-21T10:00:00Z"),
+    (f"{HEAD}suite: [9]", "recording.yaml: suite: is a list, must be text"),
     ("format: 1\ntaken: 5", "taken: is a number, must be text"),
     (f"{HEAD}abscent: []", "recording.yaml: unknown key 'abscent'; keys are format, taken,"),
     (f"{HEAD}absent: x", "recording.yaml: absent: is text, must be a list"),
@@ -72,7 +74,7 @@ MANIFESTS = [
     (b"\xff\xfe", "recording.yaml: is not UTF-8 text (byte 0)"),
     ("a: b: c", "recording.yaml: is not valid YAML (line 1): mapping values are not allowed"),
     ("a: !!python/object:os.system x", "is not valid YAML (line 1): could not determine"),
-    (f"note: {'9' * 5000}", "recording.yaml: is not valid YAML: Exceeds the limit"),
+    (f"note: {'9' * 5000}", "(line 1): a number has more than 1,000 digits"),
 ]
 """Wrong texts of `recording.yaml`, and what is said about each."""
 
@@ -81,7 +83,7 @@ MANIFESTS = [
     ("head", "says"),
     MANIFESTS,
 )
-def test_manifest_that_is_wrong_says_where(tmp_path: Path, head: str, says: str) -> None:
+def test_manifest_that_is_wrong_says_where(tmp_path: Path, head: str | bytes, says: str) -> None:
     """The message names the file and what would be right."""
     assert says in complaint(write(tmp_path, {"recording.yaml": head}))
 
@@ -188,6 +190,19 @@ SHAPES = [
         "nodes/n/node.yaml",
         "door: window",
         "door is 'window', must be one of pod, ssh, local, none",
+    ),
+    ("nodes/n/commands.yaml", f"- {{argv: a, exit: {HUGE}}}", "exit: is a number of more than 64"),
+    ("nodes/n/commands.yaml", f"- {{argv: a, duration: {HUGE}}}", "duration: must be a number of"),
+    ("nodes/n/commands.yaml", "- {argv: a, duration: .nan}", "duration: must be a number of"),
+    ("nodes/n/listing.yaml", f"entries: {{/x: {{kind: file, mtime: {HUGE}}}}}", "mtime: must be a"),
+    ("nodes/n/listing.yaml", "entries: {/x: {kind: file, mtime: .nan}}", "mtime: must be a number"),
+    ("nodes/n/listing.yaml", f"entries: {{/x: {{kind: file, size: {HUGE}}}}}", "size: is a number"),
+    ("nodes/n/listing.yaml", f"entries: {{/x: {{kind: file, mode: '{'7' * 400}'}}}}", "mode: is a"),
+    ("nodes/n/listing.yaml", f"entries: {{/x: {{kind: char, device: [{HUGE}, 1]}}}}", "device: is"),
+    (
+        "nodes/n/listing.yaml",
+        f"entries: {{/x: {{kind: file, size: 0x{'f' * 5000}}}}}",
+        "1,000 digits",
     ),
     ("nodes/n/node.yaml", "like: ../a", "'../a' is not a valid node name"),
     ("nodes/n/nvml.json", "[]", "is a list, must be a mapping"),
@@ -323,6 +338,19 @@ OBJECTS = [
         "nodes",
         "{metadata: {name: a}, status: {capacity: {nvidia.com/gpu: many}}}",
         "a.status.capacity.nvidia.com/gpu: is 'many', must be a whole number",
+    ),
+    *(
+        (
+            "nodes",
+            f"{{metadata: {{name: a}}, status: {{capacity: {{nvidia.com/gpu: {amount}}}}}}}",
+            "a.status.capacity.nvidia.com/gpu: is ",
+        )
+        for amount in (HUGE, f"'{HUGE}'", "'-1'", "1e400", ".nan", "'\u0662'", "1" + ":10" * 100)
+    ),
+    (
+        "pods",
+        "{metadata: {name: a}, status: {containerStatuses: [{restartCount: 1e999}]}}",
+        "a.status.containerStatuses[0].restartCount: is text, must be a whole number",
     ),
     (
         "pods",

@@ -53,23 +53,20 @@ def refused(name: str, files: Mapping[str, Content], says: str, head: str = "") 
     return Input(name=name, family="recordings", start=start, exit=4, says=says)
 
 
-def hurt(
-    name: str,
-    files: Mapping[str, Content],
-    layer: str,
-    says: str,
-    *,
-    base: str = KUBEADM,
-    head: str = "",
-) -> Input:
-    """Return a recording that is judged, in which a layer must not pass: exit 1."""
-    start = overlay(files, base, head)
+def hurt(name: str, files: Mapping[str, Content], layer: str, says: str, **more: str) -> Input:
+    """Return a recording that is judged, in which a layer must not pass: exit 1.
+
+    ``more`` may name another ``base``, and more lines for the ``head``.
+    """
+    start = overlay(files, **more)
     return Input(name=name, family="recordings", start=start, exit=1, says=says, hurt=layer)
 
 
-def harmless(name: str, files: Mapping[str, Content], says: str = "1 node: conforms") -> Input:
+def harmless(
+    name: str, files: Mapping[str, Content], says: str = "1 node: conforms", **more: str
+) -> Input:
     """Return a recording that is odd and healthy: it is not refused, and not failed either."""
-    return Input(name=name, family="recordings", start=overlay(files), exit=0, says=says)
+    return Input(name=name, family="recordings", start=overlay(files, **more), exit=0, says=says)
 
 
 def _place(name: str, node: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cluster.recording.test_hostile import BOMBS, HEAD, MANIFESTS, OBJECTS, SHAPES
+from tests.cluster.recording.test_hostile import BOMBS, MANIFESTS, OBJECTS, SHAPES
 from tests.hostile.inputs import Input
 from tests.hostile.recordings.overlays import refused
 
@@ -16,7 +16,7 @@ def _manifest(number: int, text: str | bytes, says: str) -> Input:
 def _shape(number: int, name: str, content: str, says: str) -> Input:
     where = name.replace("nodes/n/", "N/")
     return refused(
-        f"shape-{number}-{name.split('/')[-1]}",
+        f"shape-{number}-{name.rpartition('/')[2]}",
         {where: content},
         says.replace("nodes/n/", "nodes/gpu-1/"),
     )
@@ -30,7 +30,7 @@ def _object(number: int, plural: str, content: str, says: str) -> Input:
 def _bombs() -> list[Input]:
     places = ("recording.yaml", "kubernetes/pods.yaml", "N/listing.yaml")
     return [
-        refused(f"bomb-{number}-{place.split('/')[-1]}", {place: content}, says)
+        refused(f"bomb-{number}-{place.rpartition('/')[2]}", {place: content}, says)
         for number, (content, says) in enumerate(BOMBS)
         for place in places
     ]
