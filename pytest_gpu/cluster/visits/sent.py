@@ -9,6 +9,9 @@ from pytest_gpu.cluster.recording.listing import KINDS, is_too_long
 from pytest_gpu.cluster.recording.shapes import LAST_SECOND, MAX_NUMBER
 from pytest_gpu.evidence import ElfSummary, Entry
 
+NOT_STARTED = (126, 127)
+"""Exit codes of commands that were not started: they prove nothing about the node."""
+
 
 def entry_of(path: str, raw: Any) -> Entry | None:
     """Return metadata as the probe sends it, ``None`` if it sent none that is valid."""

@@ -29,17 +29,14 @@ _TYPES: Mapping[str, type] = {
     "devices": list,
 }
 
+# What answers about health hold is checked where it is used: one that is wrong hides no other.
 _DEVICE_TYPES: Mapping[str, type] = {
     "index": int,
     "uuid": str,
     "name": str,
     "bdf": str,
     "minor": int,
-    "memory": dict,
-    "remapped_rows": dict,
-    "mig": dict,
     "mig_devices": list,
-    "fabric": dict,
 }
 
 # If this GPU or driver branch does not support a question, that is not a fault of the GPU.
