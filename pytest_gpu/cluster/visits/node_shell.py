@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
+from pytest_gpu.cluster.visits import sent
 from pytest_gpu.cluster.visits.visit import COMMAND_GRACE, Stream, answers, greet
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import CommandResult, Door, KubeObject
@@ -71,16 +72,10 @@ class ProbeShell:
         words = list(argv)
         asked = {"run": [{"argv": words, "timeout": timeout}]}
         answer = self._ask("run", asked, timeout + COMMAND_GRACE)
-        stderr = str(answer.get("stderr", ""))
-        if "error" in answer:
-            stderr = f"{stderr}{answer['error']}"
-        return CommandResult(
-            argv=tuple(words),
-            exit=int(answer.get("exit", 126)),
-            stdout=str(answer.get("stdout", "")),
-            stderr=stderr,
-            duration=answer.get("duration"),
-        )
+        try:
+            return sent.result_of(words, answer)
+        except ValueError as error:
+            raise Unproven(f"the node's answer to {words[0]} is invalid: {error}") from None
 
     def read(self, path: str) -> bytes:
         """Return a regular file's bytes."""
@@ -91,7 +86,10 @@ class ProbeShell:
             raise GpuError(f"{path}: is longer than {READ_LIMIT >> 20} MiB")
         if "data" not in answer:
             raise GpuError(f"{path}: {answer.get('error', 'cannot be read')}")
-        return base64.b64decode(answer["data"])
+        try:
+            return base64.b64decode(sent.text_of(answer["data"]), validate=True)
+        except ValueError as error:
+            raise GpuError(f"{path}: the node's answer is invalid: {error}") from None
 
     def exists(self, path: str) -> bool:
         """Return whether a path exists."""
@@ -105,7 +103,10 @@ class ProbeShell:
         answer = self._ask("glob", {"glob": [{"pattern": pattern, "limit": 0}]}, LOOK_TIME)
         if "error" in answer:
             raise GpuError(f"{pattern}: {answer['error']}")
-        return tuple(answer["paths"])
+        try:
+            return sent.texts_of(answer.get("paths"))
+        except ValueError as error:
+            raise GpuError(f"{pattern}: the node's answer is invalid: {error}") from None
 
     def close(self) -> None:
         """End the conversation, if there was one."""

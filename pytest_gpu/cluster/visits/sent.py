@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 from pytest_gpu.cluster.recording.listing import KINDS, is_too_long
 from pytest_gpu.cluster.recording.shapes import LAST_SECOND, MAX_NUMBER
-from pytest_gpu.evidence import ElfSummary, Entry
+from pytest_gpu.cluster.visits.budget import MAX_OUTPUT
+from pytest_gpu.evidence import CommandResult, ElfSummary, Entry
 
 NOT_STARTED = (126, 127)
 """Exit codes of commands that were not started: they prove nothing about the node."""
@@ -51,13 +52,15 @@ def seconds_of(value: Any) -> float:
     Raises:
         ValueError: it is not a number, or too far from 1970.
     """
-    seconds = float(value)
-    if not abs(seconds) < LAST_SECOND:
-        raise ValueError(f"{seconds!r} is not a time")
-    return seconds
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{type(value).__name__} instead of a time")  # noqa: TRY004 - data
+    # Compared first: the largest numbers have no float.
+    if not abs(value) < LAST_SECOND:
+        raise ValueError("a time is too far from 1970")
+    return float(value)
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeGuard[int]:
     """Return whether a value is a whole number; JSON's true is not."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
@@ -82,6 +85,27 @@ def texts_of(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"{type(value).__name__} instead of a list")  # noqa: TRY004 - likewise
     return tuple(map(text_of, value))
+
+
+def result_of(argv: Sequence[str], answer: Mapping[str, Any]) -> CommandResult:
+    """Return how a command ended that was run through a shell.
+
+    Raises:
+        ValueError: the answer has parts of other types, or is too long.
+    """
+    stdout, stderr = text_of(answer.get("stdout", "")), text_of(answer.get("stderr", ""))
+    if len(stdout) + len(stderr) > MAX_OUTPUT:
+        raise ValueError(f"cut off after {MAX_OUTPUT >> 20} MiB")
+    code, duration = answer.get("exit", 126), answer.get("duration")
+    if not is_whole(code):
+        raise ValueError("the exit code is not a number")
+    return CommandResult(
+        argv=tuple(argv),
+        exit=code,
+        stdout=stdout,
+        stderr=f"{stderr}{answer['error']}" if "error" in answer else stderr,
+        duration=None if duration is None else seconds_of(duration),
+    )
 
 
 def is_plain(path: str) -> bool:
