@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 import tomllib
 from functools import lru_cache
 from itertools import accumulate
@@ -87,7 +88,7 @@ def toml(content: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode())
     except ValueError as error:
-        raise MalformedError(str(error)) from None
+        raise MalformedError(_said(error)) from None
     except RecursionError:
         raise TooDeepError from None
 
@@ -125,7 +126,7 @@ def yaml_document(content: bytes) -> Any:
     except LimitError:
         raise
     except _YAML_ERRORS as error:
-        raise MalformedError(str(error) or repr(error)) from None
+        raise MalformedError(_said(error)) from None
     except RecursionError:
         raise TooDeepError from None
 
@@ -166,7 +167,7 @@ def json_document(content: bytes | str) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        raise MalformedError(str(error)) from None
+        raise MalformedError(_said(error)) from None
     except RecursionError:
         raise TooDeepError from None
 
@@ -184,6 +185,13 @@ def shell_words(text: str, *, comments: bool = False) -> tuple[str, ...]:
         return tuple(shlex.split(text, comments=comments))
     except ValueError as error:
         raise MalformedError(str(error)) from None
+
+
+def _said(error: Exception) -> str:
+    """Return what a parser says; Python's advice about long numbers is for programmers."""
+    if "integer string conversion" in str(error):
+        return f"a number has more than {sys.get_int_max_str_digits():,} digits"
+    return str(error) or repr(error)
 
 
 def _check_size(content: bytes) -> None:

@@ -24,7 +24,12 @@ MOST_WRITTEN = 256 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """How a child ended, what it printed, and what it took, with its own children."""
+    """How a child ended, what it printed, and what it took, with its own children.
+
+    ``seconds`` is the time that passed, without the time in which it waited for a processor: the
+    machine may be busy with something else. ``peak`` is at least what this process has, since the
+    kernel hands that figure on.
+    """
 
     exit: int
     printed: bytes
@@ -47,11 +52,14 @@ def run(words: Sequence[str], *, folder: Path, environment: Mapping[str, str], p
             start_new_session=True,
         )
     _limit(child.pid)
-    status, usage = _waited(child)
+    queued = _ended(child)
+    seconds = time.monotonic() - began - queued
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
     return Ran(
-        exit=os.waitstatus_to_exitcode(status),
+        exit=child.returncode,
         printed=prints.read_bytes(),
-        seconds=time.monotonic() - began,
+        seconds=seconds,
         cpu=usage.ru_utime + usage.ru_stime,
         peak=usage.ru_maxrss * 1024,
     )
@@ -66,13 +74,20 @@ def _limit(pid: int) -> None:
         resource.prlimit(pid, kind, (most, most))
 
 
-def _waited(child: subprocess.Popen[bytes]) -> tuple[int, resource.struct_rusage]:
-    """Return a child's status and usage, when it has ended or was killed with all it started."""
+def _ended(child: subprocess.Popen[bytes]) -> float:
+    """Wait for the end of a child, or kill all it started; return how long it was queued."""
     killer = threading.Timer(KILL_AFTER, os.killpg, (child.pid, signal.SIGKILL))
     killer.start()
     try:
-        _, status, usage = os.wait4(child.pid, 0)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     finally:
         killer.cancel()
-    child.returncode = os.waitstatus_to_exitcode(status)
-    return status, usage
+    return _queued(Path(f"/proc/{child.pid}/schedstat"))
+
+
+def _queued(schedstat: Path) -> float:
+    """Return how many seconds a process waited for a processor; 0 where Linux does not count."""
+    try:
+        return int(schedstat.read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0

@@ -38,17 +38,13 @@ def try_input(
     each: Input, place: Path, *, program: Sequence[str] = PYTEST, limits: Limits | None = None
 ) -> Tried:
     """Make an input below a folder, run it there, and judge the run."""
-    limits = limits or Limits()
-    ran, faults = _once(each, place / "1", program, limits)
-    if any(fault.kind == "time" for fault in faults) and ran.cpu < limits.seconds:
-        # The machine may have been busy with something else.
-        ran, faults = _once(each, place / "2", program, limits)
+    ran, faults = _run(each, place, program, limits or Limits())
     return Tried(
         input=each.name, family=each.family, seconds=ran.seconds, peak=ran.peak, faults=faults
     )
 
 
-def _once(
+def _run(
     each: Input, place: Path, program: Sequence[str], limits: Limits
 ) -> tuple[Ran, tuple[Fault, ...]]:
     material, folder, temporary = place / "input", place / "run", place / "tmp"

@@ -126,5 +126,6 @@ def test_one_error_for_all(parse: Callable[[bytes], object], contents: dict[str,
     for kind, content in contents.items():
         if kind in {"list", "scalar"}:
             continue
-        with pytest.raises(TooDeepError if kind == "deep" else MalformedError):
+        with pytest.raises(TooDeepError if kind == "deep" else MalformedError) as refused:
             parse(content)
+        assert (kind == "huge-number") == ("a number has more than" in str(refused.value))

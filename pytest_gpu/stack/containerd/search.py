@@ -91,7 +91,8 @@ def gpu_handlers(table: Mapping[str, Any]) -> tuple[str, ...]:
         runtimes: Any = table.get("plugins", {})
         for key in (plugin, "containerd", "runtimes"):
             runtimes = runtimes.get(key, {}) if isinstance(runtimes, dict) else {}
-        found += [name for name, each in runtimes.items() if _starts_nvidia(each)]
+        entries = runtimes.items() if isinstance(runtimes, dict) else ()
+        found += [name for name, each in entries if _starts_nvidia(each)]
     return tuple(found)
 
 

@@ -17,7 +17,8 @@ VERSION_FILE = "/proc/driver/nvidia/version"
 # "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.161.08  Sat Feb ..." or
 # "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.14  Release Build ...".
 _NVRM = "NVRM version:"
-_MODULE = re.compile(r"Kernel Module\s+(?:for \S+\s+)?(\d+\.\d+(?:\.\d+)*)")
+_MODULE = re.compile(r"Kernel Module\s+(?:for \S+\s+)?(\d{1,6}(?:\.\d{1,6}){1,3})\b")
+_VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,3}")
 
 
 class Driver:
@@ -69,7 +70,10 @@ class Driver:
     @lazy
     def version(self) -> str:
         """The version of the loaded module, such as ``535.161.08``."""
-        return _told(self.version_line) or self.version_line
+        found = _told(self.version_line) or self.version_line
+        if not _VERSION.fullmatch(found):
+            raise NotInEvidence(self._evidence.name, f"a version in {self.version_source}")
+        return found
 
     @lazy
     def libnvml(self) -> libraries.Library | None:

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.stack.gpu import nvml_shape
 from pytest_gpu.stack.gpu.pci import normal
 
 NOT_SUPPORTED = 3
@@ -170,6 +171,7 @@ def read(evidence: NodeEvidence) -> Nvml:
     if raw is None:
         return Nvml(missing=True)
     try:
+        nvml_shape.check(raw)
         return _parsed(evidence.name, raw)
     except (TypeError, ValueError, AttributeError) as error:
         raise NotInEvidence(evidence.name, f"NVML's output ({error})") from None
@@ -233,7 +235,10 @@ def _value(raw: Any) -> Any:
 
 def _error(raw: Any) -> NvmlError | None:
     if isinstance(raw, Mapping) and raw.get("error") is not None:
-        return NvmlError(code=int(raw["error"]), message=str(raw.get("message", "")))
+        code = int(raw["error"])
+        if not 0 <= code <= nvml_shape.MAX_NUMBER:
+            raise ValueError("an error code has more than 64 bits")
+        return NvmlError(code=code, message=str(raw.get("message", "")))
     return None
 
 

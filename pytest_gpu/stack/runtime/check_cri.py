@@ -30,6 +30,10 @@ from pytest_gpu.stack.repair.toml_diff import new_file, with_handler
 from pytest_gpu.stack.runtime.cri_log import cri_log
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.steps import Steps, Value
+from pytest_gpu.text.naming import listed
+
+_SHOWN = 20
+"""How many runtimes are listed; people have a few."""
 
 RUNC_DROP_IN = "00-k8s-runc.toml"
 
@@ -119,7 +123,7 @@ def default_undefined(node: Node) -> Finding | None:
         Evidence(
             source=config.path,
             text=f'default_runtime_name is "{config.default_runtime}"; the merged configuration'
-            f" defines {', '.join(config.runtimes) or 'no runtime'}",
+            f" defines {listed(config.runtimes, _SHOWN) or 'no runtime'}",
         ),
         *cri_log(node),
         default=config.default_runtime,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.hostile.inputs import Input, Start, made
+from tests.hostile.recordings.lines import SAYS
 
 Content = str | bytes | Callable[[Path], object]
 """What a file holds, or a function that puts something else into its place."""
@@ -53,13 +54,20 @@ def refused(name: str, files: Mapping[str, Content], says: str, head: str = "") 
     return Input(name=name, family="recordings", start=start, exit=4, says=says)
 
 
-def hurt(name: str, files: Mapping[str, Content], layer: str, says: str, **more: str) -> Input:
+def hurt(name: str, files: Mapping[str, Content], layer: str, **more: str) -> Input:
     """Return a recording that is judged, in which a layer must not pass: exit 1.
 
     ``more`` may name another ``base``, and more lines for the ``head``.
     """
     start = overlay(files, **more)
+    says = SAYS.get(name, "")
     return Input(name=name, family="recordings", start=start, exit=1, says=says, hurt=layer)
+
+
+def latent(name: str, files: Mapping[str, Content], layer: str, says: str, **more: str) -> Input:
+    """Return a recording that works until the next restart, as a layer must say: exit 0."""
+    start = overlay(files, **more)
+    return Input(name=name, family="recordings", start=start, exit=0, says=says, hurt=layer)
 
 
 def harmless(

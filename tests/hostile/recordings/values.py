@@ -363,12 +363,10 @@ INPUTS = (
         "argv-twice",
         {COMMANDS: "- {argv: dmesg}\n- {argv: [dmesg]}"},
         "driver",
-        "the kernel log (dmesg) on gpu-1 is not in the evidence",
     ),
     hurt(
         "number-nvml",
         {"N/nvml.json": '{"devices": [{"index": ' + HUGE + "}]}"},
         "driver",
-        "whether NVML's library could be loaded",
     ),
 )

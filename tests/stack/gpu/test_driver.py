@@ -31,6 +31,14 @@ def test_the_version_is_read_from_both_flavours(line: str, version: str) -> None
     assert driver.read(node).version == version
 
 
+@pytest.mark.parametrize("text", ["", "\0" * 99, "9" * 5000, "$(id)\x1b[2J", "550." + "1" * 400])
+def test_a_version_that_is_none_is_unknown(text: str) -> None:
+    """It is neither too old nor another one than the library's."""
+    files = {driver.VERSION_FILE: "", "/sys/module/nvidia/version": text}
+    with pytest.raises(NotInEvidence, match="a version in /sys/module/nvidia/version"):
+        assert driver.read(FakeNode(files=files)).version
+
+
 def test_versions_compare_by_number() -> None:
     """460.106 is older than 470, and 1000 newer than 470."""
     assert numbers("460.106.00") < (470,) <= numbers("470.42.01") < numbers("1000.1")

@@ -70,3 +70,48 @@ def test_devices_that_cannot_be_read_are_unknown(devices: object) -> None:
     """Else every GPU would be missing."""
     with pytest.raises(NotInEvidence):
         answers(devices=devices)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"init": "ok"}, "init is not a mapping"),
+        ({"hung": "yes"}, "hung is neither true nor false"),
+        ({"driver_version": 550}, "driver_version is not text"),
+        ({"driver_version": "550\r\x1b[2J"}, "driver_version is not a version"),
+        ({"devices": "two"}, "devices is not a list of mappings"),
+        ({"devices": [None]}, "devices is not a list of mappings"),
+        ({"init": {"error": 10**400, "message": ""}}, "an error code has more than 64 bits"),
+    ],
+)
+def test_answers_of_another_shape_are_unknown(changes: dict[str, object], says: str) -> None:
+    """The reason says what is wrong, not what Python could not do with it."""
+    with pytest.raises(NotInEvidence) as unknown:
+        answers(device(0, FIRST), **changes)
+    assert says in str(unknown.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("index", "zero", "index is not a whole number"),
+        ("index", 10**400, "index is not a whole number"),
+        ("minor", -1, "minor is not a whole number"),
+        ("ecc_uncorrected", "many", "ecc_uncorrected is not a whole number"),
+        ("bdf", "../../etc/passwd", "bdf is not a PCI address"),
+        ("bdf", 17, "bdf is not text"),
+        ("uuid", [1], "uuid is not text"),
+    ],
+)
+def test_a_device_of_another_shape_is_unknown(key: str, value: object, says: str) -> None:
+    """Also where the answer decides little: the others of this node are no better."""
+    with pytest.raises(NotInEvidence) as unknown:
+        answers(device(0, FIRST) | {key: value})
+    assert says in str(unknown.value)
+
+
+def test_answers_that_do_not_name_a_library_are_unknown() -> None:
+    """Only null says that there is none."""
+    with pytest.raises(NotInEvidence, match="whether NVML's library could be loaded"):
+        read(FakeNode(nvml={"devices": []}))
+    assert read(FakeNode(nvml={"library": None})).missing
