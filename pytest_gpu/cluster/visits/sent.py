@@ -40,10 +40,9 @@ def _whole(value: Any) -> int:
     Raises:
         ValueError: it is too large, or not a number.
     """
-    number = int(value)
-    if abs(number) > MAX_NUMBER:
-        raise ValueError("a number has more than 64 bits")
-    return number
+    if not is_whole(value):
+        raise ValueError("a number is not whole, or has more than 64 bits")
+    return value
 
 
 def seconds_of(value: Any) -> float:
