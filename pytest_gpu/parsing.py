@@ -88,7 +88,7 @@ def toml(content: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode())
     except ValueError as error:
-        raise MalformedError(_said(error)) from None
+        raise MalformedError(words_of(error)) from None
     except RecursionError:
         raise TooDeepError from None
 
@@ -126,7 +126,7 @@ def yaml_document(content: bytes) -> Any:
     except LimitError:
         raise
     except _YAML_ERRORS as error:
-        raise MalformedError(_said(error)) from None
+        raise MalformedError(words_of(error)) from None
     except RecursionError:
         raise TooDeepError from None
 
@@ -167,7 +167,7 @@ def json_document(content: bytes | str) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        raise MalformedError(_said(error)) from None
+        raise MalformedError(words_of(error)) from None
     except RecursionError:
         raise TooDeepError from None
 
@@ -187,7 +187,7 @@ def shell_words(text: str, *, comments: bool = False) -> tuple[str, ...]:
         raise MalformedError(str(error)) from None
 
 
-def _said(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """Return what a parser says; Python's advice about long numbers is for programmers."""
     if "integer string conversion" in str(error):
         return f"a number has more than {sys.get_int_max_str_digits():,} digits"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from tests.hostile.inputs import Input
-from tests.hostile.recordings import archives, hardware, node_files, shapes, special, values
+from tests.hostile.recordings import archives, hardware, node_files, shapes, special
+from tests.hostile.recordings import values as recorded_values
+from tests.hostile.texts import places
+from tests.hostile.texts import values as option_values
 
 ALL: tuple[Input, ...] = (
     *shapes.INPUTS,
     *special.INPUTS,
-    *values.INPUTS,
+    *recorded_values.INPUTS,
     *archives.INPUTS,
     *node_files.INPUTS,
     *hardware.INPUTS,
+    *places.INPUTS,
+    *option_values.INPUTS,
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import Unproven
-from pytest_gpu.parsing import LimitError, check_toml
+from pytest_gpu.parsing import LimitError, check_toml, words_of
 from pytest_gpu.stack.containerd.toml_lines import BYTE_ORDER_MARK, NOT_UTF8, Path, walk
 
 CRI_V1 = "cri"
@@ -113,7 +113,7 @@ def _complaint(path: str, content: bytes, error: ValueError) -> Evidence:
     told = re.search(r"at line (\d+)", str(error))
     # At the end of the document tomllib names no line.
     line = int(told[1]) if told else content.count(b"\n") + 1
-    return Evidence(source=path, line=line, text=f"is not valid TOML: {error}")
+    return Evidence(source=path, line=line, text=f"is not valid TOML: {words_of(error)}")
 
 
 @lru_cache(maxsize=512)

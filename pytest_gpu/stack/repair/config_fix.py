@@ -237,6 +237,7 @@ def _in_template(place: FixPlace, changes: Changes) -> str | None:
 def _spelled(files: Sequence[ConfigFile], handler: str, name: str) -> list[str]:
     """Return how an option's name is spelled in the first of the files."""
     for file in files[:1]:
-        options = below_cri(file, ("containerd", "runtimes", handler, "options")) or {}
-        return [key for key in options if key.lower() == name.lower()]
+        options = below_cri(file, ("containerd", "runtimes", handler, "options"))
+        keys = options if isinstance(options, Mapping) else ()
+        return [key for key in keys if key.lower() == name.lower()]
     return []

@@ -75,6 +75,10 @@ def _bomb(path: Path) -> None:
             add(tar, f"nodes/n/files/{number}", zeros)
 
 
+def _large(path: Path) -> None:
+    pack_recording(path, lambda tar: add(tar, "x", bytes(65 * MIB)))
+
+
 def _many(path: Path) -> None:
     with tarfile.open(path, "w:gz", compresslevel=1) as tar:
         add(tar, "recording.yaml", HEAD)
@@ -99,19 +103,23 @@ def _pipe(path: Path) -> None:
 
 INPUTS = (
     *(_member(number, *each) for number, each in enumerate(MEMBERS)),
-    _input("zip", _zip, "?"),
-    _input("text", _text, "?"),
-    _input("empty", Path.touch, "?"),
-    _input("pipe", _pipe, "?"),
-    _input("cut-off", _cut_off, "?"),
-    _input("turned-bit", _turned, "?"),
-    _input("gzip-of-text", partial(_gzipped, b"format: 1\n" * 100), "?"),
-    _input("gzip-of-zeros", partial(_gzipped, bytes(64 * MIB)), "?"),
-    _input("gzip-of-nothing", partial(_gzipped, b""), "?"),
-    _input("twice-packed", _twice_packed, "?"),
-    _input("bomb", _bomb, "?"),
-    _input("file-of-65-MiB", _packed(lambda tar: add(tar, "x", bytes(65 * MIB))), "?"),
-    _input("10-thousand-members", _many, "?"),
-    _input("name-of-1-GiB", _long_name, "?"),
-    _input("no-manifest", lambda path: _gzipped(bytes(10240), path), "?"),
+    _input("zip", _zip, "is neither a folder nor a .tar.gz"),
+    _input("text", _text, "is neither a folder nor a .tar.gz"),
+    _input("empty", Path.touch, "is neither a folder nor a .tar.gz"),
+    _input("pipe", _pipe, "there is no such folder or .tar.gz file"),
+    _input("cut-off", _cut_off, "is a damaged .tar.gz: Compressed file ended"),
+    _input("turned-bit", _turned, "is a damaged .tar.gz:"),
+    _input(
+        "gzip-of-text", partial(_gzipped, b"a: 1\n" * 200), "is a damaged .tar.gz: invalid header"
+    ),
+    _input(
+        "gzip-of-zeros", lambda path: _gzipped(bytes(64 * MIB), path), "it has no recording.yaml"
+    ),
+    _input("gzip-of-nothing", partial(_gzipped, b""), "is a damaged .tar.gz: empty file"),
+    _input("twice-packed", _twice_packed, "is a damaged .tar.gz: truncated header"),
+    _input("bomb", _bomb, "unpacks to more than 250 times its size"),
+    _input("file-of-65-MiB", _large, "'x' is larger than 64 MiB"),
+    _input("10-thousand-members", _many, "the list of nodes on the cluster is not in the evidence"),
+    _input("name-of-1-GiB", _long_name, "has a header larger than a file may be"),
+    _input("no-manifest", lambda path: _gzipped(bytes(10240), path), "it has no recording.yaml"),
 )

@@ -10,8 +10,10 @@ import pytest
 from pytest_gpu.causes import Finding, fix_of
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.run.placeholders import filled
+from pytest_gpu.stack.containerd import config_file
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.distributions.products.talos import TALOS
+from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.runtime import (
     check_cgroups,
     check_cri,
@@ -327,3 +329,14 @@ def test_nothing_is_patched_on_a_node_that_is_made_of_settings() -> None:
     first, second, *_ = fix
     assert "talosctl patch machineconfig" in first
     assert "the settings from which talos generates" in second
+
+
+@pytest.mark.parametrize(
+    ("options", "spelled"), [('{binaryname = "a"}', ["binaryname"]), ("[1]", []), ("7", [])]
+)
+def test_options_of_another_shape_have_no_names(options: str, spelled: list[str]) -> None:
+    """The check of the configuration tells that it is wrong; a fix is no place to stumble."""
+    section = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]'
+    text = f"version = 2\n{section}\noptions = {options}\n"
+    file = config_file.parse("config.toml", text.encode())
+    assert config_fix._spelled([file], "nvidia", "BinaryName") == spelled
