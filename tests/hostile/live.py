@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.inputs import Family, Given, Input, Start
+from tests.hostile.inputs import Given, Input, Start
 from tests.hostile.stub_api import BAD, GOOD, Answer, HostileApi, HostileHandler, HostileServer
 from tests.hostile.stub_api import healthy as healthy_cluster
-from tests.hostile.stub_node import Honest
 
 ONE_BAD_NODE: Mapping[str, str] = {BAD: "unproven", GOOD: "conforms"}
 """One bad node costs one node."""
@@ -62,7 +61,7 @@ def _serve(make: Callable[[], HostileApi], folder: Path, its: Any) -> None:
         its.poll(None)
 
 
-def answering(
+def answering(  # noqa: PLR0913 - a row of a table
     name: str,
     asked: str,
     answer: Answer,
@@ -78,29 +77,6 @@ def answering(
     """
     start = serving(*options, layers=layers, answers={asked: answer})
     return Input(name=name, family="API", start=start, exit=exit, says=says, hurt=hurt)
-
-
-def node(
-    name: str,
-    hostile: type[Honest],
-    says: str,
-    *options: str,
-    family: Family = "nodes",
-    layers: str = "driver",
-    hurt: str = "",
-    judged: Mapping[str, str] = ONE_BAD_NODE,
-) -> Input:
-    """Return an input in which one node is hostile and the other is not."""
-    start = serving(*options, layers=layers, nodes={BAD: hostile})
-    return Input(
-        name=name,
-        family=family,
-        start=start,
-        exit=1,
-        says=says,
-        hurt=hurt,
-        nodes_judged=judged,
-    )
 
 
 def body(data: bytes, status: int = 200, **headers: str) -> Answer:

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.hostile import hostile_nodes, stub_ssh
+from tests.hostile import hostile_nodes, node_kinds, stub_ssh
 from tests.hostile.inputs import Given, Input, Start
 from tests.hostile.live import ONE_BAD_NODE, serving
 from tests.hostile.stub_api import BAD, GOOD
+from tests.support.hostile_text import HOSTILE
 
 QUICK = "--gpu-timeout=1"
 LESS_QUICK = "--gpu-timeout=2"
@@ -46,7 +47,7 @@ def by_pod() -> Iterator[Input]:
     """Yield hostile answers through a pod."""
     for name, make in hostile_nodes.hostile_nodes().items():
         layers = "runtime" if name in hostile_nodes.CHANGES else "driver"
-        options = (QUICK,) if name in hostile_nodes.HANGING else ()
+        options = (QUICK,) if name in node_kinds.HANGING else ()
         yield _input(f"pod: {name}", name, serving(*options, layers=layers, nodes={BAD: make}))
 
 
@@ -72,7 +73,7 @@ def by_ssh() -> Iterator[Input]:
 
 def _over_ssh(name: str) -> Start:
     refusals = {BAD: (403, "no pods here")}
-    hangs = name in hostile_nodes.HANGING | stub_ssh.HANGING
+    hangs = name in node_kinds.HANGING | stub_ssh.HANGING
     options = (LESS_QUICK,) if hangs else ()
     serve = serving("--gpu-node-shell=ssh", *options, refusals=refusals)
 
@@ -93,7 +94,7 @@ CRICTL: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "images: names that are numbers": ("images", {"stdout": '{"images": [{"repoTags": [7]}]}'}),
     "images: deep": ("images", {"stdout": "[" * 100_000}),
     "images: 3 MiB of brackets": ("images", {"stdout": "[" + "{}," * (1 << 20) + "{}]"}),
-    "images: escapes": ("images", {"exit": 1, "stderr": hostile_nodes.HOSTILE}),
+    "images: escapes": ("images", {"exit": 1, "stderr": HOSTILE}),
     "pods: items of null": ("pods", {"stdout": '{"items": [null]}'}),
     "pods: a text": ("pods", {"stdout": '{"items": "x"}'}),
     "pods: without an ID": ("pods", {"stdout": '{"items": [{}]}'}),
@@ -108,14 +109,14 @@ CRICTL: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             ' "annotations": {"pytest-gpu/deadline": "' + "1" * 5000 + '"}}]}'
         },
     ),
-    "run: escapes": ("run", {"exit": 1, "stderr": hostile_nodes.HOSTILE}),
+    "run: escapes": ("run", {"exit": 1, "stderr": HOSTILE}),
     "run: an exit code that is a text": ("run", {"exit": "0"}),
     "run: an exit code that is true": ("run", {"exit": True}),
     "run: output that is a list": ("run", {"exit": 0, "stdout": ["c1"]}),
-    "run: an exit code of 400 digits": ("run", {"exit": hostile_nodes.HUGE}),
+    "run: an exit code of 400 digits": ("run", {"exit": node_kinds.HUGE}),
     "run: a duration that is a text": ("run", {"exit": 0, "duration": "long"}),
     "run: 5 MiB": ("run", {"exit": 1, "stderr": "x" * (5 << 20)}),
-    "version: escapes": ("--version", {"stdout": f"crictl version v1.2.3{hostile_nodes.HOSTILE}"}),
+    "version: escapes": ("--version", {"stdout": f"crictl version v1.2.3{HOSTILE}"}),
     "version: 5 MiB of digits": ("--version", {"stdout": "1" * (5 << 20)}),
 }
 
@@ -125,7 +126,7 @@ def by_crictl() -> Iterator[Input]:
     for name, (word, how) in CRICTL.items():
         start = serving(
             layers="sandbox",
-            nodes={BAD: lambda word=word, how=how: hostile_nodes.Prints(word, how)},
+            nodes={BAD: lambda word=word, how=how: node_kinds.Prints(word, how)},
         )
         yield _input(f"crictl: {name}", name, start)
 
@@ -137,7 +138,7 @@ def _ended(**parts: Any) -> dict[str, Any]:
 
 
 FATES: Mapping[str, Any] = {
-    "a message with escapes": _ended(message=hostile_nodes.HOSTILE),
+    "a message with escapes": _ended(message=HOSTILE),
     "a message of 1 MiB": _ended(message="x" * (1 << 20)),
     "a message that is a list": _ended(message=["{}"]),
     "a report of null": _ended(message='{"devices": null, "cuda": null}'),
@@ -145,10 +146,9 @@ FATES: Mapping[str, Any] = {
     "a report of lists": _ended(message='{"devices": [[]], "libraries": [{}], "cuda": [1]}'),
     "a report that is deep": _ended(message='{"devices": ' + "[" * 50_000),
     "a report with a number of 400 digits": _ended(
-        message='{"devices": [], "libraries": [], "visible": null, "cuda": {"init": %d}}'
-        % hostile_nodes.HUGE
+        message=f'{{"devices": [], "libraries": [], "cuda": {{"init": {node_kinds.HUGE}}}}}'
     ),
-    "a reason with escapes": _ended(exitCode=1, reason=hostile_nodes.HOSTILE),
+    "a reason with escapes": _ended(exitCode=1, reason=HOSTILE),
     "no containers": {"phase": "Succeeded"},
     "a phase that is a number": {"phase": 7},
 }

@@ -78,17 +78,17 @@ class HostileHandler(Handler):
         """What the server knows."""
         return self.server.hostile
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - a name of http.server
         """Answer, or do what is wrong."""
         if not self._hurts():
             super().do_GET()
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - a name of http.server
         """Create, or do what is wrong."""
         if not self._hurts():
             super().do_POST()
 
-    def do_DELETE(self) -> None:
+    def do_DELETE(self) -> None:  # noqa: N802 - a name of http.server
         """Delete, or do what is wrong."""
         if not self._hurts():
             super().do_DELETE()

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_gpu.cluster.visits.ssh import EXPLORE, MARK
-from tests.hostile.hostile_nodes import HOSTILE, HUGE, JUNK, hostile_nodes
+from tests.hostile.hostile_nodes import hostile_nodes
+from tests.hostile.node_kinds import HUGE, JUNK
 from tests.hostile.stub_node import END, ERR, OUT, Conversation, Honest, Said
+from tests.support.hostile_text import HOSTILE
 
 NAME = "STUB_SSH"
 

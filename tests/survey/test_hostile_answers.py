@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from pytest_gpu.evidence import Door
 from pytest_gpu.run.node_face import GpuNode
 from tests.support.hostile_text import HOSTILE
 from tests.support.replay import Replay
-from tests.survey.test_survey import VISITED, _Around, conformance
+from tests.survey.test_survey import VISITED, Watched, _Around, conformance
 
 Path = tuple[str | int, ...]
 
@@ -60,15 +60,16 @@ def replaced(answer: Any, path: Path, value: Any) -> Any:
     """Return an answer with another value at a path; ``*`` is every key of a map."""
     if not path or not isinstance(answer, dict | list):
         return answer
+    parts: Any = answer
     key, rest = path[0], path[1:]
-    known = range(len(answer)) if isinstance(answer, list) else list(answer)
+    known: Sequence[Any] = range(len(answer)) if isinstance(answer, list) else list(answer)
     for each in known if key == "*" else [key] if key in known else []:
         if rest:
-            replaced(answer[each], rest, value)
+            replaced(parts[each], rest, value)
         elif value is MISSING:
-            del answer[each]
+            del parts[each]
         else:
-            answer[each] = value
+            parts[each] = value
     return answer
 
 
@@ -76,7 +77,7 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
     """Yield the path of every leaf, and of every part that has leaves."""
     if path:
         yield path
-    parts = value.items() if isinstance(value, dict) else ()
+    parts: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else ()
     if isinstance(value, list):
         parts = enumerate(value[:1])
     for key, part in parts:
@@ -107,7 +108,7 @@ TYPES: Mapping[str, tuple[type, ...]] = {
 
 def outcomes(cluster: RecordedCluster, node: SeenNode) -> dict[str, str]:
     """Return how every requirement that asks one node alone is decided."""
-    face, found = GpuNode(NODE, _Around(cluster, node)), {}
+    face, found = GpuNode(NODE, _Around(cluster, Watched(node))), {}
     for function in conformance(VISITED):
         token = LATENT.set([])
         try:
