@@ -11,7 +11,7 @@ from tests.hostile.api_asked import GROUPS, NODES, OURS, PODS, QUICK, REVIEWS, V
 from tests.hostile.api_endless import endless_inputs
 from tests.hostile.api_lists import list_inputs
 from tests.hostile.inputs import Given, Input, Start
-from tests.hostile.live import answering, body, changed, serving, thing
+from tests.hostile.live import answering, body, changed, named, serving, thing
 from tests.hostile.stub_api import BAD, GOOD, Answer
 from tests.support.hostile_text import HOSTILE
 
@@ -104,4 +104,4 @@ def _with_address(address: str) -> Start:
 
 def api_inputs() -> tuple[Input, ...]:
     """Return all inputs of the API."""
-    return (*list_inputs(), *endless_inputs(), *refusals(), *writes(), *addresses())
+    return named((*list_inputs(), *endless_inputs(), *refusals(), *writes(), *addresses()))

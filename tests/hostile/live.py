@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,11 @@ def answering(  # noqa: PLR0913 - a row of a table
     """
     start = serving(*options, layers=layers, answers={asked: answer})
     return Input(name=name, family="API", start=start, exit=exit, says=says, hurt=hurt)
+
+
+def named(inputs: Iterable[Input]) -> tuple[Input, ...]:
+    """Return inputs whose names can be those of folders, also in a list of kubeconfigs."""
+    return tuple(replace(each, name=re.sub(r"[^\w()]+", "-", each.name)) for each in inputs)
 
 
 def body(data: bytes, status: int = 200, **headers: str) -> Answer:

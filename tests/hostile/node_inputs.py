@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.hostile import hostile_nodes, node_kinds, stub_ssh
 from tests.hostile.inputs import Given, Input, Start
-from tests.hostile.live import ONE_BAD_NODE, serving
+from tests.hostile.live import ONE_BAD_NODE, named, serving
 from tests.hostile.stub_api import BAD, GOOD
 from tests.support.hostile_text import HOSTILE
 
@@ -170,4 +170,4 @@ def by_gpu_pod() -> Iterator[Input]:
 
 def node_inputs() -> tuple[Input, ...]:
     """Return all inputs of this family."""
-    return (*by_pod(), *by_ssh(), *by_crictl(), *by_gpu_pod())
+    return named((*by_pod(), *by_ssh(), *by_crictl(), *by_gpu_pod()))
