@@ -140,6 +140,31 @@ def test_the_files_fit_the_node(systemd: bool, parent: str) -> None:
     assert parent in outcome["files"]["pod_config"]["text"]
 
 
+def test_the_sandboxes_have_no_more_power_than_users_pods() -> None:
+    """The runtime's own seccomp profile (0 is RuntimeDefault in the CRI), no capabilities."""
+    shell = CrictlNode()
+    tried(shell)
+    assert len(shell.configs) == 2
+    for pod, container in shell.configs:
+        assert pod["linux"]["security_context"]["seccomp"] == {"profile_type": 0}
+        context = container["linux"]["security_context"]
+        assert context["seccomp"] == {"profile_type": 0}
+        assert context["capabilities"] == {"drop_capabilities": ["ALL"]}
+        assert context["no_new_privs"] is True
+        assert "privileged" not in {*pod["linux"]["security_context"], *context}
+
+
+def test_an_admins_files_keep_their_own_security_context() -> None:
+    """Whether they start is the question."""
+    shell = CrictlNode()
+    container = {"envs": [{"key": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}
+    pod = {"metadata": {"name": "mine", "namespace": "x"}, "linux": {}}
+    tried(shell, files=admins(pod, container))
+    assert shell.configs
+    for pod, container in shell.configs:
+        assert (pod["linux"], container.get("linux")) == ({}, None)
+
+
 @pytest.mark.parametrize(
     "reaped",
     [
