@@ -1,8 +1,8 @@
 """Values of environment variables that a list of pods shows: only a few are kept.
 
 Whoever may list pods everywhere sees every variable of every tenant, and many hold passwords. The
-suite needs only the variables of the software that serves GPUs. The values of all others are dropped
-as soon as a page of the list is read.
+suite needs only the variables of the software that serves GPUs. The values of all others are
+dropped as soon as a page of the list is read.
 """
 
 from __future__ import annotations
@@ -48,4 +48,6 @@ def _container(container: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _variable(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**entry, "value": REDACTED} if entry.get("value") and entry["name"] not in KEPT else entry
+    if not entry.get("value") or entry["name"] in KEPT:
+        return entry
+    return {**entry, "value": REDACTED}
