@@ -168,7 +168,7 @@ def write_categories(path: Path, causes: Iterable[str]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file of ASCII text with the mode of Allure's own; a link is replaced, not followed."""
+    """Write a file of ASCII text, with the mode of Allure's own; a link is replaced."""
     path.unlink(missing_ok=True)
     with path.open("x", encoding="ascii") as file:
         file.write(text)

@@ -117,12 +117,10 @@ def test_folder_that_somebody_else_makes_meanwhile_is_refused(
     (tmp_path / "elsewhere").mkdir()
     place, real = tmp_path / "new", Path.mkdir
 
-    def too_late(
-        folder: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False
-    ) -> None:
+    def too_late(folder: Path, mode: int, *, exist_ok: bool) -> None:
         if plant == "link":
             place.symlink_to(tmp_path / "elsewhere")
-        real(folder, mode, parents, exist_ok)
+        real(folder, mode, exist_ok=exist_ok)
 
     monkeypatch.setattr(Path, "mkdir", too_late)
     if plant == "folder":

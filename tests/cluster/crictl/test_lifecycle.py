@@ -441,11 +441,25 @@ def test_folders_of_killed_runs_are_swept(places: Path) -> None:
         ("localhost/x:1", "localhost/x:1"),
         ("registry:5000/a/b", "registry:5000/a/b:latest"),
         ("nvcr.io/nvidia/cuda@sha256:00", "nvcr.io/nvidia/cuda@sha256:00"),
+        ("nvcr.io/nvidia/cuda:12@sha256:00", "nvcr.io/nvidia/cuda@sha256:00"),
+        ("registry:5000/a:1@sha256:00", "registry:5000/a@sha256:00"),
+        ("python:3-slim@sha256:00", "docker.io/library/python@sha256:00"),
     ],
 )
 def test_names_of_images_are_compared_in_full(image: str, name: str) -> None:
     """As containerd stores them."""
     assert config_files.full_name(image) == name
+
+
+@pytest.mark.parametrize("wanted", ["python@{digest}", "python:3-slim@{digest}"])
+def test_an_image_that_is_pinned_by_digest_is_found(wanted: str) -> None:
+    """With a tag for people, or without one; another digest is another image."""
+    digest = f"sha256:{'a' * 64}"
+    stored = f"docker.io/library/python@{digest}"
+    listed = {"images": [{"id": "sha256:1", "repoTags": [IMAGE], "repoDigests": [stored]}]}
+    assert config_files.find_image(listed, wanted.format(digest=digest)) == stored
+    other = f"sha256:{'b' * 64}"
+    assert config_files.find_image(listed, wanted.format(digest=other)) is None
 
 
 def test_parts_of_long_lines_are_joined() -> None:
