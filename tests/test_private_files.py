@@ -99,14 +99,20 @@ def test_what_was_planted_in_the_place_of_a_file_is_replaced(tmp_path: Path, pla
         place.symlink_to(victim)
     else:
         place.hardlink_to(victim)
-    for write_it in (lambda: write({"a": 1}, place), lambda: private_files.write(place, b"{}")):
-        write_it()
-        assert victim.read_text() == "precious"
-        assert not place.is_symlink()
-        assert place.stat().st_mode & 0o777 == 0o600
-        assert place.stat().st_ino != victim.stat().st_ino
-        place.unlink()
-        place.symlink_to(victim)
+    write({"a": 1}, place)
+    assert_new(place, victim)
+    place.unlink()
+    place.symlink_to(victim)
+    private_files.write(place, b"{}")
+    assert_new(place, victim)
+
+
+def assert_new(place: Path, victim: Path) -> None:
+    """Check that a file is one of its own, for this user only, and that the victim is as it was."""
+    assert victim.read_text() == "precious"
+    assert not place.is_symlink()
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert place.stat().st_ino != victim.stat().st_ino
 
 
 @pytest.mark.parametrize("plant", ["folder", "link"])

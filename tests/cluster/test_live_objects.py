@@ -106,7 +106,7 @@ def test_config_map_that_may_not_be_read_is_not_absent(
 def tenant(name: str, kind: str = "containers", image: str = "app:1") -> dict[str, Any]:
     """Return a pod whose container has variables."""
     values = {"GREETING": "hunter2", "NVIDIA_VISIBLE_DEVICES": "all"}
-    env = [{"name": key, "value": value} for key, value in values.items()]
+    env: list[Any] = [{"name": key, "value": value} for key, value in values.items()]
     env.append({"name": "FROM", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}})
     container = {"name": "c", "image": image, "env": env}
     return {"metadata": {"name": name, "namespace": "team"}, "spec": {kind: [container]}}
