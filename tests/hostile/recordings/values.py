@@ -364,9 +364,9 @@ INPUTS = (
         {COMMANDS: "- {argv: dmesg}\n- {argv: [dmesg]}"},
         "driver",
     ),
-    hurt(
+    refused(
         "number-nvml",
         {"N/nvml.json": '{"devices": [{"index": ' + HUGE + "}]}"},
-        "driver",
+        "nodes/gpu-1/nvml.json: devices[0]: index: must be a number of at most 64 bits",
     ),
 )
