@@ -17,6 +17,7 @@ from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api.answers import ApiError, items_of, part, strange
 from pytest_gpu.cluster.api.checked import checked, checked_items
 from pytest_gpu.cluster.api.client import KubeClient, Query
+from pytest_gpu.cluster.api.env_values import without_values
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
@@ -49,6 +50,7 @@ _GROUPS = {
     "clusterpolicies": "nvidia.com",
     "resourceslices": "resource.k8s.io",
 }
+_WITH_PODS = ("pods", "daemonsets", "deployments")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -116,7 +118,7 @@ def _all(client: KubeClient, resource: str, path: str) -> Sequence[KubeObject]:
     try:
         for page in client.pages(path):
             for each in _items(resource, page):
-                kept.add(each)
+                kept.add(without_values(each) if resource in _WITH_PODS else each)
     except ApiError as error:
         if error.status == 404 and resource not in _CORE:
             return ()  # the group is served, this resource is not

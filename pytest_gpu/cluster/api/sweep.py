@@ -9,7 +9,15 @@ from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.namespace import NAMESPACES
 from pytest_gpu.cluster.api.pod_trouble import is_over
-from pytest_gpu.cluster.api.run_marks import DEADLINE, MANAGED_BY, OWNER, RUN, SUITE, removal
+from pytest_gpu.cluster.api.run_marks import (
+    DEADLINE,
+    MANAGED_BY,
+    OWNER,
+    RUN,
+    SUITE,
+    is_named_for,
+    removal,
+)
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.recording.owner import is_dead
 from pytest_gpu.evidence import KubeObject
@@ -57,7 +65,9 @@ def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
                 continue
             raise
         for thing in checked_items(kind, listed):
-            found.setdefault(labels_of(thing).get(RUN, ""), []).append((kind, thing))
+            run = labels_of(thing).get(RUN, "")
+            if kind == "pods" or is_named_for(name_of(thing), run):
+                found.setdefault(run, []).append((kind, thing))
     return found
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_gpu.errors import GpuError
+from pytest_gpu.cluster.recording import shapes
+from pytest_gpu.errors import GpuError, RecordingError
 
 MAX_FILE = 2 << 20
 """Bytes of one file; the survey asks for 1 MiB at most."""
@@ -50,6 +51,10 @@ def nvml_trouble(answers: Mapping[str, Any]) -> str:
     """Return why NVML's answers cannot be kept, empty if they can."""
     if _is_deeper(answers, MAX_LEVELS):
         return f"is nested deeper than {MAX_LEVELS} levels"
+    try:
+        shapes.bounded(answers, "its answers")
+    except RecordingError as error:
+        return str(error)
     return f"cut off after {MAX_NVML >> 20} MiB" if len(json.dumps(answers)) > MAX_NVML else ""
 
 

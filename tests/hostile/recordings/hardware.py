@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_gpu.cluster.recording.samples import sample_path
 from tests.hostile.inputs import Input
-from tests.hostile.recordings.overlays import KUBEADM, NODES, Content, harmless, hurt
+from tests.hostile.recordings.overlays import KUBEADM, NODES, Content, harmless, hurt, refused
 
 HUGE = "9" * 400
 MANY = 200_000
@@ -97,16 +97,13 @@ ANSWERS = {
     "devices-many": _nvml({"devices": [{"index": n} for n in range(5000)]}),
     "init-text": _nvml({"init": "ok"}),
     "init-error-text": _nvml({"init": {"error": "x", "message": "\x1b[2J"}}),
-    "init-error-huge": _nvml({"init": {"error": int(HUGE), "message": "x" * 10_000}}),
     "version-number": _nvml({"driver_version": 550}),
     "version-list": _nvml({"driver_version": [550, 144]}),
     "version-hostile": _nvml({"driver_version": "550.144.03\r\x1b[2J$(id)"}),
     "index-text": _nvml({}, {"index": "zero"}),
-    "index-huge": _nvml({}, {"index": int(HUGE)}),
     "index-list": _nvml({}, {"index": [0]}),
     "bdf-hostile": _nvml({}, {"bdf": "../../etc/passwd\n\x1b"}),
     "bdf-number": _nvml({}, {"bdf": 17}),
-    "minor-huge": _nvml({}, {"minor": int(HUGE)}),
     "memory-list": _nvml({}, {"memory": [1]}),
     "memory-negative": _nvml({}, {"memory": {"total": -1}}),
     "memory-text": _nvml({}, {"memory": {"total": "all"}}),
@@ -114,12 +111,21 @@ ANSWERS = {
     "hung-text": _nvml({"hung": "yes"}),
 }
 
+NUMBERS = {
+    "init-error-huge": _nvml({"init": {"error": int(HUGE), "message": "x" * 10_000}}),
+    "index-huge": _nvml({}, {"index": int(HUGE)}),
+    "minor-huge": _nvml({}, {"minor": int(HUGE)}),
+}
 NAMES = {
     "name-hostile": _nvml({}, {"name": "A\u202e\x1b[2J" * 100}),
     "surrogates": _nvml({}, {"name": "\ud800", "uuid": "\udfff"}),
 }
 
 INPUTS = (
+    *(
+        refused(f"nvml-{name}", {"N/nvml.json": text}, "must be a number of at most 64 bits")
+        for name, text in NUMBERS.items()
+    ),
     *(harmless(f"nvml-{name}", {"N/nvml.json": text}) for name, text in NAMES.items()),
     *(harmless(f"kernel-{name}", {path: text}) for name, (path, text) in ELSEWHERE.items()),
     *_places("driver", DRIVER),

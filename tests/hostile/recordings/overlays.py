@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.hostile.inputs import Input, Start, made
@@ -52,6 +52,18 @@ def refused(name: str, files: Mapping[str, Content], says: str, head: str = "") 
     """Return a recording that is refused when it is opened: one line, exit 4."""
     start = overlay(files, head=head)
     return Input(name=name, family="recordings", start=start, exit=4, says=says)
+
+
+def all_refused(kind: str, texts: Mapping[str, tuple[str, Content, str]]) -> Iterator[Input]:
+    """Yield recordings in which one file is another: its place, its text, and what is said."""
+    for name, (place, text, says) in texts.items():
+        where = place.replace("N/", "nodes/gpu-1/")
+        yield refused(f"{kind}-{name}", {place: text}, f"{where}: {says}")
+
+
+def at(place: str, texts: Mapping[str, tuple[Content, str]]) -> dict[str, tuple[str, Content, str]]:
+    """Return texts that are all put into one place."""
+    return {name: (place, *each) for name, each in texts.items()}
 
 
 def hurt(name: str, files: Mapping[str, Content], layer: str, **more: str) -> Input:

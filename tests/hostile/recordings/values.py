@@ -1,170 +1,24 @@
-"""Values that a type allows and no cluster has: numbers, times, names, texts of other encodings."""
+"""Values that a type allows and no cluster has: numbers, times, paths, arguments, heads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 
 from tests.cluster.recording.test_refused_at_opening import BAD_FILES
 from tests.hostile.inputs import Input
-from tests.hostile.recordings.overlays import Content, harmless, hurt, refused
+from tests.hostile.recordings.objects import NODE, NODES, PODS
+from tests.hostile.recordings.overlays import Content, all_refused, at, harmless, hurt, refused
 
 HUGE = "9" * 400
-NODE = "{metadata: {name: gpu-1}, status: {capacity: {nvidia.com/gpu: %s}}}"
-POD = "{metadata: {name: %s, namespace: %s}, spec: {containers: [{name: a, image: b}]}}"
-CLASS = "{metadata: {name: %s}, handler: %s}"
-SHELL = "'nv$(touch PWN); id'"
-NODES, PODS, CLASSES = (f"kubernetes/{name}.yaml" for name in ("nodes", "pods", "runtimeclasses"))
 LISTED = "N/listing.yaml"
 COMMANDS = "N/commands.yaml"
-
-
-def _refused(kind: str, texts: Mapping[str, tuple[str, Content, str]]) -> Iterator[Input]:
-    for name, (place, text, says) in texts.items():
-        where = place.replace("N/", "nodes/gpu-1/")
-        yield refused(f"{kind}-{name}", {place: text}, f"{where}: {says}")
-
-
-def _at(
-    place: str, texts: Mapping[str, tuple[Content, str]]
-) -> dict[str, tuple[str, Content, str]]:
-    return {name: (place, *each) for name, each in texts.items()}
 
 
 def _entry(line: str) -> str:
     return f"entries: {{/x: {line}}}"
 
 
-def _keys(path: Path) -> None:
-    with path.open("w") as file:
-        file.writelines(f"k{n}: 1\n" for n in range(10**6))
-
-
-def _keys_of_json(path: Path) -> None:
-    with path.open("w") as file:
-        file.writelines(f'{"," if n else "{"}"k{n}":1' for n in range(1_100_000))
-        file.write("}")
-
-
-def _lists(path: Path) -> None:
-    path.write_text("[" + "[]," * 199_000 + "]")
-
-
-def _lists_of_json(path: Path) -> None:
-    path.write_text('{"items": [' + "[]," * 900_000 + "[]]}")
-
-
-LISTS: dict[str, tuple[Content, str]] = {
-    "items-of-null": ("kind: List\nitems: [null]", "is empty, must be a mapping"),
-    "items-of-numbers": ("kind: List\nitems: [1, 2]", "is a number, must be a mapping"),
-    "items-of-lists": ("kind: List\nitems: [[[]]]", "is a list, must be a mapping"),
-    "number": ("5", "is a number, must be a mapping"),
-    "date": ("2026-01-01", "is text, must be a mapping"),
-    "infinity": (".inf", "is a number, must be a mapping"),
-    "kind-is-a-list": ("kind: [List]\nitems: 7", "is a number, must be a list"),
-    "metadata-is-a-list": (
-        "items: [{metadata: [a]}]",
-        "object 1: metadata: is a list, must be a mapping",
-    ),
-    "document-of-null": ("--- \nnull\n---\n", "is empty; a list of no objects is 'items: []'"),
-    "twice-a-key": ("items: []\nitems: []", "is not valid YAML (line 1): a key occurs twice"),
-    "utf-16": ("kind: List".encode("utf-16"), "is not UTF-8 text (byte 0)"),
-    "cut-off": ("items: [{metadata: {name: 'a", "is not valid YAML (line 1): found unexpected end"),
-    "nul": ("items: ['\0']", "is not valid YAML: unacceptable character #x0000:"),
-    "tag": (
-        "items: !!python/name:os.system ''",
-        "is not valid YAML (line 1): could not determine a",
-    ),
-    "merge-key": ("a: &a {x: 1}\nb: {<<: *a}", "has an alias (*a); write it in full"),
-    "binary": ("items: !!binary 'AAAA'", "is a number, must be a list"),
-    "a-million-keys": (_keys, "holds more than 400,000 values; as JSON it may"),
-    "a-million-keys-of-json": (_keys_of_json, "holds more than 2,000,000 values"),
-    "400-thousand-lists": (_lists, "is a list, must be a mapping"),
-    "a-million-lists-of-json": (_lists_of_json, "is a list, must be a mapping"),
-}
-NAMES: dict[str, tuple[str, Content, str]] = {
-    "class": (CLASSES, CLASS % (SHELL, "nvidia"), "object 1.metadata.name: 'nv$(touch"),
-    "handler": (CLASSES, CLASS % ("nvidia", SHELL), "nvidia.handler: 'nv$(touch PWN); id' is"),
-    "handler-with-a-path": (
-        CLASSES,
-        CLASS % ("nvidia", "../../x"),
-        "nvidia.handler: '../../x' is not a",
-    ),
-    "class-with-an-escape": (
-        CLASSES,
-        CLASS % ('"a\\e[2J"', "nvidia"),
-        "object 1.metadata.name: 'a\\x1b[2J' is",
-    ),
-    "pod": (PODS, POD % (SHELL, "default"), "object 1.metadata.name: 'nv$(touch PWN); id' is"),
-    "namespace": (PODS, POD % ("a", SHELL), "a.metadata.namespace: 'nv$(touch PWN); id' is not"),
-    "pod-with-a-line": (
-        PODS,
-        POD % ('"a\\nb"', "default"),
-        "object 1.metadata.name: 'a\\nb' is not a name:",
-    ),
-    "pod-too-long": (PODS, POD % ("a" * 300, "default"), "object 1.metadata.name:"),
-    "pod-bidi": (
-        PODS,
-        POD % ('"a\\u202eb"', "default"),
-        "object 1.metadata.name: 'a\\u202eb' is not a name:",
-    ),
-    "node": (
-        NODES,
-        NODE.replace("gpu-1", SHELL) % 1,
-        "object 1.metadata.name: 'nv$(touch PWN); id' is",
-    ),
-    "node-with-dots": (
-        NODES,
-        NODE.replace("gpu-1", "..") % 1,
-        "object 1.metadata.name: '..' is not a name:",
-    ),
-    "node-with-a-slash": (
-        NODES,
-        NODE.replace("gpu-1", "a/b") % 1,
-        "object 1.metadata.name: 'a/b' is not a name:",
-    ),
-    "label-key": (
-        NODES,
-        "{metadata: {name: a, labels: {'$(id)': b}}}",
-        "a.metadata.labels: '$(id)' is not a name such as",
-    ),
-    "label-value": (
-        NODES,
-        "{metadata: {name: a, labels: {b: '$(id)'}}}",
-        "a.metadata.labels.b: '$(id)' is not a label's",
-    ),
-    "resource": (
-        NODES,
-        "{metadata: {name: a}, status: {capacity: {'$(id)': 1}}}",
-        "a.status.capacity: '$(id)' is not a name such as",
-    ),
-    "container": (
-        PODS,
-        "{metadata: {name: a}, spec: {containers: [{name: '$(id)'}]}}",
-        "a.spec.containers[0].name: '$(id)' is not a name:",
-    ),
-    "daemonset": (
-        "kubernetes/daemonsets.yaml",
-        f"metadata: {{name: {SHELL}}}",
-        "object 1.metadata.name: 'nv$(touch PWN);",
-    ),
-    "configmap": (
-        "kubernetes/configmaps.yaml",
-        f"metadata: {{name: {SHELL}}}",
-        "object 1.metadata.name: 'nv$(touch PWN);",
-    ),
-    "pod-class": (
-        PODS,
-        f"{{metadata: {{name: a}}, spec: {{runtimeClassName: {SHELL}}}}}",
-        "a.spec.runtimeClassName: 'nv$(touch PWN); id' is",
-    ),
-    "pod-node": (
-        PODS,
-        f"{{metadata: {{name: a}}, spec: {{nodeName: {SHELL}}}}}",
-        "a.spec.nodeName: 'nv$(touch PWN); id' is not a",
-    ),
-}
 NUMBERS: dict[str, tuple[str, Content, str]] = {
     "gpus": (NODES, NODE % HUGE, "gpu-1.status.capacity.nvidia.com/gpu: is"),
     "gpus-as-text": (NODES, NODE % f"'{HUGE}'", "gpu-1.status.capacity.nvidia.com/gpu: is"),
@@ -345,15 +199,12 @@ def _damaged() -> list[Input]:
 
 
 INPUTS = (
-    *_refused("list", _at(PODS, LISTS)),
-    *_refused("name", NAMES),
-    *_refused("number", NUMBERS),
-    *_refused("path", _at(LISTED, PATHS)),
-    *_refused("argv", _at(COMMANDS, ARGUMENTS)),
-    *_refused("head", _at("recording.yaml", HEADS)),
+    *all_refused("number", NUMBERS),
+    *all_refused("path", at(LISTED, PATHS)),
+    *all_refused("argv", at(COMMANDS, ARGUMENTS)),
+    *all_refused("head", at("recording.yaml", HEADS)),
     *(refused(f"like-{name}", files, says) for name, (files, says) in LIKE.items()),
     *_damaged(),
-    harmless("list-items-null", {PODS: "kind: List\nitems: null"}),
     harmless("path-line", {LISTED: 'entries: {"/a\\nb": {kind: file}}'}),
     harmless("path-target-nul", {LISTED: 'entries: {/a: {kind: symlink, target: "\\0"}}'}),
     harmless(
@@ -364,9 +215,9 @@ INPUTS = (
         {COMMANDS: "- {argv: dmesg}\n- {argv: [dmesg]}"},
         "driver",
     ),
-    hurt(
+    refused(
         "number-nvml",
         {"N/nvml.json": '{"devices": [{"index": ' + HUGE + "}]}"},
-        "driver",
+        "nodes/gpu-1/nvml.json: devices[0]: index: must be a number of at most 64 bits",
     ),
 )

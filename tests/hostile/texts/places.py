@@ -74,8 +74,10 @@ def _sandbox(text: str) -> Files:
 
 
 def _pod_message(text: str) -> Files:
-    status = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": text}
-    return _outcome("pod.yaml", lambda found: found["pod"]["status"].update(status))
+    status = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": f"as {text}"}
+    return _outcome(
+        "pod.yaml", lambda found: (found["pod"].update(status=status), found.pop("containers"))
+    )
 
 
 def _pod_output(text: str) -> Files:
@@ -134,7 +136,7 @@ PLACES: Mapping[str, Place] = {
     ),
     "containerd-import": Place(
         files=lambda text: {CONTAINERD: f"version = 2\nimports = [{_toml('/y/' + text)}]\n"},
-        says=CONTAINERD,
+        says="file /y/",
         hurt="runtime",
         head=BEFORE,
     ),
@@ -152,7 +154,7 @@ PLACES: Mapping[str, Place] = {
         says="is damaged",
         hurt="runtime",
     ),
-    "sandbox-error": Place(files=_sandbox, says="FATA[0000] run pod sandbox", hurt="sandbox"),
+    "sandbox-error": Place(files=_sandbox, says="sandbox/gpu-sandbox-fails", hurt="sandbox"),
     "sandbox-skipped": Place(
         files=lambda text: {"N/outcomes/sandbox.yaml": json.dumps({"skipped": f"why: {text}"})},
         says="1 node: conforms",

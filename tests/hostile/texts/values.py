@@ -12,7 +12,7 @@ VALUE = PLAIN_CHARACTERS.replace("\x00", "") + "\n".join(("", *COMMANDS))
 
 OPTIONS = {
     "cluster": "has characters that cannot be printed",
-    "nodes": "cannot be the name of a node",
+    "nodes": "is not a label key",
     "layers": "is not a layer",
     "node-shell": "is not a way into a node",
     "kubeconfig": "there is no such file",
@@ -26,7 +26,7 @@ OPTIONS = {
     "explain": "no such cause",
 }
 SETTINGS = {
-    "nodes": "cannot be the name of a node",
+    "nodes": "is not a label key",
     "layers": "is not a layer",
     "node_shell": "is not a way into a node",
     "namespace": "is not a valid namespace name",
