@@ -18,6 +18,7 @@ from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
+from pytest_gpu.stack.kubelet.containerd import containerd_of, stopped_program
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.survey.first_questions import first_questions
 from pytest_gpu.survey.logs import LOG_LIMIT, log_paths
@@ -97,6 +98,8 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
     for process in running:
         if process.program == "containerd" and (program := _path(process)):
             yield program, "--version"
+    if stopped := wished.attempt("stopped containerd", lambda: _stopped(node)):
+        yield stopped, "--version"
     unit = distribution_of(node).kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"
     yield _journal(distribution_of(node).containerd_unit)
@@ -109,6 +112,13 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
 
 def _journal(unit: str) -> tuple[str, ...]:
     return "journalctl", "-u", unit, "--no-pager", "-n", "200"
+
+
+def _stopped(node: Node) -> str:
+    """Return the kubelet's containerd if it does not run, empty if it does or is not known."""
+    if containerd_of(node).process is not None:
+        return ""
+    return stopped_program(node.evidence, distribution_of(node))
 
 
 def _path(process: Process) -> str | None:

@@ -124,10 +124,16 @@ def change_at_restart(node: Node) -> Finding | None:
 def lost_at_restart(node: Node) -> Finding | None:
     """Find a handler that the running containerd has, but its files have lost.
 
-    A file that is rendered at every start is judged by its predicted content.
+    A file that is rendered at every start is judged by its predicted content. Of files that
+    containerd cannot read, nothing is said but that.
     """
     containerd = containerd_of(node)
-    if containerd.gpu_handlers or not still_live(node) or containerd.live is None:
+    if (
+        containerd.config.problems
+        or containerd.gpu_handlers
+        or not still_live(node)
+        or containerd.live is None
+    ):
         return None
     coming = next_start.predict(node)
     if coming and containerd.loaded_gpu_handlers & coming.handlers:

@@ -1,0 +1,90 @@
+"""What a modern Kubernetes shows of a fault is enough: layer, cause, evidence and fix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_gpu.cluster.recording.recorded import open_recording
+from tests.samples import variants_modern as modern
+from tests.samples.sample_copy import SampleCopy
+from tests.samples.sample_table import KUBEADM
+from tests.samples.test_samples import words_of
+from tests.support.changes import Change
+from tests.support.judging import judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault, and what must be said of it."""
+
+    change: Change
+    base: str = KUBEADM
+    layer: str
+    cause: str
+    says: tuple[str, ...]
+
+
+FAULTS: Mapping[str, Fault] = {
+    "containerd-stopped": Fault(
+        change=modern.containerd_stopped,
+        layer="runtime",
+        cause="runtime/containerd-not-running",
+        says=("no containerd listens on /run/containerd/containerd.sock", "start containerd"),
+    ),
+    "containerd-cannot-start": Fault(
+        change=modern.containerd_cannot_start,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=(
+            "containerd 2.1.9 cannot read its configuration",
+            "containerd: failed to load TOML",
+            "no containerd listens on",
+        ),
+    ),
+}
+
+
+LATENT: Mapping[str, tuple[str, Change, str]] = {
+    "invalid-not-loaded": (KUBEADM, modern.invalid_not_loaded, "runtime/config-invalid"),
+    "cri-off-not-loaded": (KUBEADM, modern.cri_off_not_loaded, "runtime/cri-disabled"),
+    "default-not-loaded": (
+        KUBEADM,
+        modern.default_gone_not_loaded,
+        "runtime/default-runtime-undefined",
+    ),
+}
+"""What works now and breaks at the next start, with the cause that is noted."""
+
+
+def judged(base: str, change: Change, folder: Path) -> dict[str, Any]:
+    """Return the document on a changed copy of a sample, which has one GPU node."""
+    copy = SampleCopy(base, folder)
+    change(copy)
+    with open_recording(copy.folder, "copy") as cluster:
+        return judge(cluster)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_with_its_evidence_and_a_fix(name: str, tmp_path: Path) -> None:
+    """The first failing layer is that of the component that failed."""
+    fault = FAULTS[name]
+    document = judged(fault.base, fault.change, tmp_path)
+    (node,) = document["nodes"]
+    assert (node["layer"], node["cause"]) == (fault.layer, fault.cause), node
+    for words in fault.says:
+        assert words in words_of(document), words_of(document)
+
+
+@pytest.mark.parametrize("name", LATENT)
+def test_what_is_not_loaded_yet_blocks_nothing(name: str, tmp_path: Path) -> None:
+    """All layers work, so all are judged; the fault is noted."""
+    base, change, cause = LATENT[name]
+    document = judged(base, change, tmp_path)
+    (node,) = document["nodes"]
+    assert node["verdict"] == "conforms", node
+    assert [each["id"] for each in document["latent"]] == [cause]
