@@ -65,7 +65,7 @@ def disable_the_cri(copy: SampleCopy) -> None:
                 ),
             )
     gone = 'validate CRI v1 runtime API: code = Unimplemented desc = unknown service "runtime.v1"'
-    command(copy, " info", exit=1, stdout="", stderr=gone)
+    command(copy, ".sock info", exit=1, stdout="", stderr=gone)
 
 
 def _without_disabled(text: str) -> str:
