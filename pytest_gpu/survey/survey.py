@@ -18,6 +18,9 @@ from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
+from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kube.pressure import refusing
+from pytest_gpu.stack.kubelet import disk_usage
 from pytest_gpu.stack.kubelet.containerd import containerd_of, stopped_program
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.survey.first_questions import first_questions
@@ -103,11 +106,19 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
     unit = distribution_of(node).kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"
     yield _journal(distribution_of(node).containerd_unit)
+    yield from wished.attempt("disk usage", lambda: _disk_usage(node)) or ()
     kubelet = wished.attempt("kubelet", lambda: kubelet_of(node))
     if kubelet and not kubelet.running:
         yield _journal(unit)
     if kubelet:
         yield from _crictl_info(node, kubelet)
+
+
+def _disk_usage(node: Node) -> tuple[tuple[str, ...], ...]:
+    """Return the commands that show which file system is full, if the kubelet says that one is."""
+    pressure = refusing(node.cluster, object_of(node))
+    wanted = pressure is not None and pressure.kind == "DiskPressure"
+    return tuple(disk_usage.questions(node)) if wanted else ()
 
 
 def _journal(unit: str) -> tuple[str, ...]:

@@ -46,6 +46,40 @@ FAULTS: Mapping[str, Fault] = {
             "no containerd listens on",
         ),
     ),
+    "disk-pressure-unvisited": Fault(
+        change=modern.disk_pressure_unvisited,
+        layer="access",
+        cause="kubernetes/disk-pressure",
+        says=("DiskPressure=True", "Evicted: The node had condition", "rmi --prune"),
+    ),
+    "disk-pressure-by-ssh": Fault(
+        change=modern.disk_pressure_by_ssh,
+        layer="runtimeclass-pod",
+        cause="kubernetes/disk-pressure",
+        says=(
+            "Attempting to reclaim ephemeral-storage",
+            "Free space on / (93% of its space in use):",
+            "du -xhd3 / |",
+        ),
+    ),
+    "disk-pressure-without-plugin": Fault(
+        change=modern.disk_pressure_without_plugin,
+        layer="device-plugin",
+        cause="kubernetes/disk-pressure",
+        says=("low on resource: ephemeral-storage", "DiskPressure=True"),
+    ),
+    "pid-pressure": Fault(
+        change=modern.pid_pressure,
+        layer="runtimeclass-pod",
+        cause="kubernetes/pid-pressure",
+        says=("PIDPressure=True", "Attempting to reclaim pids", "pid_max"),
+    ),
+    "evicted-for-memory": Fault(
+        change=modern.evicted_for_memory,
+        layer="runtimeclass-pod",
+        cause="kubernetes/memory-pressure",
+        says=("low on resource: memory", "--sort=-rss"),
+    ),
 }
 
 
@@ -59,6 +93,12 @@ LATENT: Mapping[str, tuple[str, Change, str]] = {
     ),
 }
 """What works now and breaks at the next start, with the cause that is noted."""
+
+
+HEALTHY: Mapping[str, tuple[str, Change]] = {
+    "memory-pressure": (KUBEADM, modern.memory_pressure),
+}
+"""What looks like a fault and is none."""
 
 
 def judged(base: str, change: Change, folder: Path) -> dict[str, Any]:
@@ -88,3 +128,12 @@ def test_what_is_not_loaded_yet_blocks_nothing(name: str, tmp_path: Path) -> Non
     (node,) = document["nodes"]
     assert node["verdict"] == "conforms", node
     assert [each["id"] for each in document["latent"]] == [cause]
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_what_is_no_fault_conforms(name: str, tmp_path: Path) -> None:
+    """Nothing fails and nothing is noted."""
+    document = judged(*HEALTHY[name], tmp_path)
+    (node,) = document["nodes"]
+    assert (node["verdict"], node["unproven"]) == ("conforms", []), node
+    assert document["latent"] == []

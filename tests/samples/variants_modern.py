@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.samples.sample_copy import SampleCopy
 from tests.support import yaml_text
-from tests.support.changes import command, entry, gpu_node, process_of
+from tests.support.changes import GPU, add_object, command, each_object, gpu_node, process_of
 
 SOCKET = "/run/containerd/containerd.sock"
 CONTAINERD_UNIT = """\
@@ -19,7 +19,7 @@ ExecStart=/usr/local/bin/containerd
 Restart=always
 """
 LOG_OF_A_FAILED_START = """\
-Mar 04 09:50:01 gpu-1 containerd[51022]: containerd: failed to load TOML: /etc/containerd/config.toml
+Mar 04 09:50:01 gpu-1 containerd[51022]: containerd: failed to load TOML: config.toml
 Mar 04 09:50:01 gpu-1 systemd[1]: containerd.service: Main process exited, code=exited, status=1
 """
 
@@ -35,7 +35,7 @@ def no_visit(copy: SampleCopy, reason: str) -> None:
     folder = copy.node
     shutil.rmtree(folder)
     folder.mkdir()
-    (folder / "node.yaml").write_text(yaml_text.dump({"door": {"kind": "none", "reason": reason}}))
+    (folder / "node.yaml").write_text(yaml_text.dump({"door": "none", "reason": reason}))
 
 
 def condition(copy: SampleCopy, kind: str, status: str, reason: str, message: str) -> None:
@@ -124,3 +124,100 @@ def default_gone_not_loaded(copy: SampleCopy) -> None:
     config = copy.node / "files/etc/containerd/config.toml"
     old = 'default_runtime_name = "runc"'
     copy.edit(config, lambda text: text.replace(old, 'default_runtime_name = "crun"'))
+
+
+ALL_EVICTED = "Evicted: The node had condition: [DiskPressure]. "
+LOW_ON_DISK = (
+    "The node was low on resource: ephemeral-storage. Threshold quantity: 10%, available: 8%. "
+)
+DF = """\
+Filesystem     1024-blocks      Used Available Capacity Mounted on
+/dev/nvme0n1p2   959786032 886842293  72943739      93% /
+/dev/nvme0n1p2   959786032 886842293  72943739      93% /
+/dev/nvme1n1     1921802032 57654060 1864147972       3% /var/lib/containerd
+"""
+INODES = """\
+Filesystem       Inodes   IUsed    IFree IUse% Mounted on
+/dev/nvme0n1p2 61054976 1221099 59833877    2% /
+/dev/nvme0n1p2 61054976 1221099 59833877    2% /
+/dev/nvme1n1          0       0        0     - /var/lib/containerd
+"""
+
+
+def under_pressure(copy: SampleCopy, kind: str = "DiskPressure") -> None:
+    """Let the kubelet report a pressure, and say so in an event."""
+    word = {"DiskPressure": "disk", "PIDPressure": "PID", "MemoryPressure": "memory"}[kind]
+    said = f"kubelet has {word} pressure"
+    condition(copy, kind, "True", f"KubeletHas{kind}", said)
+    lack = {"disk": "ephemeral-storage", "PID": "pids", "memory": "memory"}[word]
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{copy.node.name}.17c", "namespace": "default"},
+        "involvedObject": {"kind": "Node", "name": copy.node.name, "uid": copy.node.name},
+        "type": "Warning",
+        "reason": "EvictionThresholdMet",
+        "message": f"Attempting to reclaim {lack}",
+        "lastTimestamp": "2025-03-04T09:58:00Z",
+    }
+    add_object(copy, "events", yaml_text.dump(event))
+
+
+def suite_pod_evicted(copy: SampleCopy, message: str) -> None:
+    """Let the kubelet have refused the suite's GPU pod."""
+
+    def evicted(outcome: dict[str, Any]) -> None:
+        status = {"phase": "Failed", "reason": "Evicted", "message": message}
+        outcome["pod"]["status"] = status
+        outcome["containers"] = {}
+
+    copy.edit_yaml(copy.node / "outcomes/pod.yaml", evicted)
+
+
+def disk_pressure_unvisited(copy: SampleCopy) -> None:
+    """Let the kubelet evict the visit's pod for want of disk space."""
+    under_pressure(copy)
+    no_visit(copy, f"the pod did not start within 2 s: {ALL_EVICTED.strip()}")
+
+
+def disk_pressure_by_ssh(copy: SampleCopy) -> None:
+    """Let the kubelet evict every pod; ssh shows which file system is full."""
+    under_pressure(copy)
+    suite_pod_evicted(copy, ALL_EVICTED.removeprefix("Evicted: "))
+    (copy.node / "node.yaml").write_text("door: ssh\n")
+    path = copy.node / "commands.yaml"
+    commands = yaml_text.load(path.read_text())
+    folders = ["/", "/var/lib/kubelet", "/var/lib/containerd"]
+    commands.append({"argv": ["df", "-P", *folders], "exit": 0, "stdout": DF})
+    commands.append({"argv": ["df", "-Pi", *folders], "exit": 0, "stdout": INODES})
+    path.write_text(yaml_text.dump(commands))
+
+
+def disk_pressure_without_plugin(copy: SampleCopy) -> None:
+    """Let the device plugin's pod be evicted, too: the node has no GPU to allocate."""
+    disk_pressure_by_ssh(copy)
+
+    def evicted(pod: dict[str, Any]) -> None:
+        if "device-plugin" in pod["metadata"]["name"]:
+            pod["status"] = {"phase": "Failed", "reason": "Evicted", "message": LOW_ON_DISK}
+
+    each_object(copy, "pods", evicted)
+    gpu_node(copy, lambda node: node["status"]["allocatable"].update({GPU: "0"}))
+
+
+def pid_pressure(copy: SampleCopy) -> None:
+    """Let the node have no process IDs left."""
+    under_pressure(copy, "PIDPressure")
+    suite_pod_evicted(copy, "The node had condition: [PIDPressure]. ")
+
+
+def evicted_for_memory(copy: SampleCopy) -> None:
+    """Let the suite's pod have been evicted because the node has no memory left."""
+    under_pressure(copy, "MemoryPressure")
+    low = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 61Mi. "
+    suite_pod_evicted(copy, low)
+
+
+def memory_pressure(copy: SampleCopy) -> None:
+    """Let the node be low on memory; pods that ask for some, as the suite's does, start."""
+    under_pressure(copy, "MemoryPressure")

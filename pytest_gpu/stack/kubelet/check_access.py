@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.evidence import CommandResult
+from pytest_gpu.evidence import CommandResult, Door
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet.check_pressure import evicted_for
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 
@@ -59,7 +60,7 @@ def _alone(node: Node) -> bool:
 
 @check("kubelet/no-door")
 def no_door(node: Node) -> Finding | None:
-    """Find a NotReady node that let nobody in.
+    """Find a NotReady node that let nobody in, and a node that evicts every pod.
 
     Raises:
         Unproven: nobody was let in to a Ready node, or nobody tried, or a right is missing.
@@ -73,15 +74,21 @@ def no_door(node: Node) -> Finding | None:
         if denied["verb"]:
             why = f"{denied['verb']} {denied['what']} is missing"
         raise Unproven(f"the node was not visited: {why} ({door.reason})")
+    if finding := evicted_for(node, _told_by(door)):
+        return finding
     if state.ready or not door.reason or "gpu-node-shell" in door.reason:
         raise Unproven(f"the node was not visited: {door.reason or 'nobody tried'}")
     return Finding.of(
         "access/no-door",
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
-        Evidence(source="the suite's way into the node", text=door.reason),
+        _told_by(door),
         reason=door.reason,
         message=state.message or state.reason,
     )
+
+
+def _told_by(door: Door) -> Evidence:
+    return Evidence(source="the suite's way into the node", text=door.reason)
 
 
 @check("kubelet/kubelet-stopped")
