@@ -19,7 +19,14 @@ from pytest_gpu.stack.distributions import default_runtime, settings_files
 from pytest_gpu.stack.distributions.command_line import with_arguments
 from pytest_gpu.stack.docker import check_docker, daemon
 from pytest_gpu.stack.gpu import device_nodes, driver, kernel_log, kernel_modules
-from pytest_gpu.stack.host import loader, mounts, processes, systemd_text, systemd_unit
+from pytest_gpu.stack.host import (
+    loader,
+    mounts,
+    processes,
+    systemd_status,
+    systemd_text,
+    systemd_unit,
+)
 from pytest_gpu.stack.injection import cgroups, start_errors
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_flags
@@ -64,6 +71,11 @@ def _kernel_log(node: Node) -> object:
     anything = kernel_log._XID
     found = [log.find(anything), log.find_wrapped("NVRM", anything)]
     return found, log.standing({79}), log.recovery_actions
+
+
+def _unit_status(node: Node) -> object:
+    status = systemd_status.unit_status(node.evidence.commands, "kubelet")
+    return status and (status.evidence, status.exit, status.counter, status.just_started)
 
 
 def _merged(evidence: FakeNode) -> object:
@@ -189,6 +201,12 @@ LOG = (
     "NVRM: loading NVIDIA UNIX\n",
     "[ 1.0] pci 0000:a1:00.0: [10de:20b0]\n",
 )
+UNIT_STATUS = (
+    "Active: activating (auto-restart) since Tue; 4s ago\n",
+    "Main PID: 5 (code=exited, status=1)\n",
+    "Mar 04 09:58:41 n1 kubelet[5]: E0304 failed\n",
+    "Mar 04 09:58:41 n1 systemd[1]: restart counter is at {n}.\n",
+)
 DISK_USAGE = ("/dev/sda2 959786032 886842293 72943739 93% /\n",)
 EVICTION = (
     "Evicted: The node had condition: [DiskPressure MemoryPressure]. ",
@@ -279,6 +297,7 @@ PARSERS: _Table = {
         ),
         UNIT_LOG,
     ),
+    "status of a unit": (_printed("systemctl status kubelet.service", _unit_status), UNIT_STATUS),
     "disk usage": (_printed("df -P /", disk_usage.fullest), DISK_USAGE),
     "words of an eviction": (
         lambda text: pressure.evicting(_NOTHING, node_object(), Evidence(source="x", text=text)),

@@ -12,7 +12,7 @@ import pytest
 from pytest_gpu.cluster.recording.recorded import open_recording
 from tests.samples import variants_modern as modern
 from tests.samples.sample_copy import SampleCopy
-from tests.samples.sample_table import KUBEADM
+from tests.samples.sample_table import KUBEADM, RKE2
 from tests.samples.test_samples import words_of
 from tests.support.changes import Change
 from tests.support.judging import judge
@@ -45,6 +45,36 @@ FAULTS: Mapping[str, Fault] = {
             "containerd: failed to load TOML",
             "no containerd listens on",
         ),
+    ),
+    "kubelet-crashes": Fault(
+        change=modern.kubelet_crashes,
+        layer="access",
+        cause="access/kubelet-crash-loop",
+        says=(
+            "activating (auto-restart)",
+            "code=exited, status=1/FAILURE",
+            f'"command failed" err="{modern.SWAP}"',
+            "in /var/lib/kubelet/config.yaml",
+        ),
+    ),
+    "kubelet-dies-while-visited": Fault(
+        change=modern.kubelet_dies_while_visited,
+        layer="access",
+        cause="access/kubelet-crash-loop",
+        says=("activating (auto-restart)",),
+    ),
+    "rke2-crashes": Fault(
+        base=RKE2,
+        change=modern.rke2_crashes,
+        layer="access",
+        cause="access/kubelet-crash-loop",
+        says=("activating (auto-restart)", "level=fatal", "systemctl cat rke2-agent"),
+    ),
+    "kubelet-waits-for-containerd": Fault(
+        change=modern.kubelet_waits_for_containerd,
+        layer="runtime",
+        cause="runtime/containerd-not-running",
+        says=("no containerd listens",),
     ),
     "disk-pressure-unvisited": Fault(
         change=modern.disk_pressure_unvisited,
@@ -84,6 +114,11 @@ FAULTS: Mapping[str, Fault] = {
 
 
 LATENT: Mapping[str, tuple[str, Change, str]] = {
+    "kubelet-just-restarted": (
+        KUBEADM,
+        modern.kubelet_just_restarted,
+        "access/kubelet-crash-loop",
+    ),
     "invalid-not-loaded": (KUBEADM, modern.invalid_not_loaded, "runtime/config-invalid"),
     "cri-off-not-loaded": (KUBEADM, modern.cri_off_not_loaded, "runtime/cri-disabled"),
     "default-not-loaded": (
@@ -96,6 +131,7 @@ LATENT: Mapping[str, tuple[str, Change, str]] = {
 
 
 HEALTHY: Mapping[str, tuple[str, Change]] = {
+    "kubelet-started-by-hand": (KUBEADM, modern.kubelet_started_by_hand),
     "memory-pressure": (KUBEADM, modern.memory_pressure),
 }
 """What looks like a fault and is none."""

@@ -221,3 +221,76 @@ def evicted_for_memory(copy: SampleCopy) -> None:
 def memory_pressure(copy: SampleCopy) -> None:
     """Let the node be low on memory; pods that ask for some, as the suite's does, start."""
     under_pressure(copy, "MemoryPressure")
+
+
+SWAP = "failed to run Kubelet: running with swap on is not supported, please disable swap"
+CRASH_LOOP = f"""\
+● kubelet.service - kubelet: The Kubernetes Node Agent
+     Loaded: loaded (/usr/lib/systemd/system/kubelet.service; enabled; preset: enabled)
+     Active: activating (auto-restart) (Result: exit-code) since Tue 2025-03-04 09:58:41 UTC; 4s ago
+    Process: 51022 ExecStart=/usr/bin/kubelet $KUBELET_CONFIG_ARGS (code=exited, status=1/FAILURE)
+   Main PID: 51022 (code=exited, status=1/FAILURE)
+        CPU: 412ms
+
+Mar 04 09:58:41 n1 kubelet[51022]: E0304 09:58:41.2034 51022 run.go] "command failed" err="{SWAP}"
+Mar 04 09:58:41 n1 systemd[1]: kubelet.service: Main process exited, code=exited, status=1/FAILURE
+Mar 04 09:58:41 n1 systemd[1]: kubelet.service: Failed with result 'exit-code'.
+"""
+STARTED_AGAIN = """\
+● kubelet.service - kubelet: The Kubernetes Node Agent
+     Loaded: loaded (/usr/lib/systemd/system/kubelet.service; enabled; preset: enabled)
+     Active: active (running) since Tue 2025-03-04 09:58:51 UTC; 2s ago
+   Main PID: 51088 (kubelet)
+
+Mar 04 09:58:41 n1 systemd[1]: kubelet.service: Main process exited, code=exited, status=1/FAILURE
+Mar 04 09:58:41 n1 systemd[1]: kubelet.service: Failed with result 'exit-code'.
+Mar 04 09:58:51 n1 systemd[1]: kubelet.service: Scheduled restart job, restart counter is at 41.
+Mar 04 09:58:51 n1 systemd[1]: Started kubelet: The Kubernetes Node Agent.
+"""
+
+
+def kubelet_crashes(copy: SampleCopy) -> None:
+    """Let the kubelet be in a crash loop; each start posts a status, so the Node stays Ready."""
+    end_process(copy, "kubelet")
+    command(copy, "status -l kubelet", exit=3, stdout=CRASH_LOOP)
+
+
+def kubelet_dies_while_visited(copy: SampleCopy) -> None:
+    """Let the kubelet have run when the processes were listed, and have ended right after."""
+    command(copy, "status -l kubelet", exit=3, stdout=CRASH_LOOP)
+
+
+def kubelet_just_restarted(copy: SampleCopy) -> None:
+    """Let the kubelet run at the moment, between two crashes."""
+    command(copy, "status -l kubelet", stdout=STARTED_AGAIN)
+
+
+def kubelet_started_by_hand(copy: SampleCopy) -> None:
+    """Let somebody have stopped the crash loop, and started a kubelet that works."""
+    by_hand = STARTED_AGAIN.replace(
+        "Mar 04 09:58:51 n1 systemd[1]: Started",
+        "Mar 04 09:58:59 n1 systemd[1]: Stopping kubelet.service...\n"
+        "Mar 04 09:59:00 n1 systemd[1]: Started",
+    )
+    command(copy, "status -l kubelet", stdout=by_hand)
+
+
+def kubelet_waits_for_containerd(copy: SampleCopy) -> None:
+    """Let the kubelet end again and again because its runtime is stopped."""
+    containerd_stopped(copy)
+    kubelet_crashes(copy)
+
+
+def rke2_crashes(copy: SampleCopy) -> None:
+    """Let the service around the kubelet and containerd end again and again."""
+    end_process(copy, "kubelet")
+    path = copy.node / "commands.yaml"
+    commands = yaml_text.load(path.read_text())
+    commands = [each for each in commands if "systemctl" not in each["argv"]]
+    told = CRASH_LOOP.replace("kubelet.service", "rke2-agent.service").replace(
+        'kubelet[51022]: E0304 09:58:41.2034 51022 run.go] "command failed" err="',
+        'rke2[51022]: time="2025-03-04T09:58:41Z" level=fatal msg="',
+    )
+    argv = ["systemctl", "status", "-l", "rke2-agent.service"]
+    commands.append({"argv": argv, "exit": 3, "stdout": told})
+    path.write_text(yaml_text.dump(commands))

@@ -12,13 +12,13 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import CommandResult, Door
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.host.processes import Process, processes_of
+from pytest_gpu.stack.host.processes import Process
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet.check_pressure import evicted_for
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
-from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.kubelet.serving import serving_runtime
 
 NEEDED = ("pods", "runtimeclasses")
 """The resources without which no verdict on a node can be reached."""
@@ -106,7 +106,7 @@ def kubelet_stopped(node: Node) -> Finding | None:
     state = readiness(object_of(node))
     if state.ready:
         raise Unproven("no process of the node was recognised as its kubelet; yet it is Ready")
-    runtime = _serving(node)
+    runtime = serving_runtime(node)
     if runtime is None:
         return None
     together = tuple(_with_containerd(node, runtime))
@@ -121,18 +121,12 @@ def kubelet_stopped(node: Node) -> Finding | None:
     )
 
 
-def _serving(node: Node) -> Process | None:
-    """Return the process behind the CRI socket, ``None`` if the CRI is not served."""
-    if kubelet_of(node).runtime == "docker":
-        return next((p for p in processes_of(node) if p.is_program("dockerd")), None)
-    return None if runtime_of(node).error else runtime_of(node).process
-
-
 def _status(node: Node) -> Iterator[CommandResult]:
     """Yield what systemd and its journal say about the kubelet's unit."""
+    units = ("kubelet", distribution_of(node).kubelet_unit)
     for result in node.evidence.commands:
         asks = result.argv[:1] in {("systemctl",), ("journalctl",)}
-        if asks and any("kubelet" in word for word in result.argv[1:]):
+        if asks and any(unit in word for word in result.argv[1:] for unit in units):
             yield result
 
 
