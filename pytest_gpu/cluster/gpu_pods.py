@@ -16,7 +16,8 @@ from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import json_document
-from pytest_gpu.stack.kube.objects import name_of, status_of
+from pytest_gpu.stack.kube.nodes import readiness
+from pytest_gpu.stack.kube.objects import name_of, object_of, status_of
 from pytest_gpu.stack.pods.plan import plan
 from pytest_gpu.stack.pods.pod_fate import is_clear, is_over
 from pytest_gpu.stack.pods.pod_object import (
@@ -50,12 +51,16 @@ Outcome = dict[str, Any]
 
 @dataclass(kw_only=True)
 class Flight:
-    """Pods in flight: their nodes by pod name, and what is known about them so far."""
+    """Pods in flight: their nodes by pod name, and what is known about them so far.
+
+    ``not_ready`` are the nodes that were NotReady when they were visited.
+    """
 
     objects: RunObjects
     timeout: float
     part: str = field(default_factory=lambda: secrets.token_hex(4))
     nodes: dict[str, str] = field(default_factory=dict)
+    not_ready: set[str] = field(default_factory=set)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     events: Sequence[KubeObject] = ()
     began: float = field(default_factory=time.monotonic)
@@ -73,7 +78,8 @@ class Flight:
 
     def is_done(self, pod: KubeObject) -> bool:
         """Return whether a pod need not be watched any more."""
-        return is_clear(pod, self.about(pod), time.monotonic() - self.began)
+        ready = self.nodes.get(name_of(pod)) not in self.not_ready
+        return is_clear(pod, self.about(pod), time.monotonic() - self.began, ready=ready)
 
 
 def try_pods(
@@ -109,6 +115,8 @@ def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     for node in nodes:
         try:
             plans.append(plan(node, run, image, packed_program, PRIORITY_CLASS))
+            if not readiness(object_of(node)).ready:
+                flight.not_ready.add(node.name)
         except Unproven as error:
             flight.outcomes[node.name] = {"skipped": str(error)}
     if not plans:
