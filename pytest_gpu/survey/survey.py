@@ -17,7 +17,9 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
+from pytest_gpu.stack.host.nvidia_programs import is_bottlerockets
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
+from pytest_gpu.stack.injection.reached import gpu_runtimes
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.pressure import refusing
 from pytest_gpu.stack.kubelet import disk_usage
@@ -103,6 +105,8 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
             yield program, "--version"
     if stopped := wished.attempt("stopped containerd", lambda: _stopped(node)):
         yield stopped, "--version"
+    for program in wished.attempt("NVIDIA runtimes", lambda: _nvidia_runtimes(node)) or ():
+        yield program, "--version"
     unit = distribution_of(node).kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"
     yield _journal(distribution_of(node).containerd_unit)
@@ -123,6 +127,13 @@ def _disk_usage(node: Node) -> tuple[tuple[str, ...], ...]:
 
 def _journal(unit: str) -> tuple[str, ...]:
     return "journalctl", "-u", unit, "--no-pager", "-n", "200"
+
+
+def _nvidia_runtimes(node: Node) -> tuple[str, ...]:
+    """Return the NVIDIA runtimes that handlers start: what they start depends on their release."""
+    programs = (str(handler.binary) for handler in gpu_runtimes(node))
+    found = [each for each in programs if each.startswith("/") and not is_bottlerockets(each)]
+    return tuple(dict.fromkeys(each for each in found if _is_there(node, each)))
 
 
 def _stopped(node: Node) -> str:

@@ -76,6 +76,9 @@ _SYSTEM = (*SEARCH_PATH, "")
 _PACKAGES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/aarch64-linux-gnu")
 _LIBRARY = "libnvidia-container.so.1"
 _WRAPPER_SIZE = 1 << 14
+_PRINTED = re.compile(
+    r"NVIDIA Container Runtime version v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", re.ASCII
+)
 
 Version = tuple[int, ...]
 
@@ -132,8 +135,17 @@ class ToolkitConfig:
     @property
     def by_hook(self) -> bool:
         """Whether nvidia-container-cli injects GPUs: its root, ldconfig and cgroups then count."""
-        modern = self.version is not None and self.version >= JIT_CDI_SINCE
-        return self.mode == "legacy" or (self.mode == "auto" and not modern)
+        return self.mode == "legacy" or (self.mode == "auto" and not self._makes_cdi_itself)
+
+    @property
+    def by_own_cdi(self) -> bool:
+        """Whether the runtime makes a CDI spec for each container, with hooks of nvidia-ctk."""
+        return self.mode == JIT_CDI or (self.mode == "auto" and self._makes_cdi_itself)
+
+    @property
+    def _makes_cdi_itself(self) -> bool:
+        """Whether ``auto`` means ``jit-cdi`` in this release."""
+        return self.version is not None and self.version >= JIT_CDI_SINCE
 
 
 def _toml(value: Any) -> str:
@@ -215,7 +227,28 @@ def _wrapper(evidence: NodeEvidence, binary: str) -> str:
 
 
 def version_of(evidence: NodeEvidence, binary: str) -> Version | None:
-    """Return the toolkit's version by its library's name, ``None`` if it was not collected."""
+    """Return the toolkit's version, ``None`` if it is not known.
+
+    The runtime's own word counts more than the name of the library, which is an own package and
+    which a toolkit that only uses CDI does not need.
+    """
+    return printed_version(evidence, binary) or _version_of_library(evidence, binary)
+
+
+def printed_version(evidence: NodeEvidence, binary: str) -> Version | None:
+    """Return the version that an NVIDIA runtime printed, ``None`` if it was not asked.
+
+    Source: ``internal/runtime/runtime.go``. It prints its own version before runc's; a wrapper
+    prints runc's alone as long as the driver is not loaded, and a self-made build ``unknown``.
+    """
+    for result in evidence.commands:
+        if result.argv == (binary, "--version"):
+            match = _PRINTED.match(result.stdout)
+            return tuple(int(number) for number in match.groups()) if match else None
+    return None
+
+
+def _version_of_library(evidence: NodeEvidence, binary: str) -> Version | None:
     folder = posixpath.dirname(binary)
     for place in _PACKAGES if folder in _SYSTEM else (folder,):
         link = known(partial(evidence.entry, f"{place}/{_LIBRARY}"))
