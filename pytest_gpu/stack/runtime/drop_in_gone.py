@@ -32,10 +32,11 @@ def drop_in_gone(node: Node, loaded: Evidence) -> Finding | None:
     """Find a handler that is loaded and whose drop-in is gone; ``loaded`` shows that it is.
 
     Every file that containerd reads is older than its process: only a file that is not there any
-    more can have defined the handler. A drop-in that was renamed shows it, too.
+    more can have defined the handler. A drop-in that was set aside since then shows it, too.
     """
     folders, aside = _folders(node), _set_aside(node)
-    if not folders or not (aside or read_as_they_are(node)):
+    moved = bool(aside) and any(_changed_since(node, folder) for folder in folders)
+    if not folders or not (moved or read_as_they_are(node)):
         return None
     folder = posixpath.dirname(_place(aside, folders)) if aside else folders[0]
     return Finding.of(
