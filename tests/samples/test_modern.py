@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from pytest_gpu.cluster.recording.recorded import open_recording
+from pytest_gpu.cluster.visits.seen import SeenNode
+from pytest_gpu.cluster.visits.visit import drive
+from pytest_gpu.evidence import Door
 from tests.samples import variants_modern as modern
 from tests.samples.sample_copy import SampleCopy
 from tests.samples.sample_table import KUBEADM, RKE2
 from tests.samples.test_samples import words_of
 from tests.support.changes import Change
 from tests.support.judging import judge
+from tests.support.replay import Replay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,11 @@ FAULTS: Mapping[str, Fault] = {
         change=modern.containerd_stopped,
         layer="runtime",
         cause="runtime/containerd-not-running",
-        says=("no containerd listens on /run/containerd/containerd.sock", "start containerd"),
+        says=(
+            "no containerd listens on /run/containerd/containerd.sock",
+            "systemd[1]: Stopped containerd container runtime.",
+            "start containerd",
+        ),
     ),
     "containerd-cannot-start": Fault(
         change=modern.containerd_cannot_start,
@@ -45,6 +53,24 @@ FAULTS: Mapping[str, Fault] = {
             "containerd: failed to load TOML",
             "no containerd listens on",
         ),
+    ),
+    "cri-silent": Fault(
+        change=modern.cri_silent,
+        layer="runtime",
+        cause="runtime/cri-not-served",
+        says=("unknown service",),
+    ),
+    "kubelet-stopped": Fault(
+        change=modern.kubelet_stopped,
+        layer="access",
+        cause="access/kubelet-stopped",
+        says=("no kubelet runs",),
+    ),
+    "runtime-down-unvisited": Fault(
+        change=modern.runtime_down_unvisited,
+        layer="access",
+        cause="runtime/reported-down",
+        says=("container runtime is down", "restart containerd", "--gpu-node-shell=ssh"),
     ),
     "kubelet-crashes": Fault(
         change=modern.kubelet_crashes,
@@ -154,6 +180,28 @@ def test_a_fault_is_named_with_its_evidence_and_a_fix(name: str, tmp_path: Path)
     assert (node["layer"], node["cause"]) == (fault.layer, fault.cause), node
     for words in fault.says:
         assert words in words_of(document), words_of(document)
+
+
+def asked(base: str, change: Change, folder: Path) -> list[list[str]]:
+    """Return the commands that a visit to a changed copy of a sample runs on the node."""
+    copy = SampleCopy(base, folder)
+    change(copy)
+    with open_recording(copy.folder, "copy") as cluster:
+        stream = Replay(cluster.node(copy.node.name))
+        drive(stream, SeenNode(copy.node.name, Door(kind="ssh")), cluster)
+    return [each["argv"] for asked in stream.rounds for each in asked["run"]]
+
+
+def test_a_visit_asks_for_what_tells_the_fault(tmp_path: Path) -> None:
+    """Releases of programs that do not tell them by running, and which file system is full."""
+    runtime = "/usr/local/nvidia/toolkit/nvidia-container-runtime"
+    df = ["df", "-P", "/", "/var/lib/kubelet", "/var/lib/containerd"]
+    healthy = asked(KUBEADM, lambda copy: None, tmp_path / "healthy")
+    assert [runtime, "--version"] in healthy
+    assert df not in healthy
+    assert df in asked(KUBEADM, modern.disk_pressure_by_ssh, tmp_path / "full")
+    stopped = asked(KUBEADM, modern.containerd_cannot_start, tmp_path / "stopped")
+    assert ["/usr/local/bin/containerd", "--version"] in stopped
 
 
 @pytest.mark.parametrize("name", LATENT)

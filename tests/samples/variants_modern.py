@@ -9,6 +9,7 @@ from tests.samples.sample_copy import SampleCopy
 from tests.support import yaml_text
 from tests.support.changes import GPU, add_object, command, each_object, gpu_node, process_of
 
+JOURNAL = ["journalctl", "-u", "containerd"]
 SOCKET = "/run/containerd/containerd.sock"
 CONTAINERD_UNIT = """\
 [Unit]
@@ -69,6 +70,15 @@ def reports_version(copy: SampleCopy, version: str) -> None:
     gpu_node(copy, lambda node: node["status"]["nodeInfo"].update(info))
 
 
+def log(copy: SampleCopy, lines: str) -> None:
+    """Add lines to the end of containerd's journal."""
+    path = copy.node / "commands.yaml"
+    commands = yaml_text.load(path.read_text())
+    (journal,) = [each for each in commands if each["argv"][:3] == JOURNAL]
+    journal["stdout"] += lines
+    path.write_text(yaml_text.dump(commands))
+
+
 def containerd_stopped(copy: SampleCopy) -> None:
     """Let containerd be stopped; a modern kubelet then no longer knows its version."""
     through_ssh(copy)
@@ -78,6 +88,7 @@ def containerd_stopped(copy: SampleCopy) -> None:
     command(copy, "containerd --version")
     refused = "rpc error: code = Unavailable desc = connect: no such file or directory"
     command(copy, " info", exit=1, stdout="", stderr=refused)
+    log(copy, "Mar 04 09:50:00 gpu-1 systemd[1]: Stopped containerd container runtime.\n")
     reports_version(copy, "containerd://Unknown")
     down = "[container runtime is down, PLEG is not healthy]"
     condition(copy, "Ready", "False", "KubeletNotReady", down)
@@ -93,9 +104,8 @@ def containerd_cannot_start(copy: SampleCopy) -> None:
     told = "containerd github.com/containerd/containerd/v2 v2.1.9 88bf19b\n"
     argv = ["/usr/local/bin/containerd", "--version"]
     commands.append({"argv": argv, "exit": 0, "stdout": told})
-    (journal,) = [each for each in commands if each["argv"][0] == "journalctl"]
-    journal["stdout"] += LOG_OF_A_FAILED_START
     path.write_text(yaml_text.dump(commands))
+    log(copy, LOG_OF_A_FAILED_START)
     config = copy.node / "files/etc/containerd/config.toml"
     copy.edit(config, lambda text: text.replace("[plugins]", "[plugins", 1))
 
@@ -294,3 +304,35 @@ def rke2_crashes(copy: SampleCopy) -> None:
     argv = ["systemctl", "status", "-l", "rke2-agent.service"]
     commands.append({"argv": argv, "exit": 3, "stdout": told})
     path.write_text(yaml_text.dump(commands))
+
+
+def _version_unknown(copy: SampleCopy) -> None:
+    """Let neither the kubelet nor containerd's program have told the version."""
+    command(copy, "containerd --version")
+    reports_version(copy, "containerd://Unknown")
+
+
+def cri_silent(copy: SampleCopy) -> None:
+    """Let containerd run without its CRI, so that the kubelet does not know its version."""
+    through_ssh(copy)
+    _version_unknown(copy)
+    gone = "validate CRI v1 runtime API: code = Unimplemented desc = unknown service"
+    command(copy, " info", exit=1, stdout="", stderr=gone)
+    condition(copy, "Ready", "False", "KubeletNotReady", "container runtime is down")
+
+
+def kubelet_stopped(copy: SampleCopy) -> None:
+    """Let the kubelet be stopped while containerd, whose version nobody knows, serves."""
+    through_ssh(copy)
+    _version_unknown(copy)
+    end_process(copy, "kubelet")
+    silent = "Kubelet stopped posting node status."
+    condition(copy, "Ready", "Unknown", "NodeStatusUnknown", silent)
+
+
+def runtime_down_unvisited(copy: SampleCopy) -> None:
+    """Let the kubelet report that its runtime is down; nobody is let in to see why."""
+    no_visit(copy, "the pod did not start within 31 s: NodeNotReady: Node is not ready")
+    reports_version(copy, "containerd://Unknown")
+    down = "[container runtime is down, PLEG is not healthy: pleg was last seen active 5m ago]"
+    condition(copy, "Ready", "False", "KubeletNotReady", down)

@@ -28,6 +28,7 @@ TOGETHER = 60.0
 systemd stops what is bound to a unit before it starts the unit again."""
 
 _FORBIDDEN = re.compile(r"forbidden(?:.*cannot (?P<verb>\w+) resource \"?(?P<what>[\w/]+))?", re.I)
+_RUNTIME_DOWN = re.compile(r"container runtime is down")
 _INACTIVE = re.compile(r"Active: (?:inactive|failed) ")
 _SINCE = re.compile(r"since \w{3} (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _STOPPED = re.compile(
@@ -78,8 +79,9 @@ def no_door(node: Node) -> Finding | None:
         return finding
     if state.ready or not door.reason or "gpu-node-shell" in door.reason:
         raise Unproven(f"the node was not visited: {door.reason or 'nobody tried'}")
+    down = _RUNTIME_DOWN.search(state.message)
     return Finding.of(
-        "access/no-door",
+        "runtime/reported-down" if down else "access/no-door",
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
         _told_by(door),
         reason=door.reason,

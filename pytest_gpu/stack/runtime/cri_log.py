@@ -12,7 +12,7 @@ from pytest_gpu.stack.distributions.detect import distribution_of
 _CRI_LOG = re.compile(r"\A(?>.*?failed to load plugin).*cri|no corresponding runtime configured")
 _FATAL = re.compile(r" containerd\[\d+\]: (?>.*?)(?:level=(?:fatal|panic)|containerd: |panic: )")
 _SYSTEMD = re.compile(
-    r" systemd\[1\]: (?:Stopp|Stopped|Failed|(?:Start|Started) |\S+: (?:Main process|Failed|Deact))"
+    r" systemd\[1\]: (?:Stopp|Start|Failed|\S{1,200}: (?:Main process|Failed|Deact|Sched))"
 )
 
 
