@@ -44,6 +44,7 @@ EVENTS_EVERY = 5.0
 NOT_STARTED = ("StartError", "ContainerCannotRun", "ContainerStatusUnknown")
 """Reasons of containers that ended without ever having run."""
 
+LOST = "somebody removed the suite's pod before it ended"
 _NO_CLASS = "no PriorityClass with name"
 
 Outcome = dict[str, Any]
@@ -51,10 +52,7 @@ Outcome = dict[str, Any]
 
 @dataclass(kw_only=True)
 class Flight:
-    """Pods in flight: their nodes by pod name, and what is known about them so far.
-
-    ``not_ready`` are the nodes that were NotReady when they were visited.
-    """
+    """Pods in flight: their nodes by pod name, which nodes are NotReady, what is known so far."""
 
     objects: RunObjects
     timeout: float
@@ -111,12 +109,11 @@ def try_pods(
 
 def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     run = flight.objects.run.id
+    flight.not_ready = {each.name for each in nodes if not readiness(object_of(each)).ready}
     packed_program, plans = program(), []
     for node in nodes:
         try:
             plans.append(plan(node, run, image, packed_program, PRIORITY_CLASS))
-            if not readiness(object_of(node)).ready:
-                flight.not_ready.add(node.name)
         except Unproven as error:
             flight.outcomes[node.name] = {"skipped": str(error)}
     if not plans:
@@ -173,7 +170,7 @@ def _watch(flight: Flight) -> None:
     if not all(map(is_over, seen.values())):
         flight.events = _events(flight)
     for name, node in flight.nodes.items():
-        flight.outcomes[node] = _outcome(flight, seen[name]) if name in seen else _lost()
+        flight.outcomes[node] = _outcome(flight, seen[name]) if name in seen else {"skipped": LOST}
 
 
 def _look_at_events(flight: Flight, pods: Collection[KubeObject]) -> None:
@@ -196,10 +193,6 @@ def _events(flight: Flight) -> Sequence[KubeObject]:
             raise
         return ()
     return [{"apiVersion": "v1", "kind": "Event", **event} for event in items_of(listed)]
-
-
-def _lost() -> Outcome:
-    return {"skipped": "somebody removed the suite's pod before it ended"}
 
 
 def _outcome(flight: Flight, pod: KubeObject) -> Outcome:

@@ -19,7 +19,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.known import known
 from pytest_gpu.parsing import LimitError, MalformedError, toml
-from pytest_gpu.stack.host.processes import SEARCH_PATH
+from pytest_gpu.stack.toolkit.release import SYSTEM_FOLDERS, Version, version_of
 
 OWN_CONFIG = "nvidia-container-runtime/config.toml"
 """Below /etc, or below the folder in XDG_CONFIG_HOME."""
@@ -72,15 +72,7 @@ NORMALIZED_SINCE = (1, 15, 0)
 HOST_LDCONFIG_SINCE = (1, 17, 3)
 """Since then an ldconfig of the container (without ``@``) is refused unless a feature allows it."""
 
-_SYSTEM = (*SEARCH_PATH, "")
-_PACKAGES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/aarch64-linux-gnu")
-_LIBRARY = "libnvidia-container.so.1"
 _WRAPPER_SIZE = 1 << 14
-_PRINTED = re.compile(
-    r"NVIDIA Container Runtime version v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})", re.ASCII
-)
-
-Version = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +202,7 @@ def config_path(evidence: NodeEvidence, binary: str) -> str:
     real = known(partial(evidence.entry, f"{binary}.real"))
     if folder == "/usr/local/bin" and real:
         return f"/usr/local/etc/{OWN_CONFIG}"
-    if folder in _SYSTEM:
+    if folder in SYSTEM_FOLDERS:
         return f"/etc/{OWN_CONFIG}"
     told = re.search(r"\bXDG_CONFIG_HOME=([^\s\\]+)", _wrapper(evidence, binary))
     home = told[1].strip("\"'") if told else f"{folder}/.config"
@@ -224,35 +216,3 @@ def _wrapper(evidence: NodeEvidence, binary: str) -> str:
         return ""
     content = known(lambda: evidence.read(binary)) or b""
     return content.decode(errors="replace") if content.startswith(b"#!") else ""
-
-
-def version_of(evidence: NodeEvidence, binary: str) -> Version | None:
-    """Return the toolkit's version, ``None`` if it is not known.
-
-    The runtime's own word counts more than the name of the library, which is an own package and
-    which a toolkit that only uses CDI does not need.
-    """
-    return printed_version(evidence, binary) or _version_of_library(evidence, binary)
-
-
-def printed_version(evidence: NodeEvidence, binary: str) -> Version | None:
-    """Return the version that an NVIDIA runtime printed, ``None`` if it was not asked.
-
-    Source: ``internal/runtime/runtime.go``. It prints its own version before runc's; a wrapper
-    prints runc's alone as long as the driver is not loaded, and a self-made build ``unknown``.
-    """
-    for result in evidence.commands:
-        if result.argv == (binary, "--version"):
-            match = _PRINTED.match(result.stdout)
-            return tuple(int(number) for number in match.groups()) if match else None
-    return None
-
-
-def _version_of_library(evidence: NodeEvidence, binary: str) -> Version | None:
-    folder = posixpath.dirname(binary)
-    for place in _PACKAGES if folder in _SYSTEM else (folder,):
-        link = known(partial(evidence.entry, f"{place}/{_LIBRARY}"))
-        match = re.search(r"\.so\.(\d+)\.(\d+)\.(\d+)$", (link.target if link else None) or "")
-        if match:
-            return tuple(int(number) for number in match.groups())
-    return None
