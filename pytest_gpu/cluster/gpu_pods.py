@@ -17,7 +17,8 @@ from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import json_document
-from pytest_gpu.stack.kube.objects import name_of, status_of
+from pytest_gpu.stack.kube.nodes import readiness
+from pytest_gpu.stack.kube.objects import name_of, object_of, status_of
 from pytest_gpu.stack.pods.plan import plan
 from pytest_gpu.stack.pods.pod_fate import is_clear, is_over
 from pytest_gpu.stack.pods.pod_object import (
@@ -47,6 +48,7 @@ MAX_LOG = 1 << 16
 NOT_STARTED = ("StartError", "ContainerCannotRun", "ContainerStatusUnknown")
 """Reasons of containers that ended without ever having run."""
 
+LOST = "somebody removed the suite's pod before it ended"
 _NO_CLASS = "no PriorityClass with name"
 
 Outcome = dict[str, Any]
@@ -54,12 +56,13 @@ Outcome = dict[str, Any]
 
 @dataclass(kw_only=True)
 class Flight:
-    """Pods in flight: their nodes by pod name, and what is known about them so far."""
+    """Pods in flight: their nodes by pod name, which nodes are NotReady, what is known so far."""
 
     objects: RunObjects
     timeout: float
     part: str = field(default_factory=lambda: secrets.token_hex(4))
     nodes: dict[str, str] = field(default_factory=dict)
+    not_ready: set[str] = field(default_factory=set)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     events: Sequence[KubeObject] = ()
     began: float = field(default_factory=time.monotonic)
@@ -77,7 +80,8 @@ class Flight:
 
     def is_done(self, pod: KubeObject) -> bool:
         """Return whether a pod need not be watched any more."""
-        return is_clear(pod, self.about(pod), time.monotonic() - self.began)
+        ready = self.nodes.get(name_of(pod)) not in self.not_ready
+        return is_clear(pod, self.about(pod), time.monotonic() - self.began, ready=ready)
 
 
 def try_pods(
@@ -109,6 +113,7 @@ def try_pods(
 
 def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     run = flight.objects.run.id
+    flight.not_ready = {each.name for each in nodes if not readiness(object_of(each)).ready}
     packed_program, plans = program(), []
     for node in nodes:
         try:
@@ -169,7 +174,7 @@ def _watch(flight: Flight) -> None:
     if not all(map(is_over, seen.values())):
         flight.events = _events(flight)
     for name, node in flight.nodes.items():
-        flight.outcomes[node] = _outcome(flight, seen[name]) if name in seen else _lost()
+        flight.outcomes[node] = _outcome(flight, seen[name]) if name in seen else {"skipped": LOST}
 
 
 def _look_at_events(flight: Flight, pods: Collection[KubeObject]) -> None:
@@ -193,10 +198,6 @@ def _events(flight: Flight) -> Sequence[KubeObject]:
         return ()
     events = checked_items("events", listed)
     return [{"apiVersion": "v1", "kind": "Event", **event} for event in events]
-
-
-def _lost() -> Outcome:
-    return {"skipped": "somebody removed the suite's pod before it ended"}
 
 
 def _outcome(flight: Flight, pod: KubeObject) -> Outcome:

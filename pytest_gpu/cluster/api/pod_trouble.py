@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of, status_of
+from pytest_gpu.stack.pods.pod_fate import UNTAKEN, is_taken
 
 HOPELESS = frozenset(
     {
@@ -62,11 +63,10 @@ def explain(pod: KubeObject, events: Sequence[KubeObject]) -> str:
     found = [*_from_status(pod), *_from_events(pod, events)]
     # "Back-off pulling image" says less than the pull that failed.
     pulls = [text for text in found if "Failed to pull image" in text]
-    for text in (*pulls, *found):
-        return text
-    if not _container_states(pod):
-        return "the node's kubelet did not start to handle the pod"
-    return f"the pod is still {phase(pod)}"
+    said = next(iter((*pulls, *found)), "")
+    if not is_taken(pod) and not _container_states(pod) and not is_over(pod):
+        return f"{UNTAKEN} ({said})" if said else UNTAKEN
+    return said or f"the pod is still {phase(pod)}"
 
 
 def _from_status(pod: KubeObject) -> Iterator[str]:

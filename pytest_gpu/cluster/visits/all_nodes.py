@@ -22,13 +22,8 @@ from pytest_gpu.cluster.visits.visit_pod import visit_pod, visit_pod_name
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, Door, KubeObject
 from pytest_gpu.stack.kube.nodes import readiness
-from pytest_gpu.stack.kube.objects import name_of, status_of
-
-NOT_READY_TIME = 30.0
-"""Seconds that a pod has to start on a NotReady node; most of these nodes never start one."""
-
-UNTAKEN_TIME = 60.0
-"""Seconds within which a live kubelet handles a new pod; a dead one stays Ready for a while."""
+from pytest_gpu.stack.kube.objects import name_of
+from pytest_gpu.stack.pods.pod_fate import is_given_up
 
 NO_IMAGE_TIME = 20.0
 """Seconds from the first failed pull: the kubelet tries a second time in between."""
@@ -185,10 +180,8 @@ class _PodVisits:
         if reason in pod_trouble.NO_IMAGE:
             first = self.no_image.setdefault(name_of(pod), time.monotonic())
             return time.monotonic() - first > NO_IMAGE_TIME
-        if not readiness(node).ready:
-            return waited > NOT_READY_TIME
-        if not status_of(pod).get("startTime"):
-            return waited > UNTAKEN_TIME
+        if is_given_up(pod, waited, ready=readiness(node).ready):
+            return True
         return waited > NO_SANDBOX_TIME and self._has_no_sandbox(pod)
 
     def _has_no_sandbox(self, pod: KubeObject) -> bool:
