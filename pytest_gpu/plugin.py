@@ -35,7 +35,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
-    """Run the shipped suite when ``--gpu-cluster`` comes without a path.
+    """Run the shipped suite when ``--gpu-cluster`` comes without a path; handle signals.
 
     The first ``conftest.py`` files are loaded before: the value of an option that they declare
     would look like a path. xdist workers start from the same command line, so they run this hook
@@ -44,8 +44,10 @@ def pytest_load_initial_conftests(
     result = yield
     known = parser.parse_known_args(args)
     if known.gpu_cluster is not None:
+        from pytest_gpu.run import interrupts  # noqa: PLC0415 - keeps start-up fast
         from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - keeps start-up fast
 
+        interrupts.register(early_config)
         early_config.stash[look_alikes.GIVEN_KEY] = look_alikes.given(known, early_config.option)
         args[:] = with_suite(args, known.file_or_dir)
     return result

@@ -16,6 +16,7 @@ from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.cluster.recording.recorder import refuse_used
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.run.interrupts import interrupts_of
 from pytest_gpu.run.ledger import new_ledger
 from pytest_gpu.run.look_alikes import refuse_look_alikes
 from pytest_gpu.run.project.select_hook import chosen
@@ -85,7 +86,8 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
     with blaming(f"--gpu-cluster: {settings.cluster}"):
         reach = reach_of(config, target, settings.live.kubeconfig)
         live = LiveCluster(reach, settings, writer(config))
-    config.add_cleanup(last_resort(live))
+    interrupts = interrupts_of(config)
+    config.add_cleanup(last_resort(live, interrupts))
     if settings.nodes == ALL and not config.getoption("collectonly"):
         # Only the PCI bus shows whether a node without any sign has a GPU.
         with blaming(f"--gpu-cluster: {settings.cluster}"):
@@ -93,7 +95,7 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
     cluster = live.opened()
     session = _session(config, settings, cluster, _selected(config, settings, cluster))
     session.door, session.notes = live.door, tuple(live.notes())
-    config.pluginmanager.register(LiveRun(live, session), "gpu-live")
+    config.pluginmanager.register(LiveRun(live, session, interrupts), "gpu-live")
     return session
 
 

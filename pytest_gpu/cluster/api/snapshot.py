@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api.answers import ApiError, items_of, part
 from pytest_gpu.cluster.api.client import KubeClient, Query
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording import kube_shapes
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence, RecordingError
@@ -67,7 +67,7 @@ def list_objects(client: KubeClient) -> Listed:
         if group in served:
             asked[name] = f"/apis/{served[group]}/{name}"
     refused: dict[str, str] = {}
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="gpu-list") as pool:
+    with DaemonPool(4, "gpu-list") as pool:
         jobs = {name: pool.submit(_all, client, path) for name, path in asked.items()}
         jobs["events"] = pool.submit(_warnings, client)
         found: dict[str, Sequence[KubeObject]] = {}

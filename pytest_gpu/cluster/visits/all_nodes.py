@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from pytest_gpu.cluster.api import pod_trouble
 from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.api.slow_waits import Progress, summed_up
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.visits.pod_line import open_line
 from pytest_gpu.cluster.visits.seen import SeenNode
@@ -68,20 +69,22 @@ class Visits:
         Raises:
             ApiError: the cluster can no longer be reached.
         """
-        pool = ThreadPoolExecutor(self.plan.parallel, thread_name_prefix="gpu-visit")
         try:
-            _PodVisits(self, pool, nodes).run()
+            with DaemonPool(self.plan.parallel, "gpu-visit") as pool:
+                _PodVisits(self, pool, nodes).run()
         except ApiError as error:
             if error.status == 0:
                 raise
             for name in [name for name, state in self.states.items() if state != "done"]:
                 self.no_door(name, str(error))
         finally:
-            # After Ctrl-C the run does not wait for nodes: closing the lines ends the visits.
-            for stream in tuple(self._streams):
-                with suppress(OSError):
-                    stream.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the lines of visits that go on: after Ctrl-C the run does not wait for nodes."""
+        for stream in tuple(self._streams):
+            with suppress(OSError):
+                stream.close()
 
     def no_door(self, name: str, reason: str) -> None:
         """Note that a node could not be visited, and why."""
@@ -114,7 +117,7 @@ class _PodVisits:
     """The pods of one round, from their creation to the end of each visit."""
 
     def __init__(
-        self, visits: Visits, pool: ThreadPoolExecutor, nodes: Sequence[KubeObject]
+        self, visits: Visits, pool: DaemonPool, nodes: Sequence[KubeObject]
     ) -> None:
         self.visits = visits
         self.objects = visits.objects

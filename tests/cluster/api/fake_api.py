@@ -25,6 +25,9 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+HELD_TIME = 120.0
+"""Seconds after which a request that nobody releases is answered."""
+
 GROUPS = {"apps": "v1", "node.k8s.io": "v1", "nvidia.com": "v1"}
 
 
@@ -34,7 +37,8 @@ class FakeApi:
 
     ``roots`` are the folders of nodes; ``trouble`` maps a node to the status of pods on it, and
     ``denied`` holds "verb resource" of rights that are missing. A watch ends after
-    ``quiet`` seconds without a change. ``requests`` is what was asked.
+    ``quiet`` seconds without a change. ``requests`` is what was asked; ``agents`` who asked. A
+    request that matches ``hold`` (``METHOD path``) sets ``reached`` and waits for ``release``.
     """
 
     roots: dict[str, Path] = field(default_factory=dict)
@@ -45,6 +49,10 @@ class FakeApi:
     sticky: bool = False
     quiet: float = 0.3
     requests: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
+    hold: str = ""
+    reached: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
     version: int = 1
     changed: threading.Condition = field(default_factory=threading.Condition)
     changes: list[tuple[int, str, str, dict[str, Any]]] = field(default_factory=list)
@@ -213,7 +221,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refused(self) -> bool:
         """Answer what is denied; note what was asked."""
-        self.api.requests.append(f"{self.command} {self.path}")
+        asks = f"{self.command} {self.path}"
+        self.api.requests.append(asks)
+        self.api.agents.add(self.headers.get("User-Agent", ""))
+        if self.api.hold and fnmatch.fnmatchcase(asks, self.api.hold):
+            self.api.reached.set()
+            self.api.release.wait(HELD_TIME)
         if self.headers.get("Authorization") != "Bearer secret-token":
             self._refuse(401, "Unauthorized")
             return True

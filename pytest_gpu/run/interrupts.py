@@ -1,0 +1,143 @@
+"""Signals that end a run: SIGTERM and SIGHUP do what Ctrl-C does, so that the run cleans up.
+
+pytest itself handles Ctrl-C alone: SIGTERM, which CI systems, ``timeout`` and ``kubectl delete
+pod`` send, would end Python at once. The handlers are there from pytest's command line to its end,
+only with ``--gpu-cluster``, only in the main thread, and only where nobody else has a handler.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from types import FrameType
+
+import pytest
+
+GRACE = 10.0
+"""Seconds that a signal leaves to the removal of what the run created."""
+
+DEFAULTS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+"""Handlers that are replaced; a run in the background (SIG_IGN) and other plugins keep theirs."""
+
+_POLL = 0.1
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+class Interrupts:
+    """The signals of one run, and what they do to it; a plugin of pytest.
+
+    The first one raises KeyboardInterrupt. In a worker of xdist it is the only one that counts:
+    the controller kills a worker that takes too long. A second one ends what other plugins do at
+    the end, but not the removal of what the run created. ``result`` is the exit code of a session
+    that has finished.
+    """
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.result: int | None = None
+        self.handles = False
+        self._is_worker = False
+        self._is_over = False
+        self._finishing = False
+        self._hurried = False
+
+    @property
+    def code(self) -> int:
+        """The exit code of a run that was interrupted: pytest's own, or the shell's for a signal."""
+        if self.first in (None, signal.SIGINT) or self._is_worker:
+            return int(pytest.ExitCode.INTERRUPTED)
+        assert self.first is not None
+        return 128 + self.first
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
+        """Handle signals until pytest has cleaned up; a late one ends without a traceback."""
+        self._is_worker = hasattr(config, "workerinput")
+        config.add_cleanup(self._install())
+        try:
+            code = yield
+        except KeyboardInterrupt:
+            self._is_over = True
+            sys.stderr.write("\ngpu: interrupted at the end of the run\n")
+            return self.code if self.result is None else self.result
+        return self.code if code == pytest.ExitCode.INTERRUPTED else code
+
+    def settle(self, session: pytest.Session) -> None:
+        """Give a session that was interrupted the exit code of its signal."""
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED or self._hurried:
+            session.exitstatus = self.code
+
+    def finish(self, job: Callable[[], str]) -> str | None:
+        """Return what a job returns, ``None`` if a signal came and the job took too long after it.
+
+        The job runs in a thread of its own: a signal does not end it, nor does a dead server keep
+        the run from ending.
+        """
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(job()), daemon=True)
+        self._finishing = True
+        try:
+            thread.start()
+            self._wait(thread)
+        finally:
+            self._finishing = False
+        return found[0] if found else None
+
+    def _wait(self, thread: threading.Thread) -> None:
+        """Wait until a thread has ended; after a signal only for a while."""
+        deadline: float | None = time.monotonic() + GRACE if self._is_over else None
+        while thread.is_alive() and (deadline is None or time.monotonic() < deadline):
+            thread.join(_POLL)
+            if deadline is None and self._hurried:
+                deadline = time.monotonic() + GRACE
+
+    def _install(self) -> Callable[[], None]:
+        """Handle the signals; return what puts the handlers of before back."""
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+        ours: Handler = self._handle
+        taken = [each for each, default in DEFAULTS.items() if signal.getsignal(each) == default]
+        for each in taken:
+            signal.signal(each, ours)
+        self.handles = signal.SIGTERM in taken
+
+        def put_back() -> None:
+            for each in taken:
+                if signal.getsignal(each) == ours:
+                    signal.signal(each, DEFAULTS[each])
+
+        return put_back
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        is_first = self.first is None
+        if is_first:
+            self.first = number
+        if self._finishing:
+            self._hurried = True
+        elif not self._is_over and (is_first or not self._is_worker):
+            raise KeyboardInterrupt(*([] if number == signal.SIGINT else [_name(number)]))
+
+
+INTERRUPTS_KEY = pytest.StashKey[Interrupts]()
+
+
+def register(config: pytest.Config) -> None:
+    """Let signals end this run as Ctrl-C does."""
+    config.pluginmanager.register(interrupts_of(config), "gpu-interrupts")
+
+
+def interrupts_of(config: pytest.Config) -> Interrupts:
+    """Return the signals of a run."""
+    return config.stash.setdefault(INTERRUPTS_KEY, Interrupts())
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name
