@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_gpu import private_files
+from pytest_gpu.cluster.recording.owner import pid_of, this_process
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.layers import Layer
 
@@ -57,6 +58,15 @@ class Ledger:
     def running(self, worker: str) -> dict[str, Any]:
         """Return the test that a worker ran last; empty if it ran none."""
         return dict(json.loads(self._read("running", worker) or "{}"))
+
+    def join(self, worker: str) -> None:
+        """Note that this process is a worker, which a signal ends in order."""
+        self._write("process", worker, this_process())
+
+    def processes(self) -> list[int]:
+        """Return the IDs of the workers that run on this machine."""
+        found = (pid_of(file.read_text("utf-8")) for file in self.directory.glob("process-*"))
+        return [pid for pid in found if pid is not None]
 
     def _path(self, kind: str, name: str) -> Path:
         # Names in a recording are not trusted: quoted, they cannot leave the directory.

@@ -147,10 +147,10 @@ def start(pytester: pytest.Pytester, api: FakeApi) -> Iterator[Start]:
     children: list[Child] = []
     with FakeServer(api) as server:
 
-        def start(moment: str, *args: str) -> Child:
+        def start(moment: str, *args: str, test: str = TEST) -> Child:
             api.hold = MOMENTS[moment]
             pytester.makeconftest(PROJECT.format(url=server.url))
-            pytester.makepyfile(test_mine=TEST)
+            pytester.makepyfile(test_mine=test)
             (pytester.path / "tmp").mkdir()
             options = (f"--gpu-kubeconfig={server.kubeconfig(pytester.path)}", "--gpu-report=o.json")
             children.append(_started(api, pytester.path, ["--gpu-cluster=fake", *options, *args]))
@@ -201,21 +201,22 @@ def said(child: Child) -> int | None:
     return json.loads(file.read_text())["run"]["exit_code"] if file.exists() else None
 
 
-def prepare(api: FakeApi, moment: str) -> None:
-    """Let pods start, or not, as a moment needs it."""
+def prepare(api: FakeApi, folder: Path, moment: str) -> None:
+    """Let pods start on an empty node, or not, as a moment needs it."""
     if moment == "pods are waited for":
         api.trouble["gpu-1"] = WAITING
     if moment == "nodes are visited":
         del api.trouble["gpu-1"]
+        api.roots["gpu-1"] = folder
 
 
 @every_signal
 @every_moment
 def test_a_signal_at_any_moment_leaves_nothing(
-    start: Start, api: FakeApi, moment: str, how: signal.Signals
+    start: Start, api: FakeApi, tmp_path: Path, moment: str, how: signal.Signals
 ) -> None:
     """The exit code says which signal it was; a report says the same."""
-    prepare(api, moment)
+    prepare(api, tmp_path, moment)
     child = start(moment)
     child.reach()
     child.send(how)
@@ -247,10 +248,10 @@ def test_a_terminal_that_is_closed_ends_a_run(start: Start) -> None:
     ],
 )
 def test_a_second_signal_leaves_nothing_either(
-    start: Start, api: FakeApi, first: str, second: str
+    start: Start, api: FakeApi, tmp_path: Path, first: str, second: str
 ) -> None:
     """It ends what other plugins do at the end, and not the removal of pods."""
-    prepare(api, first)
+    prepare(api, tmp_path, first)
     child = start(first)
     child.reach()
     child.send(signal.SIGTERM)
@@ -260,7 +261,7 @@ def test_a_second_signal_leaves_nothing_either(
     code, output = child.ended()
     is_clean(child, output)
     assert code == 143, output
-    assert said(child) == (None if first == "nodes are visited" else 143)
+    assert said(child) == 143
 
 
 def test_what_does_not_go_away_is_told_soon_after_a_second_signal(
@@ -307,3 +308,36 @@ def test_a_pod_of_a_late_answer_is_removed(start: Start, api: FakeApi) -> None:
     code, output = child.ended()
     is_clean(child, output)
     assert (code, len(api.asked("POST */pods"))) == (143, 1)
+
+
+WORKER = '''
+import os
+from conftest import at
+
+def test_it(gpu_node):
+    try:
+        at("test")
+    finally:
+        at(f"ended-{os.getpid()}")
+'''
+
+
+@pytest.mark.parametrize("everybody", [True, False], ids=["terminal", "controller"])
+@every_signal
+@pytest.mark.parametrize(
+    "moment", ["the cluster is opened", "nodes are visited", "tests are collected", "a test runs"]
+)
+def test_workers_end_with_their_controller(
+    start: Start, api: FakeApi, tmp_path: Path, moment: str, how: signal.Signals, everybody: bool
+) -> None:
+    """A terminal's Ctrl-C reaches all processes, SIGTERM mostly one: each test ends in order."""
+    prepare(api, tmp_path, moment)
+    child = start(moment, "-n2", test=WORKER)
+    child.reach()
+    child.send(how, group=everybody)
+    code, output = child.ended()
+    is_clean(child, output)
+    assert code == INTERRUPTED[how], output
+    assert said(child) in (None, code)
+    if moment == "a test runs":
+        assert len(api.asked("GET *at=ended*")) == 1
