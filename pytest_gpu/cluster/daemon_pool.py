@@ -65,7 +65,7 @@ def _run(future: Future[T], job: Callable[[], T]) -> None:
         return
     try:
         result = job()
-    except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
+    except BaseException as error:
         future.set_exception(error)
     else:
         future.set_result(result)

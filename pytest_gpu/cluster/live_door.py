@@ -19,7 +19,6 @@ from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import Door, KubeObject
 from pytest_gpu.stack.kube.objects import name_of
 
-
 END_TIME = 5.0
 """Seconds that an interrupted run leaves to what is still being created or removed on nodes."""
 

@@ -11,10 +11,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from types import FrameType
 
 import pytest
+
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 
 GRACE = 10.0
 """Seconds that a signal leaves to the removal of what the run created."""
@@ -51,7 +55,7 @@ class Interrupts:
 
     @property
     def code(self) -> int:
-        """The exit code of a run that was interrupted: pytest's own, or the shell's for a signal."""
+        """The exit code of an interrupted run: pytest's own, or the shell's for a signal."""
         if self.first in (None, signal.SIGINT) or self._is_worker:
             return int(pytest.ExitCode.INTERRUPTED)
         assert self.first is not None
@@ -59,14 +63,14 @@ class Interrupts:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
-        """Handle signals until pytest has cleaned up; a late one ends without a traceback."""
+        """Return the exit code of the signal; a late one ends without a traceback."""
         self._is_worker = hasattr(config, "workerinput")
-        config.add_cleanup(self._install())
         try:
             code = yield
         except KeyboardInterrupt:
             self._is_over = True
-            sys.stderr.write("\ngpu: interrupted at the end of the run\n")
+            if not self._is_worker:
+                sys.stderr.write("\ngpu: interrupted at the end of the run\n")
             return self.code if self.result is None else self.result
         return self.code if code == pytest.ExitCode.INTERRUPTED else code
 
@@ -81,25 +85,27 @@ class Interrupts:
         The job runs in a thread of its own: a signal does not end it, nor does a dead server keep
         the run from ending.
         """
-        found: list[str] = []
-        thread = threading.Thread(target=lambda: found.append(job()), daemon=True)
         self._finishing = True
         try:
-            thread.start()
-            self._wait(thread)
+            with DaemonPool(1, "gpu-end") as pool:
+                ending = pool.submit(job)
+                self._wait(ending)
+                return ending.result() if ending.done() else None
         finally:
             self._finishing = False
-        return found[0] if found else None
 
-    def _wait(self, thread: threading.Thread) -> None:
-        """Wait until a thread has ended; after a signal only for a while."""
+    def _wait(self, ending: Future[str]) -> None:
+        """Wait for the end of the run; after a signal only for a while."""
         deadline: float | None = time.monotonic() + GRACE if self._is_over else None
-        while thread.is_alive() and (deadline is None or time.monotonic() < deadline):
-            thread.join(_POLL)
+        while not ending.done() and (deadline is None or time.monotonic() < deadline):
+            try:
+                wait([ending], _POLL)
+            except KeyboardInterrupt:  # somebody else handles the signal
+                self._hurried = True
             if deadline is None and self._hurried:
                 deadline = time.monotonic() + GRACE
 
-    def _install(self) -> Callable[[], None]:
+    def install(self) -> Callable[[], None]:
         """Handle the signals; return what puts the handlers of before back."""
         if threading.current_thread() is not threading.main_thread():
             return lambda: None
@@ -129,9 +135,20 @@ class Interrupts:
 INTERRUPTS_KEY = pytest.StashKey[Interrupts]()
 
 
-def register(config: pytest.Config) -> None:
-    """Let signals end this run as Ctrl-C does."""
-    config.pluginmanager.register(interrupts_of(config), "gpu-interrupts")
+@contextmanager
+def starting(config: pytest.Config) -> Iterator[None]:
+    """Handle signals from now until pytest has cleaned up.
+
+    Within the block pytest starts, which nobody else would end without a traceback.
+    """
+    interrupts = interrupts_of(config)
+    config.pluginmanager.register(interrupts, "gpu-interrupts")
+    config.add_cleanup(interrupts.install())
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("gpu: interrupted while pytest was starting\n")
+        raise SystemExit(interrupts.code) from None
 
 
 def interrupts_of(config: pytest.Config) -> Interrupts:

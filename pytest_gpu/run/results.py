@@ -69,11 +69,12 @@ class Results:
             self._finish(session, ended)
         try:
             result = yield
-            interrupts.result = int(session.exitstatus)
-            return result
         except KeyboardInterrupt:
             session.exitstatus = interrupts.code
             raise
+        else:
+            interrupts.result = int(session.exitstatus)
+            return result
         finally:
             if self._document and self._document["run"]["exit_code"] != session.exitstatus:
                 self._write(self._document, session)

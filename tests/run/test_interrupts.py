@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 from tests.conftest import MakeCluster
+from tests.support.runs import run_here
 
 NODE = {
     "metadata": {"name": "gpu-1"},
@@ -49,6 +51,8 @@ def at(moment):
     url = f"{url}/api/v1/nodes?at={{moment}}"
     urllib.request.urlopen(urllib.request.Request(url, headers=head)).read()
 
+at("worker" if "PYTEST_XDIST_WORKER" in os.environ else "start")
+
 def is_worker(config):
     return hasattr(config, "workerinput")
 
@@ -75,6 +79,8 @@ def test_it(gpu_node, thing):
     at("test")
 """
 MOMENTS = {
+    "pytest starts": "GET *at=start",
+    "a worker starts": "GET *at=worker",
     "the cluster is opened": "GET /api/v1/nodes?limit*",
     "rights are checked": "POST *selfsubjectaccessreviews",
     "tests are collected": "GET *at=collection",
@@ -87,7 +93,9 @@ MOMENTS = {
     "pods are removed": "DELETE *",
     "plugins are unconfigured": "GET *at=unconfigure",
 }
-every_moment = pytest.mark.parametrize("moment", MOMENTS)
+every_moment = pytest.mark.parametrize(
+    "moment", [name for name in MOMENTS if name != "a worker starts"]
+)
 every_signal = pytest.mark.parametrize(
     "how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name
 )
@@ -149,10 +157,14 @@ def start(pytester: pytest.Pytester, api: FakeApi) -> Iterator[Start]:
 
         def start(moment: str, *args: str, test: str = TEST) -> Child:
             api.hold = MOMENTS[moment]
+            prepare(api, pytester.path, moment)
             pytester.makeconftest(PROJECT.format(url=server.url))
             pytester.makepyfile(test_mine=test)
             (pytester.path / "tmp").mkdir()
-            options = (f"--gpu-kubeconfig={server.kubeconfig(pytester.path)}", "--gpu-report=o.json")
+            options = (
+                f"--gpu-kubeconfig={server.kubeconfig(pytester.path)}",
+                "--gpu-report=o.json",
+            )
             children.append(_started(api, pytester.path, ["--gpu-cluster=fake", *options, *args]))
             return children[-1]
 
@@ -213,10 +225,9 @@ def prepare(api: FakeApi, folder: Path, moment: str) -> None:
 @every_signal
 @every_moment
 def test_a_signal_at_any_moment_leaves_nothing(
-    start: Start, api: FakeApi, tmp_path: Path, moment: str, how: signal.Signals
+    start: Start, moment: str, how: signal.Signals
 ) -> None:
     """The exit code says which signal it was; a report says the same."""
-    prepare(api, tmp_path, moment)
     child = start(moment)
     child.reach()
     child.send(how)
@@ -247,11 +258,8 @@ def test_a_terminal_that_is_closed_ends_a_run(start: Start) -> None:
         ("nodes are visited", "pods are removed"),
     ],
 )
-def test_a_second_signal_leaves_nothing_either(
-    start: Start, api: FakeApi, tmp_path: Path, first: str, second: str
-) -> None:
+def test_a_second_signal_leaves_nothing_either(start: Start, first: str, second: str) -> None:
     """It ends what other plugins do at the end, and not the removal of pods."""
-    prepare(api, tmp_path, first)
     child = start(first)
     child.reach()
     child.send(signal.SIGTERM)
@@ -310,7 +318,7 @@ def test_a_pod_of_a_late_answer_is_removed(start: Start, api: FakeApi) -> None:
     assert (code, len(api.asked("POST */pods"))) == (143, 1)
 
 
-WORKER = '''
+WORKER = """
 import os
 from conftest import at
 
@@ -319,19 +327,16 @@ def test_it(gpu_node):
         at("test")
     finally:
         at(f"ended-{os.getpid()}")
-'''
+"""
 
 
 @pytest.mark.parametrize("everybody", [True, False], ids=["terminal", "controller"])
 @every_signal
-@pytest.mark.parametrize(
-    "moment", ["the cluster is opened", "nodes are visited", "tests are collected", "a test runs"]
-)
+@pytest.mark.parametrize("moment", ["a worker starts", "nodes are visited", "a test runs"])
 def test_workers_end_with_their_controller(
-    start: Start, api: FakeApi, tmp_path: Path, moment: str, how: signal.Signals, everybody: bool
+    start: Start, moment: str, how: signal.Signals, everybody: bool
 ) -> None:
     """A terminal's Ctrl-C reaches all processes, SIGTERM mostly one: each test ends in order."""
-    prepare(api, tmp_path, moment)
     child = start(moment, "-n2", test=WORKER)
     child.reach()
     child.send(how, group=everybody)
@@ -340,4 +345,99 @@ def test_workers_end_with_their_controller(
     assert code == INTERRUPTED[how], output
     assert said(child) in (None, code)
     if moment == "a test runs":
-        assert len(api.asked("GET *at=ended*")) == 1
+        assert len(child.api.asked("GET *at=ended*")) == 1
+
+
+HANDLERS = """
+import signal
+
+def test_handlers():
+    found = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    print("\\nHANDLERS", *[getattr(each, "__name__", None) or int(each) for each in found])
+"""
+
+
+def handlers_in(pytester: pytest.Pytester, *args: object) -> str:
+    """Return the handlers of SIGINT, SIGTERM and SIGHUP in a test of a run in this process."""
+    pytester.makepyfile(test_handlers=HANDLERS)
+    result = run_here(pytester, "test_handlers.py", "-s", *args)
+    result.assert_outcomes(passed=1)
+    [line] = [line for line in result.outlines if line.startswith("HANDLERS")]
+    return line.removeprefix("HANDLERS ")
+
+
+@pytest.fixture
+def handlers() -> Iterator[Callable[[signal.Signals, Any], None]]:
+    """Return a function that sets a handler; those of before are put back."""
+    before = {each: signal.getsignal(each) for each in INTERRUPTED}
+    for each, default in zip(INTERRUPTED, DEFAULT, strict=True):
+        signal.signal(each, default)
+    yield signal.signal
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+DEFAULT = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
+
+
+def now() -> tuple[Any, ...]:
+    """Return the handlers of this process."""
+    return tuple(signal.getsignal(each) for each in INTERRUPTED)
+
+
+def test_without_a_cluster_no_signal_is_handled(pytester: pytest.Pytester, handlers: Any) -> None:
+    """Nobody pays who did not order."""
+    assert handlers_in(pytester) == "default_int_handler 0 0"
+
+
+def test_handlers_of_before_are_put_back(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, handlers: Any
+) -> None:
+    """The process may go on after pytest."""
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
+    assert handlers_in(pytester, cluster) == "_handle _handle _handle"
+    assert now() == DEFAULT
+
+
+def test_handlers_of_others_stay(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, handlers: Any
+) -> None:
+    """``nohup`` ignores SIGHUP, the shell's ``&`` SIGINT; a project may have its own SIGTERM."""
+
+    def own(number: int, frame: object) -> None:
+        """Do nothing."""
+
+    handlers(signal.SIGINT, signal.SIG_IGN)
+    handlers(signal.SIGTERM, own)
+    handlers(signal.SIGHUP, signal.SIG_IGN)
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
+    assert handlers_in(pytester, cluster) == "1 own 1"
+    assert now() == (signal.SIG_IGN, own, signal.SIG_IGN)
+
+
+SETS_ONE = """
+import signal
+
+def own(number, frame): pass
+
+def pytest_configure(): signal.signal(signal.SIGTERM, own)
+"""
+
+
+def test_a_handler_that_a_plugin_sets_later_stays(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, handlers: Any
+) -> None:
+    """During the run and after it."""
+    pytester.makeconftest(SETS_ONE)
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
+    assert handlers_in(pytester, cluster) == "_handle own _handle"
+    assert signal.getsignal(signal.SIGTERM).__name__ == "own"  # type: ignore[union-attr]
+
+
+def test_in_another_thread_no_signal_is_handled(
+    pytester: pytest.Pytester, make_cluster: MakeCluster, handlers: Any
+) -> None:
+    """Only the main thread may set handlers: a run elsewhere goes on without."""
+    cluster = f"--gpu-cluster=path:{make_cluster('gpu-1')}"
+    with DaemonPool(1, "run") as pool:
+        assert pool.submit(handlers_in, pytester, cluster).result() == "default_int_handler 0 0"

@@ -116,9 +116,7 @@ class Visits:
 class _PodVisits:
     """The pods of one round, from their creation to the end of each visit."""
 
-    def __init__(
-        self, visits: Visits, pool: DaemonPool, nodes: Sequence[KubeObject]
-    ) -> None:
+    def __init__(self, visits: Visits, pool: DaemonPool, nodes: Sequence[KubeObject]) -> None:
         self.visits = visits
         self.objects = visits.objects
         self.pool = pool
