@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,13 @@ def test_healthy_cluster_conforms_and_is_left_clean(run: Run, api: FakeApi) -> N
     assert len(api.asked("POST */pods")) == 2
     assert len(api.asked("GET *exec*")) == 2
     assert ours(api) == []
+
+
+def test_every_request_says_who_asks(run: Run, api: FakeApi) -> None:
+    """Reviews, lists, watches, pods and exec: one name in the API server's audit log."""
+    assert run()[0] == 0
+    assert api.asked("GET *exec*")
+    assert api.agents == {f"pytest-gpu/{version('pytest-gpu')}"}
 
 
 def test_requests_do_not_grow_with_watching(run: Run, api: FakeApi) -> None:

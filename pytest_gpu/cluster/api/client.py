@@ -11,11 +11,13 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlencode
 
 from pytest_gpu.cluster.api.answers import ApiError, event_of, parsed, part, refusal, unreachable
 from pytest_gpu.cluster.api.bodies import ANSWER_TIME, chunks, ended_after
+from pytest_gpu.cluster.api.exec_socket import open_socket
 from pytest_gpu.cluster.api.line_buffer import LineBuffer
 
 CONNECT_TIME = 10.0
@@ -142,10 +144,10 @@ class KubeClient:
         """
         import websocket  # noqa: PLC0415 - heavy
 
-        stream: Any = import_module("kubernetes.stream.ws_client")
         url = f"{self.host.replace('http', 'ws', 1)}{path}?{query}"
+        headers = {"User-Agent": user_agent(), **self.authorization()}
         try:
-            return stream.create_websocket(self.configuration, url, self.authorization())
+            return open_socket(self.configuration, url, headers, REQUEST_TIME)
         except websocket.WebSocketBadStatusException as error:
             body = getattr(error, "resp_body", None) or b""
             raise refusal(error.status_code, body) from error
@@ -181,7 +183,8 @@ class KubeClient:
         """Send a request; its answer may be silent for a number of seconds."""
         import urllib3  # noqa: PLC0415 - heavy
 
-        headers = {"Accept": "application/json", **self.authorization()}
+        known = {"Accept": "application/json", "User-Agent": user_agent()}
+        headers = {**known, **self.authorization()}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -198,6 +201,11 @@ class KubeClient:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self.host, error) from error
+
+
+def user_agent() -> str:
+    """Return how our requests are named in an API server's audit log."""
+    return f"pytest-gpu/{version('pytest-gpu')}"
 
 
 def _encoded(query: Query | None) -> str:
