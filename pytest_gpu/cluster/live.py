@@ -192,13 +192,18 @@ class LiveCluster:
             return str(error)
         return ""
 
-    def record(self, to: Path, asked: Asked) -> None:
-        """Write the evidence and outcomes as a recording that lists the questions asked.
+    def record(self, to: Path, asked: Asked, selected: Sequence[str] | None) -> None:
+        """Write the evidence and outcomes as a recording.
+
+        Args:
+            to: its path.
+            asked: the questions asked.
+            selected: the nodes under test if the user chose them.
 
         Raises:
             RecordingError: ``to`` is in use, or cannot be written.
         """
-        record(self.opened(), to, asked)
+        record(self.opened(), to, asked, selected)
 
     @property
     def by_hand(self) -> str:

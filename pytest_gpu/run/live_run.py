@@ -62,7 +62,8 @@ class LiveRun:
             self._troubles.append(trouble)
         if (to := self.session.settings.record) is not None and self.live.visited:
             try:
-                self.live.record(to, questions(self.session.settings.up_to))
+                asked = questions(self.session.settings.up_to)
+                self.live.record(to, asked, self.session.selected)
             except (GpuError, OSError) as error:
                 self._troubles.append(f"--gpu-record: {to}: {error}")
         if self.live.visited:

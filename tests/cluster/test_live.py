@@ -224,6 +224,20 @@ def test_recording_of_a_live_run_is_judged_the_same(
         assert cluster.asked == questions(Layer.DRIVER)
 
 
+def test_recording_of_chosen_nodes_is_judged_the_same(
+    run: Run, pytester: pytest.Pytester, api: FakeApi
+) -> None:
+    """The node that was not chosen has no evidence, and is not asked for any."""
+    code, live, output = run("--gpu-nodes=gpu-2", "--gpu-record=kept")
+    assert code == 0, output
+    report = pytester.path / "again.json"
+    options = ("--gpu-layers=driver", f"--gpu-report={report}", *QUIET)
+    again = run_here(pytester, "--gpu-cluster=path:kept", *options)
+    assert again.ret == 0, again.stdout.str()
+    assert json.loads(report.read_text())["nodes"] == live["nodes"]
+    assert [node["name"] for node in live["nodes"]] == ["gpu-2"]
+
+
 TROUBLE: Mapping[str, Mapping[str, Any]] = {
     "ErrImageNeverPull": {
         "phase": "Pending",

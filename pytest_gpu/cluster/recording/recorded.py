@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording import kept_outcomes
 from pytest_gpu.cluster.recording.archive import unpack
 from pytest_gpu.cluster.recording.folder import Folder
-from pytest_gpu.cluster.recording.manifest import FILE, check_node_name, check_plural
+from pytest_gpu.cluster.recording.manifest import FILE, Manifest, check_node_name, check_plural
 from pytest_gpu.cluster.recording.overlay import Part, read_chain
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorded_objects import merged
@@ -83,6 +83,20 @@ class RecordedCluster:
         """The questions that were asked; an overlay's own list replaces its base's."""
         lists = (part.manifest.asked for part in reversed(self._chain))
         return next((asked for asked in lists if asked is not None), None)
+
+    @property
+    def selected(self) -> tuple[str, ...] | None:
+        """The nodes under test; ``None`` if it does not say: those with a sign of a GPU.
+
+        An overlay's own list replaces its base's; of that, what the overlay removes is left out.
+        """
+        found: tuple[str, ...] | None = None
+        for part in self._chain:
+            if part.manifest.selected is not None:
+                found = part.manifest.selected
+            elif found is not None:
+                found = tuple(_kept(found, part.manifest))
+        return found
 
     @property
     def note(self) -> str:
@@ -205,6 +219,14 @@ def _top(private: Path) -> Path:
 def _remove(private: Path | None) -> None:
     if private is not None:
         shutil.rmtree(private, ignore_errors=True)
+
+
+def _kept(names: Sequence[str], above: Manifest) -> Iterator[str]:
+    """Yield the names that nodes of a base have above it, without those that are removed."""
+    for name in names:
+        new = name_above(name, [above.renamed])
+        if not {f"nodes/{new}", f"kubernetes/nodes/{new}"} & above.removed:
+            yield new
 
 
 def _taken(chain: Sequence[Part]) -> datetime:
