@@ -21,6 +21,8 @@ HOPELESS = frozenset(
 
 NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError"})
 
+ABSENT_IMAGE = NO_IMAGE | {"ErrImageNeverPull", "InvalidImageName"}
+
 NO_SANDBOX = frozenset({"FailedCreatePodSandBox", "FailedMount", "FailedKillPod"})
 """Reasons of events that say why a container does not even reach the waiting state."""
 
@@ -43,6 +45,17 @@ def is_over(pod: KubeObject) -> bool:
 def waits_for(pod: KubeObject) -> str:
     """Return the reason of the waiting container such as ImagePullBackOff, empty if none."""
     return next((str(s["waiting"].get("reason") or "") for s in _waiting(pod)), "")
+
+
+def lacks_image(pod: KubeObject) -> bool:
+    """Return whether a pod waits for an image that its node does not have and cannot pull."""
+    return waits_for(pod) in ABSENT_IMAGE
+
+
+def is_pulling(pod: KubeObject, events: Sequence[KubeObject]) -> bool:
+    """Return whether the newest event of a pod is that its image is being pulled."""
+    about = [each for each in events if _is_about(each, pod)]
+    return bool(about) and about[-1].get("reason") == "Pulling"
 
 
 def doing(pod: KubeObject | None) -> str:
@@ -83,9 +96,12 @@ def _from_status(pod: KubeObject) -> Iterator[str]:
 
 def _from_events(pod: KubeObject, events: Sequence[KubeObject]) -> Iterator[str]:
     for event in reversed(events):
-        about = event.get("involvedObject") or {}
-        if about.get("name") == name_of(pod) and event.get("type") == "Warning":
+        if _is_about(event, pod) and event.get("type") == "Warning":
             yield _line(event.get("reason"), event.get("message"))
+
+
+def _is_about(event: KubeObject, pod: KubeObject) -> bool:
+    return (event.get("involvedObject") or {}).get("name") == name_of(pod)
 
 
 def _line(reason: object, message: object) -> str:

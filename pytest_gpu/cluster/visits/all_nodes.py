@@ -36,6 +36,9 @@ NO_IMAGE_TIME = 20.0
 NO_SANDBOX_TIME = 30.0
 """Seconds after which the suite gives up on a pod whose sandbox fails again and again."""
 
+OTHER_IMAGE = "--gpu-image=IMAGE names another"
+"""What helps if a node cannot have the suite's image."""
+
 EVENTS_TIME = 10.0
 """Seconds between two checks of the events."""
 
@@ -126,6 +129,7 @@ class _PodVisits:
         self.jobs: dict[str, Future[None]] = {}
         self.began = time.monotonic()
         self.no_image: dict[str, float] = {}
+        self.told_image = False
         self.asked, self.events = self.began, tuple[KubeObject, ...]()
         count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
         self.told = Progress(visits.write, f"visiting {count}")
@@ -163,6 +167,7 @@ class _PodVisits:
 
     def _tell(self, seen: Mapping[str, KubeObject]) -> None:
         """Start the visit of each pod that runs now; report the progress of the others."""
+        self._tell_image(seen)
         for pod, thing in seen.items():
             name = self.node_of[pod]
             if pod_trouble.is_up(thing) and name not in self.jobs:
@@ -206,10 +211,31 @@ class _PodVisits:
         events = self._events() if lost else ()
         waited = time.monotonic() - self.began
         for pod in lost:
-            why = pod_trouble.explain(last[pod], events) if pod in last else "it was deleted"
-            self.visits.no_door(
-                self.node_of[pod], f"the pod did not start within {waited:.0f} s: {why}"
-            )
+            self.visits.no_door(self.node_of[pod], self._why(last.get(pod), events, waited))
+
+    def _why(self, pod: KubeObject | None, events: Sequence[KubeObject], waited: float) -> str:
+        """Return why a pod does not run; an image that is missing comes first, with its option."""
+        late = f"within {waited:.0f} s"
+        if pod is None:
+            return f"the pod did not start {late}: it was deleted"
+        why = pod_trouble.explain(pod, events)
+        if pod_trouble.lacks_image(pod):
+            return self._no_image(why)
+        if pod_trouble.is_pulling(pod, events):
+            return f"the image {self.visits.plan.image} was not pulled {late}; {OTHER_IMAGE}"
+        return f"the pod did not start {late}: {why}"
+
+    def _no_image(self, why: str) -> str:
+        return f"there is no image {self.visits.plan.image} on this node; {OTHER_IMAGE}: {why}"
+
+    def _tell_image(self, seen: Mapping[str, KubeObject]) -> None:
+        """Tell of the first node without the image at once: the kubelet tries again for a while."""
+        lacks = next((pod for pod in seen.values() if pod_trouble.lacks_image(pod)), None)
+        if lacks is not None and not self.told_image:
+            self.told_image = True
+            name = self.node_of[name_of(lacks)]
+            why = self._no_image(pod_trouble.explain(lacks, ()))
+            self.visits.write(f"gpu: {name}: {why}")
 
     def _events(self) -> tuple[KubeObject, ...]:
         try:

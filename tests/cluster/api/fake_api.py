@@ -36,7 +36,8 @@ class FakeApi:
     """What the server knows; ``objects`` by collection and ``namespace/name``.
 
     ``roots`` are the folders of nodes; ``trouble`` maps a node to the status of pods on it, and
-    ``denied`` holds "verb resource" of rights that are missing. A watch ends after
+    ``denied`` holds "verb resource" of rights that are missing. With ``pulling``, each new pod has
+    the event that its image is being pulled. A watch ends after
     ``quiet`` seconds without a change. ``requests`` is what was asked; ``agents`` who asked. A
     request that matches ``hold`` (``METHOD path``) sets ``reached`` and waits for ``release``.
     """
@@ -47,6 +48,7 @@ class FakeApi:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     sticky: bool = False
+    pulling: bool = False
     quiet: float = 0.3
     requests: list[str] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
@@ -169,6 +171,8 @@ class Handler(BaseHTTPRequestHandler):
             if node in self.api.refusals:
                 self._refuse(*self.api.refusals[node])
                 return
+            if self.api.pulling:
+                self.api.put("events", _pulling(body["metadata"]["name"]))
             body["status"] = self.api.trouble.get(node) or {
                 "phase": "Running",
                 "startTime": "2026-11-21T10:00:00Z",
@@ -298,6 +302,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _pulling(pod: str) -> dict[str, Any]:
+    """Return what a kubelet says when it begins to pull a pod's image."""
+    head = {"name": f"{pod}.1", "namespace": "pytest-gpu"}
+    about = {"kind": "Pod", "name": pod, "namespace": "pytest-gpu"}
+    said = {"type": "Normal", "reason": "Pulling", "message": "Pulling image"}
+    return {"metadata": head, "involvedObject": about, **said}
 
 
 def _group(name: str, version: str) -> dict[str, Any]:
