@@ -14,6 +14,7 @@ from pluggy import HookRelay
 from xdist.scheduler import LoadScopeScheduling
 
 from pytest_gpu.layers import Layer, node_of
+from pytest_gpu.run.interrupts import Interrupts
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.outcome import Gpu, blank, properties_of
 from pytest_gpu.run.session import GpuSession
@@ -59,17 +60,20 @@ class ShardScheduling(LoadScopeScheduling):
 class XdistHooks:
     """Sends the nodes under test to the workers, and reports tests that crashed a worker."""
 
-    def __init__(self, session: GpuSession, hook: HookRelay) -> None:
+    def __init__(self, session: GpuSession, hook: HookRelay, interrupts: Interrupts) -> None:
         self.session = session
+        self.interrupts = interrupts
         self._hook = hook
         self._crash: pytest.TestReport | None = None
 
     def pytest_keyboard_interrupt(self) -> None:
-        """End the tests of all workers at once.
+        """End the tests of all workers at once, if a signal ends this process.
 
         A terminal sends Ctrl-C to all processes, everybody else only to this one; xdist would
         wait for 5 s, and kill the workers 5 s later.
         """
+        if self.interrupts.first is None:  # such as -x, after which the workers end by themselves
+            return
         for pid in self.session.ledger.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

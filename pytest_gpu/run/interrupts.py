@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from types import FrameType
@@ -23,7 +23,9 @@ from pytest_gpu.cluster.daemon_pool import DaemonPool
 GRACE = 10.0
 """Seconds that a signal leaves to the removal of what the run created."""
 
-DEFAULTS = {
+Handler = Callable[[int, FrameType | None], object]
+
+DEFAULTS: Mapping[signal.Signals, Handler | signal.Handlers] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
@@ -31,8 +33,6 @@ DEFAULTS = {
 """Handlers that are replaced; a run in the background (SIG_IGN) and other plugins keep theirs."""
 
 _POLL = 0.1
-
-Handler = Callable[[int, FrameType | None], object]
 
 
 class Interrupts:

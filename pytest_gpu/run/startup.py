@@ -66,7 +66,9 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
     if config.pluginmanager.has_plugin("dsession"):
         from pytest_gpu._xdist import XdistHooks  # noqa: PLC0415 - optional dependency
 
-        config.pluginmanager.register(XdistHooks(session, config.hook), "gpu-xdist")
+        config.pluginmanager.register(
+            XdistHooks(session, config.hook, interrupts_of(config)), "gpu-xdist"
+        )
     if config.getoption("xmlpath", None):
         from pytest_gpu.run.ci.junit import Junit  # noqa: PLC0415 - not needed without its option
 

@@ -367,7 +367,7 @@ def handlers_in(pytester: pytest.Pytester, *args: object) -> str:
 
 
 @pytest.fixture
-def handlers() -> Iterator[Callable[[signal.Signals, Any], None]]:
+def handlers() -> Iterator[Any]:
     """Return a function that sets a handler; those of before are put back."""
     before = {each: signal.getsignal(each) for each in INTERRUPTED}
     for each, default in zip(INTERRUPTED, DEFAULT, strict=True):
@@ -377,7 +377,7 @@ def handlers() -> Iterator[Callable[[signal.Signals, Any], None]]:
         signal.signal(each, handler)
 
 
-DEFAULT = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
+DEFAULT: tuple[Any, ...] = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL)
 
 
 def now() -> tuple[Any, ...]:

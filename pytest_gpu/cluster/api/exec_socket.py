@@ -25,7 +25,7 @@ def open_socket(configuration: Any, url: str, headers: Mapping[str, str], second
     import websocket  # noqa: PLC0415 - heavy
 
     stream: Any = import_module("kubernetes.stream.ws_client")
-    socket = websocket.WebSocket(sslopt=_tls(configuration, url), skip_utf8_validation=False)
+    socket: Any = websocket.WebSocket(sslopt=_tls(configuration, url), skip_utf8_validation=False)
     sent = {**headers, "Sec-WebSocket-Protocol": PROTOCOLS}
     options: dict[str, Any] = {"header": [f"{name}: {text}" for name, text in sent.items()]}
     if configuration.proxy or configuration.proxy_headers:
