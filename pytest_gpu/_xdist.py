@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Generator
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -72,11 +69,8 @@ class XdistHooks:
         A terminal sends Ctrl-C to all processes, everybody else only to this one; xdist would
         wait for 5 s, and kill the workers 5 s later.
         """
-        if self.interrupts.first is None:  # such as -x, after which the workers end by themselves
-            return
-        for pid in self.session.ledger.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        if self.interrupts.first is not None:  # else -x, after which workers end by themselves
+            self.session.ledger.end_workers()
 
     # Not ``--dist=loadgroup``: with pytest 9.2 it no longer groups (pytest-xdist#1386).
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ShardScheduling:

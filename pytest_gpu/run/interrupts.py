@@ -19,6 +19,7 @@ from types import FrameType
 import pytest
 
 from pytest_gpu.cluster.daemon_pool import DaemonPool
+from pytest_gpu.text.visible import visible
 
 GRACE = 10.0
 """Seconds that a signal leaves to the removal of what the run created."""
@@ -70,7 +71,7 @@ class Interrupts:
         except KeyboardInterrupt:
             self._is_over = True
             if not self._is_worker:
-                sys.stderr.write("\ngpu: interrupted at the end of the run\n")
+                sys.stderr.write(visible("\ngpu: interrupted at the end of the run\n"))
             return self.code if self.result is None else self.result
         return self.code if code == pytest.ExitCode.INTERRUPTED else code
 
@@ -147,7 +148,7 @@ def starting(config: pytest.Config) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        sys.stderr.write("gpu: interrupted while pytest was starting\n")
+        sys.stderr.write(visible("gpu: interrupted while pytest was starting\n"))
         raise SystemExit(interrupts.code) from None
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,10 +65,13 @@ class Ledger:
         """Note that this process is a worker, which a signal ends in order."""
         self._write("process", worker, this_process())
 
-    def processes(self) -> list[int]:
-        """Return the IDs of the workers that run on this machine."""
-        found = (pid_of(file.read_text("utf-8")) for file in self.directory.glob("process-*"))
-        return [pid for pid in found if pid is not None]
+    def end_workers(self) -> None:
+        """Tell the workers that run on this machine to end."""
+        for file in self.directory.glob("process-*"):
+            pid = pid_of(file.read_text("utf-8"))
+            if pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
 
     def _path(self, kind: str, name: str) -> Path:
         # Names in a recording are not trusted: quoted, they cannot leave the directory.

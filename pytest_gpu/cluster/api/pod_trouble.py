@@ -23,6 +23,9 @@ NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError"})
 
 ABSENT_IMAGE = NO_IMAGE | {"ErrImageNeverPull", "InvalidImageName"}
 
+OTHER_IMAGE = "--gpu-image=IMAGE names another"
+"""What helps if a node cannot have the suite's image."""
+
 NO_SANDBOX = frozenset({"FailedCreatePodSandBox", "FailedMount", "FailedKillPod"})
 """Reasons of events that say why a container does not even reach the waiting state."""
 
@@ -80,6 +83,25 @@ def explain(pod: KubeObject, events: Sequence[KubeObject]) -> str:
     if not _container_states(pod):
         return "the node's kubelet did not start to handle the pod"
     return f"the pod is still {phase(pod)}"
+
+
+def why_late(
+    pod: KubeObject | None, events: Sequence[KubeObject], image: str, waited: float
+) -> str:
+    """Return why a pod does not run after so many seconds; a missing image comes first."""
+    late = f"within {waited:.0f} s"
+    if pod is None:
+        return f"the pod did not start {late}: it was deleted"
+    if lacks_image(pod):
+        return no_image(pod, events, image)
+    if is_pulling(pod, events):
+        return f"the image {image} was not pulled {late}; {OTHER_IMAGE}"
+    return f"the pod did not start {late}: {explain(pod, events)}"
+
+
+def no_image(pod: KubeObject, events: Sequence[KubeObject], image: str) -> str:
+    """Return that a node does not have the suite's image, what helps, and the kubelet's words."""
+    return f"there is no image {image} on this node; {OTHER_IMAGE}: {explain(pod, events)}"
 
 
 def _from_status(pod: KubeObject) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +14,13 @@ from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.recording import kept_outcomes
 from pytest_gpu.cluster.recording.archive import unpack
 from pytest_gpu.cluster.recording.folder import Folder
-from pytest_gpu.cluster.recording.manifest import FILE, Manifest, check_node_name, check_plural
+from pytest_gpu.cluster.recording.manifest import FILE, check_node_name, check_plural
 from pytest_gpu.cluster.recording.overlay import Part, read_chain
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorded_objects import merged
 from pytest_gpu.cluster.recording.renaming import name_above
 from pytest_gpu.cluster.recording.samples import is_sample
+from pytest_gpu.cluster.recording.selected import selected_nodes
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
@@ -90,13 +91,7 @@ class RecordedCluster:
 
         An overlay's own list replaces its base's; of that, what the overlay removes is left out.
         """
-        found: tuple[str, ...] | None = None
-        for part in self._chain:
-            if part.manifest.selected is not None:
-                found = part.manifest.selected
-            elif found is not None:
-                found = tuple(_kept(found, part.manifest))
-        return found
+        return selected_nodes([part.manifest for part in self._chain])
 
     @property
     def note(self) -> str:
@@ -219,14 +214,6 @@ def _top(private: Path) -> Path:
 def _remove(private: Path | None) -> None:
     if private is not None:
         shutil.rmtree(private, ignore_errors=True)
-
-
-def _kept(names: Sequence[str], above: Manifest) -> Iterator[str]:
-    """Yield the names that nodes of a base have above it, without those that are removed."""
-    for name in names:
-        new = name_above(name, [above.renamed])
-        if not {f"nodes/{new}", f"kubernetes/nodes/{new}"} & above.removed:
-            yield new
 
 
 def _taken(chain: Sequence[Part]) -> datetime:

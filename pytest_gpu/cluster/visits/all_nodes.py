@@ -36,9 +36,6 @@ NO_IMAGE_TIME = 20.0
 NO_SANDBOX_TIME = 30.0
 """Seconds after which the suite gives up on a pod whose sandbox fails again and again."""
 
-OTHER_IMAGE = "--gpu-image=IMAGE names another"
-"""What helps if a node cannot have the suite's image."""
-
 EVENTS_TIME = 10.0
 """Seconds between two checks of the events."""
 
@@ -211,22 +208,9 @@ class _PodVisits:
         events = self._events() if lost else ()
         waited = time.monotonic() - self.began
         for pod in lost:
-            self.visits.no_door(self.node_of[pod], self._why(last.get(pod), events, waited))
-
-    def _why(self, pod: KubeObject | None, events: Sequence[KubeObject], waited: float) -> str:
-        """Return why a pod does not run; an image that is missing comes first, with its option."""
-        late = f"within {waited:.0f} s"
-        if pod is None:
-            return f"the pod did not start {late}: it was deleted"
-        why = pod_trouble.explain(pod, events)
-        if pod_trouble.lacks_image(pod):
-            return self._no_image(why)
-        if pod_trouble.is_pulling(pod, events):
-            return f"the image {self.visits.plan.image} was not pulled {late}; {OTHER_IMAGE}"
-        return f"the pod did not start {late}: {why}"
-
-    def _no_image(self, why: str) -> str:
-        return f"there is no image {self.visits.plan.image} on this node; {OTHER_IMAGE}: {why}"
+            image = self.visits.plan.image
+            why = pod_trouble.why_late(last.get(pod), events, image, waited)
+            self.visits.no_door(self.node_of[pod], why)
 
     def _tell_image(self, seen: Mapping[str, KubeObject]) -> None:
         """Tell of the first node without the image at once: the kubelet tries again for a while."""
@@ -234,7 +218,7 @@ class _PodVisits:
         if lacks is not None and not self.told_image:
             self.told_image = True
             name = self.node_of[name_of(lacks)]
-            why = self._no_image(pod_trouble.explain(lacks, ()))
+            why = pod_trouble.no_image(lacks, (), self.visits.plan.image)
             self.visits.write(f"gpu: {name}: {why}")
 
     def _events(self) -> tuple[KubeObject, ...]:
