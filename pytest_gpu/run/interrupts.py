@@ -53,6 +53,7 @@ class Interrupts:
         self._is_over = False
         self._finishing = False
         self._hurried = False
+        self._is_lost = False
 
     @property
     def code(self) -> int:
@@ -61,6 +62,34 @@ class Interrupts:
             return int(pytest.ExitCode.INTERRUPTED)
         assert self.first is not None
         return 128 + self.first
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Repeat a signal whose exception was lost, last: pytest has a hook of its own for these.
+
+        Python drops what is raised while an object is finalized.
+        """
+        before = sys.unraisablehook
+
+        def hook(lost: sys.UnraisableHookArgs) -> None:
+            if isinstance(lost.exc_value, KeyboardInterrupt) and self.first is not None:
+                self._repeat(self.first)
+            else:
+                before(lost)
+
+        def put_back() -> None:
+            if sys.unraisablehook is hook:
+                sys.unraisablehook = before
+
+        sys.unraisablehook = hook
+        config.add_cleanup(put_back)
+
+    def _repeat(self, number: int) -> None:
+        """Send a signal to the main thread again, once the object is gone."""
+        self._is_lost = True
+        again = threading.Timer(_POLL, signal.pthread_kill, (threading.main_thread().ident, number))
+        again.daemon = True
+        again.start()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
@@ -124,8 +153,9 @@ class Interrupts:
         return put_back
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        is_first = self.first is None
-        if is_first:
+        is_first = self.first is None or self._is_lost
+        self._is_lost = False
+        if self.first is None:
             self.first = number
         if self._finishing:
             self._hurried = True

@@ -239,6 +239,35 @@ def test_a_signal_at_any_moment_leaves_nothing(
     assert said(child) == code or (said(child) is None and not is_over)
 
 
+FINALIZED = """
+from conftest import at
+
+class Thing:
+    def __del__(self):
+        at("test")
+
+def test_it(gpu_node):
+    thing = Thing()
+    del thing
+    at("after")
+"""
+
+
+@every_signal
+@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["one", "xdist"])
+def test_a_signal_is_not_lost_while_an_object_is_finalized(
+    start: Start, api: FakeApi, how: signal.Signals, options: tuple[str, ...]
+) -> None:
+    """Python drops the exception there; no other test begins."""
+    child = start("a test runs", *options, test=FINALIZED)
+    child.reach()
+    child.send(how)
+    child.hold("GET *at=after")
+    code, output = child.ended(released=False)
+    is_clean(child, output)
+    assert code == INTERRUPTED[how], output
+
+
 def test_a_terminal_that_is_closed_ends_a_run(start: Start) -> None:
     """SIGHUP."""
     child = start("a test runs")
