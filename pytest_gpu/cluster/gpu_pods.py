@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
@@ -126,8 +126,8 @@ def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     flight.began = time.monotonic()
     first, *others = plans
     without = _create(flight, first)
-    with ThreadPoolExecutor(16, thread_name_prefix="gpu-pods") as pool:
-        list(pool.map(lambda each: _create(flight, each, without_class=without), others))
+    with DaemonPool(16, "gpu-pods") as pool:
+        pool.map(lambda each: _create(flight, each, without_class=without), others)
 
 
 def _create(flight: Flight, wanted: PodPlan, *, without_class: bool = False) -> bool:

@@ -11,12 +11,15 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlencode
 
 from pytest_gpu.cluster.api.answers import ApiError, event_of, parsed, part, refusal, unreachable
 from pytest_gpu.cluster.api.bodies import ANSWER_TIME, chunks, ended_after
+from pytest_gpu.cluster.api.exec_socket import open_socket
 from pytest_gpu.cluster.api.line_buffer import LineBuffer
 from pytest_gpu.cluster.api.measured_socket import abandoned_after
 
@@ -158,13 +161,12 @@ class KubeClient:
         """
         import websocket  # noqa: PLC0415 - heavy
 
-        stream: Any = import_module("kubernetes.stream.ws_client")
         url = f"{self.host.replace('http', 'ws', 1)}{path}?{query}"
-        headers, seconds = self.authorization(), min(REQUEST_TIME, self.timeout)
+        headers = {"User-Agent": user_agent(), **self.authorization()}
+        seconds = min(REQUEST_TIME, self.timeout)
+        opened = partial(open_socket, self.configuration, url, headers, seconds)
         try:
-            return abandoned_after(
-                seconds, lambda: stream.create_websocket(self.configuration, url, headers)
-            )
+            return abandoned_after(seconds, opened)
         except TimeoutError:
             raise ApiError(408, "Timeout", f"exec: no answer within {seconds:g} s") from None
         except websocket.WebSocketBadStatusException as error:
@@ -205,7 +207,8 @@ class KubeClient:
         """Send a request; its answer may be silent for a number of seconds."""
         import urllib3  # noqa: PLC0415 - heavy
 
-        headers = {"Accept": "application/json", **self.authorization()}
+        known = {"Accept": "application/json", "User-Agent": user_agent()}
+        headers = {**known, **self.authorization()}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -223,6 +226,11 @@ class KubeClient:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self.host, error) from error
+
+
+def user_agent() -> str:
+    """Return how our requests are named in an API server's audit log."""
+    return f"pytest-gpu/{version('pytest-gpu')}"
 
 
 def _encoded(query: Query | None) -> str:

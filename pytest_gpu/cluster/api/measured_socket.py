@@ -6,12 +6,11 @@ websocket-client has a timeout for each read, and reads a message to its end how
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.errors import GpuError
 
 MESSAGE_BYTES = 32 << 20
@@ -60,13 +59,5 @@ def abandoned_after(seconds: float, work: Callable[[], _T]) -> _T:
     Raises:
         TimeoutError: it took too long.
     """
-    done: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # it is raised where the result is waited for
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return done.result(seconds)
+    with DaemonPool(1, "gpu-exec") as pool:
+        return pool.submit(work).result(seconds)

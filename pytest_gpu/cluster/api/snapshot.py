@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +17,7 @@ from pytest_gpu.cluster.api.answers import ApiError, items_of, part, strange
 from pytest_gpu.cluster.api.checked import checked, checked_items
 from pytest_gpu.cluster.api.client import KubeClient, Query
 from pytest_gpu.cluster.api.env_values import without_values
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
@@ -79,7 +79,7 @@ def list_objects(client: KubeClient) -> Listed:
         if group in served:
             asked[name] = f"/apis/{served[group]}/{name}"
     refused: dict[str, str] = {}
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="gpu-list") as pool:
+    with DaemonPool(4, "gpu-list") as pool:
         jobs = {name: pool.submit(_all, client, name, path) for name, path in asked.items()}
         jobs["events"] = pool.submit(_warnings, client)
         found: dict[str, Sequence[KubeObject]] = {}

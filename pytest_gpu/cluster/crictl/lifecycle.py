@@ -95,7 +95,9 @@ def _image(crictl: Crictl, wishes: SandboxOptions) -> str:
     wanted = wanted_image(wishes.files, wishes.image)
     image = find_image(crictl.listed("images", IMAGE_PARTS, "images"), wanted)
     if image is None:
-        raise Unproven(f"the image {wanted} is not on this node, and sandboxes do not pull images")
+        absent = f"the image {wanted} is not on this node, and sandboxes do not pull images"
+        is_ours = wanted == wishes.image
+        raise Unproven(f"{absent}; --gpu-image=IMAGE names another" if is_ours else absent)
     return image
 
 

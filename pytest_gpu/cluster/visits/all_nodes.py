@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,6 +14,7 @@ from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.api.slow_waits import Progress, summed_up
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.visits.pod_line import open_line
 from pytest_gpu.cluster.visits.seen import SeenNode
@@ -64,20 +65,22 @@ class Visits:
         Raises:
             ApiError: the cluster can no longer be reached.
         """
-        pool = ThreadPoolExecutor(self.plan.parallel, thread_name_prefix="gpu-visit")
         try:
-            _PodVisits(self, pool, nodes).run()
+            with DaemonPool(self.plan.parallel, "gpu-visit") as pool:
+                _PodVisits(self, pool, nodes).run()
         except ApiError as error:
             if error.status == 0:
                 raise
             for name in [name for name, state in self.states.items() if state != "done"]:
                 self.no_door(name, str(error))
         finally:
-            # After Ctrl-C the run does not wait for nodes: closing the lines ends the visits.
-            for stream in tuple(self._streams):
-                with suppress(OSError):
-                    stream.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the lines of visits that go on: after Ctrl-C the run does not wait for nodes."""
+        for stream in tuple(self._streams):
+            with suppress(OSError):
+                stream.close()
 
     def no_door(self, name: str, reason: str) -> None:
         """Note that a node could not be visited, and why."""
@@ -109,9 +112,7 @@ class Visits:
 class _PodVisits:
     """The pods of one round, from their creation to the end of each visit."""
 
-    def __init__(
-        self, visits: Visits, pool: ThreadPoolExecutor, nodes: Sequence[KubeObject]
-    ) -> None:
+    def __init__(self, visits: Visits, pool: DaemonPool, nodes: Sequence[KubeObject]) -> None:
         self.visits = visits
         self.objects = visits.objects
         self.pool = pool
@@ -121,6 +122,7 @@ class _PodVisits:
         self.jobs: dict[str, Future[None]] = {}
         self.began = time.monotonic()
         self.no_image: dict[str, float] = {}
+        self.told_image = False
         self.asked, self.events = self.began, tuple[KubeObject, ...]()
         count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
         self.told = Progress(visits.write, f"visiting {count}")
@@ -158,6 +160,7 @@ class _PodVisits:
 
     def _tell(self, seen: Mapping[str, KubeObject]) -> None:
         """Start the visit of each pod that runs now; report the progress of the others."""
+        self._tell_image(seen)
         for pod, thing in seen.items():
             name = self.node_of[pod]
             if pod_trouble.is_up(thing) and name not in self.jobs:
@@ -199,10 +202,18 @@ class _PodVisits:
         events = self._events() if lost else ()
         waited = time.monotonic() - self.began
         for pod in lost:
-            why = pod_trouble.explain(last[pod], events) if pod in last else "it was deleted"
-            self.visits.no_door(
-                self.node_of[pod], f"the pod did not start within {waited:.0f} s: {why}"
-            )
+            image = self.visits.plan.image
+            why = pod_trouble.why_late(last.get(pod), events, image, waited)
+            self.visits.no_door(self.node_of[pod], why)
+
+    def _tell_image(self, seen: Mapping[str, KubeObject]) -> None:
+        """Tell of the first node without the image at once: the kubelet tries again for a while."""
+        lacks = next((pod for pod in seen.values() if pod_trouble.lacks_image(pod)), None)
+        if lacks is not None and not self.told_image:
+            self.told_image = True
+            name = self.node_of[name_of(lacks)]
+            why = pod_trouble.no_image(lacks, (), self.visits.plan.image)
+            self.visits.write(f"gpu: {name}: {why}")
 
     def _events(self) -> tuple[KubeObject, ...]:
         try:

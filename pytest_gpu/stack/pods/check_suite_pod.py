@@ -99,7 +99,8 @@ def _start_failed(node: Node, suite: SuitePod) -> Finding:
     texts = list(_texts(suite))
     for source, text in texts:
         if _NO_IMAGE.search(f"{state} {text}"):
-            raise Unproven(f"the image of the suite's pod could not be pulled: {text}")
+            hint = "--gpu-image=IMAGE names another"
+            raise Unproven(f"the image of the suite's pod could not be pulled; {hint}: {text}")
         if is_network_error(text):
             return Finding.of("kubernetes/pod-network-fails", Evidence(source=source, text=text))
         if known := gpu_error(text):

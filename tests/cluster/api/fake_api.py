@@ -25,6 +25,9 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+HELD_TIME = 120.0
+"""Seconds after which a request that nobody releases is answered."""
+
 GROUPS = {"apps": "v1", "node.k8s.io": "v1", "nvidia.com": "v1"}
 
 
@@ -33,8 +36,10 @@ class FakeApi:
     """What the server knows; ``objects`` by collection and ``namespace/name``.
 
     ``roots`` are the folders of nodes; ``trouble`` maps a node to the status of pods on it, and
-    ``denied`` holds "verb resource" of rights that are missing. A watch ends after
-    ``quiet`` seconds without a change. ``requests`` is what was asked.
+    ``denied`` holds "verb resource" of rights that are missing. With ``pulling``, each new pod has
+    the event that its image is being pulled. A watch ends after
+    ``quiet`` seconds without a change. ``requests`` is what was asked; ``agents`` who asked. A
+    request that matches ``hold`` (``METHOD path``) sets ``reached`` and waits for ``release``.
     """
 
     roots: dict[str, Path] = field(default_factory=dict)
@@ -43,8 +48,13 @@ class FakeApi:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     sticky: bool = False
+    pulling: bool = False
     quiet: float = 0.3
     requests: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
+    hold: str = ""
+    reached: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
     version: int = 1
     changed: threading.Condition = field(default_factory=threading.Condition)
     changes: list[tuple[int, str, str, dict[str, Any]]] = field(default_factory=list)
@@ -161,6 +171,8 @@ class Handler(BaseHTTPRequestHandler):
             if node in self.api.refusals:
                 self._refuse(*self.api.refusals[node])
                 return
+            if self.api.pulling:
+                self.api.put("events", _pulling(body["metadata"]["name"]))
             body["status"] = self.api.trouble.get(node) or self.fate(body)
         self.api.put(self.kind, body)
         self._send(body, 201)
@@ -221,7 +233,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refused(self) -> bool:
         """Answer what is denied; note what was asked."""
-        self.api.requests.append(f"{self.command} {self.path}")
+        asks = f"{self.command} {self.path}"
+        self.api.requests.append(asks)
+        self.api.agents.add(self.headers.get("User-Agent", ""))
+        if self.api.hold and fnmatch.fnmatchcase(asks, self.api.hold):
+            self.api.reached.set()
+            self.api.release.wait(HELD_TIME)
         if self.headers.get("Authorization") != "Bearer secret-token":
             self._refuse(401, "Unauthorized")
             return True
@@ -293,6 +310,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _pulling(pod: str) -> dict[str, Any]:
+    """Return what a kubelet says when it begins to pull a pod's image."""
+    head = {"name": f"{pod}.1", "namespace": "pytest-gpu"}
+    about = {"kind": "Pod", "name": pod, "namespace": "pytest-gpu"}
+    said = {"type": "Normal", "reason": "Pulling", "message": "Pulling image"}
+    return {"metadata": head, "involvedObject": about, **said}
 
 
 def _group(name: str, version: str) -> dict[str, Any]:
