@@ -16,7 +16,6 @@ from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import name_of, object_of, status_of
 from pytest_gpu.stack.pods.plan import plan
@@ -29,6 +28,7 @@ from pytest_gpu.stack.pods.pod_object import (
     without_noise,
     without_program,
 )
+from pytest_gpu.stack.pods.suite_pod import is_report
 
 MODULES = ("cuda", "gpu_check")
 """What runs in the containers; each module needs only those before it."""
@@ -225,15 +225,8 @@ def _told(flight: Flight, pod: KubeObject, status: Mapping[str, Any]) -> Outcome
     if ended is not None and ended.get("reason") in NOT_STARTED:
         return None
     message = str((ended or {}).get("message") or "")[-MAX_LOG:]
-    output = message if _is_report(message) else _log(flight, pod, str(status["name"]))
+    output = message if is_report(message) else _log(flight, pod, str(status["name"]))
     return {"exit": int((ended or {}).get("exitCode") or 0), "output": output}
-
-
-def _is_report(text: str) -> bool:
-    try:
-        return isinstance(json_document(text), dict)
-    except ValueError:
-        return False
 
 
 def _log(flight: Flight, pod: KubeObject, container: str) -> str:

@@ -247,6 +247,7 @@ PARSERS: _Table = {
     "daemon.json": (_docker, JSON),
     "daemon.json, changed": (lambda text: json_diff.edited(text, {"a": 1}), JSON),
     "JSON": (json_document, JSON),
+    "report of a pod": (suite_pod.is_report, JSON),
     "TOML, changed": (
         lambda text: toml_edit.edited(text, {("plugins", "cri", "a"): 1, ("version",): 3}),
         TOML,

@@ -80,6 +80,14 @@ def read(evidence: NodeEvidence) -> SuitePod:
         raise Unproven(f"the recorded outcome of the pod cannot be read: {error!r}") from None
 
 
+def is_report(text: str) -> bool:
+    """Say whether a text is a container's report as a whole: a message may have been cut off."""
+    try:
+        return isinstance(json_document(text), dict)
+    except ValueError:
+        return False
+
+
 def _parsed(outcome: Mapping[str, Any]) -> SuitePod:
     reports = outcome.get("containers") or {}
     told = {name: _seen(report) for name, report in reports.items()}
