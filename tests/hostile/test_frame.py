@@ -16,7 +16,7 @@ from pytest_gpu.layers import Layer
 from tests.hostile import __main__ as command
 from tests.hostile.everything import ALL
 from tests.hostile.figures import complaints, figures
-from tests.hostile.inputs import FAMILIES, Given, Input, made
+from tests.hostile.inputs import FAMILIES, Family, Given, Input, made
 from tests.hostile.judging import Limits
 from tests.hostile.trying import Tried, try_input
 
@@ -191,6 +191,6 @@ def test_every_input_says_what_is_right() -> None:
 
 
 @pytest.mark.parametrize(("family", "least"), [("recordings", 400), ("texts", 60)])
-def test_there_are_many_inputs(family: str, least: int) -> None:
+def test_there_are_many_inputs(family: Family, least: int) -> None:
     """None was lost on the way."""
     assert Counter(each.family for each in ALL)[family] >= least

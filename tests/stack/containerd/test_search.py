@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.stack.containerd.plugin_tables import CRI_V2
+from pytest_gpu.stack.containerd.config_file import CRI_V2
 from pytest_gpu.stack.containerd.search import gpu_handlers
 
 NVIDIA = {"options": {"BinaryName": "/usr/bin/nvidia-container-runtime"}}
