@@ -7,7 +7,7 @@ import pytest
 from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
-from pytest_gpu.stack.kubelet import check_access
+from pytest_gpu.stack.kubelet import check_access, check_crash_loop
 
 pytestmark = pytest.mark.gpu_layer(Layer.ACCESS)
 
@@ -24,8 +24,12 @@ def test_a_door_leads_into_the_node(gpu_node: Node) -> None:
 
 
 def test_kubelet_runs_where_its_runtime_serves(gpu_node: Node) -> None:
-    """The kubelet runs if the container runtime below it runs."""
+    """The kubelet runs, and keeps running, if the container runtime below it runs."""
+    if finding := check_crash_loop.crash_loop(gpu_node):
+        fail(finding)
     if finding := check_access.kubelet_stopped(gpu_node):
         fail(finding)
+    if finding := check_crash_loop.restarted_again(gpu_node):
+        latent(finding)
     if finding := check_access.bound_unit(gpu_node):
         latent(finding)

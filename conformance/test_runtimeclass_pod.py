@@ -7,13 +7,16 @@ import pytest
 from pytest_gpu.causes import fail
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
+from pytest_gpu.stack.kubelet import check_pressure
 from pytest_gpu.stack.pods import check_pods, check_suite_pod
 
 pytestmark = pytest.mark.gpu_layer(Layer.RUNTIMECLASS_POD)
 
 
 def test_node_is_ready(gpu_node: Node) -> None:
-    """The node is Ready: nothing outside the GPU stack keeps pods away."""
+    """The node is Ready and not under pressure: nothing outside the GPU stack keeps pods away."""
+    if finding := check_pressure.refuses_pods(gpu_node):
+        fail(finding)
     if finding := check_pods.not_ready(gpu_node):
         fail(finding)
 

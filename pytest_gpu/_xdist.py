@@ -11,6 +11,7 @@ from pluggy import HookRelay
 from xdist.scheduler import LoadScopeScheduling
 
 from pytest_gpu.layers import Layer, node_of
+from pytest_gpu.run.interrupts import Interrupts
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.outcome import Gpu, blank, properties_of
 from pytest_gpu.run.session import GpuSession
@@ -56,10 +57,20 @@ class ShardScheduling(LoadScopeScheduling):
 class XdistHooks:
     """Sends the nodes under test to the workers, and reports tests that crashed a worker."""
 
-    def __init__(self, session: GpuSession, hook: HookRelay) -> None:
+    def __init__(self, session: GpuSession, hook: HookRelay, interrupts: Interrupts) -> None:
         self.session = session
+        self.interrupts = interrupts
         self._hook = hook
         self._crash: pytest.TestReport | None = None
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """End the tests of all workers at once, if a signal ends this process.
+
+        A terminal sends Ctrl-C to all processes, everybody else only to this one; xdist would
+        wait for 5 s, and kill the workers 5 s later.
+        """
+        if self.interrupts.first is not None:  # else -x, after which workers end by themselves
+            self.session.ledger.end_workers()
 
     # Not ``--dist=loadgroup``: with pytest 9.2 it no longer groups (pytest-xdist#1386).
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ShardScheduling:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
@@ -35,13 +36,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
-    """Run the shipped suite when ``--gpu-cluster`` comes without a path.
+    """Run the shipped suite when ``--gpu-cluster`` comes without a path; handle signals.
 
     The first ``conftest.py`` files are loaded before: the value of an option that they declare
     would look like a path. xdist workers start from the same command line, so they run this hook
     too.
     """
-    result = yield
+    with _ending_in_order(early_config, args):
+        result = yield
     known = parser.parse_known_args(args)
     if known.gpu_cluster is not None:
         from pytest_gpu.run.suite import with_suite  # noqa: PLC0415 - keeps start-up fast
@@ -114,6 +116,15 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
     from pytest_gpu.text.visible import visible  # noqa: PLC0415 - keeps start-up fast
 
     return [visible(line) for line in header(session, page_of(config))]
+
+
+def _ending_in_order(config: pytest.Config, args: list[str]) -> AbstractContextManager[None]:
+    """Handle signals from the first moment of a run with ``--gpu-cluster``."""
+    if not any(arg.startswith("--gpu-cluster") for arg in args):
+        return nullcontext()
+    from pytest_gpu.run.interrupts import starting  # noqa: PLC0415 - keeps start-up fast
+
+    return starting(config)
 
 
 def _is_active(config: pytest.Config) -> bool:

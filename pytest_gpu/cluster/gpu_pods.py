@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import json_document
-from pytest_gpu.stack.kube.objects import name_of, status_of
+from pytest_gpu.stack.kube.nodes import readiness
+from pytest_gpu.stack.kube.objects import name_of, object_of, status_of
 from pytest_gpu.stack.pods.plan import plan
 from pytest_gpu.stack.pods.pod_fate import is_clear, is_over
 from pytest_gpu.stack.pods.pod_object import (
@@ -40,9 +42,13 @@ PRIORITY_CLASS = "pytest-gpu"
 EVENTS_EVERY = 5.0
 """Seconds between two checks of the events, while a pod does not start."""
 
+MAX_LOG = 1 << 16
+"""Last characters of a container's log that are kept; its report has a few hundred."""
+
 NOT_STARTED = ("StartError", "ContainerCannotRun", "ContainerStatusUnknown")
 """Reasons of containers that ended without ever having run."""
 
+LOST = "somebody removed the suite's pod before it ended"
 _NO_CLASS = "no PriorityClass with name"
 
 Outcome = dict[str, Any]
@@ -50,12 +56,13 @@ Outcome = dict[str, Any]
 
 @dataclass(kw_only=True)
 class Flight:
-    """Pods in flight: their nodes by pod name, and what is known about them so far."""
+    """Pods in flight: their nodes by pod name, which nodes are NotReady, what is known so far."""
 
     objects: RunObjects
     timeout: float
     part: str = field(default_factory=lambda: secrets.token_hex(4))
     nodes: dict[str, str] = field(default_factory=dict)
+    not_ready: set[str] = field(default_factory=set)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     events: Sequence[KubeObject] = ()
     began: float = field(default_factory=time.monotonic)
@@ -73,7 +80,8 @@ class Flight:
 
     def is_done(self, pod: KubeObject) -> bool:
         """Return whether a pod need not be watched any more."""
-        return is_clear(pod, self.about(pod), time.monotonic() - self.began)
+        ready = self.nodes.get(name_of(pod)) not in self.not_ready
+        return is_clear(pod, self.about(pod), time.monotonic() - self.began, ready=ready)
 
 
 def try_pods(
@@ -105,6 +113,7 @@ def try_pods(
 
 def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     run = flight.objects.run.id
+    flight.not_ready = {each.name for each in nodes if not readiness(object_of(each)).ready}
     packed_program, plans = program(), []
     for node in nodes:
         try:
@@ -117,8 +126,8 @@ def _start(flight: Flight, nodes: Sequence[Node], image: str) -> None:
     flight.began = time.monotonic()
     first, *others = plans
     without = _create(flight, first)
-    with ThreadPoolExecutor(16, thread_name_prefix="gpu-pods") as pool:
-        list(pool.map(lambda each: _create(flight, each, without_class=without), others))
+    with DaemonPool(16, "gpu-pods") as pool:
+        pool.map(lambda each: _create(flight, each, without_class=without), others)
 
 
 def _create(flight: Flight, wanted: PodPlan, *, without_class: bool = False) -> bool:
@@ -165,7 +174,7 @@ def _watch(flight: Flight) -> None:
     if not all(map(is_over, seen.values())):
         flight.events = _events(flight)
     for name, node in flight.nodes.items():
-        flight.outcomes[node] = _outcome(flight, seen[name]) if name in seen else _lost()
+        flight.outcomes[node] = _outcome(flight, seen[name]) if name in seen else {"skipped": LOST}
 
 
 def _look_at_events(flight: Flight, pods: Collection[KubeObject]) -> None:
@@ -187,16 +196,15 @@ def _events(flight: Flight) -> Sequence[KubeObject]:
         if error.status != 403:
             raise
         return ()
-    return [{"apiVersion": "v1", "kind": "Event", **event} for event in items_of(listed)]
-
-
-def _lost() -> Outcome:
-    return {"skipped": "somebody removed the suite's pod before it ended"}
+    events = checked_items("events", listed)
+    return [{"apiVersion": "v1", "kind": "Event", **event} for event in events]
 
 
 def _outcome(flight: Flight, pod: KubeObject) -> Outcome:
     statuses = status_of(pod).get("containerStatuses") or ()
-    told = {status["name"]: _told(flight, pod, status) for status in statuses}
+    told = {
+        str(status["name"]): _told(flight, pod, status) for status in statuses if "name" in status
+    }
     return {
         "pod": without_program(without_noise(pod)),
         "events": [without_noise(event) for event in flight.about(pod)],
@@ -216,7 +224,7 @@ def _told(flight: Flight, pod: KubeObject, status: Mapping[str, Any]) -> Outcome
         return None
     if ended is not None and ended.get("reason") in NOT_STARTED:
         return None
-    message = str((ended or {}).get("message") or "")
+    message = str((ended or {}).get("message") or "")[-MAX_LOG:]
     output = message if _is_report(message) else _log(flight, pod, str(status["name"]))
     return {"exit": int((ended or {}).get("exitCode") or 0), "output": output}
 
@@ -231,7 +239,7 @@ def _is_report(text: str) -> bool:
 def _log(flight: Flight, pod: KubeObject, container: str) -> str:
     path = f"{flight.objects.path('pods')}/{name_of(pod)}/log"
     try:
-        return flight.objects.client.text(path, container=container, tailLines=20)
+        return flight.objects.client.text(path, container=container, tailLines=20)[-MAX_LOG:]
     except ApiError as error:
         return f"the log cannot be read: {error}"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from pytest_gpu.cluster.api.run_marks import SUITE, new_run
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects
 from pytest_gpu.cluster.api.slow_waits import Progress
 from pytest_gpu.cluster.api.sweep import sweep
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.live_door import LiveDoor
 from pytest_gpu.cluster.reach import Reach
 from pytest_gpu.cluster.recording.copying import record
@@ -159,16 +159,21 @@ class LiveCluster:
         """Visit nodes over ssh; return those that it cannot reach."""
         from pytest_gpu.cluster.visits.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
 
+        patience = self.settings.timeout
+
         def look(node: KubeObject) -> KubeObject | None:
             try:
-                visits.look(name_of(node), "ssh", lambda: open_ssh(host_of(node)))
+                visits.look(name_of(node), "ssh", lambda: open_ssh(host_of(node), patience))
             except GpuError as error:
                 self.write(f"gpu: {name_of(node)}: {error}")
                 return node
             return None
 
-        with ThreadPoolExecutor(self.settings.live.parallel, thread_name_prefix="gpu-ssh") as pool:
-            return [node for node in pool.map(look, nodes) if node is not None]
+        try:
+            with DaemonPool(self.settings.live.parallel, "gpu-ssh") as pool:
+                return [node for node in pool.map(look, nodes) if node is not None]
+        finally:
+            visits.hang_up()
 
     def _closed(self) -> str:
         """Prepare visits through pods; return why they are impossible, empty if they are not."""
@@ -189,13 +194,23 @@ class LiveCluster:
             return str(error)
         return ""
 
-    def record(self, to: Path, asked: Asked) -> None:
-        """Write the evidence and outcomes as a recording that lists the questions asked.
+    def record(self, to: Path, asked: Asked, selected: Sequence[str] | None) -> None:
+        """Write the evidence and outcomes as a recording.
+
+        Args:
+            to: its path.
+            asked: the questions asked.
+            selected: the nodes under test if the user chose them.
 
         Raises:
             RecordingError: ``to`` is in use, or cannot be written.
         """
-        record(self.opened(), to, asked)
+        record(self.opened(), to, asked, selected)
+
+    @property
+    def by_hand(self) -> str:
+        """What to do about what is left."""
+        return f"remove it with: {self.objects.run.removal}"
 
     def clean_up(self) -> str:
         """Remove everything that the run created, once; return what went wrong, empty if nothing.
@@ -206,12 +221,10 @@ class LiveCluster:
         if not self._created:
             return ""
         self._created = False
-        by_hand = f"remove it with: {self.objects.run.removal}"
+        by_hand = self.by_hand
         told = Progress(self.write, "removing what the run created")
         try:
             left = self.objects.remove_all(tell=told.now)
-        except KeyboardInterrupt:
-            return f"interrupted: what the run created may still be there; {by_hand}"
         except ApiError as error:
             return f"what the run created could not be removed: {error}; {by_hand}"
         return f"what the run created is still there: {', '.join(left)}; {by_hand}" if left else ""

@@ -7,7 +7,8 @@ same evidence. A recorded cluster has its outcomes, or has none: nothing is star
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from pytest_gpu.cluster.admins_files import admins_files
 from pytest_gpu.cluster.crictl.bench import SandboxOptions
 from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.cluster.live_door import LiveDoor
 from pytest_gpu.cluster.recording.manifest import check_node_name
@@ -74,22 +76,30 @@ class Starter:
     def _sandboxes(self, nodes: Sequence[Node]) -> Mapping[str, Outcome]:
         parallel = self.settings.live.parallel if self.door else 1
         wishes = self._wishes()
-        pool = ThreadPoolExecutor(max(1, min(parallel, len(nodes))), "gpu-sandboxes")
-        try:
-            found = pool.map(lambda node: self._sandbox(node, wishes), nodes)
-            return {node.name: each for node, each in zip(nodes, found, strict=True)}
-        finally:
-            # After Ctrl-C: running sandboxes are removed, nothing else is started.
-            wishes.stop.set()
-            pool.shutdown(cancel_futures=True)
+        with DaemonPool(min(parallel, len(nodes)), "gpu-sandboxes") as pool:
+            jobs = {node.name: pool.submit(self._sandbox, node, wishes) for node in nodes}
+            try:
+                return {name: job.result() for name, job in jobs.items()}
+            finally:
+                # After Ctrl-C: running sandboxes are removed, nothing else is started.
+                wishes.stop.set()
+                wait(job for job in jobs.values() if not job.cancel())
 
     def _sandbox(self, node: Node, wishes: SandboxOptions) -> Outcome:
         if self.settings.live.read_only:
             return {"skipped": READ_ONLY}
         try:
-            shell = self._shell(node)
+            with self._working():
+                return self._try(node, wishes)
         except GpuError as error:
             return {"skipped": str(error)}
+
+    def _working(self) -> AbstractContextManager[None]:
+        """Return a block that the end of the run waits for, for a while."""
+        return self.door.sandboxes.inside() if self.door else nullcontext()
+
+    def _try(self, node: Node, wishes: SandboxOptions) -> Outcome:
+        shell = self._shell(node)
         try:
             return try_sandboxes(node, shell, wishes)
         finally:

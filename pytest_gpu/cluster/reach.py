@@ -19,11 +19,15 @@ LIVE_KINDS = ("current", "in-cluster", "context", "kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How to reach a cluster: ``kind`` is current, in-cluster or context, ``name`` a context's."""
+    """How to reach a cluster: ``kind`` is current, in-cluster or context, ``name`` a context's.
+
+    No wait for it exceeds ``timeout`` seconds.
+    """
 
     kind: str
     name: str = ""
     kubeconfig: Path | None = None
+    timeout: float
 
     def client(self) -> KubeClient:
         """Return a client of the cluster.
@@ -31,10 +35,12 @@ class Reach:
         Raises:
             GpuError: there is no such context, or its credentials cannot be obtained.
         """
-        return open_client(self.kind, self.name, self.kubeconfig)
+        return open_client(self.kind, self.name, self.kubeconfig, self.timeout)
 
 
-def reach_of(config: pytest.Config, target: Target, kubeconfig: Path | None) -> Reach:
+def reach_of(
+    config: pytest.Config, target: Target, kubeconfig: Path | None, timeout: float
+) -> Reach:
     """Return how to reach a target; a kind cluster is created if it does not exist.
 
     Raises:
@@ -44,5 +50,5 @@ def reach_of(config: pytest.Config, target: Target, kubeconfig: Path | None) -> 
         from pytest_gpu.cluster.kind import open_kind  # noqa: PLC0415 - optional dependency
 
         context, file = open_kind(config)
-        return Reach(kind="context", name=context, kubeconfig=file)
-    return Reach(kind=target.kind, name=target.value, kubeconfig=kubeconfig)
+        return Reach(kind="context", name=context, kubeconfig=file, timeout=timeout)
+    return Reach(kind=target.kind, name=target.value, kubeconfig=kubeconfig, timeout=timeout)

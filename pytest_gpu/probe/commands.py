@@ -14,6 +14,12 @@ from .host import Host
 MAX_OUTPUT = 2 << 20
 """Last bytes of output that are kept."""
 
+MAX_PRINTED = 64 << 20
+"""Bytes of output and errors at which a command is killed: they are in the node's memory."""
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks at what a command has printed."""
+
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin",
     "HOME": "/root",
@@ -37,7 +43,8 @@ def run(argv: List[str], timeout: float, host: Host) -> Dict[str, Any]:
     began = time.monotonic()
     with _scratch() as out, _scratch() as err:
         try:
-            answer.update(_finish(_start(argv, out, err, host), timeout))
+            child = _start(argv, out, err, host)
+            answer.update(_finish(child, timeout, lambda: _size(out) + _size(err)))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             answer.update(_not_started(error))
         answer["duration"] = round(time.monotonic() - began, 3)
@@ -69,12 +76,23 @@ def _environment(host: Host) -> Dict[str, str]:
     return dict(ENVIRONMENT, PATH=":".join(folders))
 
 
-def _finish(child: Any, timeout: float) -> Dict[str, Any]:
-    try:
-        return {"exit": child.wait(timeout)}
-    except subprocess.TimeoutExpired:
-        _kill(child)
-        return {"exit": TIMED_OUT, "timeout": True}
+def _finish(child: Any, timeout: float, printed: Callable[[], int]) -> Dict[str, Any]:
+    """Wait for a command; it is killed when it takes too long or prints too much."""
+    deadline = time.monotonic() + timeout
+    while printed() <= MAX_PRINTED:
+        left = deadline - time.monotonic()
+        try:
+            return {"exit": child.wait(max(0.0, min(LOOK_EVERY, left)))}
+        except subprocess.TimeoutExpired:
+            if left <= LOOK_EVERY:
+                _kill(child)
+                return {"exit": TIMED_OUT, "timeout": True}
+    _kill(child)
+    return {"exit": NOT_STARTED, "error": f"cut off after {MAX_PRINTED >> 20} MiB of output"}
+
+
+def _size(file: IO[bytes]) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _kill(child: Any) -> None:

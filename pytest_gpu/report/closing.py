@@ -54,9 +54,10 @@ def legend(nodes: Sequence[Node], block: Block) -> Iterator[Line]:
 
 
 def still_open(nodes: Sequence[Node], key: str, title: str, block: Block) -> Iterator[Line]:
-    """Yield the nodes' ``unproven`` or ``errors``, one entry per reason.
+    """Yield the nodes' ``unproven`` or ``errors``, one entry per reason, the lowest layers first.
 
-    A reason for whole layers stands once for the nodes that share all these layers.
+    What is unproven below is often why the rest is. A reason for whole layers stands once for the
+    nodes that share all these layers.
     """
     reasons: dict[tuple[str, tuple[str, ...]], list[tuple[str, Mapping[str, Any]]]] = {}
     for node in nodes:
@@ -67,11 +68,16 @@ def still_open(nodes: Sequence[Node], key: str, title: str, block: Block) -> Ite
     if not reasons:
         return
     yield (Span(f"{title}:", "yellow bold"),)
-    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    ordered = sorted(reasons.items(), key=lambda item: (_lowest(item[1]), -len(item[1])))
     for (reason, _), members in ordered[:_REASONS]:
         yield from block.prose(_reason(reason, members, block), "  ", "    ")
     if len(ordered) > _REASONS:
         yield from block.prose(f"and {count(len(ordered) - _REASONS, 'more reason')}", "  ")
+
+
+def _lowest(members: Sequence[tuple[str, Mapping[str, Any]]]) -> int:
+    """Return the number of the lowest layer for which there is a reason, 0 if it has none."""
+    return min(Layer.parse(entry["layer"]) if entry["layer"] else 0 for _, entry in members)
 
 
 def _layers_of(entries: Sequence[Mapping[str, Any]], reason: str) -> tuple[str, ...]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from pytest_gpu import private_files
+from pytest_gpu.cluster.recording.owner import pid_of, this_process
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.layers import Layer
 
@@ -57,6 +60,18 @@ class Ledger:
     def running(self, worker: str) -> dict[str, Any]:
         """Return the test that a worker ran last; empty if it ran none."""
         return dict(json.loads(self._read("running", worker) or "{}"))
+
+    def join(self, worker: str) -> None:
+        """Note that this process is a worker, which a signal ends in order."""
+        self._write("process", worker, this_process())
+
+    def end_workers(self) -> None:
+        """Tell the workers that run on this machine to end."""
+        for file in self.directory.glob("process-*"):
+            pid = pid_of(file.read_text("utf-8"))
+            if pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
 
     def _path(self, kind: str, name: str) -> Path:
         # Names in a recording are not trusted: quoted, they cannot leave the directory.

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.errors import GpuError
+from pytest_gpu.run.interrupts import Interrupts
 from pytest_gpu.run.items import node_under
 from pytest_gpu.run.suite import questions
 from pytest_gpu.text.visible import visible
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 class LiveRun:
     """Visits the nodes before the first test and cleans up after the last, in the controller."""
 
-    def __init__(self, live: LiveCluster, session: GpuSession) -> None:
+    def __init__(self, live: LiveCluster, session: GpuSession, interrupts: Interrupts) -> None:
         self.live = live
         self.session = session
+        self.interrupts = interrupts
         self._troubles: list[str] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -52,16 +54,21 @@ class LiveRun:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep the recording, then remove everything; a failure is reported and fails the run."""
+        """Remove everything, then keep the recording; a failure is reported and fails the run.
+
+        Whoever sends SIGTERM sends SIGKILL some seconds later.
+        """
+        if trouble := removed(self.live, self.interrupts):
+            self._troubles.append(trouble)
         if (to := self.session.settings.record) is not None and self.live.visited:
             try:
-                self.live.record(to, questions(self.session.settings.up_to))
+                asked = questions(self.session.settings.up_to)
+                self.live.record(to, asked, self.session.selected)
             except (GpuError, OSError) as error:
                 self._troubles.append(f"--gpu-record: {to}: {error}")
         if self.live.visited:
             self._troubles.extend(leftovers(self.live.opened()))
-        if trouble := self.live.clean_up():
-            self._troubles.append(trouble)
+        self.interrupts.settle(session)
         if self._troubles and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -72,11 +79,19 @@ class LiveRun:
             terminalreporter.write_line(visible(f"ERROR: {trouble}"), red=True)
 
 
-def last_resort(live: LiveCluster) -> Callable[[], None]:
+def removed(live: LiveCluster, interrupts: Interrupts) -> str:
+    """Remove what the run created; return what went wrong, empty if nothing."""
+    trouble = interrupts.finish(live.clean_up)
+    if trouble is None:
+        return f"interrupted: what the run created may still be there; {live.by_hand}"
+    return trouble
+
+
+def last_resort(live: LiveCluster, interrupts: Interrupts) -> Callable[[], None]:
     """Return a function that cleans up when pytest ends before its session."""
 
     def clean_up() -> None:
-        if trouble := live.clean_up():
+        if trouble := removed(live, interrupts):
             sys.stderr.write(visible(f"ERROR: {trouble}\n"))
         live.forget()
 

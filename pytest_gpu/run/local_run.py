@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from pytest_gpu.cluster.outcomes import leftovers
 from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.errors import GpuError
-from pytest_gpu.layers import Layer
+from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import questions
 from pytest_gpu.text.visible import visible
 
 
 class LocalRun:
-    """Writes the recording at the end, since sandboxes are tried between the tests.
+    """Writes the recording at the end, since sandboxes are tried between the tests."""
 
-    ``record_to`` is its path, ``None`` for no recording; ``up_to`` is the highest layer asked.
-    """
-
-    def __init__(self, machine: RecordedCluster, record_to: Path | None, up_to: Layer) -> None:
+    def __init__(self, machine: RecordedCluster, session: GpuSession) -> None:
         self.machine = machine
-        self.record_to = record_to
-        self.up_to = up_to
+        self.session = session
         self._troubles: list[str] = []
 
     @pytest.hookimpl(trylast=True)
@@ -32,11 +26,13 @@ class LocalRun:
         """Keep the recording; errors, and what sandboxes left behind, make the run fail."""
         with open_recording(self.machine.folder, self.machine.title) as seen:
             self._troubles.extend(leftovers(seen))
-            if self.record_to is not None and not session.config.option.collectonly:
+            to = self.session.settings.record
+            if to is not None and not session.config.option.collectonly:
                 try:
-                    record(seen, self.record_to, questions(self.up_to))
+                    asked = questions(self.session.settings.up_to)
+                    record(seen, to, asked, self.session.selected)
                 except (GpuError, OSError) as error:
-                    self._troubles.append(f"--gpu-record: {self.record_to}: {error}")
+                    self._troubles.append(f"--gpu-record: {to}: {error}")
         if self._troubles and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -15,11 +15,17 @@ from pytest_gpu.cluster.reach import LIVE_KINDS, reach_of
 from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.cluster.recording.recorder import refuse_used
 from pytest_gpu.errors import GpuError
-from pytest_gpu.evidence import ClusterEvidence
+from pytest_gpu.run.interrupts import interrupts_of
 from pytest_gpu.run.ledger import new_ledger
 from pytest_gpu.run.look_alikes import refuse_look_alikes
 from pytest_gpu.run.project.select_hook import chosen
-from pytest_gpu.run.selection import ALL, Selection, no_gpu_node, select_nodes
+from pytest_gpu.run.selection import (
+    ALL,
+    Selection,
+    no_gpu_node,
+    nodes_of_recording,
+    select_nodes,
+)
 from pytest_gpu.run.session import GpuSession
 from pytest_gpu.settings.settings import Settings, shown
 from pytest_gpu.stack.kube.objects import name_of
@@ -48,9 +54,9 @@ def open_session(config: pytest.Config, settings: Settings) -> GpuSession:
     if warning := cluster.warning:
         session.notes = (warning,)
     if target.kind == "local":
-        _keep_at_the_end(config, settings, cluster)
+        _keep_at_the_end(config, session, cluster)
     elif settings.record is not None:
-        _record(cluster, settings.record)
+        _record(cluster, session, settings.record)
     return session
 
 
@@ -66,13 +72,13 @@ def _target(config: pytest.Config, settings: Settings) -> Target:
     return target
 
 
-def _keep_at_the_end(config: pytest.Config, settings: Settings, machine: RecordedCluster) -> None:
+def _keep_at_the_end(config: pytest.Config, session: GpuSession, machine: RecordedCluster) -> None:
     from pytest_gpu.run.local_run import LocalRun  # noqa: PLC0415 - few runs need it
 
-    if settings.record is not None:
-        with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
-            refuse_used(settings.record)
-    config.pluginmanager.register(LocalRun(machine, settings.record, settings.up_to), "gpu-local")
+    if (to := session.settings.record) is not None:
+        with blaming(f"--gpu-record: {to}", str(to)):
+            refuse_used(to)
+    config.pluginmanager.register(LocalRun(machine, session), "gpu-local")
 
 
 def _open_live(config: pytest.Config, settings: Settings, target: Target) -> GpuSession:
@@ -83,9 +89,10 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
         with blaming(f"--gpu-record: {settings.record}", str(settings.record)):
             refuse_used(settings.record)
     with blaming(f"--gpu-cluster: {settings.cluster}"):
-        reach = reach_of(config, target, settings.live.kubeconfig)
+        reach = reach_of(config, target, settings.live.kubeconfig, settings.timeout)
         live = LiveCluster(reach, settings, writer(config))
-    config.add_cleanup(last_resort(live))
+    interrupts = interrupts_of(config)
+    config.add_cleanup(last_resort(live, interrupts))
     if settings.nodes == ALL and not config.getoption("collectonly"):
         # Only the PCI bus shows whether a node without any sign has a GPU.
         with blaming(f"--gpu-cluster: {settings.cluster}"):
@@ -93,7 +100,7 @@ def _open_live(config: pytest.Config, settings: Settings, target: Target) -> Gpu
     cluster = live.opened()
     session = _session(config, settings, cluster, _selected(config, settings, cluster))
     session.door, session.notes = live.door, tuple(live.notes())
-    config.pluginmanager.register(LiveRun(live, session), "gpu-live")
+    config.pluginmanager.register(LiveRun(live, session, interrupts), "gpu-live")
     return session
 
 
@@ -116,11 +123,11 @@ def _session(
     )
 
 
-def _record(cluster: RecordedCluster, to: Path) -> None:
+def _record(cluster: RecordedCluster, session: GpuSession, to: Path) -> None:
     from pytest_gpu.cluster.recording.copying import record  # noqa: PLC0415 - only who asks
 
     with blaming(f"--gpu-record: {to}", str(to)):
-        record(cluster, to)
+        record(cluster, to, selected=session.selected)
 
 
 @contextmanager
@@ -137,12 +144,15 @@ def blaming(source: str, value: str = "") -> Iterator[None]:
         raise pytest.UsageError(f"{source.removesuffix(':')}: {text}") from error
 
 
-def _selected(config: pytest.Config, settings: Settings, cluster: ClusterEvidence) -> Selection:
+def _selected(config: pytest.Config, settings: Settings, cluster: RecordedCluster) -> Selection:
     if settings.cluster == "local" and settings.nodes is None:
         # The user named this machine: it is tested even when its GPU is gone.
         return Selection(names=tuple(name_of(node) for node in cluster.objects("nodes")))
     with blaming(_nodes_source(settings)):
-        selection = select_nodes(cluster, settings.nodes)
+        if settings.nodes is None and cluster.selected is not None:
+            selection = nodes_of_recording(cluster, cluster.selected)
+        else:
+            selection = select_nodes(cluster, settings.nodes)
     if not selection.names:
         raise pytest.UsageError(f"--gpu-cluster: {settings.cluster}: {no_gpu_node(settings.nodes)}")
     return chosen(config, selection, [name_of(node) for node in cluster.objects("nodes")])

@@ -20,6 +20,7 @@ from pytest_gpu.report.run_info import RunInfo
 from pytest_gpu.run import short_summary
 from pytest_gpu.run.below import nodeid_of
 from pytest_gpu.run.final import worse
+from pytest_gpu.run.interrupts import interrupts_of
 from pytest_gpu.run.outcome import Gpu, gpu_of
 from pytest_gpu.run.project.verdict_hook import call_verdict_hook
 from pytest_gpu.run.session import GpuSession
@@ -62,20 +63,29 @@ class Results:
         The reports are written first, since what follows may take long. If it changes the exit
         code (cleaning up a cluster, pytest's limit of warnings), they are written again.
         """
+        ended, interrupts = ended_by(session), interrupts_of(session.config)
+        interrupts.settle(session)
         if not session.config.getoption("collectonly"):
-            self._finish(session)
-        result = yield
-        if self._document and self._document["run"]["exit_code"] != session.exitstatus:
-            self._write(self._document, session)
-        return result
+            self._finish(session, ended)
+        try:
+            result = yield
+        except KeyboardInterrupt:
+            session.exitstatus = interrupts.code
+            raise
+        else:
+            interrupts.result = int(session.exitstatus)
+            return result
+        finally:
+            if self._document and self._document["run"]["exit_code"] != session.exitstatus:
+                self._write(self._document, session)
 
-    def _finish(self, session: pytest.Session) -> None:
+    def _finish(self, session: pytest.Session, ended: str | None) -> None:
         plan = self.session.ledger.planned()
         tested = bool(plan.get("tests") or self._results)
         if not tested and not self.session.settings.reports:
             return
         try:
-            document = self._document = self._judge(plan, ended_by(session))
+            document = self._document = self._judge(plan, ended)
         except GpuError as error:
             self._fail(session, f"ERROR: no verdict: {error}")
             return

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pytest_gpu.cluster.recording.manifest import FILE
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.settings.node_words import is_pattern, names_of, parse_nodes
@@ -23,7 +24,7 @@ T = TypeVar("T")
 class Selection:
     """Nodes under test, sorted, and those that were checked and have no sign of a GPU.
 
-    ``source`` is the hook that chose them, ``None`` if the settings did.
+    ``source`` is the hook or the recording that chose them, ``None`` if the settings did.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,20 @@ def select_nodes(cluster: ClusterEvidence, asked: str | None) -> Selection:
     names = tuple(node.name for node in find_gpu_nodes(cluster))
     others = sorted({name_of(node) for node in nodes} - set(names), key=natural)
     return Selection(names=names, others=tuple(others) if asked == ALL else ())
+
+
+def nodes_of_recording(cluster: ClusterEvidence, selected: Sequence[str]) -> Selection:
+    """Return the nodes that a recording names: those that its run was asked to test.
+
+    Raises:
+        NotInEvidence: the nodes were not read.
+        GpuError: a named node does not exist.
+    """
+    known = {name_of(node) for node in cluster.objects("nodes")}
+    if unknown := [name for name in selected if name not in known]:
+        near = nearest(unknown[0], known)
+        raise GpuError(f"{FILE}: selected: no node called {listed(unknown)}; nodes: {near}")
+    return Selection(names=tuple(sorted(set(selected), key=natural)), source=FILE)
 
 
 def no_gpu_node(asked: str | None) -> str:

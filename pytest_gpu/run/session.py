@@ -80,6 +80,12 @@ class GpuSession:
 
         return join(self.remote)
 
+    @property
+    def selected(self) -> tuple[str, ...] | None:
+        """The nodes under test if somebody chose them, ``None`` if their signs of a GPU did."""
+        is_default = self.settings.sources["nodes"] == "default"
+        return None if is_default and self.settings.cluster != "local" else self.names
+
     def leave(self) -> None:
         """Close a worker's own door, if it was opened."""
         if self.remote is not None and (live := vars(self).get("live")) is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.run.final import Final
+from pytest_gpu.run.interrupts import interrupts_of
 from pytest_gpu.run.ladder import Ladder
 from pytest_gpu.run.ledger import Ledger
 from pytest_gpu.run.project.own_causes import own_causes, read_files
@@ -29,6 +30,8 @@ def start(config: pytest.Config) -> None:
     if received is not None:
         session = join_session(settings, received)
         config.add_cleanup(session.leave)
+        if interrupts_of(config).handles:
+            session.ledger.join(str(received["workerid"]))
     else:
         from pytest_gpu.run.opening import open_session  # noqa: PLC0415 - not needed in workers
 
@@ -63,7 +66,9 @@ def _register_for_controller(config: pytest.Config, session: GpuSession) -> None
     if config.pluginmanager.has_plugin("dsession"):
         from pytest_gpu._xdist import XdistHooks  # noqa: PLC0415 - optional dependency
 
-        config.pluginmanager.register(XdistHooks(session, config.hook), "gpu-xdist")
+        config.pluginmanager.register(
+            XdistHooks(session, config.hook, interrupts_of(config)), "gpu-xdist"
+        )
     if config.getoption("xmlpath", None):
         from pytest_gpu.run.ci.junit import Junit  # noqa: PLC0415 - not needed without its option
 

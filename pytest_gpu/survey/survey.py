@@ -17,7 +17,13 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
+from pytest_gpu.stack.host.nvidia_programs import is_bottlerockets
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
+from pytest_gpu.stack.injection.reached import gpu_runtimes
+from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kube.pressure import refusing
+from pytest_gpu.stack.kubelet import disk_usage
+from pytest_gpu.stack.kubelet.containerd import containerd_of, stopped_program
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.survey.first_questions import first_questions
 from pytest_gpu.survey.logs import LOG_LIMIT, log_paths
@@ -97,9 +103,14 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
     for process in running:
         if process.program == "containerd" and (program := _path(process)):
             yield program, "--version"
+    if stopped := wished.attempt("stopped containerd", lambda: _stopped(node)):
+        yield stopped, "--version"
+    for program in wished.attempt("NVIDIA runtimes", lambda: _nvidia_runtimes(node)) or ():
+        yield program, "--version"
     unit = distribution_of(node).kubelet_unit.removesuffix(".service")
     yield "systemctl", "status", "-l", f"{unit}.service"
     yield _journal(distribution_of(node).containerd_unit)
+    yield from wished.attempt("disk usage", lambda: _disk_usage(node)) or ()
     kubelet = wished.attempt("kubelet", lambda: kubelet_of(node))
     if kubelet and not kubelet.running:
         yield _journal(unit)
@@ -107,8 +118,29 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
         yield from _crictl_info(node, kubelet)
 
 
+def _disk_usage(node: Node) -> tuple[tuple[str, ...], ...]:
+    """Return the commands that show which file system is full, if the kubelet says that one is."""
+    pressure = refusing(node.cluster, object_of(node))
+    wanted = pressure is not None and pressure.kind == "DiskPressure"
+    return tuple(disk_usage.questions(node)) if wanted else ()
+
+
 def _journal(unit: str) -> tuple[str, ...]:
     return "journalctl", "-u", unit, "--no-pager", "-n", "200"
+
+
+def _nvidia_runtimes(node: Node) -> tuple[str, ...]:
+    """Return the NVIDIA runtimes that handlers start: what they start depends on their release."""
+    programs = (str(handler.binary) for handler in gpu_runtimes(node))
+    found = [each for each in programs if each.startswith("/") and not is_bottlerockets(each)]
+    return tuple(dict.fromkeys(each for each in found if _is_there(node, each)))
+
+
+def _stopped(node: Node) -> str:
+    """Return the kubelet's containerd if it does not run, empty if it does or is not known."""
+    if containerd_of(node).process is not None:
+        return ""
+    return stopped_program(node.evidence, distribution_of(node))
 
 
 def _path(process: Process) -> str | None:

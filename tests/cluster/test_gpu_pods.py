@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 import yaml
 
 from pytest_gpu.cluster import gpu_pods
+from pytest_gpu.cluster.api import pod_trouble
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.errors import Unproven
+from pytest_gpu.evidence import Door
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.pods import check_suite_pod, plan, pod_fate, pod_object
@@ -309,6 +312,58 @@ def test_one_failure_to_start_is_not_yet_a_fate() -> None:
     assert pod_fate.is_clear(pod, [once, once], 60)
     assert pod_fate.is_clear(pod, [series], 60)
     assert not pod_fate.is_clear({"status": UNSCHEDULABLE}, [], 1)
+
+
+PENDING = {"phase": "Pending"}
+TAKEN = {**CREATING, "startTime": "2026-11-21T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("status", "ready", "patience"),
+    [(PENDING, True, 60), (PENDING, False, 30), (TAKEN, False, 30)],
+    ids=["untaken", "untaken-not-ready", "not-ready"],
+)
+def test_a_pod_waits_for_its_kubelet_as_long_as_the_visit_did(
+    status: dict[str, Any], patience: float, *, ready: bool
+) -> None:
+    """A minute on a Ready node, half of that on a NotReady one."""
+    pod = {"status": status, "spec": {"containers": [{}, {}]}}
+    assert not pod_fate.is_clear(pod, [], patience - 1, ready=ready)
+    assert pod_fate.is_clear(pod, [], patience + 1, ready=ready)
+
+
+def test_a_pod_that_its_kubelet_took_may_take_its_time() -> None:
+    """It pulls an image, or computes."""
+    for status in (TAKEN, {**TAKEN, "phase": "Running"}):
+        pod = {"status": status, "spec": {"containers": [{}, {}]}}
+        assert not pod_fate.is_clear(pod, [], 250)
+    assert not pod_fate.is_clear({"status": {"phase": "Running"}}, [], 250, ready=False)
+
+
+def test_a_not_ready_node_does_not_take_the_whole_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was seen over ssh; its kubelet does not take the pod."""
+    monkeypatch.setattr(pod_fate, "NOT_READY_TIME", 0.0)
+    api = PodApi(scripts={"gpu-1": (PENDING,)})
+    began = time.monotonic()
+    found = dict(try_pods([node(ready="False")], api.objects(), IMAGE, 20)["gpu-1"])
+    assert time.monotonic() - began < 10
+    with pytest.raises(Unproven, match=r"last Pending: .*kubelet did not start to handle the pod"):
+        check_suite_pod.not_started(judged(found))
+
+
+def test_no_pod_follows_one_that_the_kubelet_did_not_take() -> None:
+    """A node that takes no pods costs one deadline, not two."""
+    untaken = {"metadata": {"name": "visit"}, "status": {"phase": "Pending"}}
+    event = {"type": "Warning", "reason": "NodeNotReady", "message": "Node is not ready"}
+    about = {"involvedObject": {"name": "visit"}}
+    for events in ([], [{**event, **about}]):
+        why = f"the pod did not start within 61 s: {pod_trouble.explain(untaken, events)}"
+        api = PodApi()
+        found = outcome(api, door=Door(kind="none", reason=why))
+        assert why in found["skipped"]
+        assert api.created == []
+    api = PodApi()
+    assert outcome(api, door=Door(kind="none", reason="exec is forbidden"))["containers"]
 
 
 def test_names_of_pods_fit_whatever_the_node_is_called() -> None:

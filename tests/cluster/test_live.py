@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.samples import sample_path
+from pytest_gpu.cluster.visits import all_nodes
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.suite import questions
 from tests.cluster.api.fake_api import FakeApi, FakeServer
@@ -106,6 +109,13 @@ def test_healthy_cluster_conforms_and_is_left_clean(run: Run, api: FakeApi) -> N
     assert len(api.asked("POST */pods")) == 2
     assert len(api.asked("GET *exec*")) == 2
     assert ours(api) == []
+
+
+def test_every_request_says_who_asks(run: Run, api: FakeApi) -> None:
+    """Reviews, lists, watches, pods and exec: one name in the API server's audit log."""
+    assert run()[0] == 0
+    assert api.asked("GET *exec*")
+    assert api.agents == {f"pytest-gpu/{version('pytest-gpu')}"}
 
 
 def test_requests_do_not_grow_with_watching(run: Run, api: FakeApi) -> None:
@@ -216,6 +226,20 @@ def test_recording_of_a_live_run_is_judged_the_same(
         assert cluster.asked == questions(Layer.DRIVER)
 
 
+def test_recording_of_chosen_nodes_is_judged_the_same(
+    run: Run, pytester: pytest.Pytester, api: FakeApi
+) -> None:
+    """The node that was not chosen has no evidence, and is not asked for any."""
+    code, live, output = run("--gpu-nodes=gpu-2", "--gpu-record=kept")
+    assert code == 0, output
+    report = pytester.path / "again.json"
+    options = ("--gpu-layers=driver", f"--gpu-report={report}", *QUIET)
+    again = run_here(pytester, "--gpu-cluster=path:kept", *options)
+    assert again.ret == 0, again.stdout.str()
+    assert json.loads(report.read_text())["nodes"] == live["nodes"]
+    assert [node["name"] for node in live["nodes"]] == ["gpu-2"]
+
+
 TROUBLE: Mapping[str, Mapping[str, Any]] = {
     "ErrImageNeverPull": {
         "phase": "Pending",
@@ -238,6 +262,40 @@ def test_node_without_a_running_pod_is_unproven_in_words(
     assert (code, first["verdict"], second["verdict"]) == (1, "unproven", "conforms")
     assert any(reason in each["reason"] for each in first["unproven"])
     assert ours(api) == []
+
+
+NO_IMAGE = {
+    "phase": "Pending",
+    "startTime": "2026-11-21T10:00:00Z",
+    "containerStatuses": [
+        {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}}
+    ],
+}
+
+
+def test_missing_image_is_told_first_with_its_option(
+    run: Run, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, while the kubelet tries again; in the summary before what follows from it."""
+    monkeypatch.setattr(all_nodes, "NO_IMAGE_TIME", 0.5)
+    api.trouble["gpu-1"] = NO_IMAGE
+    _, _, output = run()
+    why = "there is no image python:3-slim on this node; --gpu-image=IMAGE names another: "
+    early, _, late = output.partition("= GPU conformance =")
+    assert f"gpu: gpu-1: {why}ErrImagePull: no such host\n" in early
+    _, _, unproven = late.partition("unproven (neither passed nor failed):")
+    assert " ".join(unproven.split()).startswith(f"the node was not visited: {why}")
+
+
+def test_image_that_is_still_being_pulled_is_named(run: Run, api: FakeApi) -> None:
+    """A registry that does not answer: no pull has failed yet."""
+    creating = [{"state": {"waiting": {"reason": "ContainerCreating"}}}]
+    api.trouble["gpu-1"] = {**NO_IMAGE, "containerStatuses": creating}
+    api.pulling = True
+    _, document, _ = run("--gpu-timeout=1")
+    reasons = [each["reason"] for each in document["nodes"][0]["unproven"]]
+    named = r"the image python:3-slim was not pulled within \d+ s; --gpu-image=IMAGE names another"
+    assert any(re.search(named, reason) for reason in reasons)
 
 
 def test_policy_that_forbids_the_pod_is_named(run: Run, api: FakeApi) -> None:

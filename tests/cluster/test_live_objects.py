@@ -18,7 +18,7 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.visits.pod_stream import PodStream, status_of
 from pytest_gpu.cluster.visits.visit import StreamLate
-from pytest_gpu.errors import NotInEvidence, RecordingError
+from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 
@@ -172,8 +172,79 @@ def test_resource_with_a_wrong_shape_is_left_out(
 def test_nodes_with_a_wrong_shape_end_the_run(client: KubeClient, api: FakeApi) -> None:
     """In one line."""
     api.put("nodes", {"metadata": {"name": "x"}, "status": []})
-    with pytest.raises(RecordingError, match=r"nodes\.status: is a list, must be a mapping"):
+    with pytest.raises(ApiError, match=r"nodes\.status: is a list, must be a mapping"):
         snapshot.list_objects(client)
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        ({"metadata": {}}, "one of the nodes has no name"),
+        ({"metadata": {"name": 7}}, "one of the nodes has no name"),
+        ({"metadata": {"name": "gpu-1", "annotations": "a"}}, "annotations: is text"),
+        ({"metadata": {"name": "gpu-1"}}, "nodes: default/gpu-1 is in the list twice"),
+    ],
+)
+def test_a_list_of_nodes_that_makes_no_sense_is_one_line(
+    client: KubeClient, monkeypatch: pytest.MonkeyPatch, node: dict[str, Any], says: str
+) -> None:
+    """An exception of ours would cost every node."""
+    page = {"items": [{"metadata": {"name": "gpu-1"}}, node]}
+    monkeypatch.setattr(client, "pages", lambda path: iter([page]))
+    with pytest.raises(ApiError, match=says):
+        snapshot.list_nodes(client)
+
+
+def test_core_resources_that_are_not_found_are_not_absent(
+    client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every API server has pods: who says otherwise proves nothing."""
+    pages = client.pages
+
+    def refuse(path: str) -> Any:
+        if path.endswith("/pods"):
+            raise ApiError(404, "NotFound", "no such thing")
+        return pages(path)
+
+    monkeypatch.setattr(client, "pages", refuse)
+    listed = snapshot.list_objects(client)
+    assert "pods" not in listed.objects
+    assert listed.refused["pods"] == "no such thing"
+
+
+def test_a_list_has_a_budget(
+    client: KubeClient, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the number of its pages; pods that are not kept cost nothing."""
+    monkeypatch.setattr(snapshot, "MAX_LIST", 1 << 20)
+    monkeypatch.setattr(snapshot, "MANY_PODS", 10)
+    for at in range(20):
+        note = {"metadata": {"name": f"web-{at}", "annotations": {"a": "x" * 100_000}}}
+        api.put("pods", note)
+    assert snapshot.list_objects(client).objects["pods"] == []
+    for at in range(20):
+        api.put("pods", {"metadata": {"name": f"gpu-{at}", "annotations": {"a": "x" * 100_000}}})
+    assert "cut off after 1 MiB" in snapshot.list_objects(client).refused["pods"]
+
+
+@pytest.mark.parametrize("status", [None, {}, {"allowed": "yes"}, {"allowed": 1}])
+def test_a_review_that_makes_no_sense_allows_nothing(
+    client: KubeClient, monkeypatch: pytest.MonkeyPatch, status: Any
+) -> None:
+    """A right is there if the API server says true."""
+    monkeypatch.setattr(client, "create", lambda *_: {"status": status})
+    right = rights.Right(verb="list", resource="pods")
+    assert rights.ask(client, [right]).missing == (right,)
+
+
+@pytest.mark.parametrize("status", [[], "yes", 7])
+def test_a_review_of_another_shape_is_one_line(
+    client: KubeClient, monkeypatch: pytest.MonkeyPatch, status: Any
+) -> None:
+    """It was an exception of ours."""
+    monkeypatch.setattr(client, "create", lambda *_: {"status": status})
+    with pytest.raises(ApiError, match="is not an object"):
+        rights.ask(client, [rights.Right(verb="list", resource="pods")])
 
 
 @pytest.mark.parametrize(
@@ -362,6 +433,7 @@ class Ended:
 
     def __init__(self) -> None:
         self.steps: list[str] = []
+        self.sock: object = None
 
     def close(self, timeout: float) -> None:
         """Say goodbye; where the other end did so first, the real one leaves the socket open."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tests.hostile.api_inputs import api_inputs
 from tests.hostile.inputs import Input
+from tests.hostile.node_inputs import node_inputs
 from tests.hostile.recordings import archives, hardware, node_files, objects, shapes, special
 from tests.hostile.recordings import values as recorded_values
 from tests.hostile.texts import places
@@ -18,4 +20,6 @@ ALL: tuple[Input, ...] = (
     *hardware.INPUTS,
     *places.INPUTS,
     *option_values.INPUTS,
+    *node_inputs(),
+    *api_inputs(),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pytest_gpu.causes import Evidence
 from pytest_gpu.cluster.recording import listing, node_files, yaml_io
 from pytest_gpu.cluster.recording.view import Recorded, View
 from pytest_gpu.evidence import Entry
@@ -18,10 +19,17 @@ from pytest_gpu.stack.distributions import default_runtime, settings_files
 from pytest_gpu.stack.distributions.command_line import with_arguments
 from pytest_gpu.stack.docker import check_docker, daemon
 from pytest_gpu.stack.gpu import device_nodes, driver, kernel_log, kernel_modules
-from pytest_gpu.stack.host import loader, mounts, processes, systemd_text, systemd_unit
+from pytest_gpu.stack.host import (
+    loader,
+    mounts,
+    processes,
+    systemd_status,
+    systemd_text,
+    systemd_unit,
+)
 from pytest_gpu.stack.injection import cgroups, start_errors
-from pytest_gpu.stack.kube import sharing
-from pytest_gpu.stack.kubelet import check_access, kubelet, kubelet_flags
+from pytest_gpu.stack.kube import pressure, sharing
+from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_flags
 from pytest_gpu.stack.pods import plugin_log, suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
@@ -30,6 +38,7 @@ from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
 
+_NOTHING = FakeCluster(objects={})
 Parse = Callable[[str], object]
 
 _CONFIG = "/etc/containerd/config.toml"
@@ -62,6 +71,11 @@ def _kernel_log(node: Node) -> object:
     anything = kernel_log._XID
     found = [log.find(anything), log.find_wrapped("NVRM", anything)]
     return found, log.standing({79}), log.recovery_actions
+
+
+def _unit_status(node: Node) -> object:
+    status = systemd_status.unit_status(node.evidence.commands, "kubelet")
+    return status and (status.evidence, status.exit, status.counter, status.just_started)
 
 
 def _merged(evidence: FakeNode) -> object:
@@ -187,6 +201,17 @@ LOG = (
     "NVRM: loading NVIDIA UNIX\n",
     "[ 1.0] pci 0000:a1:00.0: [10de:20b0]\n",
 )
+UNIT_STATUS = (
+    "Active: activating (auto-restart) since Tue; 4s ago\n",
+    "Main PID: 5 (code=exited, status=1)\n",
+    "Mar 04 09:58:41 n1 kubelet[5]: E0304 failed\n",
+    "Mar 04 09:58:41 n1 systemd[1]: restart counter is at {n}.\n",
+)
+DISK_USAGE = ("/dev/sda2 959786032 886842293 72943739 93% /\n",)
+EVICTION = (
+    "Evicted: The node had condition: [DiskPressure MemoryPressure]. ",
+    "Evicted: The node was low on resource: ephemeral-storage. ",
+)
 UNIT_LOG = (
     "Active: inactive since Tue ",
     "Stopping kubelet\n",
@@ -270,6 +295,16 @@ PARSERS: _Table = {
                 list(check_access._cut_off(node)),
             ),
         ),
+        UNIT_LOG,
+    ),
+    "status of a unit": (_printed("systemctl status kubelet.service", _unit_status), UNIT_STATUS),
+    "disk usage": (_printed("df -P /", disk_usage.fullest), DISK_USAGE),
+    "words of an eviction": (
+        lambda text: pressure.evicting(_NOTHING, node_object(), Evidence(source="x", text=text)),
+        EVICTION,
+    ),
+    "end of containerd's journal": (
+        _printed("journalctl -u containerd", cri_log.last_words),
         UNIT_LOG,
     ),
     "journal of containerd": (_printed("journalctl -u containerd", cri_log.cri_log), UNIT_LOG),

@@ -15,6 +15,8 @@ import pytest
 
 from pytest_gpu import probe as package
 from pytest_gpu.cluster.visits.probe_app import probe_app
+from pytest_gpu.probe import commands
+from pytest_gpu.probe.host import Host
 from tests.probe.probing import OLDEST, VERSIONS, Probe, python
 
 HERE = Path(package.__file__).parent
@@ -309,3 +311,13 @@ for found in workers.answers(work, answer, lambda item: 0.5, lost):
             "[('late', False), ('lost', 'die'), ('note', None)]",
             "[('fine', 'c')]",
         ]
+
+
+def test_a_command_that_prints_without_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output is in the node's memory: ten seconds of it would take many gigabytes."""
+    monkeypatch.setattr(commands, "MAX_PRINTED", 1 << 20)
+    for script in ("while :; do echo no; done", "while :; do echo no >&2; done"):
+        answer = commands.run(["sh", "-c", script], 20, Host("here", "/", 1))
+        assert answer["exit"] == commands.NOT_STARTED
+        assert answer["error"] == "cut off after 1 MiB of output"
+        assert answer["duration"] < 10

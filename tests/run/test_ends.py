@@ -24,6 +24,27 @@ SUBTEST = (
 )
 FIXTURE = "@pytest.fixture\ndef thing(gpu_node):\n{}\ndef test_it(thing): pass\n"
 RERUN = "def test_it(gpu_node, request): assert request.config.attempt == 2\n"
+BEGUN = """
+import os
+import pathlib
+import pytest
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_logreport(report):
+    yield
+    if "driver" in report.nodeid and "PYTEST_XDIST_WORKER" not in os.environ:
+        pathlib.Path("begun").touch()
+"""
+"""Tells a worker that the controller knows that the test has begun."""
+SIGNAL = """
+import pathlib
+import time
+def test_it(gpu_node, request):
+    while not pathlib.Path("begun").exists(): time.sleep(0.01)
+    is_worker = hasattr(request.config, "workerinput")
+    os.kill(os.getppid() if is_worker else os.getpid(), {})
+    time.sleep(60)
+"""
 BUG = "def pytest_runtest_logfinish(nodeid):\n    if 'driver' in nodeid: raise RuntimeError\n"
 
 
@@ -54,6 +75,8 @@ ENDS = {
     "a failure, with `-x` or `--maxfail`": End(driver=FAILS, args=["-x"]),
     "a failure, with `--stepwise`": End(driver=FAILS, args=["--stepwise"]),
     "Ctrl-C": End(driver="def test_it(gpu_node): raise KeyboardInterrupt\n"),
+    "SIGTERM": End(driver=SIGNAL.format(15), files={"conftest.py": BEGUN}),
+    "SIGHUP": End(driver=SIGNAL.format(1), files={"conftest.py": BEGUN}),
     "`pytest.exit()` in a test": End(driver="def test_it(gpu_node): pytest.exit('enough')\n"),
     "`pytest.exit(returncode=7)` in a test": End(
         driver="def test_it(gpu_node): pytest.exit('enough', returncode=7)\n"

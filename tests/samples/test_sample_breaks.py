@@ -12,6 +12,7 @@ import pytest
 from tests.samples.sample_copy import SampleCopy
 from tests.samples.sample_table import SAMPLES
 from tests.samples.test_samples import judge
+from tests.support.changes import command
 
 HEALTHY = sorted(name for name in SAMPLES if name.startswith("healthy-"))
 Break = Callable[[SampleCopy], None]
@@ -51,7 +52,7 @@ def update_the_library_alone(copy: SampleCopy) -> None:
 
 
 def disable_the_cri(copy: SampleCopy) -> None:
-    """Put Docker's line into the file that the kubelet's containerd reads."""
+    """Put Docker's line into the file that the kubelet's containerd reads, and restart it."""
     files = list((copy.node / "files").rglob("config.toml"))
     roots = [file for file in files if file.parent.name == "containerd"]
     for file in roots:
@@ -63,6 +64,8 @@ def disable_the_cri(copy: SampleCopy) -> None:
                     f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n{_without_disabled(text)}'
                 ),
             )
+    gone = 'validate CRI v1 runtime API: code = Unimplemented desc = unknown service "runtime.v1"'
+    command(copy, ".sock info", exit=1, stdout="", stderr=gone)
 
 
 def _without_disabled(text: str) -> str:

@@ -23,6 +23,7 @@ WITHOUT_RESTART = (
     "runtime/no-low-level-runtime",
     # It runs as it should; what is mended counts from the next start on, whenever that is.
     "runtime/lost-at-restart",
+    "runtime/drop-in-gone",
     "runtime/next-toolkit-start-",
 )
 

@@ -13,8 +13,11 @@ from pytest_gpu.cluster.redaction.redact_text import redact_text
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import KubeObject
 
-MAX_PARTS = 5_000_000
-"""Parts of one answer in JSON; a page of 2,000 large pods has about one million."""
+MAX_PARTS = 1_500_000
+"""Parts of one answer in JSON; a page of 500 large pods has about 250,000."""
+
+MAX_SAID = 4000
+"""Characters of a refusal that are kept; an admission webhook may explain itself at length."""
 
 _SIGNS = (b"{", b"[", b",")
 
@@ -33,16 +36,16 @@ class ApiError(GpuError):
         self.reason = reason
 
 
-def refusal(status: int, data: bytes | str) -> ApiError:
+def refusal(status: int, data: bytes | bytearray | str) -> ApiError:
     """Return the error for a refusing answer of an API server."""
     try:
         said = json.loads(data)
     except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict) and said.get("kind") == "Status":
-        message = str(said.get("message") or said.get("reason") or status)
+        message = str(said.get("message") or said.get("reason") or status)[:MAX_SAID]
         return ApiError(status, str(said.get("reason") or ""), " ".join(message.split()))
-    text = data.decode(errors="replace") if isinstance(data, bytes) else data
+    text = data if isinstance(data, str) else data[:MAX_SAID].decode(errors="replace")
     return ApiError(status, "", f"status {status}: {' '.join(text.split())[:300]}".rstrip(": "))
 
 
@@ -58,21 +61,21 @@ def unreachable(host: str, error: Exception) -> ApiError:
     return ApiError(0, "Unreachable", f"the API server {host} cannot be reached: {text}")
 
 
-def parsed(data: bytes) -> dict[str, Any]:
+def parsed(data: bytes | bytearray) -> dict[str, Any]:
     """Return the object in an answer, an empty one for no answer at all.
 
     Raises:
         ApiError: it is something else.
     """
     if sum(map(data.count, _SIGNS)) > MAX_PARTS:
-        raise _strange(f"the answer has more than {MAX_PARTS} parts")
+        raise strange(f"the answer has more than {MAX_PARTS} parts")
     try:
         found = json.loads(data) if data else {}
     except (ValueError, RecursionError) as error:
         text = data[:100].decode(errors="replace")
-        raise _strange(f"the answer is not JSON: {text!r}") from error
+        raise strange(f"the answer is not JSON: {text!r}") from error
     if not isinstance(found, dict):
-        raise _strange(f"the answer is not an object: {data[:100].decode(errors='replace')!r}")
+        raise strange(f"the answer is not an object: {data[:100].decode(errors='replace')!r}")
     return found
 
 
@@ -84,7 +87,7 @@ def part(answer: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """
     found = {} if answer.get(key) is None else answer[key]
     if not isinstance(found, dict):
-        raise _strange(f"{key!r} in the answer is not an object")
+        raise strange(f"{key!r} in the answer is not an object")
     return found
 
 
@@ -96,7 +99,7 @@ def items_of(listed: Mapping[str, Any], key: str = "items") -> list[KubeObject]:
     """
     found = [] if listed.get(key) is None else listed[key]
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise _strange(f"{key!r} in the answer is not a list of objects")
+        raise strange(f"{key!r} in the answer is not a list of objects")
     for each in found:
         part(each, "metadata")
     return found
@@ -110,10 +113,13 @@ def event_of(line: bytes) -> Mapping[str, Any]:
     """
     event = parsed(line)
     name = part(part(event, "object"), "metadata").get("name")
-    if event.get("type") != "ERROR" and not isinstance(name, str):
-        raise _strange("an event of the watch has no object with a name")
+    if not isinstance(event.get("type"), str):
+        raise strange("an event of the watch has no type")
+    if event["type"] != "ERROR" and not isinstance(name, str):
+        raise strange("an event of the watch has no object with a name")
     return event
 
 
-def _strange(what: str) -> ApiError:
+def strange(what: str) -> ApiError:
+    """Return the error for an answer that no API server gives."""
     return ApiError(200, "", f"{what}; is this an API server?")

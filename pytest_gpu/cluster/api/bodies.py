@@ -10,8 +10,8 @@ from typing import Any
 
 from pytest_gpu.cluster.api.answers import ApiError
 
-MAX_BODY = 256 << 20
-"""Bytes of one answer after decompression; a page of 2,000 large pods has about 60 MiB."""
+MAX_BODY = 32 << 20
+"""Bytes of one answer after decompression; a page of 500 large pods has about 15 MiB."""
 
 ANSWER_TIME = 120.0
 """Seconds for one whole answer."""

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlencode
 
 from pytest_gpu.cluster.api.answers import ApiError, event_of, parsed, part, refusal, unreachable
 from pytest_gpu.cluster.api.bodies import ANSWER_TIME, chunks, ended_after
+from pytest_gpu.cluster.api.exec_socket import open_socket
 from pytest_gpu.cluster.api.line_buffer import LineBuffer
+from pytest_gpu.cluster.api.measured_socket import abandoned_after
 
 CONNECT_TIME = 10.0
 """Seconds within which the API server must accept a connection."""
@@ -24,11 +29,14 @@ CONNECT_TIME = 10.0
 REQUEST_TIME = 60.0
 """Seconds for one request; the API server itself gives up after the same time."""
 
-PAGE = 2000
+PAGE = 500
 """Objects per page of a list: one request for most clusters, bounded memory for the largest."""
 
-MAX_PAGES = 500
-"""Pages of one list: a million objects."""
+MAX_PAGES = 1000
+"""Pages of one list: half a million objects."""
+
+LIST_TIME = 300.0
+"""Seconds for all pages of one list."""
 
 CONNECTIONS = 128
 """Connections that are kept open; further ones are closed after each request."""
@@ -37,13 +45,19 @@ Query = Mapping[str, str | int | bool]
 
 
 class KubeClient:
-    """One user's access to one API server; all methods may be called from many threads."""
+    """One user's access to one API server; all methods may be called from many threads.
 
-    def __init__(self, configuration: Any) -> None:
+    Args:
+        configuration: the official client's.
+        timeout: seconds that no wait may exceed; most have shorter limits of their own.
+    """
+
+    def __init__(self, configuration: Any, timeout: float = LIST_TIME) -> None:
         # Only some versions of the client have type annotations.
         rest: Any = import_module("kubernetes.client.rest")
         configuration.connection_pool_maxsize = CONNECTIONS
         self.configuration = configuration
+        self.timeout = timeout
         self.host: str = configuration.host.rstrip("/")
         self._pool = rest.RESTClientObject(configuration).pool_manager
         # An exec plugin whose token has expired must be started once, not by every thread.
@@ -97,12 +111,16 @@ class KubeClient:
             ApiError: the list does not end.
         """
         further: dict[str, str | int | bool] = {}
+        limit = min(LIST_TIME, self.timeout)
+        deadline = time.monotonic() + limit
         for _ in range(MAX_PAGES):
             page = self.call("GET", path, {**query, "limit": PAGE, **further})
             yield page
             token = str(part(page, "metadata").get("continue") or "")
             if not token:
                 return
+            if time.monotonic() > deadline:
+                raise ApiError(200, "", f"{path}: the list was not complete after {limit:g} s")
             if further == {"continue": token}:
                 raise ApiError(200, "", f"{path}: the list does not end: a page follows itself")
             further = {"continue": token}
@@ -115,9 +133,10 @@ class KubeClient:
             ApiError: it was refused, or the connection broke.
         """
         asked = {**query, "watch": True, "timeoutSeconds": seconds}
-        response = self._send("GET", path, asked, seconds=seconds + CONNECT_TIME)
+        within = seconds + min(CONNECT_TIME, self.timeout)
+        response = self._send("GET", path, asked, seconds=within)
         try:
-            with ended_after(response, seconds + CONNECT_TIME):
+            with ended_after(response, within):
                 if response.status >= 300:
                     raise refusal(response.status, b"".join(chunks(response)))
                 yield from _events(response)
@@ -142,10 +161,14 @@ class KubeClient:
         """
         import websocket  # noqa: PLC0415 - heavy
 
-        stream: Any = import_module("kubernetes.stream.ws_client")
         url = f"{self.host.replace('http', 'ws', 1)}{path}?{query}"
+        headers = {"User-Agent": user_agent(), **self.authorization()}
+        seconds = min(REQUEST_TIME, self.timeout)
+        opened = partial(open_socket, self.configuration, url, headers, seconds)
         try:
-            return stream.create_websocket(self.configuration, url, self.authorization())
+            return abandoned_after(seconds, opened)
+        except TimeoutError:
+            raise ApiError(408, "Timeout", f"exec: no answer within {seconds:g} s") from None
         except websocket.WebSocketBadStatusException as error:
             body = getattr(error, "resp_body", None) or b""
             raise refusal(error.status_code, body) from error
@@ -156,12 +179,15 @@ class KubeClient:
         """Close all connections; another request would open a new one."""
         self._pool.clear()
 
-    def _read(self, method: str, path: str, query: Query | None, body: Any = None) -> bytes:
+    def _read(self, method: str, path: str, query: Query | None, body: Any = None) -> bytearray:
         """Return a whole answer."""
-        response = self._send(method, path, query, body)
+        seconds = min(REQUEST_TIME, self.timeout)
+        response = self._send(method, path, query, body, seconds=seconds)
+        data = bytearray()
         try:
-            with ended_after(response, ANSWER_TIME):
-                data = b"".join(chunks(response))
+            with ended_after(response, min(ANSWER_TIME, self.timeout)):
+                for each in chunks(response):
+                    data += each
         except ApiError:
             response.close()
             raise
@@ -176,12 +202,13 @@ class KubeClient:
         query: Query | None,
         body: Any = None,
         *,
-        seconds: float = REQUEST_TIME,
+        seconds: float,
     ) -> Any:
         """Send a request; its answer may be silent for a number of seconds."""
         import urllib3  # noqa: PLC0415 - heavy
 
-        headers = {"Accept": "application/json", **self.authorization()}
+        known = {"Accept": "application/json", "User-Agent": user_agent()}
+        headers = {**known, **self.authorization()}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -190,14 +217,20 @@ class KubeClient:
                 f"{self.host}{path}{_encoded(query)}",
                 body=None if body is None else json.dumps(body),
                 headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_TIME, read=seconds),
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIME, seconds), read=seconds),
                 # A request that changes something is not sent twice; urllib3 notices a dead
                 # connection that was kept open.
-                retries=urllib3.Retry(1, read=0, redirect=0, status=0),
+                retries=urllib3.Retry(1, read=0, status=0),
+                redirect=False,
                 preload_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self.host, error) from error
+
+
+def user_agent() -> str:
+    """Return how our requests are named in an API server's audit log."""
+    return f"pytest-gpu/{version('pytest-gpu')}"
 
 
 def _encoded(query: Query | None) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.answers import ApiError, part
 from pytest_gpu.cluster.api.client import KubeClient
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -137,8 +137,8 @@ def ask(client: KubeClient, wanted: Iterable[Right]) -> Rights:
         ApiError: it cannot be reached, or does not know this user.
     """
     rights = tuple(wanted)
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="gpu-rights") as pool:
-        allowed = list(pool.map(lambda right: _is_allowed(client, right), rights))
+    with DaemonPool(8, "gpu-rights") as pool:
+        allowed = pool.map(lambda right: _is_allowed(client, right), rights)
     return Rights(missing=tuple(r for r, may in zip(rights, allowed, strict=True) if not may))
 
 
@@ -163,4 +163,4 @@ def _is_allowed(client: KubeClient, right: Right) -> bool:
         if error.status == 403:  # nobody may ask: the requests themselves will show it
             return True
         raise
-    return bool((answer.get("status") or {}).get("allowed"))
+    return part(answer, "status").get("allowed") is True

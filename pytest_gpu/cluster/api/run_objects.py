@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pytest_gpu.cluster.api import namespace
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import Run, collection
 from pytest_gpu.cluster.api.watching import states
+from pytest_gpu.cluster.gate import Gate
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import metadata, name_of
 
@@ -22,11 +24,15 @@ REMOVAL_TIME = 60.0
 
 
 class RunObjects:
-    """Creates the objects of a run and removes them; may be used from many threads."""
+    """Creates the objects of a run and removes them; may be used from many threads.
+
+    ``creating`` are the requests in progress that create a pod.
+    """
 
     def __init__(self, client: KubeClient, run: Run) -> None:
         self.client = client
         self.run = run
+        self.creating = Gate()
 
     def prepare(self) -> None:
         """Create the namespace, if the run has one of its own.
@@ -42,13 +48,15 @@ class RunObjects:
 
         Raises:
             ApiError: the API server refused it: a right, an admission policy, a quota.
+            GpuError: the run is ending.
         """
         marked = self.run.marked(body)
         added: dict[str, Any] = {"activeDeadlineSeconds": self.run.seconds_left}
         if self.run.priority:
             added["priorityClassName"] = self.run.priority
         marked["spec"] = {**added, **marked["spec"]}
-        created: KubeObject = self.client.create(self.path("pods"), marked)
+        with self.creating.inside():
+            created: KubeObject = self.client.create(self.path("pods"), marked)
         return created
 
     def path(self, kind: str) -> str:
@@ -58,7 +66,7 @@ class RunObjects:
     def remove_all(
         self, within: float = REMOVAL_TIME, tell: Callable[[str], None] = lambda text: None
     ) -> tuple[str, ...]:
-        """Remove everything of this run and wait until it is gone.
+        """Remove everything of this run and wait until it is gone; no more can be created.
 
         Args:
             within: seconds.
@@ -70,10 +78,19 @@ class RunObjects:
         Raises:
             ApiError: the API server refused it, or cannot be reached.
         """
-        left = remove(self.client, self.run.namespace, self.run.selector, within, tell)
+        deadline = time.monotonic() + within
+        is_quiet = self.creating.shut()
+        left = self._remove_pods(deadline, tell)
+        if not is_quiet:  # a request in flight at Ctrl-C, whose pod may not have been there yet
+            self.creating.shut(deadline - time.monotonic())
+            left = self._remove_pods(deadline, tell)
         if self.run.own and not namespace.remove(self.client, self.run.namespace, within):
             return (*left, f"namespaces/{self.run.namespace}")
         return left
+
+    def _remove_pods(self, deadline: float, tell: Callable[[str], None]) -> tuple[str, ...]:
+        within = deadline - time.monotonic()
+        return remove(self.client, self.run.namespace, self.run.selector, within, tell)
 
 
 def remove(
@@ -103,7 +120,7 @@ def _delete(client: KubeClient, path: str, selector: str) -> None:
     except ApiError as error:
         if error.status != 403:
             raise
-        for thing in items_of(client.get(path, labelSelector=selector)):
+        for thing in checked_items("pods", client.get(path, labelSelector=selector)):
             try:
                 client.delete(f"{path}/{name_of(thing)}", gracePeriodSeconds=0)
             except ApiError:

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pytest_gpu.asked import Asked
-from pytest_gpu.cluster.api.answers import ApiError, items_of, part
+from pytest_gpu.cluster.api.answers import ApiError, items_of, part, strange
+from pytest_gpu.cluster.api.checked import checked, checked_items
 from pytest_gpu.cluster.api.client import KubeClient, Query
 from pytest_gpu.cluster.api.env_values import without_values
-from pytest_gpu.cluster.recording import kube_shapes
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording.recorder import Recorder
-from pytest_gpu.errors import NotInEvidence, RecordingError
+from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.memory import Memory
 from pytest_gpu.stack.kube.device_plugin import is_plugin
-from pytest_gpu.stack.kube.objects import metadata, namespace_of, optional, spec_of, template_of
+from pytest_gpu.stack.kube.objects import (
+    metadata,
+    namespace_of,
+    optional,
+    path_of,
+    spec_of,
+    template_of,
+)
 from pytest_gpu.stack.kube.operator import policy_section
 
 MAX_EVENTS = 2000
@@ -31,6 +38,9 @@ MAX_EVENTS = 2000
 
 MANY_PODS = 2000
 """Up to this many pods all are kept; of more, only those that may concern GPUs."""
+
+MAX_LIST = 128 << 20
+"""Characters of the objects that are kept of one list, in JSON; 10,000 pods have half of it."""
 
 _CORE = ("nodes", "pods")
 _GROUPS = {
@@ -69,23 +79,17 @@ def list_objects(client: KubeClient) -> Listed:
         if group in served:
             asked[name] = f"/apis/{served[group]}/{name}"
     refused: dict[str, str] = {}
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="gpu-list") as pool:
+    with DaemonPool(4, "gpu-list") as pool:
         jobs = {name: pool.submit(_all, client, name, path) for name, path in asked.items()}
         jobs["events"] = pool.submit(_warnings, client)
         found: dict[str, Sequence[KubeObject]] = {}
         for name, job in jobs.items():
             try:
                 found[name] = job.result()
-            except RecordingError as error:
-                if name == "nodes":
-                    raise
-                refused[name] = str(error)
             except ApiError as error:
                 if name == "nodes" or error.status == 0:
                     raise
                 refused[name] = str(error)
-    if len(found.get("pods", ())) > MANY_PODS:
-        found["pods"] = [pod for pod in found["pods"] if _may_concern_gpus(pod)]
     missing = {name for name, group in _GROUPS.items() if group not in served}
     found |= dict.fromkeys(sorted(missing), ())
     return _with_config_maps(client, Listed(objects=found, refused=refused))
@@ -110,35 +114,65 @@ def _served(client: KubeClient) -> Mapping[str, str]:
 
 
 def _all(client: KubeClient, resource: str, path: str) -> Sequence[KubeObject]:
+    kept = _Kept(resource)
     try:
-        return [_kept(resource, each) for page in client.pages(path) for each in _items(page)]
+        for page in client.pages(path):
+            for each in _items(resource, page):
+                kept.add(without_values(each) if resource in _WITH_PODS else each)
     except ApiError as error:
-        if error.status == 404:  # the group is served, this resource is not
-            return ()
+        if error.status == 404 and resource not in _CORE:
+            return ()  # the group is served, this resource is not
         raise
+    return list(kept.objects.values())
+
+
+class _Kept:
+    """The objects of a list that are kept: within a budget, each name once."""
+
+    def __init__(self, resource: str) -> None:
+        self.objects: dict[str, KubeObject] = {}
+        self._resource = resource
+        self._sizes: dict[str, int] = {}
+        self._total = 0
+        self._is_long = False
+
+    def add(self, thing: KubeObject) -> None:
+        """Keep an object; of many pods only those that may concern GPUs.
+
+        Raises:
+            ApiError: there is one of this name, or the list exceeds its budget.
+        """
+        name, text = path_of(thing), json.dumps(thing).lower()
+        if name in self.objects:
+            raise strange(f"{self._resource}: {name} is in the list twice")
+        if self._is_long and not _may_concern_gpus(text):
+            return
+        self.objects[name], self._sizes[name] = thing, len(text)
+        self._total += len(text)
+        if self._resource == "pods" and not self._is_long and len(self.objects) > MANY_PODS:
+            self._shorten()
+        if self._total > MAX_LIST:
+            raise strange(f"the list of {self._resource} was cut off after {MAX_LIST >> 20} MiB")
+
+    def _shorten(self) -> None:
+        self._is_long = True
+        for name, thing in list(self.objects.items()):
+            if not _may_concern_gpus(json.dumps(thing).lower()):
+                del self.objects[name]
+                self._total -= self._sizes[name]
 
 
 def _warnings(client: KubeClient) -> Sequence[KubeObject]:
     query: Query = {"fieldSelector": "type=Warning", "limit": MAX_EVENTS}
-    return [_kept("events", each) for each in _items(client.call("GET", "/api/v1/events", query))]
+    return list(_items("events", client.call("GET", "/api/v1/events", query)))
 
 
-def _kept(resource: str, thing: KubeObject) -> KubeObject:
-    """Return what is kept of an object: nothing of it that other people's containers are told.
-
-    Raises:
-        RecordingError: a part has not the shape that the API documents.
-    """
-    kube_shapes.check(resource, thing, f"the API server's list of {resource}")
-    return without_values(thing) if resource in _WITH_PODS else thing
-
-
-def _items(page: Mapping[str, Any]) -> Iterator[KubeObject]:
+def _items(resource: str, page: Mapping[str, Any]) -> Iterator[KubeObject]:
     """Yield a list's objects, each with the kind that the API writes only once."""
     kind = str(page.get("kind", "")).removesuffix("List")
     shared = {"apiVersion": page.get("apiVersion", ""), "kind": kind}
-    for item in items_of(page):
-        yield {**shared, **item, "metadata": _slim(item.get("metadata") or {})}
+    for item in checked_items(resource, page):
+        yield {**shared, **item, "metadata": _slim(item["metadata"])}
 
 
 def _slim(head: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -149,9 +183,8 @@ def _slim(head: Mapping[str, Any]) -> Mapping[str, Any]:
     return slim
 
 
-def _may_concern_gpus(pod: KubeObject) -> bool:
+def _may_concern_gpus(text: str) -> bool:
     """Return whether anything in a pod refers to GPUs: a request, an image, a class, a label."""
-    text = json.dumps(pod).lower()
     return "nvidia" in text or "gpu" in text
 
 
@@ -162,13 +195,13 @@ def _with_config_maps(client: KubeClient, listed: Listed) -> Listed:
         path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
         try:
             thing = client.find(path)
+            if thing is not None:
+                found.append({**checked("configmaps", thing), "metadata": _slim(metadata(thing))})
         except ApiError as error:
             # One that could not be read must not look like one that does not exist.
             return Listed(
                 objects=listed.objects, refused={**listed.refused, "configmaps": str(error)}
             )
-        if thing is not None:
-            found.append({**thing, "metadata": _slim(metadata(thing))})
     return Listed(objects={**listed.objects, "configmaps": found}, refused=listed.refused)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.namespace import NAMESPACES
 from pytest_gpu.cluster.api.pod_trouble import is_over
 from pytest_gpu.cluster.api.run_marks import (
@@ -63,8 +64,8 @@ def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
             if error.status == 403:  # reported once, with the other rights
                 continue
             raise
-        for thing in items_of(listed):
-            run = labels_of(thing)[RUN]
+        for thing in checked_items(kind, listed):
+            run = labels_of(thing).get(RUN, "")
             if kind == "pods" or is_named_for(name_of(thing), run):
                 found.setdefault(run, []).append((kind, thing))
     return found

@@ -1,4 +1,4 @@
-"""Objects of a collection as they change: a list, then a watch, until a deadline."""
+"""Pods of a collection as they change: a list, then a watch, until a deadline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_gpu.cluster.api.answers import ApiError, items_of, part
+from pytest_gpu.cluster.api.answers import ApiError, part
+from pytest_gpu.cluster.api.checked import checked, checked_items
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of
@@ -18,7 +19,7 @@ WATCH_TIME = 5
 def states(
     client: KubeClient, path: str, selector: str, deadline: float
 ) -> Iterator[Mapping[str, KubeObject]]:
-    """Yield the objects of a collection by name: now, after each change, and every few seconds.
+    """Yield the pods of a collection by name: now, after each change, and every few seconds.
 
     Ends at ``deadline`` (of time.monotonic). Without the right to watch, it lists every second.
 
@@ -27,7 +28,7 @@ def states(
     """
     while True:
         listed = client.get(path, labelSelector=selector)
-        known = {name_of(each): each for each in items_of(listed)}
+        known = {name_of(each): each for each in checked_items("pods", listed)}
         yield known
         left = deadline - time.monotonic()
         if left <= 0:
@@ -37,7 +38,7 @@ def states(
         for event in _events(client, path, selector, version, seconds):
             known.pop(name_of(event["object"]), None)
             if event["type"] != "DELETED":
-                known[name_of(event["object"])] = event["object"]
+                known[name_of(event["object"])] = checked("pods", event["object"])
             yield known
             if time.monotonic() >= deadline:
                 return

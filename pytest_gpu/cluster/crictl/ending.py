@@ -69,11 +69,11 @@ def _state(crictl: Crictl, container: str) -> CommandResult | None:
         return done
     try:
         status: Mapping[str, Any] = json_document(done.stdout)["status"]
-    except (ValueError, KeyError, TypeError):
+        code = int(status.get("exitCode") or 0)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return CommandResult(argv=done.argv, exit=1, stderr="crictl inspect printed no status")
     if status.get("state") != "CONTAINER_EXITED":
         return None
-    code = int(status.get("exitCode") or 0)
     said = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
     text = f"the container ended with exit code {code} {said}".rstrip()
     return CommandResult(argv=done.argv, exit=code, stderr=text if code else "")

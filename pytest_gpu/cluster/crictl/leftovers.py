@@ -7,7 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_gpu.cluster.crictl.tool import LOOK_TIME, PROGRAM_FOLDERS, Crictl, remove_folders
+from pytest_gpu.cluster.crictl.tool import (
+    LOOK_TIME,
+    PROGRAM_FOLDERS,
+    SANDBOX_PARTS,
+    Crictl,
+    remove_folders,
+)
 from pytest_gpu.cluster.recording.owner import is_dead
 from pytest_gpu.errors import Unproven
 from pytest_gpu.stack.sandbox.config_files import DEADLINE, KIND, OWNER, RUN, SANDBOX, Mark
@@ -21,7 +27,9 @@ labels, too: crictl must not remove them."""
 FOLDERS = ("/run", *PROGRAM_FOLDERS)
 """Where folders of ours may be on a node."""
 
-_FOLDER = re.compile(r"/pytest-gpu\.\w+\.(?P<deadline>\d+)\.\w+_(?P<owner>[\w.]*)$")
+_FOLDER = re.compile(r"/pytest-gpu\.\w+\.(?P<deadline>\d{1,12})\.\w+_(?P<owner>[\w.]*)$")
+
+_SECONDS = re.compile(r"\d{1,12}", re.ASCII)
 
 
 def folder_name(mark: Mark, random: str) -> str:
@@ -82,9 +90,9 @@ def _is_left(pod: Mapping[str, Any]) -> bool:
     deadline = str(notes.get(DEADLINE) or "")
     if pod.get("state") != "SANDBOX_READY" or is_dead(str(notes.get(OWNER) or "")):
         return True
-    return deadline.isdigit() and int(deadline) < time.time()
+    return _SECONDS.fullmatch(deadline) is not None and int(deadline) < time.time()
 
 
 def _listed(crictl: Crictl, label: str) -> Sequence[Mapping[str, Any]]:
-    found = crictl.ask("pods", "--label", label).get("items") or ()
+    found = crictl.listed("items", SANDBOX_PARTS, "pods", "--label", label)
     return [pod for pod in found if KUBELETS not in (pod.get("labels") or {})]

@@ -12,6 +12,7 @@ from pytest_gpu.cluster.crictl.ending import ended
 from pytest_gpu.cluster.crictl.leftovers import folder_name, is_stopped, remove_sandboxes, sweep
 from pytest_gpu.cluster.crictl.tool import (
     CALL_TIME,
+    IMAGE_PARTS,
     LOOK_TIME,
     Crictl,
     Shell,
@@ -92,9 +93,11 @@ def _crictl(node: Node, shell: Shell, wishes: SandboxOptions, name: str) -> Cric
 def _image(crictl: Crictl, wishes: SandboxOptions) -> str:
     """Return the image for containers: it must be on the node, since none is pulled."""
     wanted = wanted_image(wishes.files, wishes.image)
-    image = find_image(crictl.ask("images"), wanted)
+    image = find_image(crictl.listed("images", IMAGE_PARTS, "images"), wanted)
     if image is None:
-        raise Unproven(f"the image {wanted} is not on this node, and sandboxes do not pull images")
+        absent = f"the image {wanted} is not on this node, and sandboxes do not pull images"
+        is_ours = wanted == wishes.image
+        raise Unproven(f"{absent}; --gpu-image=IMAGE names another" if is_ours else absent)
     return image
 
 

@@ -6,7 +6,7 @@ import base64
 import gzip
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,19 @@ LOOK_TIME = 15.0
 
 PROGRAM_FOLDERS = ("/tmp", "/var/tmp", "/opt", "/var/lib")  # noqa: S108 - a private folder below
 """Where a program may be copied to; hardened nodes forbid execution in some (noexec)."""
+
+IMAGE_PARTS: Mapping[str, type] = {"id": str, "repoTags": list, "repoDigests": list}
+SANDBOX_PARTS: Mapping[str, type] = {
+    "id": str,
+    "state": str,
+    "metadata": dict,
+    "labels": dict,
+    "annotations": dict,
+}
+"""What is read of crictl's images and sandboxes."""
+
+MAX_ERROR = 1 << 16
+"""Last characters of errors that are kept; an error of containerd has a few hundred."""
 
 CHUNK = 96 << 10
 """Characters of one argument: the kernel accepts at most 128 KiB (MAX_ARG_STRLEN)."""
@@ -58,7 +71,8 @@ class Crictl:
         """Run one sub-command against the kubelet's runtime."""
         ends = ("--runtime-endpoint", self.endpoint, "--image-endpoint", self.endpoint)
         wait = ("--timeout", f"{CALL_TIME:.0f}s")
-        return self.shell.run((*self.argv, *ends, *wait, *arguments), timeout)
+        done = self.shell.run((*self.argv, *ends, *wait, *arguments), timeout)
+        return replace(done, stderr=done.stderr[-MAX_ERROR:])
 
     def ask(self, *arguments: str) -> Mapping[str, Any]:
         """Return the JSON that a sub-command prints.
@@ -76,9 +90,33 @@ class Crictl:
             raise Unproven(f"crictl {arguments[0]} failed with exit code {done.exit}: {said}")
         return found
 
+    def listed(
+        self, key: str, parts: Mapping[str, type], *arguments: str
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the objects that a sub-command lists under a key.
+
+        ``parts`` are the types of what is read of each; all but ``id`` may be missing.
+
+        Raises:
+            Unproven: it fails, or what it prints has another shape.
+        """
+        found = self.ask(*arguments).get(key) or []
+        if not isinstance(found, list) or not all(_has(each, parts) for each in found):
+            raise Unproven(f"crictl {arguments[0]} printed {key} of another shape than it should")
+        return found
+
     def as_json(self) -> dict[str, str]:
         """Return an outcome's part about crictl."""
         return {"path": " ".join(self.argv), "endpoint": self.endpoint, "version": self.version}
+
+
+def _has(thing: object, parts: Mapping[str, type]) -> bool:
+    """Return whether a thing is an object with parts of these types."""
+    if not isinstance(thing, dict) or not isinstance(thing.get("id"), str):
+        return False
+    return all(
+        thing.get(key) is None or isinstance(thing[key], kind) for key, kind in parts.items()
+    )
 
 
 def find_crictl(

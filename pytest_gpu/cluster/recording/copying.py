@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_gpu import private_files
@@ -18,13 +19,19 @@ from pytest_gpu.evidence import Entry
 _WHOLES = ("nvml.json", *(f"outcomes/{kind}.yaml" for kind in node_files.OUTCOMES))
 
 
-def record(cluster: RecordedCluster | Path, to: Path, asked: Asked = None) -> None:
+def record(
+    cluster: RecordedCluster | Path,
+    to: Path,
+    asked: Asked = None,
+    selected: Sequence[str] | None = None,
+) -> None:
     """Write a recorded cluster as one flat, redacted recording that needs no base.
 
     Args:
         cluster: an open recording, or the path of one.
         to: a folder, or a path that ends in ``.tar.gz``; it must not exist or be empty.
         asked: the questions that were asked; those that the recording itself lists if not given.
+        selected: the nodes under test that the user chose; as for ``asked`` if not given.
 
     Raises:
         RecordingError: ``to`` is in use, or the recording cannot be read.
@@ -32,22 +39,27 @@ def record(cluster: RecordedCluster | Path, to: Path, asked: Asked = None) -> No
     refuse_used(to)
     if isinstance(cluster, Path):
         with open_recording(cluster, str(cluster)) as opened:
-            record(opened, to, asked)
+            record(opened, to, asked, selected)
         return
     private_files.make_folder(to.parent)
     # Next to its place, so that a half-written recording is never there.
     private = Path(tempfile.mkdtemp(prefix=".pytest-gpu-", dir=to.parent))
     try:
-        _write_flat(cluster, private / "recording", cluster.asked if asked is None else asked)
+        recorder = Recorder(
+            private / "recording",
+            taken=cluster.taken,
+            suite=cluster.suite,
+            note=cluster.note,
+            asked=cluster.asked if asked is None else asked,
+            selected=cluster.selected if selected is None else selected,
+        )
+        _write_flat(cluster, recorder)
         publish(private, to, cluster.taken.timestamp())
     finally:
         shutil.rmtree(private, ignore_errors=True)
 
 
-def _write_flat(cluster: RecordedCluster, folder: Path, asked: Asked) -> None:
-    recorder = Recorder(
-        folder, taken=cluster.taken, suite=cluster.suite, note=cluster.note, asked=asked
-    )
+def _write_flat(cluster: RecordedCluster, recorder: Recorder) -> None:
     for resource in cluster.resources():
         if resource != "secrets":
             recorder.add_objects(resource, cluster.objects(resource))

@@ -53,7 +53,8 @@ _POD_SPEC: Any = {
     "runtimeClassName": kube_names.object_name,
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _TERMS}},
 }
-_PHASES: Any = {"waiting": {}, "running": {}, "terminated": {}}
+_ENDED: Any = {"exitCode": shapes.integer}
+_PHASES: Any = {"waiting": {}, "running": {}, "terminated": _ENDED}
 _CONTAINER_STATUS: Any = {
     "state": _PHASES,
     "lastState": {"terminated": {}},
@@ -83,6 +84,7 @@ SHAPES: Mapping[str, Any] = {
         "status": {
             "capacity": _amounts,
             "allocatable": _amounts,
+            "addresses": [{}],
             "conditions": [{}],
             "nodeInfo": {},
         },
@@ -102,7 +104,13 @@ SHAPES: Mapping[str, Any] = {
     },
     "configmaps": {"data": {}},
     "runtimeclasses": {"handler": _handler},
-    "events": {"metadata": _OF_EVENT, "involvedObject": {}, "regarding": {}, "series": {}},
+    "events": {
+        "metadata": _OF_EVENT,
+        "involvedObject": {},
+        "regarding": {},
+        "count": shapes.integer,
+        "series": {"count": shapes.integer},
+    },
     "resourceslices": {
         "spec": {"devices": [{"attributes": {}, "basic": {"attributes": {}}}]},
     },

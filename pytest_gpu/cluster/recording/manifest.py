@@ -22,7 +22,7 @@ FILE = "recording.yaml"
 EVERY = "*"
 """Means every node in a removal; no node can have this name."""
 
-_KEYS = ("format", "taken", "suite", "base", "nodes", "absent", "asked", "note")
+_KEYS = ("format", "taken", "suite", "base", "nodes", "absent", "asked", "selected", "note")
 _WHOLE = ("commands.yaml", "elf.yaml", "nvml.json", "outcomes/sandbox.yaml", "outcomes/pod.yaml")
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _PLURAL = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -34,7 +34,8 @@ class Manifest:
 
     ``taken`` may be missing in an overlay; ``removed`` are the lines under ``absent:``, with a
     kind of files replaced by the files; ``renamed`` maps a node's name to its name in the base;
-    ``asked`` are the questions that were asked, ``None`` if it does not say.
+    ``asked`` are the questions that were asked, ``None`` if it does not say; ``selected`` are the
+    nodes under test, ``None`` for those with a sign of a GPU.
     """
 
     taken: datetime | None
@@ -43,6 +44,7 @@ class Manifest:
     removed: frozenset[str]
     note: str = ""
     asked: Asked = None
+    selected: tuple[str, ...] | None = None
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def removed_below(self, prefix: str) -> tuple[str, ...]:
@@ -81,6 +83,7 @@ def read_manifest(folder: Folder) -> Manifest:
         removed=frozenset(each for line in lines for each in _removals(line, f"{where}: absent")),
         note=shapes.text(raw.get("note", ""), f"{where}: note"),
         asked=frozenset(shapes.texts(raw["asked"], f"{where}: asked")) if "asked" in raw else None,
+        selected=_selected(raw, f"{where}: selected"),
         renamed=_renamed(raw, f"{where}: nodes"),
     )
 
@@ -116,6 +119,15 @@ def _check_format(found: object, where: str) -> None:
         raise RecordingError(
             f"{where}: format {found} needs a newer pytest-gpu; this one reads up to {FORMAT}"
         )
+
+
+def _selected(raw: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
+    if "selected" not in raw:
+        return None
+    names = shapes.texts(raw["selected"], where)
+    if not names:
+        raise RecordingError(f"{where}: is empty; name at least one node, or leave it out")
+    return tuple(check_node_name(name, where) for name in names)
 
 
 def _renamed(raw: Mapping[str, Any], where: str) -> Mapping[str, str]:

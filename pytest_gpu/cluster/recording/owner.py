@@ -24,6 +24,14 @@ def is_dead(owner: str) -> bool:
     return _started(int(pid)) != started
 
 
+def pid_of(owner: str) -> int | None:
+    """Return the ID of a process that runs here, ``None`` if it is gone or runs elsewhere."""
+    place, _, process = owner.partition(".")
+    pid, _, started = process.partition(".")
+    is_here = bool(place) and place == _place() and pid.isdigit() and bool(started)
+    return int(pid) if is_here and _started(int(pid)) == started else None
+
+
 def _place() -> str:
     """Return a short hash of this kernel's boot and of this PID namespace, empty if unknown."""
     try:

@@ -20,6 +20,7 @@ from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorded_objects import merged
 from pytest_gpu.cluster.recording.renaming import name_above
 from pytest_gpu.cluster.recording.samples import is_sample
+from pytest_gpu.cluster.recording.selected import selected_nodes
 from pytest_gpu.cluster.recording.temporary import new_folder
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
@@ -83,6 +84,14 @@ class RecordedCluster:
         """The questions that were asked; an overlay's own list replaces its base's."""
         lists = (part.manifest.asked for part in reversed(self._chain))
         return next((asked for asked in lists if asked is not None), None)
+
+    @property
+    def selected(self) -> tuple[str, ...] | None:
+        """The nodes under test; ``None`` if it does not say: those with a sign of a GPU.
+
+        An overlay's own list replaces its base's; of that, what the overlay removes is left out.
+        """
+        return selected_nodes([part.manifest for part in self._chain])
 
     @property
     def note(self) -> str:

@@ -131,12 +131,13 @@ class Recorder:
         suite: the version of pytest-gpu that took it; this one's if not given.
         note: what a person should know about the recording.
         asked: the questions that were asked, ``None`` for all, even those added in the future.
+        selected: the nodes under test, ``None`` for those with a sign of a GPU.
 
     Raises:
         RecordingError: the folder is not empty.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the keys of the manifest
         self,
         folder: Path,
         *,
@@ -144,6 +145,7 @@ class Recorder:
         suite: str | None = None,
         note: str = "",
         asked: Asked = None,
+        selected: Iterable[str] | None = None,
     ) -> None:
         refuse_used(folder)
         private_files.make_folder(folder)
@@ -151,6 +153,7 @@ class Recorder:
         when = taken.astimezone(UTC).isoformat().replace("+00:00", "Z")
         head: dict[str, Any] = {"format": FORMAT, "taken": when, "suite": suite or _suite()}
         head |= {"asked": sorted(asked)} if asked is not None else {}
+        head |= {"selected": sorted(selected, key=natural)} if selected is not None else {}
         head |= {"note": redact_text(note)} if note else {}
         private_files.write(folder / FILE, yaml_io.dump(head))
 

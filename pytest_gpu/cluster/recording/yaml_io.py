@@ -139,10 +139,27 @@ def load_json(data: bytes, where: str) -> Any:
 
 def dump(value: Any) -> bytes:
     """Return a value as YAML, keys in the order they have; a large mapping as JSON."""
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
-    data = text.encode(errors="replace")
+    try:
+        data = _yaml(value)
+    except UnicodeEncodeError:  # libyaml takes no lone surrogate, which JSON may have
+        data = _yaml(_without_surrogates(value))
     large = isinstance(value, Mapping) and _marks(data) > MAX_YAML_VALUES
     return dump_json(value) if large else data
+
+
+def _yaml(value: Any) -> bytes:
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
+    return text.encode(errors="replace")
+
+
+def _without_surrogates(value: Any) -> Any:
+    r"""Return a value with each lone surrogate written out, as ``\ud800``."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        parts = value.items()
+        return {_without_surrogates(key): _without_surrogates(part) for key, part in parts}
+    return [_without_surrogates(each) for each in value] if isinstance(value, list) else value
 
 
 def dump_json(value: Mapping[str, Any]) -> bytes:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pytest_gpu.cluster.api import pod_trouble
-from pytest_gpu.cluster.api.answers import ApiError, items_of
+from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.checked import checked_items
 from pytest_gpu.cluster.api.run_objects import RunObjects, wait_for_pods
 from pytest_gpu.cluster.api.slow_waits import Progress, summed_up
+from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.cluster.visits.pod_line import open_line
 from pytest_gpu.cluster.visits.seen import SeenNode
@@ -21,13 +23,8 @@ from pytest_gpu.cluster.visits.visit_pod import visit_pod, visit_pod_name
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, Door, KubeObject
 from pytest_gpu.stack.kube.nodes import readiness
-from pytest_gpu.stack.kube.objects import name_of, status_of
-
-NOT_READY_TIME = 30.0
-"""Seconds that a pod has to start on a NotReady node; most of these nodes never start one."""
-
-UNTAKEN_TIME = 60.0
-"""Seconds within which a live kubelet handles a new pod; a dead one stays Ready for a while."""
+from pytest_gpu.stack.kube.objects import name_of
+from pytest_gpu.stack.pods.pod_fate import is_given_up
 
 NO_IMAGE_TIME = 20.0
 """Seconds from the first failed pull: the kubelet tries a second time in between."""
@@ -41,7 +38,7 @@ EVENTS_TIME = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How nodes are visited: ``image`` for the pods, ``timeout`` seconds for their start."""
+    """How nodes are visited: ``image`` for the pods, ``timeout`` seconds for each wait."""
 
     image: str
     timeout: float
@@ -68,20 +65,22 @@ class Visits:
         Raises:
             ApiError: the cluster can no longer be reached.
         """
-        pool = ThreadPoolExecutor(self.plan.parallel, thread_name_prefix="gpu-visit")
         try:
-            _PodVisits(self, pool, nodes).run()
+            with DaemonPool(self.plan.parallel, "gpu-visit") as pool:
+                _PodVisits(self, pool, nodes).run()
         except ApiError as error:
             if error.status == 0:
                 raise
             for name in [name for name, state in self.states.items() if state != "done"]:
                 self.no_door(name, str(error))
         finally:
-            # After Ctrl-C the run does not wait for nodes: closing the lines ends the visits.
-            for stream in tuple(self._streams):
-                with suppress(OSError):
-                    stream.close()
-            pool.shutdown(wait=False, cancel_futures=True)
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the lines of visits that go on: after Ctrl-C the run does not wait for nodes."""
+        for stream in tuple(self._streams):
+            with suppress(OSError):
+                stream.close()
 
     def no_door(self, name: str, reason: str) -> None:
         """Note that a node could not be visited, and why."""
@@ -101,7 +100,7 @@ class Visits:
             self._streams.add(stream)
         try:
             node = SeenNode(name, Door(kind=kind))
-            drive(stream, node, self.cluster)
+            drive(stream, node, self.cluster, self.plan.timeout)
             node.save(self.recorder.node(name))
             self.states[name] = "done"
         finally:
@@ -113,9 +112,7 @@ class Visits:
 class _PodVisits:
     """The pods of one round, from their creation to the end of each visit."""
 
-    def __init__(
-        self, visits: Visits, pool: ThreadPoolExecutor, nodes: Sequence[KubeObject]
-    ) -> None:
+    def __init__(self, visits: Visits, pool: DaemonPool, nodes: Sequence[KubeObject]) -> None:
         self.visits = visits
         self.objects = visits.objects
         self.pool = pool
@@ -125,6 +122,7 @@ class _PodVisits:
         self.jobs: dict[str, Future[None]] = {}
         self.began = time.monotonic()
         self.no_image: dict[str, float] = {}
+        self.told_image = False
         self.asked, self.events = self.began, tuple[KubeObject, ...]()
         count = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
         self.told = Progress(visits.write, f"visiting {count}")
@@ -162,6 +160,7 @@ class _PodVisits:
 
     def _tell(self, seen: Mapping[str, KubeObject]) -> None:
         """Start the visit of each pod that runs now; report the progress of the others."""
+        self._tell_image(seen)
         for pod, thing in seen.items():
             name = self.node_of[pod]
             if pod_trouble.is_up(thing) and name not in self.jobs:
@@ -184,10 +183,8 @@ class _PodVisits:
         if reason in pod_trouble.NO_IMAGE:
             first = self.no_image.setdefault(name_of(pod), time.monotonic())
             return time.monotonic() - first > NO_IMAGE_TIME
-        if not readiness(node).ready:
-            return waited > NOT_READY_TIME
-        if not status_of(pod).get("startTime"):
-            return waited > UNTAKEN_TIME
+        if is_given_up(pod, waited, ready=readiness(node).ready):
+            return True
         return waited > NO_SANDBOX_TIME and self._has_no_sandbox(pod)
 
     def _has_no_sandbox(self, pod: KubeObject) -> bool:
@@ -205,14 +202,23 @@ class _PodVisits:
         events = self._events() if lost else ()
         waited = time.monotonic() - self.began
         for pod in lost:
-            why = pod_trouble.explain(last[pod], events) if pod in last else "it was deleted"
-            self.visits.no_door(
-                self.node_of[pod], f"the pod did not start within {waited:.0f} s: {why}"
-            )
+            image = self.visits.plan.image
+            why = pod_trouble.why_late(last.get(pod), events, image, waited)
+            self.visits.no_door(self.node_of[pod], why)
+
+    def _tell_image(self, seen: Mapping[str, KubeObject]) -> None:
+        """Tell of the first node without the image at once: the kubelet tries again for a while."""
+        lacks = next((pod for pod in seen.values() if pod_trouble.lacks_image(pod)), None)
+        if lacks is not None and not self.told_image:
+            self.told_image = True
+            name = self.node_of[name_of(lacks)]
+            why = pod_trouble.no_image(lacks, (), self.visits.plan.image)
+            self.visits.write(f"gpu: {name}: {why}")
 
     def _events(self) -> tuple[KubeObject, ...]:
         try:
-            events = items_of(self.objects.client.get(self.objects.path("events")))
+            listed = self.objects.client.get(self.objects.path("events"))
+            events = checked_items("events", listed)
         except ApiError:
             return ()  # events only explain; without them the status must do
         return tuple(sorted(events, key=lambda event: str(event.get("lastTimestamp") or "")))

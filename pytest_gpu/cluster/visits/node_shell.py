@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
+from pytest_gpu.cluster.visits import sent
 from pytest_gpu.cluster.visits.visit import COMMAND_GRACE, Stream, answers, greet
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import CommandResult, Door, KubeObject
@@ -55,10 +57,12 @@ class ProbeShell:
 
     Args:
         connect: opens the line; the probe at its other end has already said hello.
+        patience: seconds that no answer may exceed.
     """
 
-    def __init__(self, connect: Callable[[], Stream]) -> None:
+    def __init__(self, connect: Callable[[], Stream], patience: float = math.inf) -> None:
         self._connect = connect
+        self._patience = patience
         self._stream: Stream | None = None
         self._rounds = 0
         self._lock = threading.Lock()
@@ -68,16 +72,10 @@ class ProbeShell:
         words = list(argv)
         asked = {"run": [{"argv": words, "timeout": timeout}]}
         answer = self._ask("run", asked, timeout + COMMAND_GRACE)
-        stderr = str(answer.get("stderr", ""))
-        if "error" in answer:
-            stderr = f"{stderr}{answer['error']}"
-        return CommandResult(
-            argv=tuple(words),
-            exit=int(answer.get("exit", 126)),
-            stdout=str(answer.get("stdout", "")),
-            stderr=stderr,
-            duration=answer.get("duration"),
-        )
+        try:
+            return sent.result_of(words, answer)
+        except ValueError as error:
+            raise Unproven(f"the node's answer to {words[0]} is invalid: {error}") from None
 
     def read(self, path: str) -> bytes:
         """Return a regular file's bytes."""
@@ -88,7 +86,10 @@ class ProbeShell:
             raise GpuError(f"{path}: is longer than {READ_LIMIT >> 20} MiB")
         if "data" not in answer:
             raise GpuError(f"{path}: {answer.get('error', 'cannot be read')}")
-        return base64.b64decode(answer["data"])
+        try:
+            return base64.b64decode(sent.text_of(answer["data"]), validate=True)
+        except ValueError as error:
+            raise GpuError(f"{path}: the node's answer is invalid: {error}") from None
 
     def exists(self, path: str) -> bool:
         """Return whether a path exists."""
@@ -102,7 +103,10 @@ class ProbeShell:
         answer = self._ask("glob", {"glob": [{"pattern": pattern, "limit": 0}]}, LOOK_TIME)
         if "error" in answer:
             raise GpuError(f"{pattern}: {answer['error']}")
-        return tuple(answer["paths"])
+        try:
+            return sent.texts_of(answer.get("paths"))
+        except ValueError as error:
+            raise GpuError(f"{pattern}: the node's answer is invalid: {error}") from None
 
     def close(self) -> None:
         """End the conversation, if there was one."""
@@ -117,25 +121,27 @@ class ProbeShell:
             try:
                 self._stream = self._stream or self._connect()
                 self._stream.send(_line({"round": self._rounds, **asked}))
-                found = list(answers(self._stream, self._rounds, within))
+                found = list(answers(self._stream, self._rounds, min(within, self._patience)))
             except GpuError as error:
                 self.close()
                 raise Unproven(f"the node does not answer: {error}") from error
         return next((each for each in found if kind in each), {"error": "no answer"})
 
 
-def open_shell(kind: str, node: KubeObject) -> ProbeShell:
+def open_shell(kind: str, node: KubeObject, patience: float = math.inf) -> ProbeShell:
     """Return a shell on a node by a way that does not need Kubernetes: ssh or local.
+
+    No wait exceeds ``patience`` seconds.
 
     Raises:
         GpuError: there is no such way.
     """
     if kind == "local":
-        return ProbeShell(_local)
+        return ProbeShell(_local, patience)
     if kind == "ssh":
         from pytest_gpu.cluster.visits.ssh import host_of, open_ssh  # noqa: PLC0415 - few runs use it
 
-        return ProbeShell(lambda: open_ssh(host_of(node)))
+        return ProbeShell(lambda: open_ssh(host_of(node), patience), patience)
     raise GpuError(f"{kind!r} is not a way into a node; choose one of {', '.join(NODE_SHELLS)}")
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import posixpath
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pytest_gpu.cluster.visits.bounded import Output
 from pytest_gpu.cluster.visits.visit import StreamLate
 
 Answer = dict[str, Any]
@@ -53,21 +54,9 @@ _KINDS = {
     "s": "socket",
     "p": "fifo",
 }
+_DEVICES = ("char", "block")
+_TWO_NUMBERS = re.compile(r"[0-9a-f]{1,8} [0-9a-f]{1,8}")
 _GONE = ("No such file or directory", "Not a directory", "No such process")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """What a command printed, and its exit code."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def said(self) -> str:
-        """Its errors, in one line."""
-        return " ".join(self.stderr.decode(errors="replace").split())
 
 
 Run = Callable[[Sequence[str], float], Output]
@@ -143,25 +132,32 @@ class PlainStream:
         errors = done.stderr.decode(errors="replace").splitlines()
         for path in paths:
             about = [line for line in errors if f"'{path}'" in line]
-            if path in entries:
+            if entries.get(path):
                 yield {"stat": path, "entry": entries[path]}
             elif any(gone in line for line in about for gone in _GONE):
                 yield {"stat": path, "absent": True}
             else:
                 yield {"stat": path, "error": " ".join(about) or done.said or "no answer"}
 
-    def _entries(self, printed: bytes) -> dict[str, Answer]:
+    def _entries(self, printed: bytes) -> dict[str, Answer | None]:
+        """Return metadata by path, ``None`` where what was printed makes no sense."""
         fields = printed.decode(errors="surrogateescape").split("\0")[:-1]
         rows = zip(*[iter(fields)] * _FIELDS, strict=False)
         found = {row[0]: _entry(row) for row in rows if row[1] in _KINDS}
-        devices = [path for path, entry in found.items() if entry["kind"] in ("char", "block")]
-        if devices:
-            done = self._run(["stat", "-c", "%t %T", "--", *devices], LOOK_TIME)
-            numbers = done.stdout.decode(errors="replace").splitlines()
-            if len(numbers) == len(devices):
-                for path, line in zip(devices, numbers, strict=True):
-                    found[path]["device"] = [int(number, 16) for number in line.split()]
+        devices = [path for path, each in found.items() if each and each["kind"] in _DEVICES]
+        for path, numbers in self._device_numbers(devices):
+            found[path] = {**(found[path] or {}), "device": numbers}
         return found
+
+    def _device_numbers(self, paths: list[str]) -> Iterator[tuple[str, list[int]]]:
+        if not paths:
+            return
+        done = self._run(["stat", "-c", "%t %T", "--", *paths], LOOK_TIME)
+        lines = done.stdout.decode(errors="replace").splitlines()
+        if len(lines) == len(paths):
+            for path, line in zip(paths, lines, strict=True):
+                if _TWO_NUMBERS.fullmatch(line):
+                    yield path, [int(number, 16) for number in line.split()]
 
     def _read(self, kind: str, path: str, limit: int) -> Answer:
         argv = ["tail", "-c", str(limit)] if kind == "tail" else ["head", "-c", str(limit + 1)]
@@ -209,14 +205,17 @@ class PlainStream:
         return sorted(f"{base}/{name}" for name in names if fnmatchcase(name, part))
 
 
-def _entry(row: tuple[str, ...]) -> Answer:
+def _entry(row: tuple[str, ...]) -> Answer | None:
     _, kind, mode, mtime, size, target = row
-    found: Answer = {
-        "kind": _KINDS[kind],
-        "mode": int(mode, 8),
-        "mtime": float(mtime),
-        "size": int(size),
-    }
+    try:
+        found: Answer = {
+            "kind": _KINDS[kind],
+            "mode": int(mode, 8),
+            "mtime": float(mtime),
+            "size": int(size),
+        }
+    except ValueError:
+        return None
     return found | ({"target": target} if kind == "l" else {})
 
 

@@ -8,7 +8,7 @@ from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.visits.pod_stream import PodStream
 from pytest_gpu.cluster.visits.probe_app import sent_app
-from pytest_gpu.cluster.visits.visit import greet
+from pytest_gpu.cluster.visits.visit import GREETING_TIME, greet
 from pytest_gpu.cluster.visits.visit_pod import CONTAINER, probe_command
 
 VISIT_TIME = 600
@@ -27,7 +27,7 @@ def open_line(objects: RunObjects, pod: str) -> PodStream:
     try:
         return _open_line(objects, pod)
     except ApiError as error:
-        if error.status in (401, 403):
+        if error.status in (401, 403, 408):
             raise
     time.sleep(AGAIN)
     return _open_line(objects, pod)
@@ -39,7 +39,7 @@ def _open_line(objects: RunObjects, pod: str) -> PodStream:
     stream = PodStream(objects.client, path, CONTAINER, command, stdin=True)
     try:
         stream.send(sent_app())
-        greet(stream)
+        greet(stream, min(GREETING_TIME, objects.client.timeout))
     except BaseException:
         stream.close()
         raise

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.line_buffer import LineBuffer
+from pytest_gpu.cluster.api.measured_socket import MeasuredSocket
 from pytest_gpu.cluster.visits.visit import StreamLate
 from pytest_gpu.errors import GpuError
 
@@ -20,6 +21,9 @@ STDIN, STDOUT, STDERR, STATUS = range(4)
 
 LAST_WORDS = 2000
 """Last bytes of a command's standard error that are kept, for error messages."""
+
+SEND_TIME = 60.0
+"""Seconds for one message to a command."""
 
 CHUNK = 1 << 15
 """Bytes of one message; API servers and proxies accept at least this many."""
@@ -46,6 +50,8 @@ class PodStream:
         asked = [("container", container), ("stdin", _flag(stdin)), ("stdout", "true")]
         asked += [("stderr", "true"), ("tty", "false"), *(("command", word) for word in argv)]
         self._socket = client.websocket(f"{pod}/exec", urlencode(asked))
+        self._socket.sock = self._measured = MeasuredSocket(self._socket.sock)
+        self._patience = min(SEND_TIME, client.timeout)
         self._buffer = LineBuffer()
         self._lines: deque[bytes] = deque()
         self._ended = False
@@ -77,6 +83,7 @@ class PodStream:
 
         self._buffer.renew()
         try:
+            self._socket.settimeout(self._patience)
             for start in range(0, len(line), CHUNK):
                 self._socket.send_binary(bytes([STDIN]) + line[start : start + CHUNK])
         except (OSError, websocket.WebSocketException) as error:
@@ -120,7 +127,7 @@ class PodStream:
         left = deadline - time.monotonic()
         if left <= 0:
             raise StreamLate(f"nothing came in time; {self.complaint}".rstrip("; "))
-        self._socket.settimeout(left)
+        self._measured.begin(deadline)
         try:
             _, frame = self._socket.recv_data_frame(control_frame=True)
         except websocket.WebSocketTimeoutException:
@@ -138,7 +145,10 @@ class PodStream:
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             self._ended = True
         if opcode not in (websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_TEXT) or not data:
+            self._buffer.spend(len(data))
             return b""
+        if data[0] != STDOUT:
+            self._buffer.spend(len(data))
         if data[0] == STDERR:
             self.errors = (self.errors + data[1:])[-LAST_WORDS:]
         elif data[0] == STATUS:

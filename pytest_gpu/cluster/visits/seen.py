@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_gpu.cluster.recording import shapes
 from pytest_gpu.cluster.recording.copying import write_paths
 from pytest_gpu.cluster.recording.listing import Listing
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
-from pytest_gpu.cluster.visits.sent import elf_of, entry_of, seconds_of, whole_of
-from pytest_gpu.errors import GpuError, NotInEvidence, RecordingError
+from pytest_gpu.cluster.visits import budget, sent
+from pytest_gpu.errors import GpuError, NotInEvidence
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
 
 Answer = Mapping[str, Any]
@@ -25,11 +25,8 @@ MAX_NOTE = 500
 MAX_REASON = 4000
 """Notes that are kept, characters of each, and of all of them with the door."""
 
-MAX_ENTRIES = 500_000
-"""Paths of one visit: ten directories as long as the probe lists them."""
-
-NOT_STARTED = (126, 127)
-"""Exit codes of commands that were not started: they prove nothing about the node."""
+MAX_ENTRIES = 100_000
+"""Paths of one visit: two directories as long as the probe lists them."""
 
 
 class SeenNode(RecordedNode):
@@ -48,6 +45,7 @@ class SeenNode(RecordedNode):
         self._answers: Mapping[str, Any] | None = None
         self._round = _Round()
         self._settled = 0
+        self._budget = budget.Budget()
 
     def take(self, answer: Answer) -> None:
         """Take in one answer; look-ups show it after :meth:`settle`.
@@ -76,7 +74,8 @@ class SeenNode(RecordedNode):
                 self.note(str(answer["error"]))
             return
         for link, target in (answer.get("links") or {}).items():
-            self._round.entries.append(Entry(path=link, kind="symlink", target=str(target)))
+            raw = {"kind": "symlink", "target": target}
+            self._add_entry(sent.entry_of(link, raw))
         if answer.get("error") and "run" not in answer:
             what = next(iter(answer.values()))
             self.note(f"{what or 'NVML'}: {answer['error']}")
@@ -148,10 +147,16 @@ class SeenNode(RecordedNode):
         path = next(str(answer[k]) for k in ("read", "tail", "list", "stat", "elf") if k in answer)
         real = str(answer.get("real") or path)
         if answer.get("absent"):
+            self._budget.spend(budget.NAMES, len(real))
             self._round.absent.append(real)
-        elif found := entry_of(real, answer.get("entry")):
-            self._round.entries.append(found)
+        else:
+            self._add_entry(sent.entry_of(real, answer.get("entry")))
         return real
+
+    def _add_entry(self, found: Entry | None) -> None:
+        if found is not None:
+            self._budget.spend(budget.NAMES, len(found.path) + len(found.target or ""))
+            self._round.entries.append(found)
 
     def _take_file(self, answer: Answer) -> None:
         path = self._take_entry(answer)
@@ -162,9 +167,11 @@ class SeenNode(RecordedNode):
         except (binascii.Error, TypeError, ValueError):
             self.note(f"{path}: the answer is not base64")
             return
-        if answer.get("truncated") and "read" in answer:
-            self.note(f"{path}: is longer than {len(content)} bytes, and was left out")
+        if len(content) > budget.MAX_FILE or (answer.get("truncated") and "read" in answer):
+            size = min(len(content), budget.MAX_FILE)
+            self.note(f"{path}: is longer than {size} bytes, and was left out")
         else:
+            self._budget.spend(budget.FILES, len(content))
             self._round.contents[path] = content
 
     def _take_list(self, answer: Answer) -> None:
@@ -172,11 +179,14 @@ class SeenNode(RecordedNode):
         entries = answer.get("entries")
         if not isinstance(entries, dict):
             return
-        base = folder.rstrip("/")
+        base, whole = folder.rstrip("/"), True
         for name, raw in entries.items():
-            if found := entry_of(f"{base}/{name}", raw):
-                self._round.entries.append(found)
-        if answer.get("truncated"):
+            found = sent.entry_of(f"{base}/{name}", raw)
+            whole = whole and (found is not None or not sent.is_plain(f"{base}/{name}"))
+            self._add_entry(found)
+        if not whole:
+            self.note(f"{folder}: its listing is invalid")
+        elif answer.get("truncated"):
             self.note(f"{folder}: has more than {len(entries)} names, and the others were left out")
         else:
             self._round.complete.append(folder)
@@ -185,33 +195,41 @@ class SeenNode(RecordedNode):
         self._take_entry(answer)
         summary = answer.get("summary")
         if isinstance(summary, dict):
-            self._round.elves.append(elf_of(str(answer["elf"]), summary))
+            self._budget.spend(budget.ELF, len(json.dumps(summary)))
+            self._round.elves.append(sent.elf_of(str(answer["elf"]), summary))
 
     def _take_command(self, answer: Answer) -> None:
-        argv = tuple(map(str, answer["run"]))
+        argv = sent.texts_of(answer["run"])
         code = answer.get("exit")
-        if answer.get("error") or not isinstance(code, int) or code in NOT_STARTED:
+        if answer.get("error") or not sent.is_whole(code) or code in sent.NOT_STARTED:
             self.note(f"{' '.join(argv)}: {answer.get('error') or f'exit code {code}'}")
             return
-        stderr = str(answer.get("stderr", ""))
+        stdout, stderr = (
+            sent.text_of(answer.get("stdout", "")),
+            sent.text_of(answer.get("stderr", "")),
+        )
+        if len(stdout) + len(stderr) > budget.MAX_OUTPUT:
+            self.note(
+                f"{' '.join(argv)}: cut off after {budget.MAX_OUTPUT >> 20} MiB, and was left out"
+            )
+            return
+        self._budget.spend(budget.OUTPUT, len(stdout) + len(stderr) + sum(map(len, argv)))
         if answer.get("timeout"):
             stderr = f"{stderr}\ndid not end in time and was killed".lstrip()
         result = CommandResult(
             argv=argv,
-            exit=whole_of(code),
-            stdout=str(answer.get("stdout", "")),
+            exit=code,
+            stdout=stdout,
             stderr=stderr,
-            duration=seconds_of(answer.get("duration") or 0.0),
+            duration=sent.seconds_of(answer.get("duration") or 0.0),
         )
         self._round.commands.append(result)
 
     def _take_nvml(self, answer: Answer) -> None:
         if not isinstance(answer["nvml"], dict):
             return
-        try:
-            shapes.bounded(answer["nvml"], "NVML")
-        except RecordingError as error:
-            self.note(str(error))
+        if trouble := budget.nvml_trouble(answer["nvml"]):
+            self.note(f"NVML: {trouble}, and was left out")
         else:
             self._answers = answer["nvml"]
 

@@ -6,20 +6,22 @@ text from an argument list, here and nowhere else.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from socket import inet_aton
 
-from pytest_gpu.cluster.visits.plain import Output, PlainStream
+from pytest_gpu.cluster.visits.bounded import Output, run
+from pytest_gpu.cluster.visits.plain import PlainStream
 from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
 from pytest_gpu.cluster.visits.streams import ChildStream
-from pytest_gpu.cluster.visits.visit import NoAnswer, Stream, greet
+from pytest_gpu.cluster.visits.visit import GREETING_TIME, NoAnswer, Stream, greet
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import name_of, status_of
@@ -79,35 +81,37 @@ class Login:
     python: str | None
 
 
-def open_ssh(host: SshHost) -> Stream:
+def open_ssh(host: SshHost, patience: float = math.inf) -> Stream:
     """Return a line to a probe on a host that has said hello, or to plain commands without Python.
+
+    No wait exceeds ``patience`` seconds.
 
     Raises:
         NoAnswer: ssh is refused, or its user may not become root there without a password.
     """
-    login = explore(host)
+    login = explore(host, min(EXPLORE_TIME, patience))
     if login.python is not None:
         stream = _probe(host, login, login.python)
         try:
-            greet(stream)
+            greet(stream, min(GREETING_TIME, patience))
         except NoAnswer:
             # A Python that is too old, or broken.
             stream.close()
         else:
             return stream
-    return _plain(host, login)
+    return _plain(host, login, min(EXPLORE_TIME, patience))
 
 
-def explore(host: SshHost) -> Login:
+def explore(host: SshHost, within: float = EXPLORE_TIME) -> Login:
     """Return what a login on a host can do.
 
     Raises:
         NoAnswer: it fails, or may not become root; the message is ssh's or sudo's own.
     """
     try:
-        found = _run(host.argv("sh", "-c", EXPLORE), EXPLORE_TIME)
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"ssh {host.name}: no answer within {EXPLORE_TIME:g} s") from None
+        found = _run(host.argv("sh", "-c", EXPLORE), within)
+    except TimeoutError:
+        raise NoAnswer(f"ssh {host.name}: no answer within {within:g} s") from None
     lines = found.stdout.decode(errors="replace").split()
     # A login may print a banner first: our output is at the end.
     user = next((at for at, word in enumerate(lines) if word.isdecimal()), None)
@@ -123,15 +127,15 @@ def _probe(host: SshHost, login: Login, python: str) -> ChildStream:
     return ChildStream(host.argv(*words), sent_app())
 
 
-def _plain(host: SshHost, login: Login) -> Stream:
+def _plain(host: SshHost, login: Login, grace: float) -> Stream:
     folder = tempfile.mkdtemp(prefix="gpu-ssh-")
     shared = replace(host, options=(*host.options, *_shared(folder)))
     before = ("sh", "-c", MARKED, MARK, *login.sudo, "env", "LC_ALL=C", "timeout", "-k", "1")
 
-    def run(argv: Sequence[str], timeout: float) -> Output:
+    def ask(argv: Sequence[str], timeout: float) -> Output:
         try:
-            done = _run(shared.argv(*before, f"{timeout:g}", *argv), timeout + EXPLORE_TIME)
-        except subprocess.TimeoutExpired:
+            done = _run(shared.argv(*before, f"{timeout:g}", *argv), timeout + grace)
+        except TimeoutError:
             raise GpuError(f"ssh {host.name}: no answer to {argv[0]}") from None
         _, mark, printed = done.stdout.partition(f"{MARK}\n".encode())
         if not mark:
@@ -139,10 +143,11 @@ def _plain(host: SshHost, login: Login) -> Stream:
         return replace(done, stdout=printed)
 
     def close() -> None:
-        _run(["ssh", *shared.options, "-O", "exit", "--", host.name], EXPLORE_TIME)
+        with suppress(TimeoutError, GpuError):
+            _run(["ssh", *shared.options, "-O", "exit", "--", host.name], grace)
         shutil.rmtree(folder, ignore_errors=True)
 
-    return PlainStream(run, close)
+    return PlainStream(ask, close)
 
 
 def _shared(folder: str) -> Iterator[str]:
@@ -153,12 +158,11 @@ def _shared(folder: str) -> Iterator[str]:
 
 def _run(argv: Sequence[str], timeout: float) -> Output:
     try:
-        done = subprocess.run(  # noqa: S603 - an argument list, no shell here
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-        )
+        return run(argv, timeout)
+    except TimeoutError:
+        raise
     except OSError as error:
         raise NoAnswer(f"{argv[0]} cannot be started: {error.strerror}") from error
-    return Output(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
 def host_of(node: KubeObject, options: tuple[str, ...] = ()) -> SshHost:
@@ -219,7 +223,7 @@ def _is_configured(host: SshHost) -> bool:
     argv = ["ssh", "-G", *host.options, "--", host.name]
     try:
         lines = _run(argv, EXPLORE_TIME).stdout.decode(errors="replace").splitlines()
-    except subprocess.TimeoutExpired:
+    except (TimeoutError, GpuError):
         return False
     settings = dict(line.split(" ", 1) for line in lines if " " in line)
     told = {"proxycommand", "proxyjump"} & set(settings)

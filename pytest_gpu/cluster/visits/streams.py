@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_gpu.cluster.api.line_buffer import LineBuffer
+from pytest_gpu.cluster.visits.bounded import ErrorPipe, kill
 from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
 from pytest_gpu.cluster.visits.visit import StreamLate
 from pytest_gpu.errors import GpuError
-
-LAST_WORDS = 2000
-"""Last characters of a child's standard error that are kept."""
 
 _PART = 1 << 16
 
 
 class ChildStream:
-    """A child process whose standard input and output are the line; its errors go to a file.
+    """A child process whose standard input and output are the line.
 
     Args:
         argv: the child's command line.
@@ -33,7 +29,6 @@ class ChildStream:
     """
 
     def __init__(self, argv: Sequence[str], first: bytes = b"") -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
         self._buffer = LineBuffer()
         self._lines: deque[bytes] = deque()
         try:
@@ -41,24 +36,20 @@ class ChildStream:
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._errors,
+                stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
             )
         except OSError as error:
-            self._errors.close()
             raise GpuError(f"{argv[0]} cannot be started: {error.strerror}") from error
+        self._errors = ErrorPipe(self._child)
         if first:
             self.send(first)
 
     @property
     def complaint(self) -> str:
         """The end of what the child wrote to its standard error, in one line."""
-        if self._errors.closed:
-            return ""
-        size = self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, size - LAST_WORDS))
-        return " ".join(self._errors.read().decode(errors="replace").split())
+        return self._errors.said
 
     def send(self, line: bytes) -> None:
         """Send bytes, all of them.
@@ -103,9 +94,8 @@ class ChildStream:
             if pipe is not None:
                 pipe.close()
         if not self._wait(1.0):
-            os.killpg(self._child.pid, signal.SIGKILL)
+            kill(self._child)
             self._wait(1.0)
-        self._errors.close()
 
     def _wait(self, seconds: float) -> bool:
         try:

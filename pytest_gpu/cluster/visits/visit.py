@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -78,20 +79,23 @@ def greet(stream: Stream, within: float = GREETING_TIME) -> Any:
     raise NoAnswer(stream.complaint or "the probe ended without any output")
 
 
-def drive(stream: Stream, node: SeenNode, cluster: ClusterEvidence) -> None:
+def drive(
+    stream: Stream, node: SeenNode, cluster: ClusterEvidence, patience: float = math.inf
+) -> None:
     """Ask a node everything that the survey needs; missing answers are noted and stay unknown.
 
     Args:
         stream: the line to a probe that has already said hello.
         node: where the answers go.
         cluster: the Kubernetes objects; nothing else of it is used.
+        patience: seconds that no round may exceed.
     """
     asked = Asked()
     try:
         while (questions := wants(node, asked, cluster)) is not None:
             asked = asked.also(questions)
             _note_errors(node, questions)
-            _round(stream, node, questions, asked.rounds)
+            _round(stream, node, questions, asked.rounds, patience)
         stream.send(b'{"end": true}\n')
     except GpuError as error:
         node.note(f"round {asked.rounds} of the visit is incomplete: {error}")
@@ -107,9 +111,11 @@ def _note_errors(node: SeenNode, questions: Questions) -> None:
             node.note(note)
 
 
-def _round(stream: Stream, node: SeenNode, questions: Questions, number: int) -> None:
+def _round(
+    stream: Stream, node: SeenNode, questions: Questions, number: int, patience: float
+) -> None:
     stream.send(json.dumps(questions.as_json(number)).encode() + b"\n")
-    for answer in answers(stream, number, time_for(questions)):
+    for answer in answers(stream, number, min(time_for(questions), patience)):
         node.take(answer)
     node.settle()
 

@@ -143,8 +143,13 @@ def printed_version(process: Process, evidence: NodeEvidence) -> tuple[int, ...]
     """Return the version that its program printed, ``None`` if it was upgraded or is k3s's."""
     if (process.exe or "").endswith(DELETED):
         return None
+    return version_on_disk(evidence, process.exe or "", process.argv[0])
+
+
+def version_on_disk(evidence: NodeEvidence, *paths: str) -> Version | None:
+    """Return the version that a containerd at one of these paths printed, ``None`` if none did."""
     for result in evidence.commands:
-        if result.argv[0] in {process.exe, process.argv[0]} and result.argv[-1] == "--version":
+        if result.argv[0] in paths and result.argv[-1] == "--version":
             return parse_version(result.stdout) if "containerd" in result.stdout else None
     return None
 

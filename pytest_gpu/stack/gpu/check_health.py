@@ -185,7 +185,7 @@ def _logged_pending(node: Node) -> dict[str, Evidence]:
 
 def _remapped(device: NvmlDevice, flag: str) -> bool | None:
     """Return a flag of the row remapper, ``None`` if this GPU does not have one."""
-    rows = device.numbers("remapped_rows", flag)
+    rows = device.numbers("remapped_rows", flag, kinds=(bool, int))
     return None if isinstance(rows, NvmlError) else bool(rows[flag])
 
 

@@ -76,8 +76,12 @@ class NvmlDevice:
             raise NotInEvidence(self.node, f"NVML's answer to {question} of GPU {self.index}")
         return _value(self.answers[question])
 
-    def numbers(self, question: str, *keys: str) -> Mapping[str, int] | NvmlError:
+    def numbers(
+        self, question: str, *keys: str, kinds: tuple[type, ...] = (int,)
+    ) -> Mapping[str, int] | NvmlError:
         """Return an answer that holds these numbers, such as ``total`` in ``memory``.
+
+        ``kinds`` are the types that they may have; ``bool`` is one of its own.
 
         Raises:
             NotInEvidence: it was not asked, or the recorded answer does not hold them.
@@ -85,7 +89,7 @@ class NvmlDevice:
         value = self.answer(question)
         if isinstance(value, NvmlError):
             return value
-        if isinstance(value, Mapping) and all(isinstance(value.get(key), int) for key in keys):
+        if isinstance(value, Mapping) and all(type(value.get(key)) in kinds for key in keys):
             return value
         what = f"NVML's {', '.join(keys)} in its answer to {question} of GPU {self.index}"
         raise NotInEvidence(self.node, what)
@@ -196,7 +200,9 @@ def _value(raw: Any) -> Any:
 
 def _error(raw: Any) -> NvmlError | None:
     if isinstance(raw, Mapping) and raw.get("error") is not None:
-        code = int(raw["error"])
+        code = raw["error"]
+        if isinstance(code, bool) or not isinstance(code, int):
+            raise TypeError("an error code is not a number")
         if not 0 <= code <= nvml_shape.MAX_NUMBER:
             raise ValueError("an error code has more than 64 bits")
         return NvmlError(code=code, message=str(raw.get("message", "")))

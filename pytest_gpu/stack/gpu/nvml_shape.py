@@ -47,11 +47,12 @@ def _check_device(device: Mapping[str, Any]) -> None:
 
 def _is_told(value: Any) -> bool:
     """Return whether a value is an answer, neither missing nor an error."""
-    return value is not None and not isinstance(value, Mapping)
+    is_error = isinstance(value, Mapping) and value.get("error") is not None
+    return value is not None and not is_error
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value <= MAX_NUMBER
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_NUMBER
 
 
 def _check_text(value: Any, key: str) -> None:

@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
-from pytest_gpu.evidence import CommandResult
+from pytest_gpu.evidence import CommandResult, Door
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.host.processes import Process, processes_of
+from pytest_gpu.stack.host.processes import Process
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet.check_pressure import evicted_for
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
-from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.kubelet.serving import serving_runtime
 
 NEEDED = ("pods", "runtimeclasses")
 """The resources without which no verdict on a node can be reached."""
@@ -27,6 +28,7 @@ TOGETHER = 60.0
 systemd stops what is bound to a unit before it starts the unit again."""
 
 _FORBIDDEN = re.compile(r"forbidden(?:.*cannot (?P<verb>\w+) resource \"?(?P<what>[\w/]+))?", re.I)
+_RUNTIME_DOWN = re.compile(r"container runtime is down")
 _INACTIVE = re.compile(r"Active: (?:inactive|failed) ")
 _SINCE = re.compile(r"since \w{3} (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _STOPPED = re.compile(
@@ -59,7 +61,7 @@ def _alone(node: Node) -> bool:
 
 @check("kubelet/no-door")
 def no_door(node: Node) -> Finding | None:
-    """Find a NotReady node that let nobody in.
+    """Find a NotReady node that let nobody in, and a node that evicts every pod.
 
     Raises:
         Unproven: nobody was let in to a Ready node, or nobody tried, or a right is missing.
@@ -73,15 +75,22 @@ def no_door(node: Node) -> Finding | None:
         if denied["verb"]:
             why = f"{denied['verb']} {denied['what']} is missing"
         raise Unproven(f"the node was not visited: {why} ({door.reason})")
+    if finding := evicted_for(node, _told_by(door)):
+        return finding
     if state.ready or not door.reason or "gpu-node-shell" in door.reason:
         raise Unproven(f"the node was not visited: {door.reason or 'nobody tried'}")
+    down = _RUNTIME_DOWN.search(state.message)
     return Finding.of(
-        "access/no-door",
+        "runtime/reported-down" if down else "access/no-door",
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
-        Evidence(source="the suite's way into the node", text=door.reason),
+        _told_by(door),
         reason=door.reason,
         message=state.message or state.reason,
     )
+
+
+def _told_by(door: Door) -> Evidence:
+    return Evidence(source="the suite's way into the node", text=door.reason)
 
 
 @check("kubelet/kubelet-stopped")
@@ -99,7 +108,7 @@ def kubelet_stopped(node: Node) -> Finding | None:
     state = readiness(object_of(node))
     if state.ready:
         raise Unproven("no process of the node was recognised as its kubelet; yet it is Ready")
-    runtime = _serving(node)
+    runtime = serving_runtime(node)
     if runtime is None:
         return None
     together = tuple(_with_containerd(node, runtime))
@@ -114,18 +123,12 @@ def kubelet_stopped(node: Node) -> Finding | None:
     )
 
 
-def _serving(node: Node) -> Process | None:
-    """Return the process behind the CRI socket, ``None`` if the CRI is not served."""
-    if kubelet_of(node).runtime == "docker":
-        return next((p for p in processes_of(node) if p.is_program("dockerd")), None)
-    return None if runtime_of(node).error else runtime_of(node).process
-
-
 def _status(node: Node) -> Iterator[CommandResult]:
     """Yield what systemd and its journal say about the kubelet's unit."""
+    units = ("kubelet", distribution_of(node).kubelet_unit)
     for result in node.evidence.commands:
         asks = result.argv[:1] in {("systemctl",), ("journalctl",)}
-        if asks and any("kubelet" in word for word in result.argv[1:]):
+        if asks and any(unit in word for word in result.argv[1:] for unit in units):
             yield result
 
 

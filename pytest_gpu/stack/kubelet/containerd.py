@@ -14,9 +14,14 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
-from pytest_gpu.stack.containerd.release import parse_version, printed_version
+from pytest_gpu.stack.containerd.release import (
+    parse_version,
+    printed_version,
+    version_on_disk,
+)
 from pytest_gpu.stack.distributions.detect import Distribution, distribution_of
 from pytest_gpu.stack.host.processes import Process, processes_of
+from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
@@ -85,13 +90,13 @@ def serving(
             f" {config_path(process)} is not the node's file of that name"
         )
     path = config_path(process) if process else distribution.config
-    version = _version(process, evidence, node)
+    version = partial(_version, process, evidence, node, distribution)
     return Containerd(
-        version=version,
+        tell_version=version,
+        tell_config=lambda: merge(evidence.read, evidence.names, path, version()),
         process=process,
         config_path=path,
         socket=kubelet.socket,
-        config=merge(evidence.read, evidence.names, path, version),
         live=live_handlers(evidence.commands, kubelet.socket, evidence.resolve)
         or reported_handlers(node),
     )
@@ -126,24 +131,45 @@ def others(
 def _other(process: Process, serving: Containerd, evidence: NodeEvidence) -> Containerd:
     path = config_path(process)
     version = printed_version(process, evidence) or serving.version
+    config = merge(evidence.read, evidence.names, path, version)
     return Containerd(
-        version=version,
+        tell_version=lambda: version,
+        tell_config=lambda: config,
         process=process,
         config_path=path,
         socket=socket_of(process, evidence),
-        config=merge(evidence.read, evidence.names, path, version),
         live=None,
     )
 
 
-def _version(process: Process | None, evidence: NodeEvidence, node: KubeObject) -> tuple[int, ...]:
-    printed = printed_version(process, evidence) if process else None
-    if printed:
-        return printed
+def _version(
+    process: Process | None,
+    evidence: NodeEvidence,
+    node: KubeObject,
+    distribution: Distribution,
+) -> tuple[int, ...]:
+    """Return the version: as the program prints it, else as the kubelet reports it.
+
+    A kubelet that cannot reach its runtime reports ``containerd://Unknown``.
+    """
+    if process:
+        printed = printed_version(process, evidence)
+    else:
+        printed = version_on_disk(evidence, stopped_program(evidence, distribution))
     reported = parse_version(str(node_info(node).get("containerRuntimeVersion", "")))
-    if reported is None:
-        raise NotInEvidence(evidence.name, "the version of containerd")
-    return reported
+    if version := printed or reported:
+        return version
+    raise NotInEvidence(evidence.name, "the version of containerd")
+
+
+def stopped_program(evidence: NodeEvidence, distribution: Distribution) -> str:
+    """Return the containerd that systemd would start, empty if that is not known.
+
+    A distribution that brings its own containerd starts it from another program.
+    """
+    argv = service(evidence, distribution.containerd_unit).argv
+    program = argv[0] if argv else ""
+    return program if program.rpartition("/")[2] == "containerd" else ""
 
 
 @fact

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from pytest_gpu.causes import Evidence
+from pytest_gpu.memory import Memory
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.containerd.release import Generation, Version
 from pytest_gpu.stack.cri.handler import Handler
@@ -33,19 +34,41 @@ class Containerd:
     ``process`` is ``None`` when nothing listens on the kubelet's socket; the configuration is
     then the one that would be read at the next start.
 
+    Its version and its files are looked up when they are asked for: what needs neither is known
+    without them.
+
     Attributes:
-        version: the version numbers, such as (1, 7, 24).
+        tell_version: returns the version.
+        tell_config: returns the effective configuration.
         config_path: the file that it is started with.
         socket: the path of its socket.
-        config: the effective configuration in its files.
     """
 
-    version: tuple[int, ...]
+    tell_version: Callable[[], Version]
+    tell_config: Callable[[], EffectiveConfig]
     process: Process | None
     config_path: str
     socket: str
-    config: EffectiveConfig
     live: LiveHandlers | None
+    _memory: Memory = field(default_factory=Memory, init=False, repr=False, compare=False)
+
+    @property
+    def version(self) -> Version:
+        """The version numbers, such as (1, 7, 24).
+
+        Raises:
+            Unproven: the version is not known.
+        """
+        return self._memory.recall("version", self.tell_version)
+
+    @property
+    def config(self) -> EffectiveConfig:
+        """The effective configuration in its files.
+
+        Raises:
+            Unproven: its version is not known, or a file was not read or is nested too deeply.
+        """
+        return self._memory.recall("config", self.tell_config)
 
     @property
     def name(self) -> str:

@@ -66,7 +66,8 @@ def read(
         NotInEvidence: nothing says which socket it uses: a guess would blame what it does not use.
     """
     process = kubelet_process.find(processes)
-    if process is None and readiness(node).ready and not kubelet_flags.was_started(evidence):
+    started = process is not None or kubelet_flags.was_started(evidence, distribution)
+    if not started and readiness(node).ready:
         raise NotInEvidence(
             evidence.name, "the process of the kubelet, which reports itself Ready,"
         )

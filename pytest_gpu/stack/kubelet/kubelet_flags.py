@@ -12,6 +12,7 @@ from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.distributions.command_line import CommandLine, split, with_arguments
 from pytest_gpu.stack.distributions.detect import Distribution
 from pytest_gpu.stack.host.processes import Process
+from pytest_gpu.stack.host.systemd_status import unit_status
 from pytest_gpu.stack.host.systemd_unit import service
 
 
@@ -52,9 +53,10 @@ def _in_shell(argv: tuple[str, ...]) -> tuple[str, ...]:
     return split(argv[2]) if shell and argv[1:2] == ("-c",) and len(argv) > 2 else ()
 
 
-def was_started(evidence: NodeEvidence) -> bool:
+def was_started(evidence: NodeEvidence, distribution: Distribution) -> bool:
     """Say whether systemd shows a kubelet that it started before."""
-    return bool(status_argv(_status(evidence)))
+    shown = unit_status(evidence.commands, distribution.kubelet_unit)
+    return bool(status_argv(_status(evidence))) or (shown is not None and shown.restarts)
 
 
 def _status(evidence: NodeEvidence) -> str:

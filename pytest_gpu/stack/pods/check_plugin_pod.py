@@ -23,6 +23,7 @@ from pytest_gpu.stack.kube.objects import (
 )
 from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
+from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
@@ -39,6 +40,8 @@ def not_scheduled(node: Node) -> Finding | None:
     if plugin.pods or not plugin.daemonsets or offered(node):
         return None
     expect_gpus(node)
+    if finding := refuses_pods(node):
+        return finding
     daemonset = plugin.daemonsets[0]
     reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
     return Finding.of(

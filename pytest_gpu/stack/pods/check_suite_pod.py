@@ -15,8 +15,11 @@ from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import condition_of, path_of, spec_of, status_of
 from pytest_gpu.stack.kube.pod_state import kubectl_state, messages
 from pytest_gpu.stack.kube.pods import gpu_requests, pods_on
+from pytest_gpu.stack.kube.pressure import evicted
+from pytest_gpu.stack.kubelet.check_pressure import evicted_for
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_runtimeclasses import create_class
+from pytest_gpu.stack.pods.pod_fate import UNTAKEN, is_taken
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
@@ -61,6 +64,8 @@ def _rejected(node: Node, suite: SuitePod) -> Finding:
 
 def _not_admitted(node: Node, suite: SuitePod, reason: str) -> Finding | None:
     """Judge a pod that the kubelet refused (status.reason)."""
+    if (said := evicted(suite.pod)) and (finding := evicted_for(node, said)):
+        return finding
     message = str(status_of(suite.pod).get("message") or "")
     busy = _CAPACITY.search(message)
     if reason.startswith("OutOfnvidia.com/") and busy and int(busy["capacity"]):
@@ -94,13 +99,15 @@ def _start_failed(node: Node, suite: SuitePod) -> Finding:
     texts = list(_texts(suite))
     for source, text in texts:
         if _NO_IMAGE.search(f"{state} {text}"):
-            raise Unproven(f"the image of the suite's pod could not be pulled: {text}")
+            hint = "--gpu-image=IMAGE names another"
+            raise Unproven(f"the image of the suite's pod could not be pulled; {hint}: {text}")
         if is_network_error(text):
             return Finding.of("kubernetes/pod-network-fails", Evidence(source=source, text=text))
         if known := gpu_error(text):
             values = {"handler": handler_name(node, suite), **known.values}
             return Finding.of(known.cause, Evidence(source=source, text=text), **values)
-    last = texts[0][1] if texts else "no reason was given"
+    nothing = "no reason was given" if is_taken(suite.pod) else UNTAKEN
+    last = texts[0][1] if texts else nothing
     raise Unproven(f"the suite's pod did not start; it was last {state}: {last}")
 
 

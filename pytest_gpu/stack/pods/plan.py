@@ -11,6 +11,7 @@ from pytest_gpu.stack.injection.injected import injects, needs_no_handler
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.pods.pod_fate import UNTAKEN
 from pytest_gpu.stack.pods.pod_object import PodPlan, advertised
 
 USUAL = "nvidia"
@@ -21,8 +22,11 @@ def plan(node: Node, run: str, image: str, program: str, priority_class: str) ->
     """Return the plan of the suite's pod on a node.
 
     Raises:
-        Unproven: no resource of the device plugin is allocatable on the node.
+        Unproven: no resource of the device plugin is allocatable on the node, or its kubelet did
+            not even take the visit's pod.
     """
+    if UNTAKEN in node.evidence.door.reason:
+        raise Unproven(f"no GPU pod after the visit's: {node.evidence.door.reason}")
     resource = advertised(object_of(node))
     if resource is None:
         raise Unproven("the node has no allocatable nvidia.com/gpu or similar resource")

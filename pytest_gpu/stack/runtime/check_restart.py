@@ -20,6 +20,7 @@ from pytest_gpu.stack.kubelet.live_handlers import LiveHandlers
 from pytest_gpu.stack.runtime import next_start
 from pytest_gpu.stack.runtime.check_handler import still_live
 from pytest_gpu.stack.runtime.check_templates import edited_in_vain
+from pytest_gpu.stack.runtime.drop_in_gone import drop_in_gone
 from pytest_gpu.stack.runtime.handler_fix import define_handler
 from pytest_gpu.stack.runtime.live_values import Difference, differences
 from pytest_gpu.stack.runtime.overwritten import who_rewrote
@@ -124,14 +125,22 @@ def change_at_restart(node: Node) -> Finding | None:
 def lost_at_restart(node: Node) -> Finding | None:
     """Find a handler that the running containerd has, but its files have lost.
 
-    A file that is rendered at every start is judged by its predicted content.
+    A file that is rendered at every start is judged by its predicted content. Of files that
+    containerd cannot read, nothing is said but that.
     """
     containerd = containerd_of(node)
-    if containerd.gpu_handlers or not still_live(node) or containerd.live is None:
+    if (
+        containerd.config.problems
+        or containerd.gpu_handlers
+        or not still_live(node)
+        or containerd.live is None
+    ):
         return None
     coming = next_start.predict(node)
     if coming and containerd.loaded_gpu_handlers & coming.handlers:
         return None
+    if finding := drop_in_gone(node, _loaded(containerd.live)):
+        return finding
     return Finding.of(
         "runtime/lost-at-restart",
         _loaded(containerd.live),

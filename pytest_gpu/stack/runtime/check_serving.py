@@ -20,7 +20,9 @@ from pytest_gpu.stack.kubelet import beside
 from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
 from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
-from pytest_gpu.stack.runtime.cri_log import cri_log
+from pytest_gpu.stack.runtime import check_cri
+from pytest_gpu.stack.runtime.cri_log import cri_log, last_words
+from pytest_gpu.stack.runtime.serves_now import serves_now
 
 _ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
 
@@ -40,19 +42,29 @@ def uses_no_containerd(node: Node) -> Finding | None:
     return None
 
 
+@check("runtime/works")
+def works(node: Node) -> bool:
+    """Say whether the running containerd serves the CRI: faults on disk are not loaded yet."""
+    return serves_now(node)
+
+
 @check("runtime/not-running")
 def not_running(node: Node) -> Finding | None:
-    """Find that nothing listens on the kubelet's CRI socket."""
+    """Find that nothing listens on the kubelet's CRI socket, and why, if its files tell."""
     containerd = containerd_of(node)
     if containerd.process is not None:
         return None
+    nobody = Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}")
     seen = tuple(beside.beside(node)) or (Evidence(source="/proc", text="no containerd runs"),)
+    if why := known(partial(check_cri.unreadable, node)):
+        evidence = (*why.evidence, nobody, *seen, *last_words(node))
+        return Finding(cause=why.cause, evidence=evidence, values=why.values)
     return Finding.of(
         "runtime/containerd-not-running",
-        Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}"),
+        nobody,
         *_told(node),
         *seen,
-        *cri_log(node),
+        *(cri_log(node) or last_words(node)),
         socket=containerd.socket,
     )
 

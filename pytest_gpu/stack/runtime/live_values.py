@@ -39,9 +39,12 @@ class Difference:
 
 
 def differences(node: Node) -> tuple[Difference, ...]:
-    """Return the values that matter to GPU containers and differ from the files."""
+    """Return the values that matter to GPU containers and differ from the files.
+
+    Files that containerd cannot read have no values.
+    """
     live = containerd_of(node).live
-    if live is None or live.config is None:
+    if live is None or live.config is None or containerd_of(node).config.problems:
         return ()
     return tuple(_differences(node, live.config))
 

@@ -8,7 +8,7 @@ becomes our listing, so that the output can be checked.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,10 +179,10 @@ def full_name(image: str) -> str:
     return image if colon else f"{image}:latest"
 
 
-def find_image(listed: Mapping[str, Any], wanted: str) -> str | None:
-    """Return the name of an image in the JSON of ``crictl images``, ``None`` if it is missing."""
+def find_image(listed: Iterable[Mapping[str, Any]], wanted: str) -> str | None:
+    """Return the name of an image in the list of ``crictl images``, ``None`` if it is missing."""
     name = full_name(wanted)
-    for image in listed.get("images") or ():
+    for image in listed:
         if name in (*(image.get("repoTags") or ()), *(image.get("repoDigests") or ())):
             return name
         if wanted == image.get("id"):

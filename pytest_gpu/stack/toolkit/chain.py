@@ -23,6 +23,7 @@ from pytest_gpu.stack.toolkit.own_config import ToolkitConfig, own_config
 
 LIBRARY = "libnvidia-container.so.1"
 HOOK, CLI, _CDI_HOOK = "nvidia-container-runtime-hook", "nvidia-container-cli", "nvidia-cdi-hook"
+_CTK = "nvidia-ctk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +119,45 @@ def chain(evidence: NodeEvidence, binary: str, path: SearchPath) -> Chain:
 def _names(
     evidence: NodeEvidence, binary: str, config: ToolkitConfig, path: SearchPath
 ) -> Iterator[str]:
-    """Yield the runtime itself and, if the hook injects the GPU, the hook and its program.
+    """Yield the runtime itself, and what it or its hook starts in this mode and release.
 
-    Newer toolkits do not need these two in mode ``auto``; if the version is not known, the program
-    nvidia-cdi-hook shows that the toolkit is a newer one.
+    If the hook injects the GPU: the hook and its program. Newer toolkits do not need these two in
+    mode ``auto``; if the version is not known, the program nvidia-cdi-hook shows that the toolkit
+    is a newer one.
     """
     yield binary
-    if not config.by_hook:
-        return
+    if config.by_hook:
+        yield from _hook_names(evidence, binary, config, path)
+    elif config.by_own_cdi:
+        yield from _own_cdi_names(evidence, config, path)
+
+
+def _own_cdi_names(
+    evidence: NodeEvidence, config: ToolkitConfig, path: SearchPath
+) -> Iterator[str]:
+    """Yield the program of the hooks in the specs that the runtime makes, if it is missing.
+
+    Source: ``ResolveNVIDIACTKPath``: along the PATH, else in /usr/bin. One that is there is not
+    looked into: recordings of older suites do not hold it.
+    """
+    told = str(config.value(f"{_CTK}.path") or _CTK)
+    default = posixpath.join("/usr/bin", told)
+    candidates = (*places(told, (*path.folders, *SEARCH_PATH)), default)
+    if all(_is_there(evidence, place) is False for place in candidates):
+        yield default
+
+
+def _is_there(evidence: NodeEvidence, path: str) -> bool | None:
+    """Say whether a path exists, ``None`` if it was not collected."""
+    try:
+        return evidence.entry(path) is not None
+    except NotInEvidence:
+        return None
+
+
+def _hook_names(
+    evidence: NodeEvidence, binary: str, config: ToolkitConfig, path: SearchPath
+) -> Iterator[str]:
     folder = posixpath.dirname(binary)
     sure = config.mode == "legacy" or config.version is not None
     for name in (HOOK, CLI):
@@ -138,10 +170,7 @@ def _names(
 
 def _maybe(evidence: NodeEvidence, path: str) -> bool:
     """Say whether a path may exist: it does, or it was not collected."""
-    try:
-        return evidence.entry(path) is not None
-    except NotInEvidence:
-        return True
+    return _is_there(evidence, path) is not False
 
 
 def _programs(evidence: NodeEvidence, names: Sequence[str]) -> Iterator[Program]:

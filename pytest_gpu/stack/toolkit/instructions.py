@@ -19,7 +19,8 @@ from pytest_gpu.stack.kube.objects import containers_of, env_of, optional, spec_
 from pytest_gpu.stack.kube.placement import fitting
 from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG, DEFAULT_SOCKET
 from pytest_gpu.stack.toolkit.output import DROP_IN_SINCE, Order
-from pytest_gpu.stack.toolkit.own_config import OWN_CONFIG, Version
+from pytest_gpu.stack.toolkit.own_config import OWN_CONFIG
+from pytest_gpu.stack.toolkit.release import Version
 
 INSTALL_DIR = "/usr/local/nvidia/toolkit"
 DEFAULT_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"

@@ -19,7 +19,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.known import known
 from pytest_gpu.parsing import LimitError, MalformedError, toml
-from pytest_gpu.stack.host.processes import SEARCH_PATH
+from pytest_gpu.stack.toolkit.release import SYSTEM_FOLDERS, Version, version_of
 
 OWN_CONFIG = "nvidia-container-runtime/config.toml"
 """Below /etc, or below the folder in XDG_CONFIG_HOME."""
@@ -72,12 +72,7 @@ NORMALIZED_SINCE = (1, 15, 0)
 HOST_LDCONFIG_SINCE = (1, 17, 3)
 """Since then an ldconfig of the container (without ``@``) is refused unless a feature allows it."""
 
-_SYSTEM = (*SEARCH_PATH, "")
-_PACKAGES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/aarch64-linux-gnu")
-_LIBRARY = "libnvidia-container.so.1"
 _WRAPPER_SIZE = 1 << 14
-
-Version = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +127,17 @@ class ToolkitConfig:
     @property
     def by_hook(self) -> bool:
         """Whether nvidia-container-cli injects GPUs: its root, ldconfig and cgroups then count."""
-        modern = self.version is not None and self.version >= JIT_CDI_SINCE
-        return self.mode == "legacy" or (self.mode == "auto" and not modern)
+        return self.mode == "legacy" or (self.mode == "auto" and not self._makes_cdi_itself)
+
+    @property
+    def by_own_cdi(self) -> bool:
+        """Whether the runtime makes a CDI spec for each container, with hooks of nvidia-ctk."""
+        return self.mode == JIT_CDI or (self.mode == "auto" and self._makes_cdi_itself)
+
+    @property
+    def _makes_cdi_itself(self) -> bool:
+        """Whether ``auto`` means ``jit-cdi`` in this release."""
+        return self.version is not None and self.version >= JIT_CDI_SINCE
 
 
 def _toml(value: Any) -> str:
@@ -198,7 +202,7 @@ def config_path(evidence: NodeEvidence, binary: str) -> str:
     real = known(partial(evidence.entry, f"{binary}.real"))
     if folder == "/usr/local/bin" and real:
         return f"/usr/local/etc/{OWN_CONFIG}"
-    if folder in _SYSTEM:
+    if folder in SYSTEM_FOLDERS:
         return f"/etc/{OWN_CONFIG}"
     told = re.search(r"\bXDG_CONFIG_HOME=([^\s\\]+)", _wrapper(evidence, binary))
     home = told[1].strip("\"'") if told else f"{folder}/.config"
@@ -212,14 +216,3 @@ def _wrapper(evidence: NodeEvidence, binary: str) -> str:
         return ""
     content = known(lambda: evidence.read(binary)) or b""
     return content.decode(errors="replace") if content.startswith(b"#!") else ""
-
-
-def version_of(evidence: NodeEvidence, binary: str) -> Version | None:
-    """Return the toolkit's version by its library's name, ``None`` if it was not collected."""
-    folder = posixpath.dirname(binary)
-    for place in _PACKAGES if folder in _SYSTEM else (folder,):
-        link = known(partial(evidence.entry, f"{place}/{_LIBRARY}"))
-        match = re.search(r"\.so\.(\d+)\.(\d+)\.(\d+)$", (link.target if link else None) or "")
-        if match:
-            return tuple(int(number) for number in match.groups())
-    return None

@@ -13,7 +13,7 @@ from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import effective
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, Toolkit
 from pytest_gpu.stack.toolkit.output import Order, dumps, next_files
-from pytest_gpu.stack.toolkit.own_config import version_of
+from pytest_gpu.stack.toolkit.release import version_of
 from pytest_gpu.stack.toolkit.source import source, table_of
 
 

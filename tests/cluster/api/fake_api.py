@@ -25,6 +25,9 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+HELD_TIME = 120.0
+"""Seconds after which a request that nobody releases is answered."""
+
 GROUPS = {"apps": "v1", "node.k8s.io": "v1", "nvidia.com": "v1"}
 
 
@@ -33,8 +36,10 @@ class FakeApi:
     """What the server knows; ``objects`` by collection and ``namespace/name``.
 
     ``roots`` are the folders of nodes; ``trouble`` maps a node to the status of pods on it, and
-    ``denied`` holds "verb resource" of rights that are missing. A watch ends after
-    ``quiet`` seconds without a change. ``requests`` is what was asked.
+    ``denied`` holds "verb resource" of rights that are missing. With ``pulling``, each new pod has
+    the event that its image is being pulled. A watch ends after
+    ``quiet`` seconds without a change. ``requests`` is what was asked; ``agents`` who asked. A
+    request that matches ``hold`` (``METHOD path``) sets ``reached`` and waits for ``release``.
     """
 
     roots: dict[str, Path] = field(default_factory=dict)
@@ -43,8 +48,13 @@ class FakeApi:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     sticky: bool = False
+    pulling: bool = False
     quiet: float = 0.3
     requests: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
+    hold: str = ""
+    reached: threading.Event = field(default_factory=threading.Event)
+    release: threading.Event = field(default_factory=threading.Event)
     version: int = 1
     changed: threading.Condition = field(default_factory=threading.Condition)
     changes: list[tuple[int, str, str, dict[str, Any]]] = field(default_factory=list)
@@ -84,8 +94,8 @@ class FakeServer(ThreadingHTTPServer):
     request_queue_size = 256
     """Connections that wait to be taken: a run looks at many nodes at once."""
 
-    def __init__(self, api: FakeApi) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, api: FakeApi, handler: type[Handler] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.api = api
 
     @property
@@ -139,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/apis?") or self.path == "/apis":
             self._send({"groups": [_group(*item) for item in GROUPS.items()]})
         elif "/exec?" in self.path:
-            Exec(self).run()
+            self.execute()
         elif self.query.get("watch") == "true":
             self._watch()
         else:
@@ -161,13 +171,15 @@ class Handler(BaseHTTPRequestHandler):
             if node in self.api.refusals:
                 self._refuse(*self.api.refusals[node])
                 return
-            body["status"] = self.api.trouble.get(node) or {
-                "phase": "Running",
-                "startTime": "2026-11-21T10:00:00Z",
-                "containerStatuses": [{"name": "visit", "state": {"running": {}}}],
-            }
+            if self.api.pulling:
+                self.api.put("events", _pulling(body["metadata"]["name"]))
+            body["status"] = self.api.trouble.get(node) or self.fate(body)
         self.api.put(self.kind, body)
         self._send(body, 201)
+
+    def execute(self) -> None:
+        """Start a command in a pod."""
+        Exec(self).run()
 
     def do_DELETE(self) -> None:
         """Delete an object or a collection."""
@@ -180,6 +192,14 @@ class Handler(BaseHTTPRequestHandler):
                 else:
                     self.api.drop(self.kind, key)
         self._send({"kind": "Status", "status": "Success"})
+
+    def fate(self, pod: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the status of a new pod."""
+        return {
+            "phase": "Running",
+            "startTime": "2026-11-21T10:00:00Z",
+            "containerStatuses": [{"name": "visit", "state": {"running": {}}}],
+        }
 
     @property
     def api(self) -> FakeApi:
@@ -213,7 +233,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refused(self) -> bool:
         """Answer what is denied; note what was asked."""
-        self.api.requests.append(f"{self.command} {self.path}")
+        asks = f"{self.command} {self.path}"
+        self.api.requests.append(asks)
+        self.api.agents.add(self.headers.get("User-Agent", ""))
+        if self.api.hold and fnmatch.fnmatchcase(asks, self.api.hold):
+            self.api.reached.set()
+            self.api.release.wait(HELD_TIME)
         if self.headers.get("Authorization") != "Bearer secret-token":
             self._refuse(401, "Unauthorized")
             return True
@@ -287,6 +312,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+def _pulling(pod: str) -> dict[str, Any]:
+    """Return what a kubelet says when it begins to pull a pod's image."""
+    head = {"name": f"{pod}.1", "namespace": "pytest-gpu"}
+    about = {"kind": "Pod", "name": pod, "namespace": "pytest-gpu"}
+    said = {"type": "Normal", "reason": "Pulling", "message": "Pulling image"}
+    return {"metadata": head, "involvedObject": about, **said}
+
+
 def _group(name: str, version: str) -> dict[str, Any]:
     return {"name": name, "preferredVersion": {"groupVersion": f"{name}/{version}"}}
 
@@ -300,7 +333,7 @@ class Exec:
 
     def run(self) -> None:
         """Shake hands, start the process, carry bytes until it ends."""
-        self._shake_hands()
+        self.shake_hands()
         pipe = subprocess.PIPE
         with subprocess.Popen(self._argv(), stdin=pipe, stdout=pipe, stderr=pipe) as child:
             readers = [
@@ -312,12 +345,13 @@ class Exec:
             threading.Thread(target=self._feed, args=(child,), daemon=True).start()
             for reader in readers:
                 reader.join()
-        self._frame(3, json.dumps(_status(child.returncode)).encode())
+        self.frame(3, json.dumps(_status(child.returncode)).encode())
         with suppress(OSError):
             self.handler.wfile.write(b"\x88\x00")
         self.handler.close_connection = True
 
-    def _shake_hands(self) -> None:
+    def shake_hands(self) -> None:
+        """Accept the websocket."""
         key = self.handler.headers["Sec-WebSocket-Key"].encode()
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()  # noqa: S324 - RFC 6455
         self.handler.send_response(101)
@@ -339,9 +373,10 @@ class Exec:
 
     def _carry(self, channel: int, pipe: Any) -> None:
         while data := pipe.read1(1 << 16):
-            self._frame(channel, data)
+            self.frame(channel, data)
 
-    def _frame(self, channel: int, data: bytes) -> None:
+    def frame(self, channel: int, data: bytes) -> None:
+        """Send a message."""
         payload = bytes([channel]) + data
         head = b"\x82" + (b"\x7f" + struct.pack(">Q", len(payload)))
         with self._lock:
@@ -353,14 +388,14 @@ class Exec:
     def _feed(self, child: subprocess.Popen[bytes]) -> None:
         assert child.stdin is not None
         try:
-            while (payload := self._receive()) is not None:
+            while (payload := self.receive()) is not None:
                 child.stdin.write(payload[1:])
                 child.stdin.flush()
         except (OSError, ValueError, struct.error) as error:
             self.handler.log_message("exec ended: %s", error)
         child.kill()
 
-    def _receive(self) -> bytes | None:
+    def receive(self) -> bytes | None:
         """Return the next message, ``None`` at the end."""
         stream = self.handler.rfile
         first, second = stream.read(2)

@@ -30,6 +30,7 @@ from tests.cluster.crictl.crictl_node import (
     LIBRARIES,
     NO_SHIM,
     CrictlNode,
+    answer,
     ending,
     ending_well,
     failing,
@@ -456,7 +457,7 @@ def test_an_image_that_is_pinned_by_digest_is_found(wanted: str) -> None:
     """With a tag for people, or without one; another digest is another image."""
     digest = f"sha256:{'a' * 64}"
     stored = f"docker.io/library/python@{digest}"
-    listed = {"images": [{"id": "sha256:1", "repoTags": [IMAGE], "repoDigests": [stored]}]}
+    listed = [{"id": "sha256:1", "repoTags": [IMAGE], "repoDigests": [stored]}]
     assert config_files.find_image(listed, wanted.format(digest=digest)) == stored
     other = f"sha256:{'b' * 64}"
     assert config_files.find_image(listed, wanted.format(digest=other)) is None
@@ -467,3 +468,37 @@ def test_parts_of_long_lines_are_joined() -> None:
     log = f"T stdout P /dev/nvi\nT stdout F dia0\nT stdout F {config_files.END}\n"
     assert config_files.listing_of(log) == ("/dev/nvidia0\n", True)
     assert config_files.listing_of("T stdout F /dev/nvidia0\n") == ("/dev/nvidia0\n", False)
+
+
+@pytest.mark.parametrize(
+    ("word", "printed"),
+    [
+        ("images", '{"images": "x"}'),
+        ("images", '{"images": [null]}'),
+        ("images", '{"images": [{"id": "a", "repoTags": 7}]}'),
+        ("pods", '{"items": [{}]}'),
+        ("pods", '{"items": [{"id": "a", "labels": [1]}]}'),
+        ("pods", '{"items": [{"id": "a", "annotations": [1]}]}'),
+    ],
+)
+def test_crictl_that_prints_another_shape_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, word: str, printed: str
+) -> None:
+    """That node is skipped with the reason; an exception would cost all nodes."""
+    node = CrictlNode()
+    true = node.run
+
+    def run(argv: Any, timeout: float = 60.0) -> Any:
+        return answer(argv, stdout=printed) if word in argv else true(argv, timeout)
+
+    monkeypatch.setattr(node, "run", run)
+    assert "of another shape than it should" in tried(node)["skipped"]
+
+
+def test_a_deadline_of_too_many_digits_is_none() -> None:
+    """Python refuses to read a number of 5000 digits."""
+    notes = {config_files.DEADLINE: "1" * 5000}
+    node = CrictlNode(pods={"p": {"id": "p", "state": "SANDBOX_READY", "annotations": notes}})
+    node.pods["p"]["labels"] = {config_files.KIND: config_files.SANDBOX}
+    assert "skipped" not in tried(node)
+    assert "p" in node.pods

@@ -130,6 +130,23 @@ def test_recording_of_a_machine_is_judged_the_same(
         assert cluster.asked == questions(Layer.SANDBOX)
 
 
+@needs_devices
+def test_recording_of_a_machine_without_a_gpu_is_judged_the_same(
+    judge: Judge, pytester: pytest.Pytester, root: Path
+) -> None:
+    """The user named this machine: that it has no sign of a GPU is the finding."""
+    shutil.rmtree(root / "sys/bus/pci/devices")
+    (root / "sys/bus/pci/devices").mkdir()
+    kept, report = pytester.path / "kept", pytester.path / "again.json"
+    _, document, output = judge(f"--gpu-record={kept}")
+    options = ("--gpu-layers=sandbox", f"--gpu-report={report}")
+    again = run_here(pytester, f"--gpu-cluster=path:{kept}", *options)
+    assert again.ret == 1, again.stderr.str()
+    [node], [offline] = document["nodes"], json.loads(report.read_text())["nodes"]
+    assert (node["layer"], node["cause"]) == (offline["layer"], offline["cause"]), output
+    assert node["layer"] == "hardware"
+
+
 def test_this_machine() -> None:
     """It has a name, and is opened, looked at and closed again."""
     machine = this_machine()

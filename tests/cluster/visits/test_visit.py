@@ -15,7 +15,7 @@ import pytest
 from pytest_gpu.cluster.api import line_buffer
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
-from pytest_gpu.cluster.visits import seen
+from pytest_gpu.cluster.visits import budget, seen
 from pytest_gpu.cluster.visits import visit as visits
 from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.streams import ChildStream, LocalStream
@@ -212,6 +212,68 @@ def test_a_line_buffer_has_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer.renew()
     with pytest.raises(GpuError, match="an answer is longer than"):
         buffer.take(b"x" * 8)
+
+
+def test_a_listing_with_an_invalid_entry_proves_nothing_absent() -> None:
+    """What it says about the others may be wrong, too."""
+    for entry in (None, {"kind": "hole"}):
+        node = taken({"list": "/dev", "entries": {"null": {"kind": "char"}, "x": entry}})
+        with pytest.raises(NotInEvidence):
+            node.names("/dev")
+        assert node.notes == ["/dev: its listing is invalid"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "note"),
+    [
+        (read("/a", b"x" * (budget.MAX_FILE + 1)), "/a: is longer than 2097152 bytes"),
+        (
+            {"run": ["a"], "exit": 0, "stdout": "x" * budget.MAX_OUTPUT, "stderr": "x"},
+            "a: cut off after 4 MiB",
+        ),
+        ({"nvml": {"a": "x" * budget.MAX_NVML}}, "NVML: cut off after 1 MiB"),
+        ({"nvml": json.loads('{"a":' * 99 + "1" + "}" * 99)}, "NVML: is nested deeper than 50"),
+        ({"run": ["a"], "exit": True}, "a: exit code True"),
+        ({"run": "a b", "exit": 0}, "an answer is invalid"),
+        ({"run": ["a"], "exit": 0, "stdout": ["x"]}, "an answer is invalid"),
+        ({"stat": "/a", "entry": {"kind": "file", "mode": True}}, "an answer is invalid"),
+        ({"elf": "/a", "summary": {"machine": "x", "needed": "libc"}}, "an answer is invalid"),
+    ],
+)
+def test_an_answer_that_is_cut_or_of_another_type_is_noted(
+    answer: dict[str, Any], note: str
+) -> None:
+    """It is unknown, and the recording of the visit can be opened."""
+    node = taken(answer)
+    assert [each.startswith(note) for each in node.notes] == [True], node.notes
+    assert (node.commands, node.whole("nvml.json")) == ((), None)
+    for look in (node.read, node.entry):
+        if "read" not in answer:
+            with pytest.raises(NotInEvidence):
+                look("/a")
+
+
+def test_a_visit_has_a_budget_for_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many answers within the limit of one are too many together."""
+    monkeypatch.setattr(budget, "LIMITS", dict.fromkeys(budget.LIMITS, 10))
+    for answer in (
+        read("/a", b"x" * 20),
+        {"run": ["a"], "exit": 0, "stdout": "x" * 20},
+        {"list": "/", "entries": {"x" * 20: {"kind": "file"}}},
+        {"elf": "/a", "summary": {"machine": "x" * 20}},
+    ):
+        node = SeenNode("gpu-1", Door(kind="pod"))
+        drive(Script([answer]), node, FakeCluster())
+        assert any("incomplete: cut off after 0 MiB of" in note for note in node.notes)
+
+
+def test_lone_surrogates_are_written_out(tmp_path: Any) -> None:
+    """JSON may have them, YAML may not: one node's text would have cost every node."""
+    node = SeenNode("gpu-1", Door(kind="none", reason="no \ud800"))
+    recorder = Recorder(tmp_path / "spool", taken=NOON)
+    node.save(recorder.node("gpu-1"))
+    with open_recording(tmp_path / "spool", "spool") as opened:
+        assert opened.node("gpu-1").door.reason == "no \\ud800"
 
 
 def test_names_that_lead_elsewhere_are_left_out() -> None:

@@ -112,6 +112,12 @@ MIDDLES = (
     POD,
 )
 every_middle = pytest.mark.parametrize("middle", MIDDLES, ids=lambda middle: middle.name)
+every_creation = pytest.mark.parametrize("middle", CREATING, ids=lambda middle: middle.name)
+
+CODES = {signal.SIGINT: int(pytest.ExitCode.INTERRUPTED), signal.SIGTERM: 128 + signal.SIGTERM}
+"""The exit code of a run that a signal ends."""
+
+every_signal = pytest.mark.parametrize("how", CODES, ids=lambda how: how.name)
 
 
 @contextmanager
@@ -122,7 +128,7 @@ def started(folder: Path, *options: str) -> Iterator[Started]:
     (folder / "pytest.ini").write_text("[pytest]\n")
     with output.open("w") as file:
         # Whoever runs in the background of a script has been told to ignore Ctrl-C.
-        argv = ["env", "--default-signal=INT", *command(f"--gpu-nodes={NODE}", *options)]
+        argv = ["env", "--default-signal=INT,TERM,HUP", *command(f"--gpu-nodes={NODE}", *options)]
         run = subprocess.Popen(
             argv,
             cwd=folder,
@@ -159,27 +165,40 @@ def probes(node: Node) -> str:
     return node.run(["pgrep", "--full", r"probe\.pyz"]).stdout
 
 
-def left_nothing(lab: LabCluster, run: Started) -> None:
+def left_nothing(lab: LabCluster, run: Started, how: signal.Signals) -> None:
     """Check that a run that was interrupted removed everything before it ended."""
     output = run.output.read_text()
-    assert run.process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert run.process.returncode == CODES[how], output
+    assert "Traceback" not in output
     assert leftovers(lab, NODE) == [], output
-    assert list(run.temporary.iterdir()) == []
+    left = [each.name for each in run.temporary.iterdir()]
+    assert [name for name in left if not name.startswith("pytest-of-")] == []  # xdist's own
 
 
+@every_signal
 @every_middle
-def test_ctrl_c_leaves_nothing(
-    middle: Middle, lab_cluster: LabCluster, user: Account, tmp_path: Path
+def test_a_signal_leaves_nothing(
+    middle: Middle, how: signal.Signals, lab_cluster: LabCluster, user: Account, tmp_path: Path
 ) -> None:
     """In the shipped namespace, in the middle of every layer."""
-    run = interrupted(lab_cluster, tmp_path, middle, signal.SIGINT, *user.options())
-    left_nothing(lab_cluster, run)
+    run = interrupted(lab_cluster, tmp_path, middle, how, *user.options())
+    left_nothing(lab_cluster, run, how)
     assert "in namespace pytest-gpu," in run.output.read_text()
 
 
-@pytest.mark.parametrize("middle", CREATING, ids=lambda middle: middle.name)
-def test_ctrl_c_removes_the_runs_own_namespace(
-    middle: Middle, lab_cluster: LabCluster, tmp_path: Path
+@every_creation
+def test_workers_end_and_leave_nothing(
+    middle: Middle, lab_cluster: LabCluster, user: Account, tmp_path: Path
+) -> None:
+    """SIGTERM reaches the controller alone; a worker has sandboxes and GPU pods of its own."""
+    run = interrupted(lab_cluster, tmp_path, middle, signal.SIGTERM, "-n2", *user.options())
+    left_nothing(lab_cluster, run, signal.SIGTERM)
+
+
+@every_signal
+@every_creation
+def test_a_signal_removes_the_runs_own_namespace(
+    middle: Middle, how: signal.Signals, lab_cluster: LabCluster, tmp_path: Path
 ) -> None:
     """Of an administrator, whose namespace is not there before."""
     where = [
@@ -187,8 +206,8 @@ def test_ctrl_c_removes_the_runs_own_namespace(
         f"--gpu-kubeconfig={lab_cluster.kubeconfig}",
         "--gpu-namespace=lab-order",
     ]
-    run = interrupted(lab_cluster, tmp_path, middle, signal.SIGINT, *where)
-    left_nothing(lab_cluster, run)
+    run = interrupted(lab_cluster, tmp_path, middle, how, *where)
+    left_nothing(lab_cluster, run, how)
     assert "in namespace lab-order-" in run.output.read_text()
 
 

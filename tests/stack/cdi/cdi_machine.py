@@ -93,7 +93,7 @@ class CdiMachine(Machine):
     def _containerd(self) -> Containerd:
         found = super()._containerd()
         config = replace(found.config, cdi_dirs=self.dirs)
-        return replace(found, config=config, version=self.version)
+        return replace(found, tell_config=lambda: config, tell_version=lambda: self.version)
 
     def _evidence(self) -> FakeNode:
         nodes = {f"/dev/nvidia{at}": (195, at) for at in (0, 1)}

@@ -265,11 +265,11 @@ class Machine:
             config=self.loaded,
         )
         return Containerd(
-            version=(1, 7, 24),
+            tell_version=lambda: (1, 7, 24),
+            tell_config=lambda: config,
             process=self.processes[0] if self.serves else None,
             config_path=CONFIG,
             socket=SOCKET,
-            config=config,
             live=live,
         )
 

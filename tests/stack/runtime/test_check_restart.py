@@ -166,6 +166,53 @@ def test_a_handler_of_another_name_is_live_by_its_program() -> None:
     assert check_restart.lost_at_restart(machine.node()) is None
 
 
+DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
+IMPORTING = 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n'
+ROOT = IMPORTING + ONLY_RUNC.partition("\n")[2]
+OLD = {CONFIG: STARTED - 100}
+
+
+def without_drop_in(mtimes: dict[str, float], **more: str) -> Machine:
+    """Return a node whose containerd has loaded a drop-in that is not there any more."""
+    machine = Machine(files={CONFIG: ROOT, **more}, mtimes=mtimes, version="2.1.9")
+    machine.loaded = loaded()
+    return machine
+
+
+def test_a_drop_in_that_is_gone_is_not_the_root_files_fault() -> None:
+    """That one is as containerd read it; the folder changed since then."""
+    machine = without_drop_in({**OLD, "/etc/containerd/conf.d": STARTED + 60})
+    finding = check_restart.lost_at_restart(machine.node())
+    assert cause(finding) == "runtime/drop-in-gone"
+    text = text_of(finding)
+    assert "its drop-in is gone from /etc/containerd/conf.d" in text
+    assert "/etc/containerd/conf.d holds nothing" in text.replace("', 'line': None, 'text': '", " ")
+    assert "/etc/containerd/conf.d changed 1970-01-12" in text
+    assert 'imports = ["/etc/containerd/conf.d/*.toml"]' in text.replace("\\", "")
+
+
+@pytest.mark.parametrize("aside", [f"{DROP_IN}.bak", "/etc/containerd/99-nvidia.toml"])
+def test_a_drop_in_that_was_set_aside_is_found(aside: str) -> None:
+    """Renamed, or moved up since containerd started; the fix puts it back."""
+    nvidia = "version = 2\n" + table("nvidia", binary=NVIDIA, systemd=True)
+    folder = "/etc/containerd/conf.d"
+    for times in (OLD, {CONFIG: STARTED + 60, folder: STARTED + 60}):
+        finding = check_restart.lost_at_restart(without_drop_in(times, **{aside: nvidia}).node())
+        assert cause(finding) == "runtime/drop-in-gone"
+        assert f"sudo mv {aside} {DROP_IN}" in text_of(finding)
+    long_ago = {CONFIG: STARTED + 60, folder: STARTED - 60}
+    finding = check_restart.lost_at_restart(without_drop_in(long_ago, **{aside: nvidia}).node())
+    assert cause(finding) == "runtime/lost-at-restart", "it was set aside before containerd started"
+
+
+def test_a_root_file_that_was_rewritten_is_to_blame() -> None:
+    """It is newer than the process: the handler may have stood in it."""
+    finding = check_restart.lost_at_restart(without_drop_in({CONFIG: STARTED + 60}).node())
+    assert cause(finding) == "runtime/lost-at-restart"
+    alone = Machine(files={CONFIG: ONLY_RUNC}, mtimes=OLD, loaded=loaded())
+    assert cause(check_restart.lost_at_restart(alone.node())) == "runtime/lost-at-restart"
+
+
 def test_handler_on_disk_but_not_live_is_not_restarted() -> None:
     """The file changed after the daemon started."""
     machine = Machine(live=("runc",), mtimes={CONFIG: STARTED + 3600})

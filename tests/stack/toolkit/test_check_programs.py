@@ -153,6 +153,53 @@ def test_a_missing_hook_matters_where_the_mode_asks_for_it() -> None:
     assert found(machine)[0] is None
 
 
+CTK = "/usr/bin/nvidia-ctk"
+
+
+def printing(version: str, *binaries: str, mode: str = "auto") -> Machine:
+    """Return a node with these programs alone, whose NVIDIA runtime prints its version."""
+    told = f"NVIDIA Container Runtime version {version}\ncommit: 8c3a1e\n\nrunc version 1.3.0\n"
+    machine = Machine(binaries=(NVIDIA, *binaries), listed=PATH)
+    machine.commands = [(f"{NVIDIA} --version", 0, told, "")]
+    machine.elf[CTK] = program(CTK)
+    machine.files[OWN] = f'[nvidia-container-runtime]\nmode = "{mode}"\n'
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "binaries", "missing"),
+    [
+        ("1.20.2", "auto", (CTK,), None),
+        ("1.18.0-rc.1", "auto", (CTK,), None),
+        ("1.20.2", "auto", (), CTK),
+        ("1.20.2", "jit-cdi", (), CTK),
+        ("1.20.2", "cdi", (), None),
+        ("1.20.2", "legacy", (CTK,), HOOK),
+        ("1.20.2", "legacy", (CTK, HOOK), CLI),
+        ("1.17.8", "auto", (CTK, HOOK), CLI),
+        ("1.17.8", "auto", (HOOK, CLI), None),
+        ("unknown", "auto", (CTK, HOOK), CLI),
+    ],
+)
+def test_what_is_started_follows_from_mode_and_release(
+    version: str, mode: str, binaries: tuple[str, ...], missing: str | None
+) -> None:
+    """The runtime itself tells its release; CDI that it makes just in time needs no hook's CLI."""
+    machine = printing(version, *binaries, mode=mode)
+    machine.elf = {p: e for p, e in machine.elf.items() if p != CTK or CTK in binaries}
+    cause, text = found(machine)
+    assert cause == ("runtime/toolkit-half-installed" if missing else None)
+    assert (missing or "") in text
+
+
+def test_the_runtimes_own_word_counts_more_than_its_librarys_name() -> None:
+    """The library is a package of its own, and may be older than the toolkit."""
+    machine = printing("1.20.2", CTK)
+    library = "/usr/lib/x86_64-linux-gnu/libnvidia-container.so.1"
+    machine.links[library] = "libnvidia-container.so.1.17.4"
+    assert found(machine)[0] is None
+
+
 @pytest.mark.parametrize("path", [NVIDIA, HOOK, CLI])
 def test_a_file_that_may_not_be_executed(path: str) -> None:
     """Its mode is told; one that nobody looked at proves nothing."""
