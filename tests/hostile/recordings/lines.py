@@ -81,7 +81,7 @@ SAYS: Mapping[str, str] = {
     "xid-then-many-lines": "dmesg:2: [ 99.1] NVRM: Xid (PCI:0000:17:00): 79, pid=1, GPU has",
     "xid-then-a-long-line": "dmesg:2: [ 99.1] NVRM: Xid (PCI:0000:17:00): 79, pid=1, GPU has",
     "xid-after-repeated-starts": "dmesg:3: [ 99.1] NVRM: Xid (PCI:0000:17:00): 79, pid=1, GPU has",
-    "xid-with-an-escape": "dmesg:2: [ 99.1] NVRM: Xid (PCI:0000:17:00): 79, pid=1, GPU",
+    "xid-with-an-escape": "dmesg:2: [ 99.1] NVRM: Xid (PCI:0000:17:00): 79, pid=1,",
     "xid-among-absurd-numbers": "dmesg:3: [ 99.1] NVRM: Xid (PCI:0000:17:00): 79, pid=1, GPU has",
     "xid-of-many": "dmesg:81: [ 99.1] NVRM: Xid (PCI:0000:17:00): 79, pid=1, GPU has",
     "nvml-devices-null": "which GPUs NVML sees on gpu-1 is not in the evidence",
