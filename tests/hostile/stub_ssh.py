@@ -26,7 +26,7 @@ HANGING = frozenset(
     }
 )
 """Those that only a deadline ends."""
-GOOD = "good-2"
+GOOD = ("good-2", "192.168.10.12")
 
 WITH_PYTHON, WITHOUT = b"0\n/usr/bin/python3\n", b"0\n"
 
@@ -53,7 +53,7 @@ def install(folder: Path, name: str) -> Mapping[str, str]:
 def main(argv: list[str]) -> None:
     """Do what ssh and the node behind it would do."""
     host, text = argv[-2:]
-    name = "" if host == GOOD else os.environ[NAME]
+    name = "" if host in GOOD else os.environ[NAME]
     try:
         for channel, data in _said(name, text):
             if channel == END:

@@ -457,7 +457,7 @@ def test_an_image_that_is_pinned_by_digest_is_found(wanted: str) -> None:
     """With a tag for people, or without one; another digest is another image."""
     digest = f"sha256:{'a' * 64}"
     stored = f"docker.io/library/python@{digest}"
-    listed = {"images": [{"id": "sha256:1", "repoTags": [IMAGE], "repoDigests": [stored]}]}
+    listed = [{"id": "sha256:1", "repoTags": [IMAGE], "repoDigests": [stored]}]
     assert config_files.find_image(listed, wanted.format(digest=digest)) == stored
     other = f"sha256:{'b' * 64}"
     assert config_files.find_image(listed, wanted.format(digest=other)) is None
