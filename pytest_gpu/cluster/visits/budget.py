@@ -55,7 +55,8 @@ def nvml_trouble(answers: Mapping[str, Any]) -> str:
         shapes.bounded(answers, "NVML")
     except RecordingError as error:
         return str(error)
-    return f"NVML: cut off after {MAX_NVML >> 20} MiB" if len(json.dumps(answers)) > MAX_NVML else ""
+    too_long = len(json.dumps(answers)) > MAX_NVML
+    return f"NVML: cut off after {MAX_NVML >> 20} MiB" if too_long else ""
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
