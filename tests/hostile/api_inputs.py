@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.hostile import stub_ssh
@@ -30,6 +31,7 @@ def refusals() -> Iterator[Input]:
             "unproven",
             exit=1,
             layers="device-plugin",
+            hurt="device-plugin",
         )
     for kind, said in {"a list": [], "a number": 7, "no status": {"kind": 7}}.items():
         yield answering(f"nodes: 500 that is {kind}", NODES, thing(said, 500), "status 500")
@@ -47,19 +49,24 @@ def writes() -> Iterator[Input]:
     for name, data in made.items():
         yield answering(f"reviews: {name}", REVIEWS, body(data), "is this an API server")
         yield answering(f"namespace: {name}", OURS, body(data), "is this an API server")
-        yield answering(f"created pods: {name}", "POST */pods", body(data), "unproven", exit=1)
-        yield answering(f"pods of the run: {name}", VISITS, body(data), "unproven", exit=1)
+        for what, asked in {"created pods": "POST */pods", "pods of the run": VISITS}.items():
+            yield _unvisited(f"{what}: {name}", asked, body(data))
         yield _waiting(f"watch: {name}", body(data + b"\n"))
     for name, said in {"a list": [], "a text": "yes", "a number": 7}.items():
         yield answering(
             f"reviews: status is {name}", REVIEWS, thing({"status": said}), "is this an API server"
         )
     refused = thing(SAID, 403)
-    yield answering("created pods: refused", "POST */pods", refused, "no.", exit=1)
-    yield answering("exec: refused", "GET */exec[?]*", refused, "no.", exit=1, hurt="hardware")
-    yield answering("exec: html", "GET */exec[?]*", body(b"<html>\x1b[2J"), "unproven", exit=1)
-    yield answering("exec: 101 without a key", "GET */exec[?]*", body(b"", 101), "unproven", exit=1)
-    yield answering("removal refused", "DELETE *", refused, "could not be removed", exit=1)
+    yield _unvisited("created pods: refused", "POST */pods", refused)
+    yield _unvisited("exec: refused", "GET */exec[?]*", refused)
+    yield _unvisited("exec: html", "GET */exec[?]*", body(b"<html>\x1b[2J"))
+    yield _unvisited("exec: 101 without a key", "GET */exec[?]*", body(b"", 101))
+    left = answering("removal refused", "DELETE *", refused, "could not be removed", exit=1)
+    yield replace(left, nodes_judged={BAD: "conforms", GOOD: "conforms"})
+
+
+def _unvisited(name: str, asked: str, answer: Answer) -> Input:
+    return answering(name, asked, answer, "2 unproven", exit=1, hurt="hardware")
 
 
 PENDING = {"phase": "Pending", "startTime": "2026-11-21T10:00:00Z"}

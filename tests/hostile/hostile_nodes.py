@@ -44,7 +44,7 @@ TALKS: Mapping[str, Callable[..., Said]] = {
     "half an answer": half,
     "endless line": forever(OUT, JUNK),
     "endless line of brackets": forever(OUT, b"[" * (1 << 16)),
-    "endless lines": forever(OUT, b"x" * 1000 + b"\n"),
+    "endless lines": forever(OUT, (b"x" * 1000 + b"\n") * 60),
     "endless empty lines": forever(OUT, b"\n" * (1 << 16)),
     "endless objects": forever(OUT, b'{"error": "no"}\n' * 1000),
     "endless errors": forever(ERR, JUNK),

@@ -18,6 +18,10 @@ from tests.hostile.stub_node import BASE, END, NODE, RAW, STATUS, Conversation, 
 
 BAD, GOOD = "bad-1", "good-2"
 
+ADDRESS = "192.168.10.11"
+ADDRESSES = {GOOD: "192.168.10.12"}
+"""The address of the recorded node, and that of the good one: ssh goes there."""
+
 RESOURCES = (
     *("nodes", "pods", "daemonsets", "deployments", "runtimeclasses", "configmaps"),
     "clusterpolicies",
@@ -62,7 +66,9 @@ def _put(api: FakeApi, resource: str, text: str) -> None:
     """Store an object; what belongs to the recorded node, for both nodes."""
     owners = (BAD, GOOD) if f'"{NODE}"' in text else ("",)
     for name in owners:
-        thing = json.loads(text.replace(NODE, name or NODE))
+        thing = json.loads(
+            text.replace(NODE, name or NODE).replace(ADDRESS, ADDRESSES.get(name, ADDRESS))
+        )
         if resource == "pods" and name:
             thing["metadata"]["name"] += f"-{name}"
         api.put(resource, thing)

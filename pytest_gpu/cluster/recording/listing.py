@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_gpu.cluster.recording import shapes, yaml_io
+from pytest_gpu.cluster.recording import shapes, yaml_io, yaml_writer
 from pytest_gpu.errors import RecordingError
 from pytest_gpu.evidence import Entry
 
@@ -87,7 +87,7 @@ def write_listing(listing: Listing) -> bytes:
         raw["absent"] = list(listing.absent)
     if listing.entries:
         raw["entries"] = {entry.path: _raw(entry) for entry in listing.entries}
-    return yaml_io.dump(raw)
+    return yaml_writer.dump(raw)
 
 
 def _paths(value: Any, where: str) -> tuple[str, ...]:

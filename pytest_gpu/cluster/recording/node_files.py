@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_gpu.cluster.recording import shapes, yaml_io
+from pytest_gpu.cluster.recording import shapes, yaml_io, yaml_writer
 from pytest_gpu.cluster.recording.listing import clean
 from pytest_gpu.errors import RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary
@@ -55,7 +55,7 @@ def parse_head(data: bytes, where: str) -> NodeHead:
 def write_head(like: str | None, door: Door) -> bytes:
     """Return a ``node.yaml``."""
     raw = {"like": like, "door": door.kind, "reason": door.reason}
-    return yaml_io.dump({key: value for key, value in raw.items() if value})
+    return yaml_writer.dump({key: value for key, value in raw.items() if value})
 
 
 def parse_commands(data: bytes, where: str) -> tuple[CommandResult, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_gpu import private_files
 from pytest_gpu.asked import Asked
-from pytest_gpu.cluster.recording import node_files, yaml_io
+from pytest_gpu.cluster.recording import node_files, yaml_writer
 from pytest_gpu.cluster.recording.archive import pack
 from pytest_gpu.cluster.recording.listing import Listing, clean, write_listing
 from pytest_gpu.cluster.recording.manifest import FILE, FORMAT, check_node_name, check_plural
@@ -85,7 +85,7 @@ class NodeRecorder:
 
     def add_nvml(self, answers: Mapping[str, Any]) -> None:
         """Write what NVML answered."""
-        self._write("nvml.json", yaml_io.dump_json(redact_value(answers)))
+        self._write("nvml.json", yaml_writer.dump_json(redact_value(answers)))
 
     def add_outcome(self, kind: str, outcome: Mapping[str, Any]) -> None:
         """Write what happened to the suite's own objects: ``kind`` is sandbox or pod.
@@ -96,7 +96,7 @@ class NodeRecorder:
         if kind not in node_files.OUTCOMES:
             kinds = ", ".join(node_files.OUTCOMES)
             raise RecordingError(f"{kind!r} is not an outcome; outcomes are {kinds}")
-        self._write(f"outcomes/{kind}.yaml", yaml_io.dump(redact_value(outcome)))
+        self._write(f"outcomes/{kind}.yaml", yaml_writer.dump(redact_value(outcome)))
 
     def close(self) -> None:
         """Write what was added in pieces."""
@@ -108,9 +108,9 @@ class NodeRecorder:
         if listing != Listing():
             self._write("listing.yaml", write_listing(listing))
         if self._commands:
-            self._write("commands.yaml", yaml_io.dump(self._commands))
+            self._write("commands.yaml", yaml_writer.dump(self._commands))
         if self._elves:
-            self._write("elf.yaml", yaml_io.dump(self._elves))
+            self._write("elf.yaml", yaml_writer.dump(self._elves))
 
     def _write(self, relative: str, data: bytes) -> None:
         path = self._folder / relative
@@ -155,7 +155,7 @@ class Recorder:
         head |= {"asked": sorted(asked)} if asked is not None else {}
         head |= {"selected": sorted(selected, key=natural)} if selected is not None else {}
         head |= {"note": redact_text(note)} if note else {}
-        private_files.write(folder / FILE, yaml_io.dump(head))
+        private_files.write(folder / FILE, yaml_writer.dump(head))
 
     def add_objects(self, resource: str, objects: Iterable[KubeObject]) -> None:
         """Write a resource that was read whole, nodes in natural order; Secrets are left out.
@@ -171,7 +171,7 @@ class Recorder:
             items.sort(key=lambda node: natural(str(node["metadata"]["name"])))
         path = self.folder / "kubernetes" / f"{resource}.yaml"
         private_files.make_folder(path.parent)
-        data = yaml_io.dump({"apiVersion": "v1", "kind": "List", "items": items})
+        data = yaml_writer.dump({"apiVersion": "v1", "kind": "List", "items": items})
         private_files.write(path, data)
 
     def node(self, name: str) -> NodeRecorder:

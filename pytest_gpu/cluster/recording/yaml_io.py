@@ -1,14 +1,13 @@
-"""YAML and JSON of recordings: read as hostile input, written as a person would write it.
+"""YAML and JSON of recordings, read as hostile input.
 
-Reading: UTF-8, no aliases, bounded depth and number of values, every key once, and timestamps
-stay text, as in the API's own JSON. Writing: no aliases, multi-line text as a block.
+UTF-8, no aliases, bounded depth and number of values, every key once, and timestamps stay text, as
+in the API's own JSON. The module ``yaml_writer`` writes what is read here.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from itertools import accumulate
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import yaml
 
 from pytest_gpu.errors import RecordingError
-from pytest_gpu.libyaml import SafeDumper, SafeLoader
+from pytest_gpu.libyaml import SafeLoader
 
 MAX_DEPTH = 100
 """Most levels of nesting. libyaml's binding and Python both recurse: 5,000 levels crash them."""
@@ -36,8 +35,6 @@ _VALUE = "tag:yaml.org,2002:value"
 # One that is not closed ends with the text.
 _STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]+")
-_UNPRINTABLE = re.compile("[^\n\t -~\u00a0-\u2027\u202a-\ud7ff]")
-_UNLIKELY_BLOCK = re.compile(r"\A\s|[ \t]\n|[ \t]\Z")
 
 
 class _Loader(SafeLoader):
@@ -68,22 +65,6 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-
-
-class _Dumper(SafeDumper):
-    """The safe dumper without aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write a shared object in full each time: the reader refuses aliases."""
-        return True
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    block = "\n" in text and not _UNPRINTABLE.search(text) and not _UNLIKELY_BLOCK.search(text)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
-
-
-_Dumper.add_representer(str, _represent_text)
 
 
 def load(data: bytes, where: str) -> Any:
@@ -137,36 +118,6 @@ def load_json(data: bytes, where: str) -> Any:
         raise RecordingError(f"{where}: is not valid JSON: {error}") from None
 
 
-def dump(value: Any) -> bytes:
-    """Return a value as YAML, keys in the order they have; a large mapping as JSON."""
-    try:
-        data = _yaml(value)
-    except UnicodeEncodeError:  # libyaml takes no lone surrogate, which JSON may have
-        data = _yaml(_without_surrogates(value))
-    large = isinstance(value, Mapping) and _marks(data) > MAX_YAML_VALUES
-    return dump_json(value) if large else data
-
-
-def _yaml(value: Any) -> bytes:
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
-    return text.encode(errors="replace")
-
-
-def _without_surrogates(value: Any) -> Any:
-    r"""Return a value with each lone surrogate written out, as ``\ud800``."""
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if isinstance(value, Mapping):
-        parts = value.items()
-        return {_without_surrogates(key): _without_surrogates(part) for key, part in parts}
-    return [_without_surrogates(each) for each in value] if isinstance(value, list) else value
-
-
-def dump_json(value: Mapping[str, Any]) -> bytes:
-    """Return a mapping as JSON with one key per line."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(errors="replace")
-
-
 def _utf8(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8-sig")
@@ -180,10 +131,10 @@ def _check_json_values(data: bytes, where: str) -> None:
         raise RecordingError(f"{where}: holds more than {MAX_VALUES:,} values")
 
 
-def _marks(data: bytes) -> int:
-    """Return the most values that YAML can hold; those in texts are counted, too."""
+def may_hold_many(data: bytes) -> bool:
+    """Return whether a YAML text may hold too many values; marks in texts are counted, too."""
     marks = (b"\n", b",", b"[", b"{", b"- ", b"-\n", b": ", b":\n")
-    return sum(data.count(mark) for mark in marks)
+    return sum(data.count(mark) for mark in marks) > MAX_YAML_VALUES
 
 
 def _check_structure(data: bytes, where: str) -> None:
@@ -219,7 +170,7 @@ def _check_structure(data: bytes, where: str) -> None:
 def _is_plain(data: bytes) -> bool:
     """Return whether a text has few values and neither aliases nor depth, at a glance."""
     brackets = data.count(b"[") + data.count(b"{")
-    few = brackets < MAX_DEPTH and _marks(data) <= MAX_YAML_VALUES
+    few = brackets < MAX_DEPTH and not may_hold_many(data)
     return few and b"&" not in data and not _BLOCK_PREFIX.search(data)
 
 

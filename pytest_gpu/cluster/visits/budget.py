@@ -50,12 +50,13 @@ class Budget:
 def nvml_trouble(answers: Mapping[str, Any]) -> str:
     """Return why NVML's answers cannot be kept, empty if they can."""
     if _is_deeper(answers, MAX_LEVELS):
-        return f"is nested deeper than {MAX_LEVELS} levels"
+        return f"NVML: is nested deeper than {MAX_LEVELS} levels"
     try:
-        shapes.bounded(answers, "its answers")
+        shapes.bounded(answers, "NVML")
     except RecordingError as error:
         return str(error)
-    return f"cut off after {MAX_NVML >> 20} MiB" if len(json.dumps(answers)) > MAX_NVML else ""
+    too_long = len(json.dumps(answers)) > MAX_NVML
+    return f"NVML: cut off after {MAX_NVML >> 20} MiB" if too_long else ""
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

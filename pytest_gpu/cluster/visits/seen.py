@@ -229,7 +229,7 @@ class SeenNode(RecordedNode):
         if not isinstance(answer["nvml"], dict):
             return
         if trouble := budget.nvml_trouble(answer["nvml"]):
-            self.note(f"NVML: {trouble}, and was left out")
+            self.note(trouble)
         else:
             self._answers = answer["nvml"]
 
