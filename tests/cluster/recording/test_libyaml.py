@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from pytest_gpu import libyaml
-from pytest_gpu.cluster.recording import yaml_io
+from pytest_gpu.cluster.recording import yaml_io, yaml_writer
 from tests.support.runs import run_apart
 
-RELOADED = ("yaml", libyaml.__name__, yaml_io.__name__)
+RELOADED = ("yaml", libyaml.__name__, yaml_io.__name__, yaml_writer.__name__)
 
 TWO_RUNS = """
 import sys
@@ -62,7 +62,9 @@ def test_a_second_yaml_is_read_as_the_first(again: ModuleType) -> None:
     """Values, order and refusals are those of the binding."""
     assert sys.modules["yaml"] is not yaml
     assert again.load(b"b: [1, x]\na: 2026-01-01\n", "f") == {"b": [1, "x"], "a": "2026-01-01"}
-    assert again.load(again.dump({"text": "a\nb\n"}), "f") == {"text": "a\nb\n"}
+    writer = importlib.import_module(yaml_writer.__name__)
+    assert writer is not yaml_writer
+    assert again.load(writer.dump({"text": "a\nb\n"}), "f") == {"text": "a\nb\n"}
     for wrong, words in ((b"a: 1\na: 2\n", "a key occurs twice"), (b"a: [", "is not valid YAML")):
         with pytest.raises(again.RecordingError, match=words):
             again.load(wrong, "f")
