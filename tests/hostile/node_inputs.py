@@ -31,7 +31,12 @@ HARMLESS = frozenset(
 )
 """What changes nothing: the answers are true."""
 
-LIES = frozenset({"listings with names that lead out"})
+LIES = frozenset(
+    {
+        *("listings with names that lead out", "plain: nothing", "plain: garbage"),
+        *("plain: devices that are no numbers",),
+    }
+)
 """What says that there is nothing: a node may lie about itself."""
 
 OVER_SSH = (

@@ -133,6 +133,8 @@ def _plain(host: SshHost, login: Login, grace: float) -> Stream:
     before = ("sh", "-c", MARKED, MARK, *login.sudo, "env", "LC_ALL=C", "timeout", "-k", "1")
 
     def ask(argv: Sequence[str], timeout: float) -> Output:
+        if any("\0" in word for word in argv):  # a path that a file of the node names
+            return Output(code=126, stdout=b"", stderr=b"no path has a NUL in it")
         try:
             done = _run(shared.argv(*before, f"{timeout:g}", *argv), timeout + grace)
         except TimeoutError:
