@@ -33,7 +33,7 @@ HARMLESS = frozenset(
 
 LIES = frozenset(
     {
-        *("listings with names that lead out", "plain: nothing", "plain: garbage"),
+        *("listings with names that lead out", "plain: nothing"),
         *("plain: devices that are no numbers",),
     }
 )
