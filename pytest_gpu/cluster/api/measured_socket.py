@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pytest_gpu.errors import GpuError
 
-MESSAGE_BYTES = 32 << 20
+MESSAGE_BYTES = 4 << 20
 """Bytes of one message; the API server sends parts of 32 KiB."""
 
 _T = TypeVar("_T")
