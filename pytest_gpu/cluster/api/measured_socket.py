@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.errors import GpuError
 
-MESSAGE_BYTES = 32 << 20
+MESSAGE_BYTES = 4 << 20
 """Bytes of one message; the API server sends parts of 32 KiB."""
 
 _T = TypeVar("_T")

@@ -144,6 +144,8 @@ class PlainStream:
         fields = printed.decode(errors="surrogateescape").split("\0")[:-1]
         rows = zip(*[iter(fields)] * _FIELDS, strict=False)
         found = {row[0]: _entry(row) for row in rows if row[1] in _KINDS}
+        if len(fields) % _FIELDS:
+            found["/"] = None  # half a row: what it was about is not known
         devices = [path for path, each in found.items() if each and each["kind"] in _DEVICES]
         for path, numbers in self._device_numbers(devices):
             found[path] = {**(found[path] or {}), "device": numbers}

@@ -99,7 +99,7 @@ def open_ssh(host: SshHost, patience: float = math.inf) -> Stream:
             stream.close()
         else:
             return stream
-    return _plain(host, login, min(EXPLORE_TIME, patience))
+    return _plain(host, login, patience)
 
 
 def explore(host: SshHost, within: float = EXPLORE_TIME) -> Login:
@@ -127,14 +127,18 @@ def _probe(host: SshHost, login: Login, python: str) -> ChildStream:
     return ChildStream(host.argv(*words), sent_app())
 
 
-def _plain(host: SshHost, login: Login, grace: float) -> Stream:
+def _plain(host: SshHost, login: Login, patience: float) -> Stream:
     folder = tempfile.mkdtemp(prefix="gpu-ssh-")
     shared = replace(host, options=(*host.options, *_shared(folder)))
     before = ("sh", "-c", MARKED, MARK, *login.sudo, "env", "LC_ALL=C", "timeout", "-k", "1")
 
     def ask(argv: Sequence[str], timeout: float) -> Output:
+        if any("\0" in word for word in argv):  # a path that a file of the node names
+            return Output(code=126, stdout=b"", stderr=b"no path has a NUL in it")
         try:
-            done = _run(shared.argv(*before, f"{timeout:g}", *argv), timeout + grace)
+            done = _run(
+                shared.argv(*before, f"{timeout:g}", *argv), min(timeout + EXPLORE_TIME, patience)
+            )
         except TimeoutError:
             raise GpuError(f"ssh {host.name}: no answer to {argv[0]}") from None
         _, mark, printed = done.stdout.partition(f"{MARK}\n".encode())
@@ -144,7 +148,9 @@ def _plain(host: SshHost, login: Login, grace: float) -> Stream:
 
     def close() -> None:
         with suppress(TimeoutError, GpuError):
-            _run(["ssh", *shared.options, "-O", "exit", "--", host.name], grace)
+            _run(
+                ["ssh", *shared.options, "-O", "exit", "--", host.name], min(EXPLORE_TIME, patience)
+            )
         shutil.rmtree(folder, ignore_errors=True)
 
     return PlainStream(ask, close)

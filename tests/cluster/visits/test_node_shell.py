@@ -5,14 +5,18 @@ It does what sshd does with the one text it gets, and nothing else: a login shel
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pytest_gpu.cluster.visits.bounded import Output
 from pytest_gpu.cluster.visits.node_shell import NodeShell, ProbeShell, Shells, open_shell
+from pytest_gpu.cluster.visits.plain import PlainStream
 from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.ssh import SshHost, explore, host_of, open_ssh
 from pytest_gpu.cluster.visits.streams import LocalStream
@@ -314,3 +318,15 @@ def test_fixture(pytester: pytest.Pytester) -> None:
     assert result.ret == 1
     wrong = run_here(pytester, "--gpu-cluster=local", "--gpu-node-shell=telnet")
     wrong.stderr.fnmatch_lines(["*--gpu-node-shell: telnet: is not a way into a node*"])
+
+
+@pytest.mark.parametrize("row", [["rw", "1.0", "7"], ["644", "now", "7"], ["644", "1", "1" * 5000]])
+def test_metadata_that_makes_no_sense_is_unknown(row: list[str]) -> None:
+    """A node without Python prints it; an exception would cost every node."""
+    printed = "\0".join(["/a/b", "f", *row, "", ""]).encode()
+    done = Output(code=0, stdout=printed, stderr=b"")
+    stream = PlainStream(lambda argv, timeout: done, lambda: None)
+    stream.send(b'{"round": 1, "list": ["/a"], "stat": ["/a/b"]}\n')
+    listed, stat = [json.loads(line) for line in stream.lines(time.monotonic() + 20)][:2]
+    assert listed["entries"] == {"b": None}
+    assert "entry" not in stat
