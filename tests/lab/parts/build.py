@@ -40,11 +40,12 @@ def _build(component: Component, go: golang.Go, folder: Path) -> None:
     """Build into ``folder``, which is there whole or not at all."""
     if component.cgo and not shutil.which("gcc"):
         raise debian.Missing(f"needs gcc to build {component.name}")
-    part = folder.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    go.run(component.folder, *component.arguments(part), cgo=component.cgo)
-    part.rename(folder)
+    unfinished = go.work / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    go.run(component.folder, *component.arguments(unfinished), cgo=component.cgo)
+    folder.parent.mkdir(exist_ok=True)
+    unfinished.rename(folder)
 
 
 def main(arguments: Sequence[str]) -> int:

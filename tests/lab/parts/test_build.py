@@ -161,13 +161,14 @@ def test_another_go_builds_it_anew(
     assert len(go_log.read_text().splitlines()) == 2
 
 
-def test_a_failed_build_leaves_nothing_and_says_why(
-    thing: Component, go_log: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_build_leaves_no_component_and_says_why(
+    thing: Component, go_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Go's own last words are in the message; the next call tries again."""
     monkeypatch.setenv("FAKE_ERROR", "example.com/real: 403 Forbidden")
     with pytest.raises(debian.Missing, match=r"go build in thing: exit 1: .*403 Forbidden"):
         build.built(thing)
+    assert list(tmp_path.glob("cache/**/thing-*")) == []
     monkeypatch.delenv("FAKE_ERROR")
     assert (build.built(thing) / "one").exists()
     assert len(go_log.read_text().splitlines()) == 2
