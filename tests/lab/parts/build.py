@@ -17,13 +17,28 @@ from tests.lab.parts import debian, golang
 from tests.lab.parts.components import COMPONENTS, Component
 
 
-def built(component: Component) -> Path:
-    """Return the folder that holds all programs of a component, built at the first call.
+def built(*components: Component) -> tuple[Path, ...]:
+    """Return for each component the folder that holds its programs; build those that are missing.
 
     Raises:
-        Missing: no Go, no C compiler where one is needed, or the build failed.
+        Missing: no Go, no C compiler where one is needed, or a build failed.
     """
     go = golang.find()
+    warm = all(_place(component, go).is_dir() for component in components)
+    folders = tuple(_built(component, go) for component in components)
+    if not warm:
+        forget_scratch(go)
+    return folders
+
+
+def forget_scratch(go: golang.Go) -> None:
+    """Remove what only builds need, several gigabytes: the modules' sources and Go's own cache."""
+    with debian.locked(go.work / "build.lock"):
+        for scratch in go.scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _built(component: Component, go: golang.Go) -> Path:
     folder = _place(component, go)
     if not folder.is_dir():
         with debian.locked(go.work / "build.lock"):
@@ -60,17 +75,30 @@ def main(arguments: Sequence[str]) -> int:
     names = parser.parse_args(arguments).names or usual
     if unknown := set(names) - set(COMPONENTS):
         parser.error(f"there is no component {', '.join(sorted(unknown))}")
-    return max([_told(COMPONENTS[name]) for name in names])
+    return _tell([COMPONENTS[name] for name in names])
 
 
-def _told(component: Component) -> int:
+def _tell(components: Sequence[Component]) -> int:
+    """Build components that share Go's cache, and return the exit code."""
+    try:
+        go = golang.find()
+    except debian.Missing as missing:
+        print(missing)  # noqa: T201 - a script
+        return 1
+    code = max([_told(component, go) for component in components])
+    if code == 0:
+        forget_scratch(go)
+    return code
+
+
+def _told(component: Component, go: golang.Go) -> int:
     """Build one, print what it cost or why it is missing, and return the exit code."""
     title = f"{component.name} {component.version}"
     start, before = time.monotonic(), _used()
     try:
-        folder = built(component)
+        folder = _built(component, go)
     except debian.Missing as missing:
-        print(f"{title}: {missing}", flush=True)  # noqa: T201 - a script
+        print(f"{title}: {missing}", flush=True)  # noqa: T201
         return 1
     wall, used = time.monotonic() - start, _used() - before
     print(f"{title}: {wall:.1f} s, {used:.1f} s of CPU, {folder}", flush=True)  # noqa: T201

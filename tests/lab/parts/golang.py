@@ -29,9 +29,14 @@ class Go:
     program: Path
     work: Path
 
+    @property
+    def scratch(self) -> tuple[Path, Path]:
+        """The sources of modules, and Go's own cache of what it compiled."""
+        return self.work / "mod", self.work / "build"
+
     def environment(self, cgo: bool) -> dict[str, str]:
         """Return the environment of its commands: the user's, with our flags and caches."""
-        paths = {"GOMODCACHE": str(self.work / "mod"), "GOCACHE": str(self.work / "build")}
+        paths = dict(zip(("GOMODCACHE", "GOCACHE"), map(str, self.scratch), strict=True))
         own = {"GOFLAGS": FLAGS, "GOWORK": "off", "GOROOT": "", "CGO_ENABLED": str(int(cgo))}
         return {**os.environ, **paths, **own}
 

@@ -145,9 +145,9 @@ def test_whatever_changes_the_programs_changes_the_key(thing: Component) -> None
 
 def test_a_component_is_built_once(thing: Component, go_log: Path) -> None:
     """The second call takes it from the cache; another Go builds it anew."""
-    folder = build.built(thing)
+    [folder] = build.built(thing)
     assert sorted(path.name for path in folder.iterdir()) == ["one", "two"]
-    assert build.built(thing) == folder
+    assert build.built(thing) == (folder,)
     assert len(go_log.read_text().splitlines()) == 1
 
 
@@ -155,9 +155,9 @@ def test_another_go_builds_it_anew(
     thing: Component, go_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its programs differ."""
-    folder = build.built(thing)
+    folders = build.built(thing)
     monkeypatch.setenv("FAKE_VERSION", "go1.27.0")
-    assert build.built(thing) != folder
+    assert build.built(thing) != folders
     assert len(go_log.read_text().splitlines()) == 2
 
 
@@ -170,8 +170,33 @@ def test_a_failed_build_leaves_no_component_and_says_why(
         build.built(thing)
     assert list(tmp_path.glob("cache/**/thing-*")) == []
     monkeypatch.delenv("FAKE_ERROR")
-    assert (build.built(thing) / "one").exists()
+    [folder] = build.built(thing)
+    assert (folder / "one").exists()
     assert len(go_log.read_text().splitlines()) == 2
+
+
+@pytest.mark.usefixtures("go_log")
+def test_what_only_builds_need_is_removed_in_the_end(thing: Component, tmp_path: Path) -> None:
+    """Several gigabytes; the programs stay."""
+    work = tmp_path / "cache/pytest-gpu-lab/go"
+    for name in ("mod", "build"):
+        (work / name / "much").mkdir(parents=True)
+    [folder] = build.built(thing)
+    assert sorted(path.name for path in work.iterdir()) == ["build.lock", "programs"]
+    assert folder.is_dir()
+
+
+@pytest.mark.usefixtures("go_log")
+def test_a_failed_build_keeps_what_the_next_try_needs(
+    thing: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was fetched and compiled is not fetched and compiled again."""
+    monkeypatch.setenv("FAKE_ERROR", "no")
+    monkeypatch.setattr(build, "COMPONENTS", {"thing": thing})
+    source = tmp_path / "cache/pytest-gpu-lab/go/mod/much"
+    source.mkdir(parents=True)
+    assert build.main(["thing"]) == 1
+    assert source.is_dir()
 
 
 def test_c_needs_a_compiler(thing: Component, go_log: Path) -> None:
@@ -232,6 +257,18 @@ def test_the_command_tells_times_and_what_is_missing(
     assert build.main([]) == 1
     assert "thing v1.2.3: needs gcc to build thing" in capsys.readouterr().out
     assert len(go_log.read_text().splitlines()) == 1
+
+
+def test_the_command_without_go_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, not for each component."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(debian, "unpacked", no_debian)
+    assert build.main([]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "needs Go 1.21 or newer: there is none on the PATH, and needs root"
+    ]
 
 
 def test_the_command_refuses_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
