@@ -153,7 +153,7 @@ class RunFiles:
         folder.mkdir(parents=True, exist_ok=True)
         facts = run_facts(self.session)
         properties = [f"{name}={_escaped(visible(value))}\n" for name, value in facts.items()]
-        (folder / "environment.properties").write_text("".join(properties), encoding="ascii")
+        _write(folder / "environment.properties", "".join(properties))
         write_categories(folder / "categories.json", self.causes)
 
 
@@ -164,7 +164,14 @@ def write_categories(path: Path, causes: Iterable[str]) -> None:
         earlier = _causes_in(path.read_text(encoding="utf-8"))
     if earlier is not None:
         found = categories({*causes, *earlier})
-        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        _write(path, json.dumps(found, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file of ASCII text, with the mode of Allure's own; a link is replaced."""
+    path.unlink(missing_ok=True)
+    with path.open("x", encoding="ascii") as file:
+        file.write(text)
 
 
 def categories(causes: Iterable[str]) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ Redaction knows names and shapes, not meanings: who may read what is left is up 
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import IO
 
@@ -17,21 +19,30 @@ def make_folder(path: Path) -> None:
     """Create a folder and those above it that are missing; what is there keeps its mode.
 
     Raises:
-        OSError: it cannot be created.
+        OSError: it cannot be created, or somebody else put a folder or a link there meanwhile.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(FOLDER_MODE, exist_ok=True)
+        _refuse_foreign(folder)
     path.mkdir(FOLDER_MODE, exist_ok=True)  # says if something else is in its place
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that is not ours: in a shared place such as /tmp anybody can make one."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "somebody else has just created it", str(folder))
+
+
 def write(path: Path, data: bytes) -> None:
-    """Write a file; one that is there is replaced, and keeps its mode.
+    """Write a file; one that is there is replaced. A link is replaced, not followed.
 
     Raises:
         OSError: it cannot be written.
     """
-    with _opened(path, os.O_TRUNC) as file:
+    path.unlink(missing_ok=True)
+    with create(path) as file:
         file.write(data)
 
 
@@ -39,12 +50,8 @@ def create(path: Path) -> IO[bytes]:
     """Open a new file for writing.
 
     Raises:
-        FileExistsError: it is already there.
+        FileExistsError: it is already there, also as a link.
         OSError: it cannot be created.
     """
-    return _opened(path, os.O_EXCL)
-
-
-def _opened(path: Path, flag: int) -> IO[bytes]:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag, FILE_MODE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     return open(descriptor, "wb")  # noqa: PTH123 - takes a descriptor

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_gpu import private_files
+from pytest_gpu._allure import write_categories
 from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
@@ -85,3 +86,59 @@ def test_folders_that_are_there_keep_their_mode(tmp_path: Path) -> None:
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o755
     with pytest.raises(FileExistsError):
         private_files.create(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("plant", ["file", "symlink", "hardlink"])
+def test_what_was_planted_in_the_place_of_a_file_is_replaced(tmp_path: Path, plant: str) -> None:
+    """In a shared folder: nothing is written through a link or into a file that all can read."""
+    victim, place = tmp_path / "victim", tmp_path / "out.json"
+    victim.write_text("precious")
+    if plant == "file":
+        place.write_text("old")
+    elif plant == "symlink":
+        place.symlink_to(victim)
+    else:
+        place.hardlink_to(victim)
+    write({"a": 1}, place)
+    assert_new(place, victim)
+    place.unlink()
+    place.symlink_to(victim)
+    private_files.write(place, b"{}")
+    assert_new(place, victim)
+
+
+def assert_new(place: Path, victim: Path) -> None:
+    """Check that a file is one of its own, for this user only, and that the victim is as it was."""
+    assert victim.read_text() == "precious"
+    assert not place.is_symlink()
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert place.stat().st_ino != victim.stat().st_ino
+
+
+@pytest.mark.parametrize("plant", ["folder", "link"])
+def test_folder_that_somebody_else_makes_meanwhile_is_refused(
+    tmp_path: Path, plant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the creation; what is in it could be swapped afterwards."""
+    (tmp_path / "elsewhere").mkdir()
+    place, real = tmp_path / "new", Path.mkdir
+
+    def too_late(folder: Path, mode: int, *, exist_ok: bool) -> None:
+        if plant == "link":
+            place.symlink_to(tmp_path / "elsewhere")
+        real(folder, mode, exist_ok=exist_ok)
+
+    monkeypatch.setattr(Path, "mkdir", too_late)
+    if plant == "folder":
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(PermissionError, match="somebody else has just created it"):
+        private_files.make_folder(place)
+
+
+def test_files_for_allure_are_not_written_through_a_link(tmp_path: Path) -> None:
+    """A link that leads nowhere yet would create what it names."""
+    place = tmp_path / "categories.json"
+    place.symlink_to(tmp_path / "victim")
+    write_categories(place, ["runtime/a"])
+    assert not (tmp_path / "victim").exists()
+    assert "runtime/a" in place.read_text()

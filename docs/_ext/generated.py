@@ -53,6 +53,7 @@ def pages() -> Mapping[str, str]:
         "reference/samples.md": samples_page(),
         "reference/layout.md": layout_page(),
         "reference/requirements.md": requirements_page(),
+        "security.md": security_page(),
         **_sibling("api").pages(),
         **_sibling("example").pages(),
     }
@@ -133,6 +134,15 @@ def _paragraphs(step: Step | Slot) -> Iterator[str]:
 def _prose(text: str) -> str:
     """Escape the characters that Markdown would interpret."""
     return re.sub(r"([*_<>\[\]|`])", r"\\\1", text)
+
+
+def security_page() -> str:
+    """Return the repository's SECURITY.md, with links that lead to the pages of the docs.
+
+    The changelog is not among them.
+    """
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    return text.replace("](docs/", "](").replace("[changelog](CHANGELOG.md)", "changelog")
 
 
 def samples_page() -> str:

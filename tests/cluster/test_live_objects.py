@@ -103,10 +103,56 @@ def test_config_map_that_may_not_be_read_is_not_absent(
         open_recording(tmp_path / "spool", "spool").objects("configmaps")
 
 
+def tenant(name: str, kind: str = "containers", image: str = "app:1") -> dict[str, Any]:
+    """Return a pod whose container has variables."""
+    values = {"GREETING": "hunter2", "NVIDIA_VISIBLE_DEVICES": "all"}
+    env: list[Any] = [{"name": key, "value": value} for key, value in values.items()]
+    env.append({"name": "FROM", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}})
+    container = {"name": "c", "image": image, "env": env}
+    return {"metadata": {"name": name, "namespace": "team"}, "spec": {kind: [container]}}
+
+
+def test_values_of_other_peoples_variables_are_dropped_at_once(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """Whatever their names: they are in no object that is kept. Names and references stay."""
+    for at, kind in enumerate(("containers", "initContainers", "ephemeralContainers")):
+        api.put("pods", tenant(f"pod-{at}", kind))
+    for kind in ("daemonsets", "deployments"):
+        pod = tenant("workload")
+        api.put(kind, {"metadata": pod["metadata"], "spec": {"template": {"spec": pod["spec"]}}})
+    listed = snapshot.list_objects(client)
+    text = str(listed.objects)
+    assert "hunter2" not in text
+    assert text.count("GREETING") == 5
+    assert text.count("'value': 'all'") == 5
+    assert text.count("spec.nodeName") == 5
+
+
+@pytest.mark.parametrize("image", ["registry.example.com/container-toolkit:v1", "nvidia/driver:1"])
+def test_variables_of_the_software_that_serves_gpus_stay(
+    client: KubeClient, api: FakeApi, image: str
+) -> None:
+    """Checks read them."""
+    api.put("pods", tenant("toolkit", image=image))
+    (pod,) = snapshot.list_objects(client).objects["pods"]
+    assert pod["spec"]["containers"][0]["env"][0]["value"] == "hunter2"
+
+
+def test_variables_of_a_device_plugin_stay(client: KubeClient, api: FakeApi) -> None:
+    """It is known by what it runs, whatever its image; its other containers configure it."""
+    pod = tenant("plugin", image="mine:1")
+    pod["spec"]["containers"][0]["command"] = ["nvidia-device-plugin"]
+    pod["spec"]["initContainers"] = tenant("x", "initContainers")["spec"]["initContainers"]
+    api.put("pods", pod)
+    assert str(snapshot.list_objects(client).objects["pods"]).count("hunter2") == 2
+
+
 @pytest.mark.parametrize(
     "pod",
     [
         {"metadata": {"name": "p"}, "spec": []},
+        {"metadata": {"name": "p"}, "spec": {"ephemeralContainers": [{"env": "A=1"}]}},
         {"metadata": {"name": "p"}, "status": {"conditions": {}}},
         {"metadata": {"name": "p", "labels": {"a": 1}}},
         {"metadata": {"name": "p"}, "spec": {"containers": [None]}},

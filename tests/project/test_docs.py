@@ -19,7 +19,8 @@ from tests.project import picture
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+TOP = ("README.md", "CHANGELOG.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted(DOCS.rglob("*.md"))]
 PLANNED = {"--gpu-certify", "--gpu-count"}
 """Options that known-limitations.md names as not built yet."""
 
@@ -121,7 +122,7 @@ def test_every_link_leads_to_a_file(generated: ModuleType) -> None:
     for path, text in _texts():
         for target in _links(text):
             file = ((ROOT / path).parent / target).resolve()
-            assert file.exists() or (file in made and path != "README.md"), f"{path}: {target}"
+            assert file.exists() or (file in made and path not in TOP), f"{path}: {target}"
 
 
 def _links(text: str) -> Iterator[str]:
@@ -132,6 +133,35 @@ def _links(text: str) -> Iterator[str]:
                 target = href.partition("#")[0]
                 if target:
                     yield target
+
+
+def test_the_threat_model_names_what_exists() -> None:
+    """Every module and test on the page; each boundary has at least one of both."""
+    text = (DOCS / "threat-model.md").read_text()
+    named = re.findall(r"`((?:pytest_gpu|tests)/[\w/.]+)(?:::(\w+))?`", text)
+    assert [path for path, _ in named if not (ROOT / path).is_file()] == []
+    missing = [
+        f"{path}::{test}"
+        for path, test in named
+        if test and f"def {test}(" not in (ROOT / path).read_text()
+    ]
+    assert missing == []
+    tables = [part for part in text.split("\n## ") if "| what may come |" in part]
+    assert len(tables) == 6
+    for part in tables:
+        rows = [line for line in part.splitlines() if line.startswith("| ")][1:]
+        assert [row for row in rows if "`pytest_gpu/" not in row or "`tests/" not in row] == []
+
+
+def test_the_security_contact_is_in_the_docs_and_links_lead_both_ways(
+    generated: ModuleType,
+) -> None:
+    """The page of the docs is the file that GitHub shows, with links that fit there."""
+    page: str = generated.pages()["security.md"]
+    assert "(threat-model.md)" in page
+    assert "(docs/" not in page
+    assert "(security.md)" in (DOCS / "threat-model.md").read_text()
+    assert "Report a vulnerability" in page
 
 
 def test_every_cause_and_sample_has_its_place_on_the_generated_pages(

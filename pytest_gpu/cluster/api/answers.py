@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_gpu.cluster.redaction.redact_text import redact_text
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import KubeObject
 
@@ -22,11 +23,12 @@ class ApiError(GpuError):
     """The API server refused a request.
 
     ``status`` is the HTTP status (0: it was not reached) and ``reason`` is Kubernetes' own word,
-    such as Forbidden or NotFound.
+    such as Forbidden or NotFound. The message is redacted: it may quote a kubeconfig's address with
+    a password in it, or an object.
     """
 
     def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(redact_text(message))
         self.status = status
         self.reason = reason
 

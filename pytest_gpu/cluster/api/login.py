@@ -10,6 +10,7 @@ from typing import Any
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.kubeconfig import read_kubeconfig, runs_in_cluster
 from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.redaction.redact_text import redact_text
 from pytest_gpu.errors import GpuError
 from pytest_gpu.text.naming import nearest
 
@@ -53,7 +54,7 @@ def _of_context(context: str, files: tuple[Path, ...]) -> KubeClient:
         return KubeClient(configuration)
     # The client passes on every error of exec plugins, certificates and broken entries.
     except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = redact_text(" ".join(str(error).split())) or type(error).__name__
         raise GpuError(f"the context {context!r} cannot be used: {text}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -71,6 +72,14 @@ def removal(where: str, run: str, *, own: bool) -> str:
         return command("kubectl delete namespace {where}", where=where)
     marks = f"{RUN}={run}"
     return command("kubectl delete pods -n {where} -l {marks}", where=where, marks=marks)
+
+
+def is_named_for(name: str, run: str) -> bool:
+    """Return whether a namespace has the name that a run gives to its own one.
+
+    Labels alone do not show it: others may set them on a namespace that is not ours to delete.
+    """
+    return re.fullmatch("[0-9a-f]{8}", run) is not None and name.endswith(f"-{run}")
 
 
 def new_run(client: KubeClient, wanted: str, seconds: float, *, create: bool) -> Run:

@@ -16,6 +16,7 @@ from typing import Any
 from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api.answers import ApiError, items_of, part
 from pytest_gpu.cluster.api.client import KubeClient, Query
+from pytest_gpu.cluster.api.env_values import without_values
 from pytest_gpu.cluster.recording import kube_shapes
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence, RecordingError
@@ -39,6 +40,7 @@ _GROUPS = {
     "clusterpolicies": "nvidia.com",
     "resourceslices": "resource.k8s.io",
 }
+_WITH_PODS = ("pods", "daemonsets", "deployments")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -68,12 +70,12 @@ def list_objects(client: KubeClient) -> Listed:
             asked[name] = f"/apis/{served[group]}/{name}"
     refused: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=4, thread_name_prefix="gpu-list") as pool:
-        jobs = {name: pool.submit(_all, client, path) for name, path in asked.items()}
+        jobs = {name: pool.submit(_all, client, name, path) for name, path in asked.items()}
         jobs["events"] = pool.submit(_warnings, client)
         found: dict[str, Sequence[KubeObject]] = {}
         for name, job in jobs.items():
             try:
-                found[name] = _checked(name, job.result())
+                found[name] = job.result()
             except RecordingError as error:
                 if name == "nodes":
                     raise
@@ -89,24 +91,13 @@ def list_objects(client: KubeClient) -> Listed:
     return _with_config_maps(client, Listed(objects=found, refused=refused))
 
 
-def _checked(resource: str, objects: Sequence[KubeObject]) -> Sequence[KubeObject]:
-    """Return objects whose parts have the shape that the API documents.
-
-    Raises:
-        RecordingError: one has not.
-    """
-    for each in objects:
-        kube_shapes.check(resource, each, f"the API server's list of {resource}")
-    return objects
-
-
 def list_nodes(client: KubeClient) -> Sequence[KubeObject]:
     """List only the nodes.
 
     Raises:
         ApiError: they cannot be listed.
     """
-    return _all(client, "/api/v1/nodes")
+    return _all(client, "nodes", "/api/v1/nodes")
 
 
 def _served(client: KubeClient) -> Mapping[str, str]:
@@ -118,9 +109,9 @@ def _served(client: KubeClient) -> Mapping[str, str]:
     }
 
 
-def _all(client: KubeClient, path: str) -> Sequence[KubeObject]:
+def _all(client: KubeClient, resource: str, path: str) -> Sequence[KubeObject]:
     try:
-        return [each for page in client.pages(path) for each in _items(page)]
+        return [_kept(resource, each) for page in client.pages(path) for each in _items(page)]
     except ApiError as error:
         if error.status == 404:  # the group is served, this resource is not
             return ()
@@ -129,7 +120,17 @@ def _all(client: KubeClient, path: str) -> Sequence[KubeObject]:
 
 def _warnings(client: KubeClient) -> Sequence[KubeObject]:
     query: Query = {"fieldSelector": "type=Warning", "limit": MAX_EVENTS}
-    return list(_items(client.call("GET", "/api/v1/events", query)))
+    return [_kept("events", each) for each in _items(client.call("GET", "/api/v1/events", query))]
+
+
+def _kept(resource: str, thing: KubeObject) -> KubeObject:
+    """Return what is kept of an object: nothing of it that other people's containers are told.
+
+    Raises:
+        RecordingError: a part has not the shape that the API documents.
+    """
+    kube_shapes.check(resource, thing, f"the API server's list of {resource}")
+    return without_values(thing) if resource in _WITH_PODS else thing
 
 
 def _items(page: Mapping[str, Any]) -> Iterator[KubeObject]:

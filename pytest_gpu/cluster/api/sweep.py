@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from pytest_gpu.cluster.api.answers import ApiError, items_of
 from pytest_gpu.cluster.api.namespace import NAMESPACES
 from pytest_gpu.cluster.api.pod_trouble import is_over
-from pytest_gpu.cluster.api.run_marks import DEADLINE, MANAGED_BY, OWNER, RUN, SUITE, removal
+from pytest_gpu.cluster.api.run_marks import (
+    DEADLINE,
+    MANAGED_BY,
+    OWNER,
+    RUN,
+    SUITE,
+    is_named_for,
+    removal,
+)
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.recording.owner import is_dead
 from pytest_gpu.evidence import KubeObject
@@ -56,7 +64,9 @@ def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:
                 continue
             raise
         for thing in items_of(listed):
-            found.setdefault(labels_of(thing)[RUN], []).append((kind, thing))
+            run = labels_of(thing)[RUN]
+            if kind == "pods" or is_named_for(name_of(thing), run):
+                found.setdefault(run, []).append((kind, thing))
     return found
 
 

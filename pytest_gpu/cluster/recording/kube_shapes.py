@@ -45,6 +45,7 @@ _TERMS: Any = {"nodeSelectorTerms": [{"matchFields": [{}]}]}
 _POD_SPEC: Any = {
     "containers": [_CONTAINER],
     "initContainers": [_CONTAINER],
+    "ephemeralContainers": [_ENV],
     "volumes": [{"name": shapes.text, "hostPath": {}, "configMap": {}}],
     "tolerations": [{}],
     "nodeSelector": kube_names.labels,

@@ -203,6 +203,7 @@ class RecordedNode:
             load = yaml_io.load_json if name.endswith(".json") else yaml_io.load
             found = load(part.data(name) or b"", part.where(name))
             whole = shapes.mapping(found, part.where(name))
+            shapes.bounded(found, part.where(name))
             outcome_shapes.check(name, whole, part.where(name))
             return outcome_with_new_names(whole, part.above)
         if self.like and not is_removed(self._parts, name):

@@ -89,18 +89,36 @@ def number(value: Any, where: str) -> float:
     return float(value)
 
 
+def bounded(value: Any, where: str) -> None:
+    """Check all numbers in JSON types: none is infinite, not a number, or has more than 64 bits.
+
+    Raises:
+        RecordingError: one is.
+    """
+    if isinstance(value, dict):
+        for key, member in value.items():
+            bounded(member, f"{where}: {key}")
+    elif isinstance(value, list):
+        for at, member in enumerate(value):
+            bounded(member, f"{where}[{at}]")
+    elif isinstance(value, int | float) and not abs(value) < 1 << 64:
+        raise RecordingError(f"{where}: must be a number of at most 64 bits")
+
+
 def moment(value: Any, where: str) -> datetime:
     """Return an ISO 8601 time with its zone; without one it is UTC.
 
     Raises:
-        RecordingError: it is not such a time.
+        RecordingError: it is not such a time, or is before the year 1 or after 9999 in UTC.
     """
     try:
         found = datetime.fromisoformat(text(value, where))
-    except ValueError:
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        found.astimezone(UTC)
+    except (ValueError, OverflowError):
         right = "must be a time like 2026-11-21T10:00:00Z"
         raise RecordingError(f"{where}: is {value!r}, {right}") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found
 
 
 def octal(value: Any, where: str) -> int:

@@ -88,8 +88,6 @@ def redact_object(item: KubeObject) -> dict[str, Any] | None:
     metadata = found.get("metadata")
     if isinstance(metadata, dict):
         metadata.pop("managedFields", None)
-    if item.get("kind") == "ConfigMap" and isinstance(found.get("binaryData"), dict):
-        found["binaryData"] = dict.fromkeys(found["binaryData"], REDACTED)
     return found
 
 
@@ -136,6 +134,8 @@ def _redact_member(key: str, value: Any) -> Any:
         return _hidden(key, value)
     if key in ("args", "command", "argv") and _is_argv(value):
         return list(redact_argv(value))
+    if key == "binaryData" and isinstance(value, Mapping):
+        return dict.fromkeys(value, REDACTED)
     if key == "httpHeaders" and isinstance(value, list):
         return [_redact_header(header) for header in value]
     if _is_object(value):

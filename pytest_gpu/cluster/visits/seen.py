@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pytest_gpu.cluster.recording import shapes
 from pytest_gpu.cluster.recording.copying import write_paths
 from pytest_gpu.cluster.recording.listing import Listing
 from pytest_gpu.cluster.recording.recorded_node import RecordedNode
 from pytest_gpu.cluster.recording.recorder import NodeRecorder
 from pytest_gpu.cluster.recording.view import UNKNOWN, Recorded, View
-from pytest_gpu.cluster.visits.sent import elf_of, entry_of, seconds_of
-from pytest_gpu.errors import GpuError, NotInEvidence
+from pytest_gpu.cluster.visits.sent import elf_of, entry_of, seconds_of, whole_of
+from pytest_gpu.errors import GpuError, NotInEvidence, RecordingError
 from pytest_gpu.evidence import CommandResult, Door, ElfSummary, Entry
 
 Answer = Mapping[str, Any]
@@ -197,7 +198,7 @@ class SeenNode(RecordedNode):
             stderr = f"{stderr}\ndid not end in time and was killed".lstrip()
         result = CommandResult(
             argv=argv,
-            exit=code,
+            exit=whole_of(code),
             stdout=str(answer.get("stdout", "")),
             stderr=stderr,
             duration=seconds_of(answer.get("duration") or 0.0),
@@ -205,7 +206,13 @@ class SeenNode(RecordedNode):
         self._round.commands.append(result)
 
     def _take_nvml(self, answer: Answer) -> None:
-        if isinstance(answer["nvml"], dict):
+        if not isinstance(answer["nvml"], dict):
+            return
+        try:
+            shapes.bounded(answer["nvml"], "NVML")
+        except RecordingError as error:
+            self.note(str(error))
+        else:
             self._answers = answer["nvml"]
 
 

@@ -27,15 +27,15 @@ def entry_of(path: str, raw: Any) -> Entry | None:
         mtime=None if raw.get("mtime") is None else seconds_of(raw["mtime"]),
         size=_number(raw.get("size")),
         target=str(target) if raw["kind"] == "symlink" else None,
-        device=(_whole(device[0]), _whole(device[1])) if device else None,
+        device=(whole_of(device[0]), whole_of(device[1])) if device else None,
     )
 
 
 def _number(value: Any) -> int | None:
-    return None if value is None else _whole(value)
+    return None if value is None else whole_of(value)
 
 
-def _whole(value: Any) -> int:
+def whole_of(value: Any) -> int:
     """Return a whole number that Linux can have meant.
 
     Raises:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from socket import inet_aton
 
 from pytest_gpu.cluster.visits.plain import Output, PlainStream
 from pytest_gpu.cluster.visits.probe_app import BOOTSTRAP, sent_app
@@ -166,7 +167,8 @@ def host_of(node: KubeObject, options: tuple[str, ...] = ()) -> SshHost:
     Otherwise the address that Kubernetes gives, the internal one first.
 
     Raises:
-        NoAnswer: the name or the address is neither an IP address nor a DNS name.
+        NoAnswer: the name or the address is neither an IP address nor a DNS name, or the address
+            means this machine.
     """
     name = _checked("name", name_of(node))
     if _is_configured(SshHost(name=name, options=options)):
@@ -174,7 +176,9 @@ def host_of(node: KubeObject, options: tuple[str, ...] = ()) -> SshHost:
     given = status_of(node).get("addresses") or ()
     addresses = {each.get("type"): str(each.get("address")) for each in given}
     found = next((addresses[kind] for kind in _ADDRESSES if addresses.get(kind)), name)
-    return SshHost(name=_checked("address", found), options=options)
+    if _is_this_machine(_checked("address", found)):
+        raise NoAnswer(f"the Node's address {found!r} means the machine that pytest runs on")
+    return SshHost(name=found, options=options)
 
 
 def _checked(kind: str, value: str) -> str:
@@ -194,6 +198,20 @@ def _is_ip_address(value: str) -> bool:
         return not getattr(ip_address(value), "scope_id", None)
     except ValueError:
         return False
+
+
+def _is_this_machine(value: str) -> bool:
+    """Return whether an address means the machine that uses it, also as one number or in hex."""
+    if value.lower().rpartition(".")[2] == "localhost":
+        return True
+    try:
+        found = ip_address(inet_aton(value))
+    except OSError:
+        if not _is_ip_address(value):
+            return False
+        found = ip_address(value)
+    found = getattr(found, "ipv4_mapped", None) or found
+    return found.is_loopback or found.is_unspecified
 
 
 def _is_configured(host: SshHost) -> bool:

@@ -162,14 +162,21 @@ def wanted_image(files: SandboxFiles, suite: str) -> str:
 
 
 def full_name(image: str) -> str:
-    """Return an image's name as containerd stores it: with registry host and a tag or digest."""
+    """Return an image's name as containerd stores it: with registry host and a tag or digest.
+
+    Of a name with both only the digest counts.
+    """
     first, slash, _ = image.partition("/")
     if not slash:
         image = f"docker.io/library/{image}"
     elif "." not in first and ":" not in first and first != "localhost":
         image = f"docker.io/{image}"
-    has_tag = "@" in image or ":" in image.rpartition("/")[2]
-    return image if has_tag else f"{image}:latest"
+    tagged, at, digest = image.partition("@")
+    folder, slash, last = tagged.rpartition("/")
+    name, colon, _ = last.partition(":")
+    if at:
+        return f"{folder}{slash}{name}@{digest}"
+    return image if colon else f"{image}:latest"
 
 
 def find_image(listed: Mapping[str, Any], wanted: str) -> str | None:

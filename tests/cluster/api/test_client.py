@@ -137,6 +137,16 @@ def test_dead_server_is_told_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_no_message_of_an_api_server_shows_a_password(tmp_path: Path) -> None:
+    """Neither the one in a kubeconfig's address, nor one that a refusal quotes."""
+    file = write(tmp_path / "config", "a", a=f"http://me:hunter2@127.0.0.1:{free_port()}")
+    with pytest.raises(ApiError, match="cannot be reached") as caught:
+        open_client("current", kubeconfig=file).get("/version")
+    assert "hunter2" not in str(caught.value)
+    said = b'{"kind": "Status", "message": "denied: env DB_PASSWORD=hunter2 is not allowed"}'
+    assert str(refusal(403, said)) == "denied: env DB_PASSWORD=<redacted> is not allowed"
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

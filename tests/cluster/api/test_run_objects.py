@@ -162,6 +162,25 @@ def test_things_of_others_are_never_swept(objects: RunObjects, api: FakeApi) -> 
     assert len(api.of("pods")) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "run", "gone"),
+    [
+        ("pytest-gpu-0a1b2c3d", "0a1b2c3d", True),
+        ("production", "0a1b2c3d", False),
+        ("team-production", "production", False),
+    ],
+)
+def test_labels_alone_make_no_namespace_ours(
+    client: KubeClient, api: FakeApi, name: str, run: str, gone: bool
+) -> None:
+    """Whoever can label a namespace must not get it deleted by an admin's next run."""
+    labels = {"app.kubernetes.io/managed-by": "pytest-gpu", "pytest-gpu/run": run}
+    api.drop("namespaces", "/pytest-gpu")
+    api.put("namespaces", {"metadata": {"name": name, "labels": labels}})
+    list(sweep(RunObjects(client, new_run(client, "pytest-gpu", 600, create=True))))
+    assert (api.of("namespaces") == []) is gone
+
+
 def test_owner_is_dead_only_when_that_is_certain() -> None:
     """The same place, and no such process any more."""
     code = "from pytest_gpu.cluster.recording.owner import this_process; print(this_process())"

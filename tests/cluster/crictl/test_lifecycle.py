@@ -140,6 +140,31 @@ def test_the_files_fit_the_node(systemd: bool, parent: str) -> None:
     assert parent in outcome["files"]["pod_config"]["text"]
 
 
+def test_the_sandboxes_have_no_more_power_than_users_pods() -> None:
+    """The runtime's own seccomp profile (0 is RuntimeDefault in the CRI), no capabilities."""
+    shell = CrictlNode()
+    tried(shell)
+    assert len(shell.configs) == 2
+    for pod, container in shell.configs:
+        assert pod["linux"]["security_context"]["seccomp"] == {"profile_type": 0}
+        context = container["linux"]["security_context"]
+        assert context["seccomp"] == {"profile_type": 0}
+        assert context["capabilities"] == {"drop_capabilities": ["ALL"]}
+        assert context["no_new_privs"] is True
+        assert "privileged" not in {*pod["linux"]["security_context"], *context}
+
+
+def test_an_admins_files_keep_their_own_security_context() -> None:
+    """Whether they start is the question."""
+    shell = CrictlNode()
+    container = {"envs": [{"key": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}
+    pod = {"metadata": {"name": "mine", "namespace": "x"}, "linux": {}}
+    tried(shell, files=admins(pod, container))
+    assert shell.configs
+    for pod, container in shell.configs:
+        assert (pod["linux"], container.get("linux")) == ({}, None)
+
+
 @pytest.mark.parametrize(
     "reaped",
     [
@@ -416,11 +441,25 @@ def test_folders_of_killed_runs_are_swept(places: Path) -> None:
         ("localhost/x:1", "localhost/x:1"),
         ("registry:5000/a/b", "registry:5000/a/b:latest"),
         ("nvcr.io/nvidia/cuda@sha256:00", "nvcr.io/nvidia/cuda@sha256:00"),
+        ("nvcr.io/nvidia/cuda:12@sha256:00", "nvcr.io/nvidia/cuda@sha256:00"),
+        ("registry:5000/a:1@sha256:00", "registry:5000/a@sha256:00"),
+        ("python:3-slim@sha256:00", "docker.io/library/python@sha256:00"),
     ],
 )
 def test_names_of_images_are_compared_in_full(image: str, name: str) -> None:
     """As containerd stores them."""
     assert config_files.full_name(image) == name
+
+
+@pytest.mark.parametrize("wanted", ["python@{digest}", "python:3-slim@{digest}"])
+def test_an_image_that_is_pinned_by_digest_is_found(wanted: str) -> None:
+    """With a tag for people, or without one; another digest is another image."""
+    digest = f"sha256:{'a' * 64}"
+    stored = f"docker.io/library/python@{digest}"
+    listed = {"images": [{"id": "sha256:1", "repoTags": [IMAGE], "repoDigests": [stored]}]}
+    assert config_files.find_image(listed, wanted.format(digest=digest)) == stored
+    other = f"sha256:{'b' * 64}"
+    assert config_files.find_image(listed, wanted.format(digest=other)) is None
 
 
 def test_parts_of_long_lines_are_joined() -> None:

@@ -66,6 +66,8 @@ def complaint(root: Path) -> str:
         ("format: 1", "recording.yaml: taken is missing"),
         ("format: 1\ntaken: now", "taken: is 'now', must be a time like 2026-11-21T10:00:00Z"),
         ("format: 1\ntaken: 5", "taken: is a number, must be text"),
+        ("format: 1\ntaken: '0001-01-01T00:00:00+23:59'", "must be a time like 2026-11-21"),
+        ("format: 1\ntaken: '9999-12-31T23:59:59-23:59'", "must be a time like 2026-11-21"),
         (f"{HEAD}abscent: []", "recording.yaml: unknown key 'abscent'; keys are format, taken,"),
         (f"{HEAD}absent: x", "recording.yaml: absent: is text, must be a list"),
         ("- a", "recording.yaml: is a list, must be a mapping"),

@@ -30,7 +30,13 @@ BAD_FILES = {
     },
     "listing.yaml": {"entries: 1": "listing.yaml"},
     "elf.yaml": {"- 1": "elf.yaml: is a list"},
-    "nvml.json": {"[]": "nvml.json: is a list, must be a mapping"},
+    "nvml.json": {
+        "[]": "nvml.json: is a list, must be a mapping",
+        '{"a": [{"b": 1e999}]}': "nvml.json: a[0]: b: must be a number of at most 64 bits",
+        '{"a": -Infinity}': "nvml.json: a: must be a number of at most 64 bits",
+        '{"a": NaN}': "nvml.json: a: must be a number of at most 64 bits",
+        '{"a": 99999999999999999999}': "nvml.json: a: must be a number of at most 64 bits",
+    },
     "outcomes/sandbox.yaml": {
         "[]": "sandbox.yaml: is a list, must be a mapping",
         "runs: ok": "sandbox.yaml: runs: is text, must be a list",

@@ -266,6 +266,11 @@ def test_what_nobody_can_look_into_goes() -> None:
     found = redact_object({"kind": "ConfigMap", "metadata": {"name": "c"}, "binaryData": data})
     assert found is not None
     assert found["binaryData"] == {"store.jks": "<redacted>"}
+    # A typed list names the kind of its items only once.
+    assert redact_object({"metadata": {"name": "c"}, "binaryData": data}) == {
+        "metadata": {"name": "c"},
+        "binaryData": {"store.jks": "<redacted>"},
+    }
 
 
 def test_headers_of_probes_go_whatever_they_are_called() -> None:

@@ -219,6 +219,22 @@ def test_ssh_takes_addresses_and_dns_names_only(address: str) -> None:
         host_of(node_object(address))
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "127.9.9.9", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "0"),  # noqa: S104 - an address of a node
+        *("::1", "::", "::ffff:127.0.0.1", "localhost", "LOCALHOST", "x.localhost"),
+    ],
+)
+@pytest.mark.usefixtures("no_ssh")
+def test_ssh_does_not_go_to_this_machine(address: str) -> None:
+    """A kubelet must not get its commands run as root on the admin's own machine."""
+    node = node_object("gpu-1")
+    node["status"]["addresses"] = [{"type": "InternalIP", "address": address}]
+    with pytest.raises(NoAnswer, match="means the machine that pytest runs on"):
+        host_of(node)
+
+
 @pytest.mark.parametrize("address", ["10.0.0.7", "fd00::7", "Gpu-1.Example.com", "7", "x" * 253])
 @pytest.mark.usefixtures("no_ssh")
 def test_addresses_and_dns_names_that_ssh_takes(address: str) -> None:

@@ -165,6 +165,16 @@ def test_answers_without_sense_do_no_harm(answer: dict[str, Any]) -> None:
         node.read("/a")
 
 
+@pytest.mark.parametrize("number", [math.inf, math.nan, 10**400], ids=["inf", "nan", "long"])
+def test_numbers_without_sense_are_not_in_evidence(number: float) -> None:
+    """Neither as NVML's answer nor as an exit code, and the note says which."""
+    node = taken({"run": ["x"], "exit": 10**400}, {"nvml": {"devices": [{"index": number}]}})
+    assert node.commands == ()
+    with pytest.raises(NotInEvidence):
+        _ = node.nvml
+    assert "NVML: devices[0]: index: must be a number of at most 64 bits" in node.notes
+
+
 def test_notes_of_a_node_are_few_and_short() -> None:
     """Each invalid answer gives one."""
     node = taken(*({"error": "x" * 10_000} for _ in range(seen.MAX_NOTES + 5)))
