@@ -253,6 +253,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *h, unsigned *n, void *to) { re
 int nvmlDeviceGetComputeRunningProcesses_v2(void *h, unsigned *n, void *to) { return (void)to, none(h, n); }
 int nvmlDeviceGetComputeRunningProcesses(void *h, unsigned *n, void *to) { return (void)to, none(h, n); }
 int nvmlDeviceGetMaxMigDeviceCount(void *h, unsigned *count) { return none(h, count); }
+int nvmlDeviceIsMigDeviceHandle(void *h, unsigned *is) { return none(h, is); }
 
 #define STUB(name) int name(void) { return NOT_SUPPORTED; }
 #include "nvml_stubs.h"

@@ -102,7 +102,9 @@ class FakeGpus:
     def _write_proc(self, folder: Path) -> None:
         (folder / "nvidia").mkdir(parents=True)
         (folder / "nvidia/version").write_text(_VERSION.format(version=self.version))
-        (folder / "nvidia/params").write_text("ModifyDeviceFiles: 1\nDeviceFileUID: 0\n")
+        # With 1, the toolkit's hook changes this file in containers: their /proc has no such file,
+        # as the kernel has no such driver.
+        (folder / "nvidia/params").write_text("ModifyDeviceFiles: 0\nDeviceFileUID: 0\n")
         for minor in range(self.count):
             function = folder / "nvidia/gpus" / self.address(minor)
             function.mkdir(parents=True)
