@@ -1,13 +1,14 @@
 # Everything a newcomer needs: Python 3.11 or newer, and make. `make` alone lists the targets.
 # PYTHON=python3.12  another interpreter      VENV=/tmp/v  another environment
 # ARGS="-k word"     more arguments to pytest LAB=required lab tests that cannot run fail
-# JOBS=0             tests one after the other
+# JOBS=0             tests one after the other  KUBE=older   an older Kubernetes in the lab
 
 PYTHON ?= python3
 VENV ?= .venv
 LAB ?= auto
 ARGS ?=
 JOBS ?= auto
+KUBE ?= newest
 FUZZ ?= 180
 DEMO := sample:k8s-snap-two-containerds
 DEMO_CAUSE := runtime/toolkit-configured-other-containerd
@@ -47,7 +48,7 @@ test-unit: $(VENV)/ready-test ## the tests that need only Python
 
 # Not in parallel: they share one cluster, and its daemons are the load.
 test-lab: $(VENV)/ready-test ## the tests on real containerds and a real Kubernetes (root, Debian)
-	@PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q tests/lab $(ARGS)
+	@KUBE=$(KUBE) PYTEST_GPU_LAB=$(LAB) $(BIN)/pytest -q tests/lab $(ARGS)
 
 test-oldest: $(VENV)/ready-test ## the unit tests with the oldest versions that the metadata allows
 	@$(BIN)/python tests/project/oldest.py >$(VENV)/oldest.txt

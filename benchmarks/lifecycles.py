@@ -73,9 +73,9 @@ def in_lab(turns: int) -> None:
     """Compare on a lab of its own; it is gone afterwards."""
     from tests.lab.cluster import NODES, open_cluster  # noqa: PLC0415 - likewise
     from tests.lab.control_plane import account  # noqa: PLC0415 - needs the checkout
-    from tests.lab.parts import kubernetes  # noqa: PLC0415 - needs the checkout
+    from tests.lab.parts.programs import programs  # noqa: PLC0415 - needs the checkout
 
-    kubectl = kubernetes.kubectl()
+    kubectl = programs().kubernetes / "kubectl"
     lab = open_cluster(NODES[1:2])
     try:
         with account.applied(lab.api, lab.kubeconfig, lab.workplace.folder / "account"):

@@ -18,8 +18,9 @@ from tests.lab.nodes.daemons import wait_for
 from tests.lab.nodes.node import Node, start_node
 from tests.lab.nodes.node_files import NodeSpec
 from tests.lab.nodes.sshd import SshClient, connect
-from tests.lab.parts import debian, kubernetes
+from tests.lab.parts import debian
 from tests.lab.parts.images import PYTHON
+from tests.lab.parts.programs import programs
 from tests.lab.workplace import Workplace, open_workplace
 
 NODES = (
@@ -114,28 +115,20 @@ def require_machine() -> None:
         raise debian.Missing(f"may not make namespaces: {done.stderr.strip()}")
 
 
-def open_cluster(
-    specs: Sequence[NodeSpec] = NODES,
-    apiserver: Sequence[str] = (),
-    objects: Sequence[tuple[str, Mapping[str, Any]]] = (),
-) -> LabCluster:
+def open_cluster(specs: Sequence[NodeSpec] = NODES) -> LabCluster:
     """Start a cluster whose nodes are Ready and give away their GPUs.
 
     Args:
         specs: the nodes.
-        apiserver: more flags for the API server.
-        objects: collections and what is created there before anything else.
 
     Raises:
         Missing: this machine cannot have a lab; the message says what it lacks.
     """
     require_machine()
-    programs = kubernetes.programs()
+    found = programs()
     workplace = open_workplace()
     try:
-        control = start_control_plane(workplace, programs, apiserver)
-        for path, body in objects:
-            control.api.create(path, body)
+        control = start_control_plane(workplace, found)
         gpu_stack.install(control.api)
         nodes = {spec.name: start_node(spec, control) for spec in specs}
         for node in nodes.values():

@@ -20,6 +20,7 @@ from tests.lab.nodes.fake_gpu import library_paths
 from tests.lab.nodes.node import Node
 from tests.lab.nodes.node_init import SYSCTLS
 from tests.lab.parts.images import PYTHON
+from tests.lab.parts.programs import chosen_kubernetes
 from tests.lab.workplace import group_of, open_workplace, sweep
 
 NAMES = ("n16", "n17", "n21", "nsd")
@@ -69,6 +70,15 @@ def test_node_is_ready_with_its_generation_of_containerd(node: Node) -> None:
     assert node.is_ready()
     version = node.object()["status"]["nodeInfo"]["containerRuntimeVersion"]
     assert version.startswith(f"containerd://{GENERATIONS[node.name]}")
+
+
+def test_every_part_of_kubernetes_is_of_the_chosen_release(
+    node: Node, lab_cluster: LabCluster
+) -> None:
+    """Kubelet and API server tell the version that is pinned for this run."""
+    wanted = chosen_kubernetes().version
+    assert node.object()["status"]["nodeInfo"]["kubeletVersion"] == wanted
+    assert lab_cluster.api.get("/version")["gitVersion"] == wanted
 
 
 def test_node_gives_away_its_gpus(node: Node) -> None:

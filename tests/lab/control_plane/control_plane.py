@@ -13,6 +13,7 @@ from tests.lab.control_plane.api import Api, ApiError, open_api
 from tests.lab.control_plane.pki import Pki, make_pki
 from tests.lab.nodes.daemons import Daemon, in_network, new_network, start, wait_for
 from tests.lab.parts import debian
+from tests.lab.parts.programs import Programs
 from tests.lab.workplace import Workplace
 
 ADDRESS = "10.66.0.1"
@@ -30,7 +31,7 @@ class ControlPlane:
     """
 
     workplace: Workplace
-    programs: Path
+    programs: Programs
     pki: Pki
     network: Daemon
     kubeconfig: Path
@@ -38,21 +39,19 @@ class ControlPlane:
     daemons: tuple[Daemon, ...]
 
 
-def start_control_plane(
-    workplace: Workplace, programs: Path, extra: Sequence[str] = ()
-) -> ControlPlane:
+def start_control_plane(workplace: Workplace, programs: Programs) -> ControlPlane:
     """Start a control plane and wait until its API serves.
 
     Args:
         workplace: where it lives.
-        programs: the folder of the Kubernetes programs.
-        extra: more flags for the API server.
+        programs: the real programs.
     """
     pki = make_pki(workplace.folder / "pki")
     network = new_network(workplace)
     _make_bridge(network.pid)
     etcd = _start(workplace, "etcd", _etcd(workplace.folder), network)
-    command = [*_apiserver(programs, pki), *audit.flags(workplace.folder), *extra]
+    kubernetes = programs.kubernetes
+    command = [*_apiserver(kubernetes, pki), *audit.flags(workplace.folder)]
     server = _start(workplace, "apiserver", command, network)
     port, opened = open_door(workplace, "door", network.pid, "127.0.0.1", 6443)
     kubeconfig = workplace.folder / "kubeconfig"
@@ -60,7 +59,7 @@ def start_control_plane(
     api = open_api(kubeconfig)
     wait_for(lambda: _ready(api), "the API server", etcd, server, opened, seconds=180)
     managers = [
-        _start(workplace, name, _manager(programs, pki, name), network)
+        _start(workplace, name, _manager(kubernetes, pki, name), network)
         for name in ("controller-manager", "scheduler")
     ]
     return ControlPlane(

@@ -22,8 +22,6 @@ from tests.lab.nodes.node_files import (
     PYTHON,
     NodeSpec,
     kubelet_command,
-    needs_proxy,
-    proxy_command,
     write_files,
 )
 from tests.lab.nodes.systemd_units import write_units
@@ -210,8 +208,8 @@ def start_node(spec: NodeSpec, control: ControlPlane) -> Node:
         (folder / name).mkdir(parents=True)
     write_files(spec, control, folder / "upper")
     if spec.systemd:
-        write_units(folder / "upper", _daemons(spec, control))
-    (folder / "spec.json").write_text(json.dumps(_init_spec(spec, control, folder)))
+        write_units(folder / "upper", _daemons(spec))
+    (folder / "spec.json").write_text(json.dumps(_init_spec(spec, folder)))
     remember(folder)
     group = Cgroup(name=f"{workplace.cgroup.name}/{spec.name}")
     group.create()
@@ -257,7 +255,7 @@ def _connect(spec: NodeSpec, control: ControlPlane, outer: Daemon, init: int) ->
     in_network(init, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 
-def _init_spec(spec: NodeSpec, control: ControlPlane, folder: Path) -> dict[str, Any]:
+def _init_spec(spec: NodeSpec, folder: Path) -> dict[str, Any]:
     trees = spec.gpus.write_trees(folder / "trees") if spec.gpus else {}
     return {
         "name": spec.name,
@@ -265,7 +263,7 @@ def _init_spec(spec: NodeSpec, control: ControlPlane, folder: Path) -> dict[str,
         "systemd": spec.systemd,
         "devices": spec.gpus.device_nodes() if spec.gpus else [],
         "environment": {"PATH": PATHS, "HOME": "/root", "container": "lab"},
-        "daemons": _daemons(spec, control),
+        "daemons": _daemons(spec),
         "binds": {
             "/var/lib/containerd": str(folder / "containerd"),
             "/var/lib/kubelet": str(_kubelet_folder(folder)),
@@ -283,14 +281,12 @@ def _kubelet_folder(folder: Path) -> Path:
     return folder / "kubelet"
 
 
-def _daemons(spec: NodeSpec, control: ControlPlane) -> dict[str, list[str]]:
+def _daemons(spec: NodeSpec) -> dict[str, list[str]]:
     """Return name and command of each daemon, in the order of their start."""
     imports = ["/bin/sh", "-c", f"{INSIDE}/import-images; exec sleep infinity"]
-    proxy = {"cri-proxy": proxy_command()} if needs_proxy(spec, control) else {}
     return {
         "containerd": ["/usr/bin/containerd", "--config", CONTAINERD_CONFIG],
         "images": imports,
-        **proxy,
-        "kubelet": kubelet_command(spec, control),
+        "kubelet": kubelet_command(spec),
         "sshd": ["/bin/sh", "-c", f"mkdir -p /run/sshd; exec {' '.join(sshd.COMMAND)}"],
     }

@@ -18,14 +18,12 @@ from tests.lab.nodes.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.nodes.fake_gpu import FakeGpus
 from tests.lab.parts import debian
 from tests.lab.parts.images import HERE, compile_c
-from tests.lab.parts.kubernetes import version
 from tests.lab.parts.python_root import launcher, python_root
 
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON = "/run/lab/python"
 IMAGES = "/run/lab/images"
 INSIDE = "/usr/local/libexec/lab"
-CRI_SOCKET = "/run/lab/cri/containerd.sock"
 PACKAGES = ("runc", "containernetworking-plugins", "openssh-server", "libwrap0", "sudo")
 
 # Imports the images once; containerd must serve first.
@@ -108,7 +106,7 @@ def _copy_programs(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
     for root in (containerd, debian.unpacked("node", "bookworm", *PACKAGES)):
         argv = ["/usr/bin/cp", "--archive", "--no-target-directory", str(root), str(upper)]
         subprocess.run(argv, check=True, timeout=120)
-    shutil.copy(control.programs / "kubelet", upper / "usr/bin/kubelet")
+    shutil.copy(control.programs.kubernetes / "kubelet", upper / "usr/bin/kubelet")
 
 
 def _write_scripts(spec: NodeSpec, upper: Path) -> None:
@@ -146,15 +144,6 @@ def _network(spec: NodeSpec) -> dict[str, Any]:
     return {"cniVersion": "0.4.0", "name": "bridge", "plugins": [plugin]}
 
 
-def needs_proxy(spec: NodeSpec, control: ControlPlane) -> bool:
-    """Say whether this kubelet speaks only CRI v1alpha2 and this containerd no longer does."""
-    return spec.generation == "2.x" and _minor(control) < 23
-
-
-def _minor(control: ControlPlane) -> int:
-    return int(version(control.programs).split(".")[1])
-
-
 def _kubelet_files(spec: NodeSpec, control: ControlPlane) -> dict[str, str]:
     control.pki.issue(
         f"node-{spec.name}",
@@ -167,16 +156,14 @@ def _kubelet_files(spec: NodeSpec, control: ControlPlane) -> dict[str, str]:
         "etc/kubernetes/pki/kubelet.crt": (folder / f"node-{spec.name}.crt").read_text(),
         "etc/kubernetes/pki/kubelet.key": (folder / f"node-{spec.name}.key").read_text(),
         "etc/kubernetes/kubelet.conf": control.pki.kubeconfig(f"node-{spec.name}", INNER),
-        "var/lib/kubelet/config.yaml": json.dumps(_kubelet_config(spec, control), indent=1),
+        "var/lib/kubelet/config.yaml": json.dumps(_kubelet_config(spec), indent=1),
     }
 
 
-def _kubelet_config(spec: NodeSpec, control: ControlPlane) -> dict[str, Any]:
-    """Return the KubeletConfiguration (JSON is YAML), for this kubelet's version."""
+def _kubelet_config(spec: NodeSpec) -> dict[str, Any]:
+    """Return the KubeletConfiguration (JSON is YAML)."""
     authority = {"clientCAFile": "/etc/kubernetes/pki/ca.crt"}
     thresholds = ("nodefs.available", "imagefs.available", "nodefs.inodesFree")
-    newer = {"containerRuntimeEndpoint": f"unix://{SOCKET}"}
-    newest = {"failCgroupV1": False}
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -188,6 +175,10 @@ def _kubelet_config(spec: NodeSpec, control: ControlPlane) -> dict[str, Any]:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt",
         "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
+        "containerRuntimeEndpoint": f"unix://{SOCKET}",
+        "failCgroupV1": False,
+        "clusterDNS": ["10.96.0.10"],
+        "clusterDomain": "cluster.local",
         "cgroupDriver": "systemd" if spec.systemd else "cgroupfs",
         "failSwapOn": False,
         "oomScoreAdj": 0,
@@ -197,43 +188,14 @@ def _kubelet_config(spec: NodeSpec, control: ControlPlane) -> dict[str, Any]:
         "imageGCLowThresholdPercent": 99,
         "nodeStatusUpdateFrequency": "5s",
         "syncFrequency": "5s",
-        **(newer if _minor(control) >= 27 else {}),
-        **(newest if _minor(control) >= 31 else {}),
     }
 
 
-def kubelet_command(spec: NodeSpec, control: ControlPlane) -> list[str]:
-    """Return the kubelet's command; beside an old kubelet the proxy's socket lies in its way."""
-    older = ["--container-runtime=remote", "--network-plugin=cni"]
-    endpoint = [f"--container-runtime-endpoint=unix://{SOCKET}"]
-    flags = [*(older if _minor(control) < 24 else []), *(endpoint if _minor(control) < 27 else [])]
-    command = [
+def kubelet_command(spec: NodeSpec) -> list[str]:
+    """Return the kubelet's command."""
+    return [
         "/usr/bin/kubelet",
         "--config=/var/lib/kubelet/config.yaml",
         "--kubeconfig=/etc/kubernetes/kubelet.conf",
         *(f"--hostname-override={spec.name}", f"--node-ip={spec.address}", "--v=2"),
-        *flags,
     ]
-    return [*_own_socket_folder(), *command] if needs_proxy(spec, control) else command
-
-
-def _own_socket_folder() -> list[str]:
-    """Return the prefix that shows the proxy's socket to one command where containerd's is.
-
-    So the node is as an administrator of containerd 2 sees it: the kubelet is configured with
-    containerd's socket, and containerd listens there.
-    """
-    show = f'mount --bind {Path(CRI_SOCKET).parent} /run/containerd && exec "$@"'
-    private = ["unshare", "--mount", "--propagation", "unchanged", "--"]
-    return [
-        *private,
-        "/bin/sh",
-        "-c",
-        f"until [ -S {CRI_SOCKET} ]; do sleep 0.1; done; {show}",
-        "sh",
-    ]
-
-
-def proxy_command() -> list[str]:
-    """Return the command of the proxy that translates CRI v1alpha2 to v1."""
-    return [*_command("cri_proxy.py"), CRI_SOCKET, SOCKET]

@@ -81,21 +81,6 @@ def unpacked(name: str, suite: str, *packages: str) -> Path:
     return folder / "root"
 
 
-def source(package: str, suite: str, folder: Path) -> Path:
-    """Download the source package into a new ``folder`` and return its ``.dsc`` file.
-
-    Raises:
-        Missing: not Debian, not root, or Debian's archive did not give the source.
-    """
-    require_debian()
-    work = folder.with_suffix(".apt")
-    environment = _own_apt(work, f"deb-src [signed-by={KEYRING}] {_archive()} {suite} main")
-    folder.mkdir(parents=True)
-    _run(["apt-get", "--quiet", "--download-only", "source", package], folder, environment)
-    shutil.rmtree(work)
-    return next(folder.glob("*.dsc"))
-
-
 def require_debian() -> None:
     """Raise ``Missing`` unless this is a Debian on which we are root."""
     if os.geteuid() != 0:
