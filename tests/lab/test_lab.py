@@ -52,7 +52,7 @@ def sandbox(node: Node, handler: str) -> str:
     node.write("/tmp/lab-pod.json", json.dumps(pod))  # noqa: S108 - of a node
     node.write("/tmp/lab-container.json", files.container_text)  # noqa: S108
     paths = ("/tmp/lab-container.json", "/tmp/lab-pod.json")  # noqa: S108
-    name = node.must("crictl", "run", f"--runtime={handler}", *paths).strip()
+    name = node.must("crictl", "run", "--no-pull", f"--runtime={handler}", *paths).strip()
     state = wait_for(lambda: _exited(node, name), f"container {name} to exit", node.outer)
     output = node.must("crictl", "logs", name)
     node.must("crictl", "rmp", "--force", state["podSandboxId"])
@@ -131,7 +131,7 @@ def test_crictl_tells_an_unknown_handler_as_the_runtime_does(node: Node) -> None
     node.write("/tmp/lab-pod.json", shipped_files().pod_text)  # noqa: S108 - of a node
     done = node.run(["crictl", "runp", "--runtime=nope", "/tmp/lab-pod.json"])  # noqa: S108
     assert done.returncode == 1
-    assert 'no runtime for "nope" is configured' in done.stderr
+    assert 'no runtime for \\"nope\\" is configured' in done.stderr, "crictl quotes its messages"
 
 
 def test_live_handlers_follow_the_configuration_after_a_restart(lab_cluster: LabCluster) -> None:

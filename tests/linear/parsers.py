@@ -33,7 +33,7 @@ from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_
 from pytest_gpu.stack.pods import plugin_log, suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
-from pytest_gpu.stack.sandbox import config_files, sandboxes
+from pytest_gpu.stack.sandbox import config_files, logged, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
@@ -220,6 +220,7 @@ UNIT_LOG = (
 )
 ERRORS = (
     "FATA failed desc = ",
+    'time="1" level=fatal msg="failed desc = \\"{n:04}"',
     "nvidia-container-runtime",
     "version `GLIBC_2.{n:04}' (required by ",
 )
@@ -361,6 +362,7 @@ PARSERS: _Table = {
     ),
     "output of a sandbox": (sandboxes._lines, COLUMNS),
     "error of a sandbox": (_sandbox, ERRORS),
+    "messages of crictl": (logged.messages, ERRORS),
     "error of the GPU stack": (
         lambda text: (start_errors.gpu_error(text), start_errors.is_network_error(text)),
         ERRORS,

@@ -38,6 +38,7 @@ from pytest_gpu.stack.sandbox.config_files import (
     systemd_cgroups,
     wanted_image,
 )
+from pytest_gpu.stack.sandbox.logged import messages
 from pytest_gpu.stack.sandbox.sandboxes import was_reaped
 
 ATTEMPTS = 5
@@ -171,7 +172,7 @@ def _was_reaped(bench: Bench, done: CommandResult) -> bool:
 
     A known fault is reported as it is, although the kubelet ends that sandbox, too.
     """
-    text = f"{done.stdout}\n{done.stderr}"
+    text = messages(f"{done.stdout}\n{done.stderr}")
     if done.exit == 0 or gpu_error(text) or is_network_error(text) or is_cgroup_error(text):
         return False
     return was_reaped(done.exit, text) or is_stopped(bench.crictl, bench.mark.run, bench.name)

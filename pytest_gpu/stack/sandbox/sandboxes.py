@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.stack.sandbox.logged import messages
 
 # Every two seconds the kubelet kills sandboxes that it does not own; the resulting errors look like
 # faults of the runtime but are not.
@@ -165,7 +166,7 @@ def _run(each: Mapping[str, Any]) -> SandboxRun:
         handler=str(each.get("handler") or ""),
         cdi_devices=tuple(each.get("cdi_devices") or ()),
         exit=int(each["exit"]),
-        text=f"{each.get('stdout') or ''}\n{each.get('stderr') or ''}",
+        text=messages(f"{each.get('stdout') or ''}\n{each.get('stderr') or ''}"),
         output=_lines(each.get("output")),
         attempts=int(each.get("attempts", 1)),
         reaped=int(each.get("reaped", 0)),

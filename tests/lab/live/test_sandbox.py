@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,10 +21,12 @@ from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox.check_files import control
 from pytest_gpu.stack.sandbox.config_files import Request
+from pytest_gpu.stack.sandbox.logged import messages
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
 from tests.lab.cluster import LabCluster
 from tests.lab.nodes.daemons import wait_for
 from tests.lab.nodes.node import Node
+from tests.lab.nodes.node_files import CRICTL
 from tests.lab.parts.images import PYTHON
 from tests.lab.rounds.visited import shell, visited
 from tests.stack.kube.kube_machine import cause
@@ -33,7 +34,6 @@ from tests.stack.kube.kube_machine import cause
 NAMES = ("n16", "n17", "n21", "nsd")
 RUNTIME = "/usr/bin/nvidia-container-runtime"
 CNI = "/etc/cni/net.d/10-bridge.conflist"
-CRICTL = "/usr/local/bin/crictl"
 LEFT = ("crictl", "pods", "--quiet", "--label", "pytest-gpu/kind=crictl-sandbox")
 Seen = tuple[GpuNode, ProbeShell]
 
@@ -92,7 +92,7 @@ def test_a_handler_that_containerd_does_not_know(
     """Told at once and in the runtime's own words, never as "reaped"."""
     monkeypatch.setattr(lifecycle, "gpu_request", lambda _: Request(handler="nope"))
     outcome = tried(seen)
-    assert 'no runtime for "nope" is configured' in outcome["runs"][1]["stderr"]
+    assert 'no runtime for "nope" is configured' in messages(outcome["runs"][1]["stderr"])
     assert outcome["runs"][1]["attempts"] == 1
     assert cause(diagnose.gpu_run(judged(seen, outcome, monkeypatch))) == "sandbox/handler-refused"
 
@@ -174,10 +174,9 @@ def test_cdi_devices_under_the_default_handler(seen: Seen, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("node", ["n16"], indirect=True)
-def test_a_node_without_crictl_gets_one_for_a_while(node: Node, seen: Seen, tmp_path: Path) -> None:
+def test_a_node_without_crictl_gets_one_for_a_while(node: Node, seen: Seen) -> None:
     """With ``--gpu-crictl``; without it nothing is tried."""
-    program = tmp_path / "crictl"
-    program.write_text(node.read(CRICTL))
+    program = node.control.programs.crictl / "crictl"
     node.must("mv", CRICTL, f"{CRICTL}.away")
     try:
         without, brought = tried(seen), tried(seen, crictl=program)
@@ -190,9 +189,9 @@ def test_a_node_without_crictl_gets_one_for_a_while(node: Node, seen: Seen, tmp_
 
 KILLED = """
 import sys
-from pathlib import Path
 from pytest_gpu.cluster.crictl.lifecycle import SandboxOptions, try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
+from pytest_gpu.stack.sandbox.logged import messages
 from pytest_gpu.stack.sandbox.sandboxes import shipped_files
 from tests.lab.control_plane.api import open_api
 from tests.lab.rounds.visited import shell, visited

@@ -24,6 +24,7 @@ PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON = "/run/lab/python"
 IMAGES = "/run/lab/images"
 INSIDE = "/usr/local/libexec/lab"
+CRICTL = "/usr/local/bin/crictl"
 PACKAGES = ("runc", "containernetworking-plugins", "openssh-server", "libwrap0", "sudo")
 
 # Imports the images once; containerd must serve first.
@@ -45,7 +46,6 @@ class NodeSpec:
         generation: of containerd: 1.6, 1.7 or 2.x.
         systemd: whether a real systemd is PID 1.
         gpus: its GPUs; ``None`` for a node without.
-        crictl: whether the crictl stand-in is installed.
     """
 
     name: str
@@ -53,7 +53,6 @@ class NodeSpec:
     generation: str
     systemd: bool = False
     gpus: FakeGpus | None = field(default_factory=FakeGpus)
-    crictl: bool = True
 
     @property
     def address(self) -> str:
@@ -107,6 +106,8 @@ def _copy_programs(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
         argv = ["/usr/bin/cp", "--archive", "--no-target-directory", str(root), str(upper)]
         subprocess.run(argv, check=True, timeout=120)
     shutil.copy(control.programs.kubernetes / "kubelet", upper / "usr/bin/kubelet")
+    (upper / CRICTL.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(control.programs.crictl / "crictl", upper / CRICTL.lstrip("/"))
 
 
 def _write_scripts(spec: NodeSpec, upper: Path) -> None:
@@ -119,17 +120,6 @@ def _write_scripts(spec: NodeSpec, upper: Path) -> None:
         compile_c(HERE / "native/nvidia_runtime.c", program, f"-DCOMMAND={command}")
         # What newer toolkits bring instead of nvidia-container-cli; nothing runs it here.
         shutil.copy(program, program.with_name("nvidia-cdi-hook"))
-    if spec.crictl:
-        _install_crictl(upper)
-
-
-def _install_crictl(upper: Path) -> None:
-    """Install the machine's real crictl, else our stand-in."""
-    if real := shutil.which("crictl"):
-        shutil.copy(real, upper / "usr/local/bin/crictl")
-    else:
-        text = f'#!/bin/sh\nexec {" ".join(_command("crictl.py"))} "$@"\n'
-        write(upper, "usr/local/bin/crictl", text, 0o755)
 
 
 def _command(name: str) -> list[str]:

@@ -21,6 +21,7 @@ class Programs:
     """The folders of the programs: one for each component."""
 
     kubernetes: Path
+    crictl: Path
 
 
 def programs() -> Programs:
@@ -29,8 +30,8 @@ def programs() -> Programs:
     Raises:
         Missing: this machine cannot build one of them.
     """
-    [kubernetes] = built(chosen_kubernetes())
-    return Programs(kubernetes=kubernetes)
+    kubernetes, crictl = built(chosen_kubernetes(), COMPONENTS["crictl"])
+    return Programs(kubernetes=kubernetes, crictl=crictl)
 
 
 def chosen_kubernetes() -> Component:

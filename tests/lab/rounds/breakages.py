@@ -13,6 +13,7 @@ from tests.lab.nodes.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.nodes.daemons import wait_for
 from tests.lab.nodes.fake_gpu import BUSES, DRIVER, library_folder
 from tests.lab.nodes.node import Node
+from tests.lab.nodes.node_files import CRICTL
 from tests.lab.parts.images import PYTHON
 
 OTHER_CONFIG = "/etc/other/containerd.toml"
@@ -169,7 +170,7 @@ def no_image(node: Node) -> None:
 
 def no_crictl(node: Node) -> None:
     """Remove crictl."""
-    node.remove("/usr/local/bin/crictl")
+    node.remove(CRICTL)
 
 
 def no_cni(node: Node) -> None:

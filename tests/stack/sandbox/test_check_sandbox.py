@@ -210,6 +210,26 @@ def test_the_error_of_the_gpu_sandbox_names_the_cause(error: str, found: str, sa
         diagnose.gpu_run(node(run("control", error=error), run("gpu", "nvidia", error)))
 
 
+NO_CONFIG = (
+    'time="2026-11-30T19:40:43Z" level=warning msg="Config \\"/etc/crictl.yaml\\" does not exist,'
+    ' trying next: \\"/usr/local/bin/crictl.yaml\\""\n'
+)
+QUOTED = (
+    f'{NO_CONFIG}time="2026-11-30T19:40:43Z" level=fatal msg="running container: run pod sandbox:'
+    " rpc error: code = Unknown desc = failed to get sandbox runtime: no runtime for"
+    ' \\"nope\\" is configured"\n'
+)
+
+
+def test_a_quoted_message_names_the_cause_in_the_runtimes_own_words() -> None:
+    """Where its output is no terminal, as in every run of the suite, crictl quotes its messages."""
+    said = 'failed to get sandbox runtime: no runtime for "nope" is configured'
+    tried = gpu(QUOTED)
+    finding = diagnose.gpu_run(tried)
+    assert cause(finding) == "sandbox/handler-refused"
+    assert read(tried.evidence).run("gpu").error == said
+
+
 @pytest.mark.parametrize(
     "error",
     [
