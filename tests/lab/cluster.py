@@ -26,10 +26,10 @@ from tests.lab.workplace import Workplace, open_workplace
 NODES = (
     NodeSpec(name="n16", number=1, generation="1.6"),
     NodeSpec(name="n17", number=2, generation="1.7"),
-    NodeSpec(name="n21", number=3, generation="2.x"),
+    NodeSpec(name="n24", number=3, generation="2.4"),
     NodeSpec(name="nsd", number=4, generation="1.7", systemd=True),
 )
-"""One node of each containerd generation, and one whose PID 1 is systemd."""
+"""Nodes with the newest containerd and two that are still common, one of them with systemd."""
 
 PODS = "/api/v1/namespaces/default/pods"
 

@@ -15,6 +15,7 @@ import pytest
 from tests.lab.cluster import LabCluster, open_cluster
 from tests.lab.control_plane.account import Account, applied
 from tests.lab.parts import debian
+from tests.lab.parts.containerds import containerd
 
 LEFT_OUT = "lab test left out: "
 COMPARED = "containerd merge"
@@ -46,7 +47,7 @@ def containerd_program() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def lab_cluster() -> Iterator[LabCluster]:
-    """Give a real cluster with one node per containerd generation and one with systemd.
+    """Give a real cluster with nodes of three containerd generations and one with systemd.
 
     Everything on it is healthy at first; a test that breaks something repairs it. Left out where
     this machine cannot have one.
@@ -69,7 +70,7 @@ def user(lab_cluster: LabCluster, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def _ask(generation: str) -> Path | str:
     try:
-        return debian.containerd(generation)
+        return containerd(generation) / "containerd"
     except debian.Missing as missing:
         return f"containerd {generation}: {missing}"
 

@@ -23,8 +23,8 @@ from tests.lab.parts.images import PYTHON
 from tests.lab.parts.programs import chosen_kubernetes
 from tests.lab.workplace import group_of, open_workplace, sweep
 
-NAMES = ("n16", "n17", "n21", "nsd")
-GENERATIONS = {"n16": "1.6.", "n17": "1.7.", "n21": "2.", "nsd": "1.7."}
+NAMES = ("n16", "n17", "n24", "nsd")
+GENERATIONS = {"n16": "1.6.", "n17": "1.7.", "n24": "2.4.", "nsd": "1.7."}
 LISTING = "import glob; print(*sorted(glob.glob('/dev/nvidia*')))"
 CUDA = "import ctypes; print(ctypes.CDLL('libcuda.so.1').cuInit(0))"
 GPU = {"limits": {"nvidia.com/gpu": 1}}
@@ -164,7 +164,7 @@ def test_failing_nvml_fails_the_pod_as_the_toolkit_does(
     code: int, words: str, lab_cluster: LabCluster
 ) -> None:
     """The container does not start, and the kubelet repeats NVML's words."""
-    node, name = lab_cluster.nodes["n21"], f"nvml-{code}"
+    node, name = lab_cluster.nodes["n24"], f"nvml-{code}"
     node.set_nvml(init=code)
     pod = {"restartPolicy": "Never", **on(node, CUDA, resources=GPU)}
     pod["containers"][0].update(name="main", image=PYTHON)
@@ -301,7 +301,7 @@ def test_sysctls_of_the_machine_are_out_of_reach(node: Node) -> None:
 BROKEN = "rm -rf /dev/nvidia0 /sys/bus/pci/devices/0000:17:00.0 /etc/cni/net.d/* /etc/cdi"
 
 
-@pytest.mark.parametrize("name", ["n21", "nsd"])
+@pytest.mark.parametrize("name", ["n24", "nsd"])
 def test_broken_node_is_healed(name: str, lab_cluster: LabCluster) -> None:
     """Whatever the lab wrote comes back, daemons and images included."""
     node = lab_cluster.nodes[name]

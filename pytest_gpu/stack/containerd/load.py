@@ -148,6 +148,8 @@ def version_problems(
         first = next((each.value for each in found if each.value), 0)
         text = f"drop-in config version {{}} higher than root config version {first}"
         problems += [_with(e, text.format(e.value)) for e in found if e.value > first]
+    if generation.migrates_each_file:
+        problems += [_with(e, "containerd panics") for e in found if e.value < 0]
     return problems
 
 

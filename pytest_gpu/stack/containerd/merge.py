@@ -2,7 +2,7 @@
 
 Source: containerd ``cmd/containerd/server/config/config.go`` (1.6, 1.7, 2.x), ``plugins/cri/
 runtime/plugin.go`` and ``plugins/cri/images/plugin.go`` (the migrations of 2.x). A
-differential test compares with the real ``containerd config dump`` of three generations.
+differential test compares with the real ``containerd config dump`` of four generations.
 """
 
 from __future__ import annotations

@@ -12,13 +12,22 @@ Version = tuple[int, ...]
 """A version as numbers, such as ``(1, 7, 24)``."""
 
 
+_PAUSE: tuple[tuple[Version, str], ...] = (
+    ((2, 3), "3.10.2"),
+    ((2, 2), "3.10.1"),
+    ((2,), "3.10"),
+    ((1, 7), "3.8"),
+    ((), "3.6"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """How containerd of a version differs from older and newer ones.
 
     Sources, unless a property names another one: ``cmd/containerd/server/config/config.go`` (1.x:
     ``services/server/config``) and the CRI plugin's ``config.go`` (1.x: ``pkg/cri/config``, 2.x:
-    ``internal/cri/config``), checked against the real containerd of 1.6, 1.7 and 2.x.
+    ``internal/cri/config``), checked against the real containerd of 1.6, 1.7, 2.1 and 2.4.
     """
 
     version: Version
@@ -44,8 +53,8 @@ class Generation:
 
     @property
     def refuses_newer_drop_ins(self) -> bool:
-        """Whether it refuses a drop-in with a higher version than the root file's (2.3)."""
-        return self.version >= (2, 3)
+        """Whether it refuses a drop-in with a higher version than the root file's (2.3.0-2.3.4)."""
+        return (2, 3) <= self.version < (2, 3, 5)
 
     @property
     def newest_config(self) -> int:
@@ -96,6 +105,11 @@ class Generation:
         return self.version >= (2, 1)
 
     @property
+    def single_cni_folder(self) -> bool:
+        """Whether ``cni.bin_dir`` is a setting (until 2.3), not only one of old files."""
+        return self.version < (2, 4)
+
+    @property
     def knows_nri(self) -> bool:
         """Whether it has NRI's second version (1.7)."""
         return self.version >= (1, 7)
@@ -109,6 +123,11 @@ class Generation:
     def knows_cdi(self) -> bool:
         """Whether it can inject CDI devices: 1.7 added ``enable_cdi``."""
         return self.version >= (1, 7)
+
+    @property
+    def has_cdi_switch(self) -> bool:
+        """Whether ``enable_cdi`` is a setting (1.7 to 2.3); from 2.4 on CDI is always on."""
+        return (1, 7) <= self.version < (2, 4)
 
     @property
     def cdi_by_default(self) -> bool:
@@ -128,10 +147,8 @@ class Generation:
     @property
     def sandbox_image(self) -> str:
         """The default image of a sandbox."""
-        if self.version >= (2,):
-            return "registry.k8s.io/pause:3.10"
-        number = "3.8" if self.version >= (1, 7) else "3.6"
-        return f"registry.k8s.io/pause:{number}"
+        tag = next(tag for since, tag in _PAUSE if self.version >= since)
+        return f"registry.k8s.io/pause:{tag}"
 
     @property
     def tells_cgroup_driver(self) -> bool:

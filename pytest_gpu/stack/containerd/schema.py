@@ -108,7 +108,9 @@ def cri(generation: Generation) -> Struct:
     numbers = "selinux_category_range max_container_log_line_size"
     more: dict[str, Kind] = {"containerd": _containerd(generation), "cni": _cni(generation)}
     if generation.knows_cdi:
-        more |= {"cdi_spec_dirs": LIST, "enable_cdi": FLAG, "drain_exec_sync_io_timeout": TEXT}
+        more |= {"cdi_spec_dirs": LIST, "drain_exec_sync_io_timeout": TEXT}
+    if generation.has_cdi_switch:
+        more["enable_cdi"] = FLAG
     if generation.one_cri_section:
         moved = {**images(generation).fields, **SERVER.fields}
         more |= {name: moved[name] for name in moved if name not in {"snapshotter"}}
@@ -133,7 +135,9 @@ def _containerd(generation: Generation) -> Struct:
 
 def _cni(generation: Generation) -> Struct:
     lists: dict[str, Kind] = {"bin_dirs": LIST} if generation.several_cni_folders else {}
-    return _struct("bin_dir conf_dir conf_template ip_pref", "", "max_conf_num", **lists)
+    texts = "conf_dir conf_template ip_pref"
+    texts += " bin_dir" if generation.single_cni_folder else ""
+    return _struct(texts, "", "max_conf_num", **lists)
 
 
 @cache

@@ -88,7 +88,7 @@ def test_each_fault_of_cuda_is_told_on_its_node(
     faults = {
         "n16": {"cuda_init": 999},
         "n17": {"cuda_wrong": 77},
-        "n21": {"cuda_jit": 221},
+        "n24": {"cuda_jit": 221},
         "nsd": {"cuda_crash": 1},
     }
     with ExitStack() as stack:
@@ -98,7 +98,7 @@ def test_each_fault_of_cuda_is_told_on_its_node(
     assert {name: verdict(lab_cluster, name, each) for name, each in outcomes.items()} == {
         "n16": "runtimeclass-pod/cuda-does-not-start",
         "n17": "runtimeclass-pod/computes-wrongly",
-        "n21": "runtimeclass-pod/ptx-is-not-compiled",
+        "n24": "runtimeclass-pod/ptx-is-not-compiled",
         "nsd": "runtimeclass-pod/cuda-gives-no-answer",
     }
 
@@ -111,11 +111,11 @@ def test_nodes_broken_differently_do_not_hide_each_other(
     with ExitStack() as stack:
         stack.enter_context(_without_runtime(nodes["n16"]))
         stack.enter_context(broken_cuda(nodes["n17"], init=18))
-        stack.enter_context(_busy(lab_cluster, "n21"))
+        stack.enter_context(_busy(lab_cluster, "n24"))
         stack.enter_context(_cordoned(lab_cluster, "nsd"))
         outcomes = fly(lab_cluster, objects)
         found = {name: verdict(lab_cluster, name, each) for name, each in outcomes.items()}
-    busy = found.pop("n21") or ""
+    busy = found.pop("n24") or ""
     assert busy.startswith("unproven: all GPUs are in use by default/holder (nvidia.com/gpu: 2)")
     assert found == {
         "n16": "sandbox/runtime-program-missing",

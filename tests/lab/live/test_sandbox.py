@@ -31,7 +31,7 @@ from tests.lab.parts.images import PYTHON
 from tests.lab.rounds.visited import shell, visited
 from tests.stack.kube.kube_machine import cause
 
-NAMES = ("n16", "n17", "n21", "nsd")
+NAMES = ("n16", "n17", "n24", "nsd")
 RUNTIME = "/usr/bin/nvidia-container-runtime"
 CNI = "/etc/cni/net.d/10-bridge.conflist"
 LEFT = ("crictl", "pods", "--quiet", "--label", "pytest-gpu/kind=crictl-sandbox")
@@ -159,7 +159,7 @@ def _cni_is_gone(node: Node) -> bool:
     return "cni plugin not initialized" in node.must("crictl", "info")
 
 
-@pytest.mark.parametrize("node", ["n17", "n21"], indirect=True)
+@pytest.mark.parametrize("node", ["n17", "n24"], indirect=True)
 def test_cdi_devices_under_the_default_handler(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     """As clusters have it that need no RuntimeClass."""
     request = Request(cdi_devices=("nvidia.com/gpu=all",))

@@ -62,8 +62,8 @@ _HANDLER = """
 class ContainerdConfig:
     """What differs between nodes.
 
-    ``generation`` is 1.6, 1.7 or 2.x; ``handlers`` maps runtime handlers to programs, of which
-    ``runc`` is the default one.
+    ``generation`` is one of ``containerds.GENERATIONS``; ``handlers`` maps runtime handlers to
+    programs, of which ``runc`` is the default one.
     """
 
     generation: str
@@ -95,4 +95,4 @@ class ContainerdConfig:
 
     @property
     def _newest(self) -> bool:
-        return self.generation == "2.x"
+        return self.generation.startswith("2.")

@@ -17,6 +17,7 @@ from tests.lab.nodes.containerd_config import NVIDIA_RUNTIME, SOCKET, Containerd
 from tests.lab.nodes.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.nodes.fake_gpu import FakeGpus
 from tests.lab.parts import debian
+from tests.lab.parts.containerds import containerd
 from tests.lab.parts.images import HERE, compile_c
 from tests.lab.parts.python_root import launcher, python_root
 
@@ -43,7 +44,7 @@ class NodeSpec:
     Args:
         name: its name in the cluster.
         number: 1 to 200; gives its addresses.
-        generation: of containerd: 1.6, 1.7 or 2.x.
+        generation: of containerd, one of ``containerds.GENERATIONS``.
         systemd: whether a real systemd is PID 1.
         gpus: its GPUs; ``None`` for a node without.
     """
@@ -101,10 +102,11 @@ def write(upper: Path, name: str, text: str, mode: int = 0o644) -> None:
 
 def _copy_programs(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
     """Copy, never link: a node may break its own programs."""
-    containerd = debian.containerd(spec.generation).parents[2]
-    for root in (containerd, debian.unpacked("node", "bookworm", *PACKAGES)):
-        argv = ["/usr/bin/cp", "--archive", "--no-target-directory", str(root), str(upper)]
-        subprocess.run(argv, check=True, timeout=120)
+    root = debian.unpacked("node", "bookworm", *PACKAGES)
+    argv = ["/usr/bin/cp", "--archive", "--no-target-directory", str(root), str(upper)]
+    subprocess.run(argv, check=True, timeout=120)
+    for name in ("containerd", "containerd-shim-runc-v2", "ctr"):
+        shutil.copy(containerd(spec.generation) / name, upper / "usr/bin" / name)
     shutil.copy(control.programs.kubernetes / "kubelet", upper / "usr/bin/kubelet")
     (upper / CRICTL.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(control.programs.crictl / "crictl", upper / CRICTL.lstrip("/"))

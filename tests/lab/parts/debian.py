@@ -16,9 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-SUITES = {"1.6": "bookworm", "1.7": "trixie", "2.x": "sid"}
-"""The Debian suite that packages each generation of containerd."""
-
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SECONDS = 300
 
@@ -33,16 +30,6 @@ class Missing(Exception):  # noqa: N818 - not an error: a machine that has less
 def cache() -> Path:
     """Return the folder that keeps what was unpacked, also between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-gpu-lab"
-
-
-def containerd(generation: str) -> Path:
-    """Return the ``containerd`` program of a generation, fetched at the first call.
-
-    Raises:
-        Missing: not Debian, not root, or Debian's archive did not give the package.
-    """
-    suite = SUITES[generation]
-    return unpacked(suite, suite, "containerd") / "usr/bin/containerd"
 
 
 def go_environment(root: Path, path: Path, work: Path) -> dict[str, str]:

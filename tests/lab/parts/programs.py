@@ -30,7 +30,8 @@ def programs() -> Programs:
     Raises:
         Missing: this machine cannot build one of them.
     """
-    kubernetes, crictl = built(chosen_kubernetes(), COMPONENTS["crictl"])
+    names = ("crictl", "containerd")
+    kubernetes, crictl, _ = built(chosen_kubernetes(), *(COMPONENTS[name] for name in names))
     return Programs(kubernetes=kubernetes, crictl=crictl)
 
 

@@ -31,7 +31,7 @@ PLUGIN = Round(
             repair=breakages.plugin_healed,
         ),
         Cell(
-            node="n21",
+            node="n24",
             name="allocatable is not physical",
             sentence="the device plugin offers fewer GPUs than there are",
             breaks=breakages.plugin_says(hide=1),
@@ -71,12 +71,12 @@ USE = Round(
             verdict="conforms",
         ),
         Cell(
-            node="n21",
+            node="n24",
             name="all GPUs busy",
             sentence="nothing can be proven while others hold all GPUs: their pods are named",
             breaks=breakages.busy,
             verdict="unproven",
-            says="default/user-n21",
+            says="default/user-n24",
             repair=breakages.pod_gone,
         ),
         Cell(
@@ -111,7 +111,7 @@ KUBERNETES = Round(
             repair=breakages.untainted,
         ),
         Cell(
-            node="n21",
+            node="n24",
             name="GPU pod without RuntimeClass",
             sentence="a user's GPU pod runs under runc, which injects nothing",
             breaks=breakages.without_class,
@@ -165,7 +165,7 @@ DROP_IN = Round(
     cells=(
         replace(SILENT[1], node="n16"),
         Cell(
-            node="n21",
+            node="n24",
             name="the same drop-in",
             sentence="containerd 2.x merges the CRI section: its default runtime stays",
             breaks=breakages.no_runc,
@@ -175,7 +175,7 @@ DROP_IN = Round(
     ),
 )
 
-EVERYWHERE = ("n16", "n17", "n21", "nsd")
+EVERYWHERE = ("n16", "n17", "n24", "nsd")
 
 
 def everywhere(cell: Cell) -> tuple[Cell, ...]:

@@ -30,7 +30,7 @@ RUNTIME = Round(
             repair=breakages.restart_containerd,
         ),
         Cell(
-            node="n21",
+            node="n24",
             name="BinaryName not installed",
             sentence="the program that the handler names is not there",
             breaks=breakages.binary_missing,
@@ -60,7 +60,7 @@ NVML = Round(
             cause="driver/library-module-mismatch",
         ),
         Cell(
-            node="n21",
+            node="n24",
             name="NVML init 999",
             sentence="NVML fails with an unknown error",
             breaks=breakages.nvml_init(999),
@@ -99,7 +99,7 @@ DRIVER_FILES = Round(
             cause="driver/libcuda-missing",
         ),
         Cell(
-            node="n21",
+            node="n24",
             name="kernel module of another version",
             sentence="the libraries were upgraded, the kernel module runs on",
             breaks=breakages.other_module_version,
@@ -117,7 +117,7 @@ DRIVER_FILES = Round(
     ),
 )
 
-MOVED = {"n16": "n21", "n17": "nsd", "n21": "n16"}
+MOVED = {"n16": "n24", "n17": "nsd", "n24": "n16"}
 """The same faults on other generations of containerd, and below systemd."""
 
 RUNTIME_MOVED = replace(

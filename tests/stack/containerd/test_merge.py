@@ -203,3 +203,57 @@ def test_23_refuses_a_drop_in_newer_than_the_root_file(
     for problem in problems:
         assert (problem.source, problem.line) == (f"{DROP_INS}/99.toml", 1)
         assert f"version {drop_in} higher than root config version {root}" in problem.text
+
+
+@pytest.mark.parametrize("version", [(2, 3, 5), (2, 4, 2)])
+def test_235_takes_a_drop_in_newer_than_the_root_file(version: Version) -> None:
+    """The check of 2.3.0 is gone: the file is migrated like any other."""
+    files = {CONFIG: IMPORTING, f"{DROP_INS}/99.toml": V3_NVIDIA}
+    found = effective(files, version)
+    assert found.problems == ()
+    assert set(found.runtimes) == {"nvidia", "runc"}
+
+
+RUNTIME_3 = "io.containerd.cri.v1.runtime"
+
+
+def test_24_injects_cdi_devices_whatever_the_file_says() -> None:
+    """``enable_cdi`` is no setting any more; even one of a wrong type is passed over."""
+    files = {CONFIG: f'version = 3\n[plugins."{RUNTIME_3}"]\nenable_cdi = false\n'}
+    assert not effective(files, (2, 3, 7)).cdi_enabled
+    assert effective(files, (2, 4, 2)).cdi_enabled
+    wrong = {CONFIG: files[CONFIG].replace("false", '"x"')}
+    assert effective(wrong, (2, 3, 7)).problems
+    assert effective(wrong, (2, 4, 2)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "file", "folder"),
+    [
+        ((2, 3, 7), f'version = 3\n[plugins."{RUNTIME_3}".cni]\nbin_dir = "/x"\n', "/x"),
+        ((2, 4, 2), f'version = 3\n[plugins."{RUNTIME_3}".cni]\nbin_dir = "/x"\n', "/opt/cni/bin"),
+        ((2, 4, 2), f'version = 2\n[plugins."{CRI}".cni]\nbin_dir = "/x"\n', "/x"),
+    ],
+)
+def test_24_reads_the_single_cni_folder_from_old_files_only(
+    version: Version, file: str, folder: str
+) -> None:
+    """It migrates ``bin_dir`` of version 2 to ``bin_dirs``, and passes over that of version 3."""
+    assert effective({CONFIG: file}, version).cni.bin_dirs == (folder,)
+
+
+@pytest.mark.parametrize(
+    ("version", "tag"),
+    [((2, 1, 9), "3.10"), ((2, 2, 1), "3.10.1"), ((2, 3, 4), "3.10.2"), ((2, 4, 2), "3.10.2")],
+)
+def test_the_built_in_sandbox_image(version: Version, tag: str) -> None:
+    """It changed with 2.2 and 2.3."""
+    assert effective({}, version).sandbox_image == f"registry.k8s.io/pause:{tag}"
+
+
+def test_23_stops_at_a_version_below_zero() -> None:
+    """It looks for the migration of that version, and panics."""
+    files = {CONFIG: "version = -1\n"}
+    assert effective(files, NEW).problems == ()
+    [problem] = effective(files, (2, 3, 7)).problems
+    assert (problem.source, problem.line) == (CONFIG, 1)

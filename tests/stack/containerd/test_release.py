@@ -8,7 +8,10 @@ import pytest
 
 from pytest_gpu.stack.containerd.release import Generation
 
-RELEASES = ((1, 6, 36), (1, 7, 0), (1, 7, 24), (2, 0, 0), (2, 1, 0), (2, 1, 9), (2, 3, 0))
+RELEASES = (
+    *((1, 6, 36), (1, 7, 0), (1, 7, 24), (2, 0, 0), (2, 1, 0), (2, 1, 9), (2, 2, 1)),
+    *((2, 3, 0), (2, 3, 5), (2, 4, 0)),
+)
 
 SINCE: Mapping[str, tuple[int, ...]] = {
     "refuses_unknown_config": (1, 7),
@@ -25,7 +28,6 @@ SINCE: Mapping[str, tuple[int, ...]] = {
     "tells_cgroup_driver": (2, 0),
     "several_cni_folders": (2, 1),
     "migrates_each_file": (2, 3),
-    "refuses_newer_drop_ins": (2, 3),
 }
 
 
@@ -39,11 +41,14 @@ def test_what_came_with_a_release_stays(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("one_cri_section", (True, True, True, False, False, False, False)),
-        ("newest_config", (2, 2, 2, 3, 3, 3, 4)),
-        ("assumed_config", (1, 1, 1, 3, 3, 3, 4)),
-        ("newest_cdi", ((0, 5, 0), (0, 5, 0), *[(0, 8, 0)] * 3, (1, 0, 0), (1, 0, 0))),
-        ("sandbox_image", ("3.6", "3.8", "3.8", "3.10", "3.10", "3.10", "3.10")),
+        ("one_cri_section", (*[True] * 3, *[False] * 7)),
+        ("refuses_newer_drop_ins", (*[False] * 7, True, False, False)),
+        ("single_cni_folder", (*[True] * 9, False)),
+        ("has_cdi_switch", (False, *[True] * 8, False)),
+        ("newest_config", (*[2] * 3, *[3] * 4, *[4] * 3)),
+        ("assumed_config", (*[1] * 3, *[3] * 4, *[4] * 3)),
+        ("newest_cdi", (*[(0, 5, 0)] * 2, *[(0, 8, 0)] * 3, *[(1, 0, 0)] * 5)),
+        ("sandbox_image", ("3.6", *["3.8"] * 2, *["3.10"] * 3, "3.10.1", *["3.10.2"] * 3)),
     ],
 )
 def test_what_changes_more_than_once(name: str, values: tuple[object, ...]) -> None:
@@ -57,5 +62,6 @@ def test_what_changes_more_than_once(name: str, values: tuple[object, ...]) -> N
 def test_every_property_is_in_these_tables() -> None:
     """A property that is added is tried here, too."""
     known = {*SINCE, "one_cri_section", "newest_config", "assumed_config", "newest_cdi"}
+    known |= {"refuses_newer_drop_ins", "single_cni_folder", "has_cdi_switch"}
     properties = {name for name, each in vars(Generation).items() if isinstance(each, property)}
     assert properties == known | {"sandbox_image"}

@@ -83,13 +83,14 @@ def _dumped_facts(plugins: Mapping[str, Any]) -> Facts:
     containerd = section["containerd"]
     images = plugins.get(IMAGES, {})
     default, runtimes = _with_old_tables(containerd)
-    known = "enable_cdi" in section
+    known = "cdi_spec_dirs" in section
     return Facts(
         runtimes={
             name: _handler(entry, modern=RUNTIME in plugins) for name, entry in runtimes.items()
         },
         default=default,
-        cdi=(section["enable_cdi"], tuple(section["cdi_spec_dirs"])) if known else None,
+        # From 2.4 on there is no switch: it is always on.
+        cdi=(section.get("enable_cdi", True), tuple(section["cdi_spec_dirs"])) if known else None,
         cni=_cni(section["cni"]),
         sandbox_image=section.get("sandbox_image", images.get("pinned_images", {}).get("sandbox")),
         snapshotter=containerd.get("snapshotter", images.get("snapshotter")),
@@ -109,7 +110,7 @@ def _with_old_tables(containerd: Mapping[str, Any]) -> tuple[str, Mapping[str, A
 
 
 def _cni(section: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    one, many = section["bin_dir"], tuple(section.get("bin_dirs", ()))
+    one, many = section.get("bin_dir"), tuple(section.get("bin_dirs", ()))
     folders = (one,) if one else many
     return _CNI if folders in _DEBIAN_CNI else folders, section["conf_dir"]
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from pytest_gpu.stack.kubelet.containerd import effective_config
 from tests.lab.conftest import COMPARED
-from tests.lab.parts.debian import SUITES
+from tests.lab.parts.containerds import GENERATIONS
 from tests.lab.stack.containerd.configurations import Files, digest, groups, placed
 from tests.lab.stack.containerd.dump import (
     CRI_OFF,
@@ -38,9 +38,10 @@ EXAMPLES = int(os.environ.get("PYTEST_GPU_EXAMPLES", "60"))
 
 @cache
 def _version(program: Path) -> tuple[int, int, int]:
-    """Return the version of a containerd: ``containerd github.com/… 1.7.24~ds1 …``."""
+    """Return the version of ``containerd github.com/… 1.7.24~ds1 …``, or ``… v2.4.2 …``."""
     text = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True)
-    major, minor, patch = text.stdout.split()[2].partition("~")[0].partition("+")[0].split(".")
+    numbers = text.stdout.split()[2].removeprefix("v").partition("~")[0].partition("+")[0]
+    major, minor, patch = numbers.split(".")
     return int(major), int(minor), int(patch)
 
 
@@ -85,7 +86,7 @@ def _differences(program: Path, named: Iterable[tuple[str, Files]]) -> dict[str,
 
 
 @pytest.mark.parametrize("group", groups())
-@pytest.mark.parametrize("generation", SUITES)
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_merge_is_that_of_the_real_containerd(
     generation: str, group: str, containerd_program: Program, record_property: Record
 ) -> None:
@@ -98,7 +99,7 @@ def test_merge_is_that_of_the_real_containerd(
     assert found == {}
 
 
-@pytest.mark.parametrize("generation", SUITES)
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_random_configurations_merge_as_the_real_containerd_does(
     generation: str, containerd_program: Program, record_property: Record
 ) -> None:
@@ -131,7 +132,7 @@ def test_the_configurations_are_many_and_different() -> None:
     assert len({digest(files) for named in groups().values() for files in named.values()}) >= 300
 
 
-@pytest.mark.parametrize("generation", SUITES)
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_links_are_followed(generation: str, containerd_program: Program, tmp_path: Path) -> None:
     """A linked folder of drop-ins, and one file under two names."""
     program = containerd_program(generation)
@@ -143,7 +144,7 @@ def test_links_are_followed(generation: str, containerd_program: Program, tmp_pa
     assert _word(dumped(program, path)) == _word(merged(path, _version(program)))
 
 
-@pytest.mark.parametrize("generation", SUITES)
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_the_comparison_sees_a_difference(
     generation: str, containerd_program: Program, tmp_path: Path
 ) -> None:
