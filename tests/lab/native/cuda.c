@@ -1,7 +1,7 @@
 /* A libcuda.so.1 of our own: enough of the driver API to find devices, and memory that is memory.
  * A kernel is not compiled: see cuLaunchKernel.
  *
- * It reads "nvidia-lab.conf" in its own directory at every cuInit, lines of "key=value":
+ * It reads its settings at every cuInit (settings.h):
  *   cuda_gpus=1        how many GPUs, whatever device nodes are here
  *   cuda_init=999      cuInit fails with this code
  *   cuda_hang=1        cuInit never returns
@@ -9,11 +9,9 @@
  *   cuda_crash=1       cuLaunchKernel kills its process
  *   cuda_wrong=1       the kernel gets the result of this thread wrong
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
+#include "settings.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, INVALID_DEVICE = 101, NOT_FOUND = 500 };
@@ -21,29 +19,15 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, INVALID_DEVICE = 101, NO
 static int present[8], count;
 static struct { int gpus, init, hang, jit, crash, wrong; } lab;
 
-/* Reads a number without sscanf and strtol: in newer C libraries these names need a newer one. */
-static int number(const char *text) {
-    int value = 0;
-    while (*text >= '0' && *text <= '9')
-        value = value * 10 + *text++ - '0';
-    return value;
-}
-
 static void read_settings(void) {
     static const char *keys[] = {"cuda_gpus=", "cuda_init=", "cuda_hang=", "cuda_jit=",
                                  "cuda_crash=", "cuda_wrong="};
     int *values[] = {&lab.gpus, &lab.init, &lab.hang, &lab.jit,
                      &lab.crash, &lab.wrong};
-    char path[512], line[400], *slash;
-    Dl_info info;
+    char root[400], line[400];
     memset(&lab, 0, sizeof lab);
-    if (!dladdr((void *)read_settings, &info) || !info.dli_fname)
-        return;
-    snprintf(path, sizeof path, "%s", info.dli_fname);
-    if (!(slash = strrchr(path, '/')))
-        return;
-    snprintf(slash, path + sizeof path - slash, "/nvidia-lab.conf");
-    FILE *file = fopen(path, "r");
+    own_root(root, sizeof root);
+    FILE *file = open_settings(root);
     if (!file)
         return;
     while (fgets(line, sizeof line, file))

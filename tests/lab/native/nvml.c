@@ -1,6 +1,6 @@
 /* A libnvidia-ml.so.1 of our own: as many GPUs as it is told, and faults on demand.
  *
- * It reads "nvidia-lab.conf" in its own directory at every nvmlInit, lines of "key=value":
+ * It reads its settings at every nvmlInit (settings.h):
  *   gpus=2             how many GPUs
  *   driver=…           the driver's version
  *   init=18            nvmlInit fails with this code
@@ -9,11 +9,9 @@
  *                      that this library was loaded from
  * Functions of NVML that are not here answer 3, NOT_SUPPORTED: see nvml_stubs.h, generated.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
+#include "settings.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, LOST = 15 };
@@ -34,41 +32,20 @@ struct utilization { unsigned gpu, memory; };
 
 static const unsigned buses[] = {0x17, 0x31, 0x4b, 0x65, 0x98, 0xb1, 0xca, 0xe3};
 
-/* Sets `folder` to the directory that this library lies in. */
-static void own_folder(char *folder, size_t size) {
-    Dl_info info;
-    folder[0] = 0;
-    if (dladdr((void *)own_folder, &info) && info.dli_fname) {
-        snprintf(folder, size, "%s", info.dli_fname);
-        char *slash = strrchr(folder, '/');
-        if (slash)
-            *slash = 0;
-    }
-}
-
-/* Reads a number without sscanf and strtol: in newer C libraries these names need a newer one. */
-static int number(const char *text) {
-    int value = 0;
-    while (*text >= '0' && *text <= '9')
-        value = value * 10 + *text++ - '0';
-    return value;
-}
-
 static const char *value_of(const char *line, const char *key) {
     size_t length = strlen(key);
     return !strncmp(line, key, length) && line[length] == '=' ? line + length + 1 : NULL;
 }
 
-static void read_settings(const char *folder) {
-    char path[512], line[400];
+static void read_settings(const char *root) {
+    char line[400];
     const char *value;
     lab.gpus = 2;
     lab.init = 0;
     lab.lost = -1;
     lab.hang[0] = 0;
     snprintf(lab.driver, sizeof lab.driver, "550.144.03");
-    snprintf(path, sizeof path, "%s/nvidia-lab.conf", folder);
-    FILE *file = fopen(path, "r");
+    FILE *file = open_settings(root);
     if (!file)
         return;
     while (fgets(line, sizeof line, file)) {
@@ -88,11 +65,9 @@ static void read_settings(const char *folder) {
 }
 
 /* Joins the frozen cgroup: from then on not even SIGKILL ends this process. */
-static void hang(const char *folder) {
+static void hang(const char *root) {
     char path[900];
-    const char *usr = strstr(folder, "/usr/lib");
-    int prefix = usr ? (int)(usr - folder) : 0;
-    snprintf(path, sizeof path, "%.*s%s/cgroup.procs", prefix, folder, lab.hang);
+    snprintf(path, sizeof path, "%s%s/cgroup.procs", root, lab.hang);
     FILE *file = fopen(path, "w");
     if (file) {
         fputs("0", file);
@@ -103,11 +78,11 @@ static void hang(const char *folder) {
 }
 
 int nvmlInit_v2(void) {
-    char folder[400];
-    own_folder(folder, sizeof folder);
-    read_settings(folder);
+    char root[400];
+    own_root(root, sizeof root);
+    read_settings(root);
     if (lab.hang[0])
-        hang(folder);
+        hang(root);
     lab.started = !lab.init;
     return lab.init;
 }

@@ -23,7 +23,6 @@ BUSES = (0x17, 0x31, 0x4B, 0x65, 0x98, 0xB1, 0xCA, 0xE3)
 
 MAJOR, UVM_MAJOR = 195, 510
 SYSFS = Path("/sys/bus/pci/devices")
-CONF = "nvidia-lab.conf"
 SMI = "/usr/bin/nvidia-smi"
 _NVML_FUNCTION = re.compile(r"\"(nvml[A-Z]\w+)\"")
 _DEFINED = re.compile(r"^(?:int|const char \*) ?(nvml\w+)\(", re.MULTILINE)
@@ -50,6 +49,14 @@ class FakeGpus:
         """Return the PCI address of a GPU as sysfs writes it."""
         return f"0000:{BUSES[minor]:02x}:00.0"
 
+    @property
+    def settings(self) -> str:
+        """The file that tells the mocks of libraries what to say.
+
+        It lies where the toolkit expects firmware, and so shows it in every container with a GPU.
+        """
+        return f"/usr/lib/firmware/nvidia/{self.version}/gsp_lab.bin"
+
     def write_files(self, root: Path, release: str) -> None:
         """Write libraries, nvidia-smi and kernel modules below ``root``, a layer over the root."""
         folder = root / library_folder().relative_to("/")
@@ -57,7 +64,9 @@ class FakeGpus:
         for short in ("libnvidia-ml", "libcuda", "libnvidia-ptxjitcompiler"):
             shutil.copy(_library(short), folder / f"{short}.so.{self.version}")
             (folder / f"{short}.so.1").symlink_to(f"{short}.so.{self.version}")
-        (folder / CONF).write_text(f"gpus={self.count}\ndriver={self.version}\n")
+        settings = root / self.settings.lstrip("/")
+        settings.parent.mkdir(parents=True)
+        settings.write_text(f"gpus={self.count}\ndriver={self.version}\n")
         compile_c(HERE / "native/nvidia_smi.c", root / SMI.lstrip("/"))
         modules = root / f"usr/lib/modules/{release}/updates/dkms"
         modules.mkdir(parents=True)
@@ -128,7 +137,9 @@ class FakeGpus:
         devices += [_cdi_device(self.uuid(minor), [path]) for minor, path in enumerate(every)]
         common = {
             "deviceNodes": [{"path": f"/dev/{name}"} for name in ("nvidiactl", "nvidia-uvm")],
-            "mounts": [_cdi_mount(path) for path in (*library_paths(self.version), SMI)],
+            "mounts": [
+                _cdi_mount(path) for path in (*library_paths(self.version), self.settings, SMI)
+            ],
             "env": ["NVIDIA_VISIBLE_DEVICES=void"],
         }
         spec = {
@@ -148,10 +159,10 @@ def library_folder() -> Path:
 
 
 def library_paths(version: str) -> list[str]:
-    """Return the driver's libraries on the node, links included, and the mock's settings."""
+    """Return the driver's libraries on the node, links included."""
     shorts = ("libnvidia-ml", "libcuda", "libnvidia-ptxjitcompiler")
     names = [f"{short}.so.{end}" for short in shorts for end in (version, "1")]
-    return [str(library_folder() / name) for name in [*names, CONF]]
+    return [str(library_folder() / name) for name in names]
 
 
 def _cdi_device(name: str, paths: list[str]) -> dict[str, object]:
@@ -165,8 +176,9 @@ def _cdi_mount(path: str) -> dict[str, object]:
 def _library(short: str) -> Path:
     """Return the compiled mock of a library, compiled once per state of its source."""
     source = HERE / "native" / {"libnvidia-ml": "nvml.c"}.get(short, "cuda.c")
-    stubs = _stubs(source.read_text())
-    state = hashlib.sha256((source.read_text() + stubs).encode()).hexdigest()[:12]
+    text, stubs = source.read_text(), _stubs(source.read_text())
+    settings = (HERE / "native/settings.h").read_text()
+    state = hashlib.sha256((text + settings + stubs).encode()).hexdigest()[:12]
     folder = debian.cache() / "native" / f"{short}-{state}"
     with debian.locked(debian.cache() / "native.lock"):
         if not folder.exists():

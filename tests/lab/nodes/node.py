@@ -14,12 +14,10 @@ from tests.lab.nodes import node_init, sshd
 from tests.lab.nodes.cgroups import Cgroup
 from tests.lab.nodes.containerd_config import PATH as CONTAINERD_CONFIG
 from tests.lab.nodes.daemons import Daemon, await_network, in_network, start, wait_for
-from tests.lab.nodes.fake_gpu import CONF, library_folder
 from tests.lab.nodes.node_files import (
     IMAGES,
     INSIDE,
     PATHS,
-    PYTHON,
     NodeSpec,
     kubelet_command,
     write_files,
@@ -160,7 +158,7 @@ class Node:
         assert self.spec.gpus, f"{self.name} has no GPUs"
         wanted = {"gpus": self.spec.gpus.count, "driver": self.spec.gpus.version, **settings}
         lines = [f"{name}={value}\n" for name, value in wanted.items()]
-        self.write(str(library_folder() / CONF), "".join(lines))
+        self.write(self.spec.gpus.settings, "".join(lines))
 
     def set_plugin(self, **settings: object) -> None:
         """Set what the device plugin says, such as ``unhealthy=["0"]``; none: healthy."""
@@ -268,7 +266,6 @@ def _init_spec(spec: NodeSpec, folder: Path) -> dict[str, Any]:
             "/var/lib/containerd": str(folder / "containerd"),
             "/var/lib/kubelet": str(_kubelet_folder(folder)),
             "/var/log": str(folder / "log"),
-            PYTHON: str(python_root()),
             IMAGES: str(images.archive().parent),
             **trees,
         },

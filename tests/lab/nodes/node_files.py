@@ -13,19 +13,22 @@ from typing import Any
 
 from tests.lab.control_plane.control_plane import INNER, ControlPlane
 from tests.lab.nodes import sshd
-from tests.lab.nodes.containerd_config import NVIDIA_RUNTIME, SOCKET, ContainerdConfig
 from tests.lab.nodes.containerd_config import PATH as CONTAINERD_CONFIG
+from tests.lab.nodes.containerd_config import SOCKET, ContainerdConfig
 from tests.lab.nodes.fake_gpu import FakeGpus
 from tests.lab.parts import debian
 from tests.lab.parts.containerds import containerd
-from tests.lab.parts.images import HERE, compile_c
-from tests.lab.parts.python_root import launcher, python_root
 
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PYTHON = "/run/lab/python"
 IMAGES = "/run/lab/images"
 INSIDE = "/usr/local/libexec/lab"
 CRICTL = "/usr/local/bin/crictl"
+TOOLKIT = (
+    *("nvidia-container-runtime", "nvidia-container-runtime-hook"),
+    *("nvidia-ctk", "nvidia-cdi-hook"),
+)
+"""What NVIDIA's packages install, without the C part that legacy injection needs."""
+
 PACKAGES = ("runc", "containernetworking-plugins", "openssh-server", "libwrap0", "sudo")
 
 # Imports the images once; containerd must serve first.
@@ -86,7 +89,7 @@ def write_files(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
     for name, text in texts.items():
         write(upper, name, text)
     (upper / "etc/containerd/conf.d").mkdir(exist_ok=True)
-    _write_scripts(spec, upper)
+    write(upper, f"{INSIDE}/import-images", _IMPORT, 0o755)
     sshd.write_server(upper, sshd.client_folder(control.workplace))
     if spec.gpus:
         spec.gpus.write_files(upper, platform.release())
@@ -110,23 +113,8 @@ def _copy_programs(spec: NodeSpec, control: ControlPlane, upper: Path) -> None:
     shutil.copy(control.programs.kubernetes / "kubelet", upper / "usr/bin/kubelet")
     (upper / CRICTL.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(control.programs.crictl / "crictl", upper / CRICTL.lstrip("/"))
-
-
-def _write_scripts(spec: NodeSpec, upper: Path) -> None:
-    """Write our programs that run with the lab's own Python."""
-    write(upper, f"{INSIDE}/import-images", _IMPORT, 0o755)
-    shutil.copytree(HERE / "inside", upper / INSIDE.lstrip("/"), dirs_exist_ok=True)
-    if spec.gpus:
-        command = ", ".join(f'"{word}"' for word in _command("nvidia_runtime.py"))
-        program = upper / NVIDIA_RUNTIME.lstrip("/")
-        compile_c(HERE / "native/nvidia_runtime.c", program, f"-DCOMMAND={command}")
-        # What newer toolkits bring instead of nvidia-container-cli; nothing runs it here.
-        shutil.copy(program, program.with_name("nvidia-cdi-hook"))
-
-
-def _command(name: str) -> list[str]:
-    """Return the command of one of our programs on a node."""
-    return [*launcher(python_root(), PYTHON), f"{INSIDE}/{name}"]
+    for name in TOOLKIT if spec.gpus else ():
+        shutil.copy(control.programs.toolkit / name, upper / "usr/bin" / name)
 
 
 def _network(spec: NodeSpec) -> dict[str, Any]:

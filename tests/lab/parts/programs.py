@@ -22,6 +22,7 @@ class Programs:
 
     kubernetes: Path
     crictl: Path
+    toolkit: Path
 
 
 def programs() -> Programs:
@@ -30,9 +31,10 @@ def programs() -> Programs:
     Raises:
         Missing: this machine cannot build one of them.
     """
-    names = ("crictl", "containerd")
-    kubernetes, crictl, _ = built(chosen_kubernetes(), *(COMPONENTS[name] for name in names))
-    return Programs(kubernetes=kubernetes, crictl=crictl)
+    names = ("crictl", "toolkit", "containerd")
+    found = built(chosen_kubernetes(), *(COMPONENTS[name] for name in names))
+    kubernetes, crictl, toolkit, _ = found
+    return Programs(kubernetes=kubernetes, crictl=crictl, toolkit=toolkit)
 
 
 def chosen_kubernetes() -> Component:
