@@ -189,6 +189,7 @@ def test_a_node_without_crictl_gets_one_for_a_while(node: Node, seen: Seen) -> N
 
 KILLED = """
 import sys
+from pathlib import Path
 from pytest_gpu.cluster.crictl.lifecycle import SandboxOptions, try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.stack.sandbox.logged import messages
