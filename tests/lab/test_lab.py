@@ -28,6 +28,7 @@ GENERATIONS = {"n16": "1.6.", "n17": "1.7.", "n24": "2.4.", "nsd": "1.7."}
 LISTING = "import glob; print(*sorted(glob.glob('/dev/nvidia*')))"
 CUDA = "import ctypes; print(ctypes.CDLL('libcuda.so.1').cuInit(0))"
 GPU = {"limits": {"nvidia.com/gpu": 1}}
+TOOLKIT_CONFIG = "/etc/nvidia-container-runtime/config.toml"
 
 
 @pytest.fixture(params=NAMES)
@@ -79,6 +80,27 @@ def test_every_part_of_kubernetes_is_of_the_chosen_release(
     wanted = chosen_kubernetes().version
     assert node.object()["status"]["nodeInfo"]["kubeletVersion"] == wanted
     assert lab_cluster.api.get("/version")["gitVersion"] == wanted
+
+
+def test_kubelet_tells_the_handlers_of_a_containerd_2(node: Node) -> None:
+    """It asks containerd directly; 1.x does not tell its handlers."""
+    told = {each["name"] for each in node.object()["status"].get("runtimeHandlers", ())}
+    assert told == ({"", "runc", "nvidia"} if node.spec.generation == "2.4" else set())
+
+
+@pytest.mark.parametrize("mode", ["auto", "jit-cdi", "cdi"])
+def test_every_cdi_mode_of_the_runtime_gives_a_gpu(mode: str, lab_cluster: LabCluster) -> None:
+    """With a spec on disk, and without: just in time."""
+    node = lab_cluster.nodes["n17"]
+    node.write(TOOLKIT_CONFIG, f'[nvidia-container-runtime]\nmode = "{mode}"\n')
+    try:
+        spec = on(node, f"{LISTING}; {CUDA}", resources=GPU)
+        phase, log = lab_cluster.run_pod(f"mode-{mode}", spec)
+    finally:
+        node.remove(TOOLKIT_CONFIG)
+    assert phase == "Succeeded", log
+    assert "/dev/nvidiactl" in log
+    assert log.splitlines()[-1] == "0", "cuInit"
 
 
 def test_node_gives_away_its_gpus(node: Node) -> None:
