@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,15 @@ from tests.hostile.inputs import FAMILIES, Given, Input, made
 from tests.hostile.judging import Limits
 from tests.hostile.trying import Tried, try_input
 
-LIMITS = Limits(seconds=20, memory=200 * 2**20)
+
+def peak() -> int:
+    """Return the most bytes that this process has had: what a new one begins with, too."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def roomy() -> Limits:
+    """Return limits that Python alone keeps."""
+    return Limits(seconds=20, memory=peak() + 100 * 2**20)
 
 
 def hostile(
@@ -37,9 +46,10 @@ def hostile(
     )
 
 
-def faults(each: Input, place: Path, limits: Limits = LIMITS) -> list[str]:
+def faults(each: Input, place: Path, limits: Limits | None = None) -> list[str]:
     """Return the kinds of what is wrong with a run of Python alone."""
-    tried = try_input(each, place, program=(sys.executable, "-I", "-c"), limits=limits)
+    program = (sys.executable, "-I", "-c")
+    tried = try_input(each, place, program=program, limits=limits or roomy())
     return [fault.kind for fault in tried.faults]
 
 
@@ -91,9 +101,9 @@ def test_what_is_wrong_is_told(tmp_path: Path, code: str, wrong: list[str]) -> N
 def test_a_run_over_the_time_is_told(tmp_path: Path) -> None:
     """Whether it works or only waits."""
     slow = hostile(RIGHT + "import time; time.sleep(1); " + BAD)
-    assert faults(slow, tmp_path / "a", Limits(seconds=0.5)) == ["time"]
+    assert faults(slow, tmp_path / "a", Limits(seconds=0.5, memory=2**40)) == ["time"]
     busy = hostile(RIGHT + "sum(range(60_000_000)); " + BAD)
-    assert faults(busy, tmp_path / "b", Limits(seconds=0.3)) == ["time"]
+    assert faults(busy, tmp_path / "b", Limits(seconds=0.3, memory=2**40)) == ["time"]
 
 
 def test_time_in_which_it_waited_for_a_processor_does_not_count(
@@ -102,19 +112,20 @@ def test_time_in_which_it_waited_for_a_processor_does_not_count(
     """The machine may be busy with something else."""
     monkeypatch.setattr("tests.hostile.child._queued", lambda _: 0.8)
     slow = hostile(RIGHT + "import time; time.sleep(1); " + BAD)
-    assert faults(slow, tmp_path, Limits(seconds=0.9)) == []
+    assert faults(slow, tmp_path, Limits(seconds=0.9, memory=2**40)) == []
 
 
 def test_a_run_that_never_ends_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it one input would stop all."""
     monkeypatch.setattr("tests.hostile.child.KILL_AFTER", 0.5)
     endless = hostile("import time; time.sleep(60)")
-    assert faults(endless, tmp_path, Limits(seconds=0.1)) == ["exit", "line", "time"]
+    assert faults(endless, tmp_path, Limits(seconds=0.1, memory=2**40)) == ["exit", "line", "time"]
 
 
 def test_a_run_over_the_memory_is_told(tmp_path: Path) -> None:
     """The peak counts, not what is left at the end."""
-    assert faults(hostile(RIGHT + "x = b'1' * (300 << 20); del x; " + BAD), tmp_path) == ["memory"]
+    code = f"x = b'1' * {peak() + 200 * 2**20}; del x; "
+    assert faults(hostile(RIGHT + code + BAD), tmp_path) == ["memory"]
 
 
 def test_a_good_node_that_is_not_judged_is_told(tmp_path: Path) -> None:
@@ -147,7 +158,7 @@ def test_the_figures_name_every_fault_and_what_costs_most(tmp_path: Path) -> Non
         hostile("print('\\x1b'); 1 / 0"),
         tmp_path,
         program=(sys.executable, "-I", "-c"),
-        limits=LIMITS,
+        limits=roomy(),
     )
     good = Tried(input="good", family="API", seconds=9, peak=2**30, faults=())
     line = figures([bad, good])

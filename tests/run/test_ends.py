@@ -25,22 +25,27 @@ SUBTEST = (
 FIXTURE = "@pytest.fixture\ndef thing(gpu_node):\n{}\ndef test_it(thing): pass\n"
 RERUN = "def test_it(gpu_node, request): assert request.config.attempt == 2\n"
 BEGUN = """
-import os
 import pathlib
 import pytest
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_logreport(report):
-    yield
-    if "driver" in report.nodeid and "PYTEST_XDIST_WORKER" not in os.environ:
-        pathlib.Path("begun").touch()
+class Begun:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report):
+        yield
+        if "driver" in report.nodeid:
+            pathlib.Path("begun").touch()
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Begun())
 """
 """Tells a worker that the controller knows that the test has begun."""
 SIGNAL = """
 import pathlib
 import time
 def test_it(gpu_node, request):
-    while not pathlib.Path("begun").exists(): time.sleep(0.01)
+    deadline = time.monotonic() + 60
+    while not pathlib.Path("begun").exists() and time.monotonic() < deadline: time.sleep(0.01)
     is_worker = hasattr(request.config, "workerinput")
     os.kill(os.getppid() if is_worker else os.getpid(), {})
     time.sleep(60)

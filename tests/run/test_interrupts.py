@@ -179,10 +179,11 @@ def start(pytester: pytest.Pytester, api: FakeApi) -> Iterator[Start]:
 def _started(api: FakeApi, folder: Path, args: Sequence[str]) -> Child:
     # Whoever runs in the background of a script has been told to ignore Ctrl-C.
     argv = ["env", "--default-signal=INT,TERM,HUP", sys.executable, "-m", "pytest"]
+    around = {k: value for k, value in os.environ.items() if not k.startswith("PYTEST_XDIST")}
     process = subprocess.Popen(
         [*argv, "test_mine.py", "-p", "no:randomly", "-p", "no:cacheprovider", *args],
         cwd=folder,
-        env={**os.environ, "TMPDIR": str(folder / "tmp")},
+        env={**around, "TMPDIR": str(folder / "tmp")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,

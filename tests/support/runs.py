@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def run_here(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
 
 
 def run_apart(pytester: pytest.Pytester, *args: object) -> pytest.RunResult:
-    """Run pytest in a process of its own."""
-    with keeping_compiled(pytester):
+    """Run pytest in a process of its own, which hears signals even if these tests do not."""
+    with keeping_compiled(pytester), heard((signal.SIGINT, signal.SIGHUP)):
         return pytester.runpytest_subprocess(*_with_what_is_asked(args))
 
 
@@ -61,6 +62,22 @@ def refused(result: pytest.RunResult) -> str:
     assert len(lines) == 1, result.stderr.str()
     assert lines[0].startswith("ERROR: ")
     return lines[0].removeprefix("ERROR: ")
+
+
+@contextmanager
+def heard(signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Let processes hear signals that are ignored here, as with ``nohup`` or the shell's ``&``.
+
+    A handler is not inherited, an ignored signal is.
+    """
+    ignored = [each for each in signals if signal.getsignal(each) == signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, lambda *_: None)
+    try:
+        yield
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
 
 
 @contextmanager

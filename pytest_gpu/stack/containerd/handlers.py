@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.stack.containerd.values import Decoder, TomlValue
 from pytest_gpu.stack.cri.handler import Handler
+from pytest_gpu.text.naming import listed
+
+_SHOWN = 20
 
 RUNC_OPTIONS = (
     *("BinaryName", "SystemdCgroup", "Root", "ShimCgroup", "NoPivotRoot", "NoNewKeyring"),
@@ -61,3 +64,8 @@ def _options(table: TomlValue | None, *, modern: bool) -> Mapping[str, Any]:
     taken = {name.lower() for name in found}
     rest = {key: each.plain() for key, each in table.value.items() if key.lower() not in taken}
     return {**found, **rest}
+
+
+def shown(runtimes: Iterable[str], none: str = "none") -> str:
+    """Return the names of runtimes for people: who has more than a few has made a mistake."""
+    return listed(runtimes, _SHOWN) or none

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class NvmlDevice:
         return _value(self.answers[question])
 
     def numbers(
-        self, question: str, *keys: str, kinds: tuple[type, ...] = (int,)
+        self, question: str, *keys: str, kinds: Collection[type] = (int,)
     ) -> Mapping[str, int] | NvmlError:
         """Return an answer that holds these numbers, such as ``total`` in ``memory``.
 

@@ -18,6 +18,7 @@ from pytest_gpu.stack.containerd.config_file import (
     evidence_of_version,
     handler_line,
 )
+from pytest_gpu.stack.containerd.handlers import shown
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.containerd.release import printed_version
 from pytest_gpu.stack.host.processes import processes_of
@@ -30,10 +31,6 @@ from pytest_gpu.stack.repair.toml_diff import new_file, with_handler
 from pytest_gpu.stack.runtime.cri_log import cri_log
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.steps import Steps, Value
-from pytest_gpu.text.naming import listed
-
-_SHOWN = 20
-"""How many runtimes are listed; people have a few."""
 
 RUNC_DROP_IN = "00-k8s-runc.toml"
 
@@ -123,7 +120,7 @@ def default_undefined(node: Node) -> Finding | None:
         Evidence(
             source=config.path,
             text=f'default_runtime_name is "{config.default_runtime}"; the merged configuration'
-            f" defines {listed(config.runtimes, _SHOWN) or 'no runtime'}",
+            f" defines {shown(config.runtimes, 'no runtime')}",
         ),
         *cri_log(node),
         default=config.default_runtime,

@@ -24,6 +24,7 @@ from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kubelet.beside import beside
 from pytest_gpu.stack.kubelet.containerd import containerd_of, others
 from pytest_gpu.stack.kubelet.listeners import config_path
+from pytest_gpu.stack.runtime.check_cri import unreadable
 from pytest_gpu.stack.runtime.handler_fix import define_handler
 from pytest_gpu.stack.runtime.other_program import named_starts_another, prove_none, starts_another
 from pytest_gpu.stack.runtime.overwritten import (
@@ -69,7 +70,8 @@ def where_a_handler_belongs(node: Node) -> object:
 def no_gpu_handler(node: Node) -> Finding | None:
     """Find why containers cannot get GPUs from the configuration on disk, ``None`` if they can.
 
-    A handler that only the running containerd still has is not missing yet: that is latent.
+    A handler that only the running containerd still has is not missing yet: that is latent. Files
+    that containerd cannot read define none.
 
     Raises:
         Unproven: a handler with NVIDIA's name may be an NVIDIA one.
@@ -78,6 +80,8 @@ def no_gpu_handler(node: Node) -> Finding | None:
         return named_starts_another(node)
     if _cdi_serves(node) or still_live(node):
         return None
+    if finding := unreadable(node):
+        return finding
     containerd = containerd_of(node)
     prove_none(node)
     if finding := missing_by_template(node):

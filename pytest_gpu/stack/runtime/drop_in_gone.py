@@ -13,6 +13,7 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.containerd.handlers import shown
 from pytest_gpu.stack.containerd.search import handlers_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.file_times import (
@@ -89,8 +90,8 @@ def _evidence(node: Node, folder: str) -> Iterator[Evidence]:
     for file in config.files:
         if "imports" in file.table:
             yield file.at(("imports",))
-    runtimes = ", ".join(config.runtimes) or "none"
-    yield Evidence(source=folder, text=f"{_content(node, folder)}; merged runtimes: {runtimes}")
+    text = f"{_content(node, folder)}; merged runtimes: {shown(config.runtimes)}"
+    yield Evidence(source=folder, text=text)
     yield from file_against_start(node, folder, loaded=True)
 
 

@@ -13,6 +13,7 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.containerd.handlers import shown
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.host.processes import boot_time
 from pytest_gpu.stack.kube.objects import spec_of
@@ -76,8 +77,7 @@ def overwritten(node: Node, fix: Fix) -> Finding | None:
 def now_there(node: Node) -> Evidence:
     """Return what the merged configuration defines."""
     config = containerd_of(node).config
-    text = f"merged runtimes: {', '.join(config.runtimes) or 'none'}"
-    return Evidence(source=config.path, text=text)
+    return Evidence(source=config.path, text=f"merged runtimes: {shown(config.runtimes)}")
 
 
 def _by_bootstrap(node: Node, fix: Fix) -> Finding | None:

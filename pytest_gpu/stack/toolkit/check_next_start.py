@@ -14,6 +14,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import Table
+from pytest_gpu.stack.containerd.handlers import shown
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.host.processes import DELETED
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
@@ -125,7 +126,7 @@ def _then(files: Mapping[str, Table], text: str) -> Evidence:
 
 
 def _runtimes(config: EffectiveConfig) -> str:
-    return f"merged runtimes {join(list(config.runtimes)) or 'none'}"
+    return f"merged runtimes {shown(config.runtimes)}"
 
 
 def _finding(

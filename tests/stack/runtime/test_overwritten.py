@@ -46,6 +46,15 @@ def machine(started: str | None, changed: float, *, ready: bool = True) -> Machi
     return made
 
 
+def test_a_file_that_containerd_cannot_read_was_overwritten_by_nobody() -> None:
+    """It defines no handler because of the line that is wrong."""
+    broken = machine("2026-11-21T09:00:00Z", STARTED - 1)
+    broken.files[CONFIG] += "[plugins\n"
+    found = check_handler.no_gpu_handler(broken.node())
+    assert cause(found) == "runtime/config-invalid"
+    assert "is not valid TOML" in text_of(found)
+
+
 def test_overwritten_after_the_toolkit_ran() -> None:
     """The toolkit's pod is well, told this very file, and the handler is not in it."""
     found = check_handler.no_gpu_handler(machine("1970-01-12T14:00:00Z", STARTED + 9000).node())
