@@ -11,7 +11,7 @@ from .paths import Place, Root
 
 Answer = Dict[str, Any]
 
-MAX_ENTRIES = 50000
+MAX_ENTRIES = 20000
 """Most names that are read from one directory."""
 
 MAX_MATCHES = 20000

@@ -144,7 +144,7 @@ def _options(argv: List[str]) -> Any:
     parser.add_argument("--root", default="/", help="where the node's / is mounted here")
     parser.add_argument("--enter", choices=MODES, default="here", help="how to enter the node")
     parser.add_argument("--pid", type=int, default=1, help="a process in the node's namespaces")
-    parser.add_argument("--bytes", type=int, default=64 << 20, help="most bytes of files to send")
+    parser.add_argument("--bytes", type=int, default=20 << 20, help="most bytes of files to send")
     parser.add_argument(
         "--deadline", type=int, default=600, help="seconds after which the probe ends"
     )

@@ -30,12 +30,10 @@ HARMLESS = frozenset(
 )
 """What changes nothing: the answers are true."""
 
-LIES = frozenset(
-    {
-        *("listings with names that lead out", "plain: nothing"),
-        *("plain: devices that are no numbers",),
-    }
-)
+LEFT = {"pods: a deadline of 5000 digits": "bad-1: sandbox a could not be removed"}
+"""What leaves the verdict alone, but the run says that something of it is left."""
+
+LIES = frozenset({"listings with names that lead out"})
 """What says that there is nothing: a node may lie about itself."""
 
 OVER_SSH = (
@@ -56,14 +54,15 @@ def by_pod() -> Iterator[Input]:
 
 
 def _input(title: str, name: str, start: Start) -> Input:
-    judged = BOTH if name in HARMLESS else FAILS if name in LIES else ONE_BAD_NODE
+    left = LEFT.get(name, "")
+    judged = BOTH if left or name in HARMLESS else FAILS if name in LIES else ONE_BAD_NODE
     green = judged is BOTH
-    says = "2 conform" if green else "1 fails" if judged is FAILS else "1 unproven"
+    says = left or ("2 conform" if green else "1 fails" if judged is FAILS else "1 unproven")
     return Input(
         name=title,
         family="nodes",
         start=start,
-        exit=0 if green else 1,
+        exit=0 if green and not left else 1,
         says=says,
         nodes_judged=judged,
     )

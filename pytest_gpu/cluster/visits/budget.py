@@ -24,8 +24,8 @@ MAX_NVML = 1 << 20
 
 NAMES, FILES, OUTPUT, ELF = "names", "files", "output", "ELF files"
 
-LIMITS: Mapping[str, int] = {NAMES: 8 << 20, FILES: 48 << 20, OUTPUT: 10 << 20, ELF: 4 << 20}
-"""Bytes of a whole visit by kind. The probe sends 48 MiB of files; a recording has one file for
+LIMITS: Mapping[str, int] = {NAMES: 8 << 20, FILES: 16 << 20, OUTPUT: 10 << 20, ELF: 4 << 20}
+"""Bytes of a whole visit by kind. The probe sends 15 MiB of files; a recording has one file for
 all names, and one for all commands, of 64 MiB each, in which a character may take six bytes."""
 
 

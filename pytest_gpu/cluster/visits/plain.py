@@ -117,13 +117,16 @@ class PlainStream:
         yield {"done": asked["round"]}
 
     def _list(self, path: str) -> Answer:
-        # The dot makes find follow a link.
-        argv = ["find", f"{path.rstrip('/')}/.", "-mindepth", "1", "-maxdepth", "1"]
+        # The dot makes find follow a link, and shows that it was find who answered.
+        argv = ["find", f"{path.rstrip('/')}/.", "-maxdepth", "1"]
         done = self._run([*argv, "-printf", _FORMAT], LOOK_TIME)
         entries = self._entries(done.stdout)
-        if done.code != 0 and not entries:
-            return {"list": path, **_trouble(done)}
         named = {posixpath.basename(each): entry for each, entry in entries.items()}
+        itself = named.pop(".", None)
+        if done.code != 0 and not named:
+            return {"list": path, **_trouble(done)}
+        if itself is None:
+            return {"list": path, "error": done.said or "no answer"}
         return {"list": path, "entries": named, "truncated": done.code != 0 and not named}
 
     def _stat(self, paths: list[str]) -> Iterator[Answer]:

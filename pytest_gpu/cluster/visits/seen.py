@@ -25,8 +25,8 @@ MAX_NOTE = 500
 MAX_REASON = 4000
 """Notes that are kept, characters of each, and of all of them with the door."""
 
-MAX_ENTRIES = 100_000
-"""Paths of one visit: two directories as long as the probe lists them."""
+MAX_ENTRIES = 40_000
+"""Paths of one visit; the probe lists 20,000 of a directory."""
 
 
 class SeenNode(RecordedNode):

@@ -21,14 +21,14 @@ def check(raw: Mapping[str, Any]) -> None:
     Raises:
         TypeError, ValueError: one has another shape; the message says which.
     """
-    if not isinstance(raw.get("init") or {}, Mapping):
+    if not isinstance(raw.get("init"), Mapping | None):
         raise TypeError("init is not a mapping")
-    if not isinstance(raw.get("hung") or False, bool):
+    if not isinstance(raw.get("hung"), bool | None):
         raise TypeError("hung is neither true nor false")
     for key in ("library", "driver_version"):
         _check_text(raw.get(key), key)
     _check_form(raw.get("driver_version"), _VERSION, "driver_version is not a version")
-    devices = raw.get("devices") or []
+    devices = [] if raw.get("devices") is None else raw["devices"]
     if not isinstance(devices, list) or not all(isinstance(each, Mapping) for each in devices):
         raise ValueError("devices is not a list of mappings")
     for device in devices:

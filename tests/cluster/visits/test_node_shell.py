@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -320,13 +321,29 @@ def test_fixture(pytester: pytest.Pytester) -> None:
     wrong.stderr.fnmatch_lines(["*--gpu-node-shell: telnet: is not a way into a node*"])
 
 
+FOLDER = ("/a/.", "d", "755", "1.0", "7", "")
+
+
+def answers(printed: str) -> list[dict[str, Any]]:
+    """Return what a node without Python says of a folder and a file, where commands print this."""
+    done = Output(code=0, stdout=printed.encode(), stderr=b"")
+    stream = PlainStream(lambda argv, timeout: done, lambda: None)
+    stream.send(b'{"round": 1, "list": ["/a"], "stat": ["/a/b"]}\n')
+    return [json.loads(line) for line in stream.lines(time.monotonic() + 20)][:2]
+
+
 @pytest.mark.parametrize("row", [["rw", "1.0", "7"], ["644", "now", "7"], ["644", "1", "1" * 5000]])
 def test_metadata_that_makes_no_sense_is_unknown(row: list[str]) -> None:
     """A node without Python prints it; an exception would cost every node."""
-    printed = "\0".join(["/a/b", "f", *row, "", ""]).encode()
-    done = Output(code=0, stdout=printed, stderr=b"")
-    stream = PlainStream(lambda argv, timeout: done, lambda: None)
-    stream.send(b'{"round": 1, "list": ["/a"], "stat": ["/a/b"]}\n')
-    listed, stat = [json.loads(line) for line in stream.lines(time.monotonic() + 20)][:2]
+    printed = "\0".join([*FOLDER, "/a/b", "f", *row, "", ""])
+    listed, stat = answers(printed)
     assert listed["entries"] == {"b": None}
     assert "entry" not in stat
+
+
+def test_no_answer_is_no_empty_folder() -> None:
+    """Who prints nothing was not find; else the node would have no GPU."""
+    listed, stat = answers("")
+    assert "entries" not in listed
+    assert listed["error"] == stat["error"] == "no answer"
+    assert answers("\0".join([*FOLDER, ""]))[0]["entries"] == {}

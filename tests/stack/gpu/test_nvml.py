@@ -76,6 +76,9 @@ def test_devices_that_cannot_be_read_are_unknown(devices: object) -> None:
     ("changes", "says"),
     [
         ({"init": "ok"}, "init is not a mapping"),
+        ({"init": []}, "init is not a mapping"),
+        ({"hung": 0}, "hung is neither true nor false"),
+        ({"devices": ""}, "devices is not a list of mappings"),
         ({"hung": "yes"}, "hung is neither true nor false"),
         ({"driver_version": 550}, "driver_version is not text"),
         ({"driver_version": "550\r\x1b[2J"}, "driver_version is not a version"),
