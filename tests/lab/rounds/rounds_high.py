@@ -156,7 +156,10 @@ BY_SSH = Round(name="silent nodes by ssh", cells=SILENT, options=("--gpu-node-sh
 
 BY_POD = Round(
     name="silent nodes by pod",
-    cells=tuple(replace(cell, layer="access", cause="access/no-door") for cell in SILENT),
+    cells=(
+        replace(SILENT[0], layer="access", cause="access/no-door"),
+        replace(SILENT[1], layer="access", cause="runtime/reported-down"),
+    ),
 )
 
 DROP_IN = Round(
