@@ -59,8 +59,29 @@ def _wide(handler: HostileHandler) -> None:
 
 def endless() -> Iterator[Input]:
     """Yield answers that do not end, or are longer than any should be."""
-    gone = "cut off after"
+    yield from _long_bodies("cut off after")
+    yield from _slow_bodies()
+    yield from _endless_pages()
+
+
+def _endless_pages() -> Iterator[Input]:
     many = b",".join([json.dumps(gpu_node(metadata={"name": "x" * 50})).encode()] * 5000)
+    yield answering("a page that follows itself", NODES, _again, "a page follows itself")
+    yield answering("endless empty pages", NODES, _pages(b""), "the list", QUICK)
+    yield answering("endless pages", NODES, _pages(many), "the list", QUICK)
+    yield answering(
+        "endless pages of pods",
+        PODS,
+        _pages(many),
+        "could not read pods",
+        QUICK,
+        exit=1,
+        layers="device-plugin",
+        hurt="device-plugin",
+    )
+
+
+def _long_bodies(gone: str) -> Iterator[Input]:
     yield answering("endless body", NODES, streamed(lambda: _forever(b" " * (1 << 16))), gone)
     yield answering(
         "endless line of brackets", NODES, streamed(lambda: _forever(b"{" * 65536)), gone
@@ -89,22 +110,12 @@ def endless() -> Iterator[Input]:
         _wide,
         NO_LIST,
     )
+
+
+def _slow_bodies() -> Iterator[Input]:
     yield answering("drip", NODES, streamed(lambda: _slowly(b" ")), "was not complete", QUICK)
     yield answering("drip of groups", GROUPS, streamed(lambda: _slowly(b" ")), "complete", QUICK)
     yield answering("silence", NODES, _hangs, "cannot be reached", QUICK)
-    yield answering("a page that follows itself", NODES, _again, "a page follows itself")
-    yield answering("endless empty pages", NODES, _pages(b""), "the list", QUICK)
-    yield answering("endless pages", NODES, _pages(many), "the list", QUICK)
-    yield answering(
-        "endless pages of pods",
-        PODS,
-        _pages(many),
-        "could not read pods",
-        QUICK,
-        exit=1,
-        layers="device-plugin",
-        hurt="device-plugin",
-    )
     yield answering("broken off", NODES, _broken_off, "the answer broke off")
 
 

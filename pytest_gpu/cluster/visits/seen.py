@@ -25,7 +25,7 @@ MAX_NOTE = 500
 MAX_REASON = 4000
 """Notes that are kept, characters of each, and of all of them with the door."""
 
-MAX_ENTRIES = 40_000
+MAX_ENTRIES = 30_000
 """Paths of one visit; the probe lists 20,000 of a directory."""
 
 
