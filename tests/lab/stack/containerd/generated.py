@@ -100,7 +100,7 @@ def configurations(draw: st.DrawFn) -> dict[str, str]:
 
 @st.composite
 def _file(draw: st.DrawFn, usual: str) -> str:
-    top = draw(_root)
+    top: dict[str, Any] = draw(_root)
     patterns = draw(st.lists(st.sampled_from(PATTERNS), max_size=2))
     if patterns:
         top["imports"] = patterns
