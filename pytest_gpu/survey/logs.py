@@ -15,6 +15,9 @@ from pytest_gpu.stack.kube.pods import is_nvidia
 LOG_LIMIT = 1 << 16
 """Bytes of the end of one log."""
 
+UNIT_LOG_LIMIT = 1 << 14
+"""Bytes of the end of a daemon's own log file."""
+
 MAX_LOGS = 40
 
 _FOLDER = "/var/log/pods"

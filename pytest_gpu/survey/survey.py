@@ -6,7 +6,7 @@ It is a pure function: how the questions reach the node does not matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -17,6 +17,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
+from pytest_gpu.stack.host.failed_units import listed
 from pytest_gpu.stack.host.nvidia_programs import is_bottlerockets
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
 from pytest_gpu.stack.injection.reached import gpu_runtimes
@@ -26,7 +27,7 @@ from pytest_gpu.stack.kubelet import disk_usage
 from pytest_gpu.stack.kubelet.containerd import containerd_of, stopped_program
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.survey.first_questions import first_questions
-from pytest_gpu.survey.logs import LOG_LIMIT, log_paths
+from pytest_gpu.survey.logs import LOG_LIMIT, UNIT_LOG_LIMIT, log_paths
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
 from pytest_gpu.survey.wishes import Wished, Wishes, wishes
 
@@ -69,22 +70,32 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
         return tuple(dict.fromkeys(w for w in whats if (kind, w) not in asked.keys))
 
     commands = dict.fromkeys(_commands(wished, running), COMMAND_TIME)
+    tails = dict.fromkeys(log_paths(cluster, evidence.name), LOG_LIMIT)
+    tails |= dict.fromkeys(_containerd_log(wished.node), UNIT_LOG_LIMIT)
     return Questions(
         list=fresh("list", *folders),
         stat=fresh("stat", *(path for path in noted.entries if _is_asked(path, daemons))),
         glob=dict.fromkeys(fresh("glob", *texts), FILE_LIMIT),
-        read=dict.fromkeys(fresh("read", *_files(noted, daemons)), FILE_LIMIT),
-        tail=dict.fromkeys(fresh("tail", *log_paths(cluster, evidence.name)), LOG_LIMIT),
+        read=dict.fromkeys(fresh("read", *_files(noted, daemons, tails)), FILE_LIMIT),
+        tail={path: tails[path] for path in fresh("tail", *tails)},
         elf=fresh("elf", *noted.elves),
         run={argv: time for argv, time in commands.items() if ("run", argv) not in asked.keys},
         errors=wished.errors,
     )
 
 
-def _files(noted: Wishes, daemons: frozenset[int]) -> Iterator[str]:
+def _files(noted: Wishes, daemons: frozenset[int], tails: Container[str]) -> Iterator[str]:
+    """Yield the files that are read whole; of a log only the end is."""
     for path in noted.files:
-        if _is_asked(path, daemons):
+        if path not in tails and _is_asked(path, daemons):
             yield path
+
+
+def _containerd_log(node: Node) -> Iterator[str]:
+    """Yield the file that containerd logs to, where its distribution keeps one."""
+    path = distribution_of(node).containerd_log
+    if path:
+        yield path
 
 
 def _is_asked(path: str, daemons: frozenset[int]) -> bool:
@@ -107,13 +118,13 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
         yield stopped, "--version"
     for program in wished.attempt("NVIDIA runtimes", lambda: _nvidia_runtimes(node)) or ():
         yield program, "--version"
-    unit = distribution_of(node).kubelet_unit.removesuffix(".service")
-    yield "systemctl", "status", "-l", f"{unit}.service"
-    yield _journal(distribution_of(node).containerd_unit)
+    where = distribution_of(node)
+    for unit in dict.fromkeys((where.kubelet_unit, where.containerd_unit)):
+        yield _status(unit)
+        yield _journal(unit)
+    yield from (_status(unit) for unit in listed(node.evidence.commands))
     yield from wished.attempt("disk usage", lambda: _disk_usage(node)) or ()
     kubelet = wished.attempt("kubelet", lambda: kubelet_of(node))
-    if kubelet and not kubelet.running:
-        yield _journal(unit)
     if kubelet:
         yield from _crictl_info(node, kubelet)
 
@@ -125,8 +136,12 @@ def _disk_usage(node: Node) -> tuple[tuple[str, ...], ...]:
     return tuple(disk_usage.questions(node)) if wanted else ()
 
 
+def _status(unit: str) -> tuple[str, ...]:
+    return "systemctl", "status", "-l", f"{unit.removesuffix('.service')}.service"
+
+
 def _journal(unit: str) -> tuple[str, ...]:
-    return "journalctl", "-u", unit, "--no-pager", "-n", "200"
+    return "journalctl", "-u", unit.removesuffix(".service"), "--no-pager", "-n", "200"
 
 
 def _nvidia_runtimes(node: Node) -> tuple[str, ...]:

@@ -13,13 +13,22 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import json_document, shell_words, toml, yaml_document
 from pytest_gpu.stack.cdi import specs
 from pytest_gpu.stack.cdi.document import line_of
-from pytest_gpu.stack.containerd import config_file, import_glob, live_config, merge, templates
+from pytest_gpu.stack.containerd import (
+    config_file,
+    import_glob,
+    live_config,
+    merge,
+    refusal,
+    templates,
+)
 from pytest_gpu.stack.containerd.toml_lines import walk
 from pytest_gpu.stack.distributions import default_runtime, settings_files
 from pytest_gpu.stack.distributions.command_line import with_arguments
 from pytest_gpu.stack.docker import check_docker, daemon
 from pytest_gpu.stack.gpu import device_nodes, driver, kernel_log, kernel_modules
 from pytest_gpu.stack.host import (
+    failed_units,
+    journal,
     loader,
     mounts,
     processes,
@@ -29,10 +38,16 @@ from pytest_gpu.stack.host import (
 )
 from pytest_gpu.stack.injection import cgroups, start_errors
 from pytest_gpu.stack.kube import pressure, sharing
-from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_flags
+from pytest_gpu.stack.kubelet import (
+    check_access,
+    disk_usage,
+    kubelet,
+    kubelet_flags,
+    unit_end,
+)
 from pytest_gpu.stack.pods import plugin_log, suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
-from pytest_gpu.stack.runtime import cri_log, template_damage
+from pytest_gpu.stack.runtime import cri_log, overwritten, template_damage
 from pytest_gpu.stack.sandbox import config_files, logged, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_programs, own_config
@@ -71,6 +86,17 @@ def _kernel_log(node: Node) -> object:
     anything = kernel_log._XID
     found = [log.find(anything), log.find_wrapped("NVRM", anything)]
     return found, log.standing({79}), log.recovery_actions
+
+
+def _starts(node: Node) -> object:
+    found = journal.starts(journal.journal(node.evidence.commands, "kubelet"))
+    return [unit_end.why(start) for start in found]
+
+
+def _refused(text: str) -> object:
+    return refusal.refusal(
+        [Evidence(source="log", text=line) for line in text.splitlines() if line]
+    )
 
 
 def _unit_status(node: Node) -> object:
@@ -207,6 +233,18 @@ UNIT_STATUS = (
     "Mar 04 09:58:41 n1 kubelet[5]: E0304 failed\n",
     "Mar 04 09:58:41 n1 systemd[1]: restart counter is at {n}.\n",
 )
+UNIT_STARTS = (
+    "Mar 04 09:58:41 n1 systemd[1]: Starting x...\n",
+    "Mar 04 09:58:41 n1 systemd[1]: Main process exited, code=exited\n",
+    'Mar 04 09:58:41 n1 x[{n:04}]: time="1" level=error msg="a" error="b"\n',
+    "a b c d[1]",
+    "a ",
+)
+REFUSALS = (
+    "containerd: failed to load TOML: /a: (1, 2): b ",
+    '"Failure unmarshaling TOML" column=1 error="a\\" file=/b row=2',
+    'msg="containerd: open /a: \\" component=containerd',
+)
 DISK_USAGE = ("/dev/sda2 959786032 886842293 72943739 93% /\n",)
 EVICTION = (
     "Evicted: The node had condition: [DiskPressure MemoryPressure]. ",
@@ -305,6 +343,16 @@ PARSERS: _Table = {
         lambda text: pressure.evicting(_NOTHING, node_object(), Evidence(source="x", text=text)),
         EVICTION,
     ),
+    "starts of a unit": (_printed("journalctl -u kubelet", _starts), UNIT_STARTS),
+    "failed units": (
+        _printed(" ".join(failed_units.LIST), lambda n: failed_units.listed(n.evidence.commands)),
+        ("nvidia-a.service loaded failed failed a\n", "● dkms.service", "gpu"),
+    ),
+    "owner of a file": (
+        lambda text: list(overwritten.owner_lines("/a", text)),
+        ("# Ansible managed\n", "# managed by ", "do not "),
+    ),
+    "refused configuration": (_refused, REFUSALS),
     "end of containerd's journal": (
         _printed("journalctl -u containerd", cri_log.last_words),
         UNIT_LOG,

@@ -164,7 +164,8 @@ def test_logs_of_nvidias_pods_are_asked_for() -> None:
         _, stream = visit(cluster, "rke2-agent-1")
     paths = [each["path"] for asked in stream.rounds for each in asked["tail"]]
     assert any("device-plugin" in path for path in paths)
-    assert all(path.startswith("/var/log/pods/") and path.endswith(".log") for path in paths)
+    pods = [path for path in paths if not path.endswith("/containerd.log")]
+    assert all(path.startswith("/var/log/pods/") and path.endswith(".log") for path in pods)
     assert len(paths) == len(set(paths))
 
 

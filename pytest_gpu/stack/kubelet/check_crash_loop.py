@@ -10,14 +10,14 @@ from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.host.systemd_status import UnitStatus, unit_status
+from pytest_gpu.stack.host.journal import journal, restart_counter
+from pytest_gpu.stack.host.systemd_status import unit_status
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet.config_refused import refused_config
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.serving import serving_runtime
-
-AGAIN = 2
-"""Restarts by systemd in a row that are no accident."""
+from pytest_gpu.stack.kubelet.unit_end import AGAIN, UnitEnd, end_of, ends_again_and_again
 
 
 @check("kubelet/crash-loop")
@@ -25,45 +25,45 @@ def crash_loop(node: Node) -> Finding | None:
     """Find a kubelet that has ended by itself, and that systemd is about to start again.
 
     If the runtime does not serve, the kubelet ends because of it: the runtime is what has to be
-    looked at first. Where both are one service, that service is what ends.
+    looked at first. Where both are one service, that service is what ends, unless its containerd
+    says that it refuses its configuration.
 
     Raises:
         Unproven: it is not known whether the runtime serves.
     """
-    status = _status(node)
-    if status is None or not status.restarts:
+    end = ends_again_and_again(node, distribution_of(node).kubelet_unit)
+    if end is None or _by_runtime(node):
         return None
-    if not _one_service(node) and serving_runtime(node) is None:
-        return None
-    return _finding(node, status)
+    return _finding(node, end)
+
+
+def _by_runtime(node: Node) -> bool:
+    where = distribution_of(node)
+    if where.kubelet_unit == where.containerd_unit:
+        return known(lambda: refused_config(node)) is not None
+    return serving_runtime(node) is None
 
 
 @check("kubelet/restarted-again")
 def restarted_again(node: Node) -> Finding | None:
     """Find a kubelet that runs for less than a minute, after systemd restarted it repeatedly."""
-    status = _status(node)
-    if status is None or not status.just_started or status.counter < AGAIN:
+    unit = distribution_of(node).kubelet_unit
+    status, log = unit_status(node.evidence.commands, unit), journal(node.evidence.commands, unit)
+    if status is None or not status.just_started:
         return None
-    return _finding(node, status)
+    if max(status.counter, restart_counter(log)) < AGAIN:
+        return None
+    return _finding(node, end_of(status, log))
 
 
-def _status(node: Node) -> UnitStatus | None:
-    return unit_status(node.evidence.commands, distribution_of(node).kubelet_unit)
-
-
-def _one_service(node: Node) -> bool:
-    where = distribution_of(node)
-    return where.kubelet_unit == where.containerd_unit
-
-
-def _finding(node: Node, status: UnitStatus) -> Finding:
-    state, words = readiness(object_of(node)), status.last_words
+def _finding(node: Node, end: UnitEnd) -> Finding:
+    state = readiness(object_of(node))
     kubelet = known(lambda: kubelet_of(node))
     return Finding.of(
         "access/kubelet-crash-loop",
-        *status.evidence,
+        *end.evidence,
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
-        exit=status.exit or "its exit code is not shown",
-        words=words.text if words else "(none in the evidence)",
+        exit=end.exit or "its exit code is not shown",
+        words=end.words.text if end.words else "(none in the evidence)",
         files=join(kubelet.config_files if kubelet else ()) or "its flags and files",
     )

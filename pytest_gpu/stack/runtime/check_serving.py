@@ -20,8 +20,9 @@ from pytest_gpu.stack.kubelet import beside
 from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
 from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
-from pytest_gpu.stack.runtime import check_cri
+from pytest_gpu.stack.kubelet.unit_end import ends_again_and_again
 from pytest_gpu.stack.runtime.cri_log import cri_log, last_words
+from pytest_gpu.stack.runtime.daemon_ends import crash_loop, refuses_its_files
 from pytest_gpu.stack.runtime.serves_now import serves_now
 
 _ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
@@ -50,15 +51,21 @@ def works(node: Node) -> bool:
 
 @check("runtime/not-running")
 def not_running(node: Node) -> Finding | None:
-    """Find that nothing listens on the kubelet's CRI socket, and why, if its files tell."""
+    """Find that nothing listens on the kubelet's CRI socket, and why.
+
+    containerd's own words count, and what its files on disk say; a file that it refuses outranks
+    the crash that follows from it.
+    """
     containerd = containerd_of(node)
     if containerd.process is not None:
         return None
     nobody = Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}")
     seen = tuple(beside.beside(node)) or (Evidence(source="/proc", text="no containerd runs"),)
-    if why := known(partial(check_cri.unreadable, node)):
-        evidence = (*why.evidence, nobody, *seen, *last_words(node))
-        return Finding(cause=why.cause, evidence=evidence, values=why.values)
+    if why := refuses_its_files(node):
+        evidence = dict.fromkeys((*why.evidence, nobody, *seen, *last_words(node)))
+        return Finding(cause=why.cause, evidence=tuple(evidence), values=why.values)
+    if end := ends_again_and_again(node, distribution_of(node).containerd_unit):
+        return crash_loop(node, end, nobody)
     return Finding.of(
         "runtime/containerd-not-running",
         nobody,

@@ -1,0 +1,143 @@
+"""A kubelet or a containerd that ends at each start is named by its own last words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.samples import variants_daemons as daemons
+from tests.samples.sample_table import EKS, KUBEADM, RKE2, SNAP
+from tests.samples.test_modern import Fault, judged
+from tests.samples.test_samples import words_of
+from tests.support.changes import Change
+
+FAULTS: Mapping[str, Fault] = {
+    "kubelet-refuses-its-file": Fault(
+        change=daemons.kubelet_refuses_its_file,
+        layer="access",
+        cause="access/kubelet-crash-loop",
+        says=("code=exited, status=1/FAILURE", "unknown field", "journalctl -u kubelet"),
+    ),
+    "kubelet-given-up": Fault(
+        base=EKS,
+        change=daemons.kubelet_given_up,
+        layer="access",
+        cause="access/kubelet-crash-loop",
+        says=("failed (Result: start-limit-hit)", daemons.PANIC, "Kubelet stopped posting"),
+    ),
+    "rke2-ends-at-each-start": Fault(
+        base=RKE2,
+        change=daemons.rke2_ends_at_each_start,
+        layer="access",
+        cause="access/kubelet-crash-loop",
+        says=("token CA hash does not match", "activating (start)", "systemctl cat rke2-agent"),
+    ),
+    "containerd-cannot-write": Fault(
+        change=daemons.containerd_cannot_write,
+        layer="runtime",
+        cause="runtime/containerd-crash-loop",
+        says=(daemons.READ_ONLY, "code=exited, status=1/FAILURE", "activating (auto-restart)"),
+    ),
+    "snap-containerd-panics": Fault(
+        base=SNAP,
+        change=daemons.snap_containerd_panics,
+        layer="runtime",
+        cause="runtime/containerd-crash-loop",
+        says=("multiple references", "failed (Result: exit-code)", "snap.k8s.containerd"),
+    ),
+    "containerd-refuses-its-file": Fault(
+        change=daemons.containerd_refuses_its_file,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=(
+            "containerd 1.7.24 cannot read its configuration: /etc/containerd/config.toml, line 12",
+            daemons.REFUSED_1,
+            "DaemonSet gpu-operator/nvidia-container-toolkit-daemonset",
+        ),
+    ),
+    "file-of-ansible": Fault(
+        change=daemons.file_of_ansible,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=("# Ansible managed", "in line 1 who maintains it", daemons.REFUSED_1),
+    ),
+    "containerd-refuses-unseen-file": Fault(
+        change=daemons.containerd_refuses_unseen_file,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=("/etc/containerd/config.toml, line 12", "unclosed table key"),
+    ),
+    "snap-refuses-drop-in": Fault(
+        base=SNAP,
+        change=daemons.snap_refuses_drop_in,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=(f"{daemons.DROP_IN}, line 3", "(3, 2): unexpected token", "no containerd listens on"),
+    ),
+    "rke2-renders-broken-file": Fault(
+        base=RKE2,
+        change=daemons.rke2_renders_broken_file,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=(
+            f"{daemons.RKE2_CONFIG}, line 2",
+            "Failure unmarshaling TOML",
+            f"{daemons.TEMPLATE}: [plugins",
+            f"at every start from {daemons.TEMPLATE}: fix the template",
+        ),
+    ),
+    "refuses-what-we-accept": Fault(
+        change=daemons.refuses_what_we_accept,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=("/etc/containerd/config.toml, line 12", daemons.REFUSED_1),
+    ),
+    "repaired-but-not-started": Fault(
+        change=daemons.repaired_but_not_started,
+        layer="runtime",
+        cause="runtime/containerd-crash-loop",
+        says=(daemons.REFUSED_1, "Then start it again"),
+    ),
+}
+
+CONFORM: Mapping[str, tuple[str, Change]] = {
+    "kubelet-refused-its-file-before": (KUBEADM, daemons.kubelet_refused_its_file_before),
+    "refused-before": (KUBEADM, daemons.refused_before),
+    "no-systemd": (KUBEADM, daemons.no_systemd),
+}
+"""Old errors before the last good start, and a host that has nothing to ask."""
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_ends_at_each_start_is_named_by_its_last_words(name: str, tmp_path: Path) -> None:
+    """Layer, cause, its own line, and a fix for whoever wrote what it refuses."""
+    fault = FAULTS[name]
+    document = judged(fault.base, fault.change, tmp_path)
+    (node,) = document["nodes"]
+    assert (node["layer"], node["cause"]) == (fault.layer, fault.cause), node
+    for words in fault.says:
+        assert words in words_of(document), words_of(document)
+
+
+def test_an_older_reason_is_not_told(tmp_path: Path) -> None:
+    """Only the last start counts."""
+    document = judged(KUBEADM, daemons.kubelet_refuses_its_file, tmp_path)
+    assert "an older reason" not in words_of(document)
+
+
+@pytest.mark.parametrize("name", CONFORM)
+def test_old_errors_convict_nobody(name: str, tmp_path: Path) -> None:
+    """What runs now conforms, and nothing is noted."""
+    document = judged(*CONFORM[name], tmp_path)
+    (node,) = document["nodes"]
+    assert (node["verdict"], node["unproven"]) == ("conforms", []), node
+    assert document["latent"] == []
+
+
+def test_a_start_that_goes_on_is_not_judged(tmp_path: Path) -> None:
+    """RKE2 ended once and starts at the moment: no crash loop, the missing runtime is told."""
+    document = judged(RKE2, daemons.rke2_restarted_once, tmp_path)
+    (node,) = document["nodes"]
+    assert node["cause"] == "runtime/containerd-not-running", node
