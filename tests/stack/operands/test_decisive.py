@@ -1,0 +1,127 @@
+"""The line of a log that says why: every format, and what only looks like it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_gpu.stack.operands.container_log import lines_of
+from pytest_gpu.stack.operands.decisive import decisive, unwrapped
+from pytest_gpu.stack.operands.log_message import ERROR, FATAL, INFO, WARNING, Message, message_of
+
+CRI = "2026-01-13T08:15:33.104220781Z stderr F "
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "text"),
+    [
+        (
+            "I0113 08:15:33.104220       1 main.go:163] Starting FS watcher.",
+            INFO,
+            "Starting FS watcher.",
+        ),
+        (
+            "E0113 08:15:33.104220       1 main.go:173] error starting plugins: no strategy",
+            ERROR,
+            "error starting plugins: no strategy",
+        ),
+        (
+            'E0113 08:15:33.104220       1 a.go:74] "command failed" err="bind: permission denied"',
+            ERROR,
+            "command failed: bind: permission denied",
+        ),
+        ("F0113 08:15:33.104220  123456 a.go:1] gone", FATAL, "gone"),
+        ('time="2026-01-13T08:15:33Z" level=fatal msg="a \\"b\\" c"', FATAL, 'a "b" c'),
+        (
+            'time="2026-01-13T08:15:33Z" level=error msg="load" error="no file"',
+            ERROR,
+            "load: no file",
+        ),
+        ("time=2026-01-13T08:15:33.103Z level=WARN msg=plain", WARNING, "plain"),
+        (
+            '{"level":"error","ts":1.7,"msg":"reconcile","error":"no node"}',
+            ERROR,
+            "reconcile: no node",
+        ),
+        ('{"severity":"INFO","message":"up"}', INFO, "up"),
+        (
+            "panic: runtime error: index out of range [3]",
+            FATAL,
+            "panic: runtime error: index out of range [3]",
+        ),
+        ("2026/01/13 08:15:33 main.go:12: Error: no NVML", ERROR, "no NVML"),
+        ("[ERROR] cannot link", ERROR, "cannot link"),
+        ("2026-01-13 08:15:33,104 WARNING low", WARNING, "low"),
+        ("Errors follow", "", "Errors follow"),
+        ('{"log": 3', "", '{"log": 3'),
+        ("[1, 2]", "", "[1, 2]"),
+    ],
+)
+def test_a_line_is_read_in_the_format_of_its_logger(line: str, level: str, text: str) -> None:
+    """The stamp and the marks go, the words stay."""
+    assert message_of(line) == Message(level, text)
+
+
+def test_a_line_that_the_runtime_split_is_one_line() -> None:
+    """Containerd splits at 16 KiB: the parts have the tag P, the last one F."""
+    stamp = "2026-01-13T08:15:33.104220781Z stdout"
+    [one, two] = lines_of(f"{stamp} P ab\n{stamp} P cd\n{stamp} F ef\n\n{stamp} F next\n")
+    assert (one.number, one.text, two.number, two.text) == (1, "abcdef", 5, "next")
+
+
+def test_docker_writes_json() -> None:
+    """The json-file driver: a line without its line end goes on in the next."""
+    first = '{"log":"fa","stream":"stderr","time":"2026-01-13T08:15:33Z"}'
+    second = '{"log":"iled\\n","stream":"stderr","time":"2026-01-13T08:15:33Z"}'
+    assert [line.text for line in lines_of(f"{first}\n{second}\n")] == ["failed"]
+
+
+def test_nothing_of_a_line_controls_a_terminal() -> None:
+    """Colours are dropped; what is kept of a line has an end."""
+    [line] = lines_of(CRI + "\x1b[31mred\x1b[0m\x07 " + "x" * 9_000)
+    assert line.text.startswith("red xxx")
+    assert 1_900 < len(line.text) <= 2_000
+
+
+@pytest.mark.parametrize(
+    ("log", "number", "text"),
+    [
+        (  # the first error is the reason, those below it are its echo
+            "level=info msg=a\nlevel=error msg=why\nlevel=error msg=echo\nlevel=info msg=bye",
+            2,
+            "why",
+        ),
+        ("level=error msg=retry\nlevel=fatal msg=dead\nlevel=fatal msg=end", 2, "dead"),
+        (
+            "starting\npanic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/a.go:1",
+            2,
+            "panic: boom",
+        ),
+        ("+ modprobe nvidia\nmodprobe: ERROR: could not insert 'nvidia'\n+ exit 1", 2, None),
+        ("Traceback (most recent call last):\n  File\nValueError: no GPU", 3, "ValueError: no GPU"),
+        ("one\ntwo", 2, "two"),
+        ("level=warning msg=odd\nlevel=info msg=end", 2, "end"),
+    ],
+)
+def test_the_decisive_line(log: str, number: int, text: str | None) -> None:
+    """Fatal before error, error before words of failure, these before the last line."""
+    found = decisive(lines_of(log))
+    assert found is not None
+    assert found.number == number
+    assert text in {None, found.text}
+
+
+def test_an_empty_log_says_nothing() -> None:
+    """There is no line to show."""
+    assert decisive(lines_of("\n \n")) is None
+
+
+def test_a_wrapped_error_is_taken_apart() -> None:
+    """Colons inside of quotes, paths and addresses do not part it."""
+    text = 'failed to X: Get "https://a: b/": dial tcp 10.0.0.1:443: connect: connection refused'
+    assert unwrapped(text) == (
+        "failed to X",
+        'Get "https://a: b/"',
+        "dial tcp 10.0.0.1:443",
+        "connect",
+        "connection refused",
+    )
