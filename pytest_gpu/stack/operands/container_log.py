@@ -57,6 +57,11 @@ def _line(number: int, parts: list[str]) -> LogLine:
     return LogLine(number, _CONTROL.sub("", "".join(parts)[:LONGEST]).rstrip())
 
 
+def plain(text: str) -> str:
+    """Return a text as one line that controls no terminal: for messages of Kubernetes."""
+    return " ".join(_CONTROL.sub(" ", text[:LONGEST]).split())
+
+
 def _said(line: str) -> tuple[str, bool]:
     """Return what one line of the file holds, and whether the program's line goes on."""
     if stamp := _CRI.match(line):

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pytest_gpu.stack.operands.container_log import LogLine
 from pytest_gpu.stack.operands.log_message import ERROR, FATAL, Message, message_of
 
+LONGEST_SHOWN = 240
+"""Characters of a decisive line that are shown: three lines of a narrow terminal."""
+
 _BAD = re.compile(
     r"\b(?:errors?|fail(?:ed|ure|s)?|fatal|cannot|can't|could not|couldn't|unable to|denied"
     r"|refused|not found|no such|invalid|unsupported|not supported|timed out|killed"
@@ -63,3 +66,20 @@ def unwrapped(text: str) -> tuple[str, ...]:
             parts.append(text[start:at].strip())
             start = at + 2
     return tuple(part for part in (*parts, text[start:].strip()) if part)
+
+
+def shortened(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Return a text that is short enough to be shown.
+
+    Of a wrapped error the beginning and the innermost parts stay: what failed, and why.
+    """
+    if len(text) <= longest:
+        return text
+    head, *rest = unwrapped(text)
+    tail = ""
+    for part in reversed(rest):
+        longer = f": {part}{tail}"
+        if len(head) + len(longer) + 5 > longest:
+            break
+        tail = longer
+    return f"{head}: ...{tail}" if tail else f"{text[: longest - 4]} ..."
