@@ -25,8 +25,8 @@ from pytest_gpu.stack.kube.pressure import refusing
 from pytest_gpu.stack.kubelet import disk_usage
 from pytest_gpu.stack.kubelet.containerd import containerd_of, stopped_program
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
+from pytest_gpu.stack.operands.logs import FOLDER, LOG_LIMIT, log_paths
 from pytest_gpu.survey.first_questions import first_questions
-from pytest_gpu.survey.logs import LOG_LIMIT, log_paths
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
 from pytest_gpu.survey.wishes import Wished, Wishes, wishes
 
@@ -83,7 +83,8 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
 
 def _files(noted: Wishes, daemons: frozenset[int]) -> Iterator[str]:
     for path in noted.files:
-        if _is_asked(path, daemons):
+        # Of logs the end is asked for, whichever check reads them.
+        if _is_asked(path, daemons) and not path.startswith(f"{FOLDER}/"):
             yield path
 
 

@@ -43,6 +43,8 @@ def lines_of(text: str) -> tuple[LogLine, ...]:
 def _joined(text: str) -> Iterator[LogLine]:
     first, parts = 0, list[str]()
     for number, line in enumerate(text.split("\n"), 1):
+        if not (line or parts):
+            continue
         said, partial = _said(line)
         first = first if parts else number
         parts.append(said)

@@ -18,6 +18,8 @@ _BAD = re.compile(
     r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
+# What parts a wrapped error, and quotes, in which nothing does.
+_MARK = re.compile(r""": |"[^"]*+"?|`[^`]*+`?""")
 # A shell's trace, and frames below a panic: they repeat, and say nothing by themselves.
 _NOISE = re.compile(r"\+{1,8} |goroutine \d|\t|\s{2,}at |\[signal ")
 
@@ -56,15 +58,11 @@ def unwrapped(text: str) -> tuple[str, ...]:
 
     Colons in addresses, paths, times and quotes do not part: a part is followed by a blank.
     """
-    parts, quote, start = list[str](), "", 0
-    for at, char in enumerate(text):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in '"`':
-            quote = char
-        elif char == ":" and text[at + 1 : at + 2] == " ":
-            parts.append(text[start:at].strip())
-            start = at + 2
+    parts, start = list[str](), 0
+    for mark in _MARK.finditer(text):
+        if mark[0] == ": ":
+            parts.append(text[start : mark.start()].strip())
+            start = mark.end()
     return tuple(part for part in (*parts, text[start:].strip()) if part)
 
 

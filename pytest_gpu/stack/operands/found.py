@@ -100,3 +100,8 @@ def _without_hash(pod: KubeObject, name: str) -> str:
     """Return a Deployment's name from that of its ReplicaSet."""
     given = labels_of(pod).get("pod-template-hash") or name.rpartition("-")[2]
     return name.removesuffix(f"-{given}")
+
+
+def named(thing: KubeObject) -> str:
+    """Return the name of an object with its kind, such as ``daemonset gpu-operator/x``."""
+    return f"{str(thing.get('kind') or 'object').lower()} {path_of(thing)}"

@@ -12,6 +12,7 @@ from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.events import FRESH, event_text, event_time
 from pytest_gpu.stack.kube.objects import metadata, name_of, namespace_of, optional
 from pytest_gpu.stack.operands.container_log import plain
+from pytest_gpu.stack.operands.found import named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,18 @@ class Event:
 
 def events_of(cluster: ClusterEvidence, thing: KubeObject) -> tuple[Event, ...]:
     """Return the warnings about an object, newest first."""
-    kind, uid = str(thing.get("kind") or "Pod"), metadata(thing).get("uid")
-    key = kind, namespace_of(thing), name_of(thing)
-    return tuple(
-        _event(cluster, each, f"{kind.lower()} {key[1]}/{key[2]}")
-        for each in _by_object(cluster).get(key, ())
-        if not uid or _about(each).get("uid") in {None, "", uid}
+    where = namespace_of(thing), name_of(thing)
+    found = (e for e in _by_object(cluster).get(where, ()) if _is_same(_about(e), thing))
+    return tuple(_event(cluster, each, named(thing)) for each in found)
+
+
+def _is_same(about: Mapping[str, object], thing: KubeObject) -> bool:
+    """Say whether an event's reference can mean this object, not another one of its name."""
+    pairs = (
+        (about.get("uid"), metadata(thing).get("uid")),
+        (about.get("kind"), thing.get("kind")),
     )
+    return all(not one or not other or one == other for one, other in pairs)
 
 
 def _event(cluster: ClusterEvidence, event: KubeObject, about: str) -> Event:
@@ -62,19 +68,17 @@ def _event(cluster: ClusterEvidence, event: KubeObject, about: str) -> Event:
 
 
 @cluster_fact
-def _by_object(cluster: ClusterEvidence) -> Mapping[tuple[str, str, str], Sequence[KubeObject]]:
-    found: dict[tuple[str, str, str], list[KubeObject]] = {}
-    newest = sorted(
+def _by_object(cluster: ClusterEvidence) -> Mapping[tuple[str, str], Sequence[KubeObject]]:
+    found: dict[tuple[str, str], list[KubeObject]] = {}
+    for event in sorted(
         optional(cluster, "events"),
-        key=lambda event: event_time(event, cluster.taken),
+        key=lambda each: event_time(each, cluster.taken),
         reverse=True,
-    )
-    for event in newest:
+    ):
         if event.get("type") == "Warning":
             about = _about(event)
-            kind, name = str(about.get("kind") or "Pod"), str(about.get("name"))
-            where = str(about.get("namespace") or "default")
-            found.setdefault((kind, where, name), []).append(event)
+            where = str(about.get("namespace") or "default"), str(about.get("name"))
+            found.setdefault(where, []).append(event)
     return found
 
 

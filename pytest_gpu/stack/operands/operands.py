@@ -7,10 +7,23 @@ from dataclasses import dataclass
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import Node, cluster_fact, fact
-from pytest_gpu.stack.kube.objects import optional, path_of, spec_of, status_of
+from pytest_gpu.stack.kube.objects import (
+    name_of,
+    namespace_of,
+    optional,
+    path_of,
+    spec_of,
+    status_of,
+)
 from pytest_gpu.stack.kube.placement import fitting
 from pytest_gpu.stack.kube.pod_state import ended, kubectl_state
-from pytest_gpu.stack.operands.found import CONTROLLERS, controller_key, maker_of, pods_by_node
+from pytest_gpu.stack.operands.found import (
+    CONTROLLERS,
+    controller_key,
+    maker_of,
+    named,
+    pods_by_node,
+)
 from pytest_gpu.stack.operands.object_events import Event, events_of
 from pytest_gpu.stack.operands.roles import ROLES, role_of
 from pytest_gpu.stack.operands.state import (
@@ -72,11 +85,6 @@ class Operand:
         return bool(main) and all(each.ready for each in main)
 
 
-def named(thing: KubeObject) -> str:
-    """Return the name of an object with its kind, such as ``daemonset gpu-operator/x``."""
-    return f"{str(thing.get('kind') or 'object').lower()} {path_of(thing)}"
-
-
 @fact
 def operands_of(node: Node) -> tuple[Operand, ...]:
     """Return the operands of a node, in the order in which they wait for each other.
@@ -87,10 +95,10 @@ def operands_of(node: Node) -> tuple[Operand, ...]:
         NotInEvidence: the pods were not read.
     """
     cluster, pods = node.cluster, pods_by_node(node.cluster).get(node.name, ())
-    here = {controller_key(pod) for _, pod in pods}
+    here = {key[1:] for _, pod in pods if (key := controller_key(pod))}
     found = [_of_pod(cluster, role, pod) for role, pod in pods]
     for each in fitting(cluster, node.name):
-        if (role := role_of(each)) and _key(each) not in here:
+        if (role := role_of(each)) and (namespace_of(each), name_of(each)) not in here:
             found.append(_without_pod(cluster, role, each))
     return _sorted(found)
 
@@ -161,11 +169,6 @@ def _without_pod(cluster: ClusterEvidence, role: str, controller: KubeObject) ->
         events=events_of(cluster, controller),
         conditions=conditions_in(controller),
     )
-
-
-def _key(thing: KubeObject) -> tuple[str, str, str]:
-    namespace, _, name = path_of(thing).partition("/")
-    return _kind(thing), namespace, name
 
 
 def _kind(thing: KubeObject) -> str:

@@ -158,7 +158,7 @@ def _is_users(containers: Sequence[Mapping[str, Any]]) -> bool:
 def _made_by(thing: KubeObject) -> frozenset[str]:
     """Return the kinds that made a pod; what makes pods is its own maker."""
     if "template" in spec_of(thing):
-        kind = str(thing.get("kind"))
+        kind = str(thing.get("kind") or "DaemonSet")
         return frozenset({"ReplicaSet" if kind == "Deployment" else kind})
     owners = metadata(thing).get("ownerReferences") or ()
     return frozenset(str(owner.get("kind")) for owner in owners)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import KubeObject
@@ -13,7 +12,7 @@ from pytest_gpu.stack.operands.container_log import lines_of, plain
 from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
 from pytest_gpu.stack.operands.operands import Operand
-from pytest_gpu.stack.operands.state import Container
+from pytest_gpu.stack.operands.state import Container, containers_in
 
 
 def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
@@ -22,32 +21,42 @@ def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
     Of a container that fails, or is not ready, this is the line of its log that says why, and what
     the kubelet says of it. It explains the operand's state; it does not prove one.
     """
-    found = [*_of_containers(node, operand), *_of_events(operand)]
-    return tuple({(each.source, each.text): each for each in found}.values())
-
-
-def _of_containers(node: Node, operand: Operand) -> Iterator[Evidence]:
+    events = (each.evidence for each in operand.events if each.fresh)
     if operand.pod is None:
+        return tuple(events)
+    said = (
+        each
+        for container in troubled(operand.containers)
+        for each in (*_logged(node, operand.pod, container), *_told(operand.pod, container))
+    )
+    return tuple({(each.source, each.text): each for each in (*said, *events)}.values())
+
+
+def logged_by(node: Node, pod: KubeObject) -> tuple[Evidence, ...]:
+    """Return the lines of a pod's logs that say most: of its troubled containers, else of all.
+
+    Ask for operands only: logs of users' pods are not collected.
+    """
+    containers = containers_in(pod)
+    main = tuple(each for each in containers if not each.init)
+    asked = troubled(containers) or main
+    return tuple(said for each in asked for said in _logged(node, pod, each))
+
+
+def troubled(containers: Sequence[Container]) -> tuple[Container, ...]:
+    """Return the containers that fail now; else those that run and are not ready."""
+    failed = tuple(each for each in containers if each.failed)
+    return failed or tuple(e for e in containers if e.state == "running" and not e.ready)
+
+
+def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evidence]:
+    """Yield the decisive line of the latest run that printed anything."""
+    if not _has_run(container):
         return
-    failed = [each for each in operand.containers if each.failed]
-    for container in failed or [each for each in operand.containers if _is_unready(each)]:
-        yield from _of_container(node, operand.pod, container)
-
-
-def _is_unready(container: Container) -> bool:
-    return container.state == "running" and not container.ready
-
-
-def _of_container(node: Node, pod: KubeObject, container: Container) -> Iterator[Evidence]:
-    where = f"pod {path_of(pod)}, container {container.name}"
-    if _has_run(container):
-        yield from islice(_logged(node, pod, container), 1)
-        end = container.end
-        if end and end.message and (said := decisive(lines_of(end.message))):
-            yield Evidence(source=f"{where}, when it ended", text=shortened(said.text))
-    elif container.message:
-        text = f"{container.reason}: {plain(container.message)}"
-        yield Evidence(source=where, text=shortened(text))
+    for read in (last_log, previous_log):
+        if said := decisive_of(read(node.evidence, pod, container)):
+            yield said
+            return
 
 
 def _has_run(container: Container) -> bool:
@@ -55,10 +64,15 @@ def _has_run(container: Container) -> bool:
     return container.state != "waiting" or container.reason == "CrashLoopBackOff"
 
 
-def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evidence]:
-    for read in (last_log, previous_log):
-        if said := decisive_of(read(node.evidence, pod, container)):
-            yield said
+def _told(pod: KubeObject, container: Container) -> Iterator[Evidence]:
+    """Yield what the kubelet says: how a container ended, or why it cannot start."""
+    where = f"pod {path_of(pod)}, container {container.name}"
+    end = container.end if _has_run(container) else None
+    if end and end.message and (said := decisive(lines_of(end.message))):
+        yield Evidence(source=f"{where}, when it ended", text=shortened(said.text))
+    elif container.message and not _has_run(container):
+        text = f"{container.reason}: {plain(container.message)}"
+        yield Evidence(source=where, text=shortened(text))
 
 
 def decisive_of(log: Log | None) -> Evidence | None:
@@ -68,7 +82,3 @@ def decisive_of(log: Log | None) -> Evidence | None:
         return None
     line = said.number if log.whole else None
     return Evidence(source=log.source, line=line, text=shortened(said.text))
-
-
-def _of_events(operand: Operand) -> Iterator[Evidence]:
-    yield from (each.evidence for each in operand.events if each.fresh)
