@@ -6,7 +6,7 @@ operands only, never of users' pods.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
@@ -91,12 +91,9 @@ def _log(
         return None
     source = f"log of pod {path_of(pod)}, container {container.name}{run}"
     entry = known(lambda: node.entry(node.resolve(path)))
-    size = entry.size if entry else None
-    whole = len(content) >= size if size is not None else len(content) < LOG_LIMIT
+    size = entry.size or 0 if entry else 0
+    # A visit brings the end of a longer file: then the first line was cut.
+    whole = size <= LOG_LIMIT or len(content) >= size
     lines = lines_of(content.decode(errors="replace"))
-    return Log(source=source, lines=lines if whole else tuple(_after_first(lines)), whole=whole)
-
-
-def _after_first(lines: Iterable[LogLine]) -> Iterator[LogLine]:
-    """Yield lines without that which was cut."""
-    yield from (line for line in lines if line.number > 1)
+    kept = tuple(line for line in lines if whole or line.number > 1)
+    return Log(source=source, lines=kept, whole=whole)
