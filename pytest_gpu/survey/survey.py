@@ -26,10 +26,13 @@ from pytest_gpu.stack.kube.pressure import refusing
 from pytest_gpu.stack.kubelet import disk_usage
 from pytest_gpu.stack.kubelet.containerd import containerd_of, stopped_program
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
+from pytest_gpu.stack.operands.logs import FOLDER, LOG_LIMIT, log_paths
 from pytest_gpu.survey.first_questions import first_questions
-from pytest_gpu.survey.logs import LOG_LIMIT, UNIT_LOG_LIMIT, log_paths
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
 from pytest_gpu.survey.wishes import Wished, Wishes, wishes
+
+UNIT_LOG_LIMIT = 1 << 14
+"""Bytes of the end of a daemon's own log file."""
 
 MAX_ROUNDS = 4
 """Rounds of questions: a kubelet's flags, a configuration, its imports, what those name."""
@@ -85,9 +88,10 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
 
 
 def _files(noted: Wishes, daemons: frozenset[int], tails: Container[str]) -> Iterator[str]:
-    """Yield the files that are read whole; of a log only the end is."""
+    """Yield the files that are read whole; of logs only the end is, whichever check reads them."""
     for path in noted.files:
-        if path not in tails and _is_asked(path, daemons):
+        log = path in tails or path.startswith(f"{FOLDER}/")
+        if not log and _is_asked(path, daemons):
             yield path
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.cluster.api import pod_trouble, rights, slow_waits, snapshot
+from pytest_gpu.cluster.api import kept, pod_trouble, rights, slow_waits, snapshot
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.login import open_client
@@ -20,6 +20,7 @@ from pytest_gpu.cluster.visits.pod_stream import PodStream, status_of
 from pytest_gpu.cluster.visits.visit import StreamLate
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
+from tests.cluster.api import fake_api
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 
 PLUGIN = {
@@ -216,8 +217,8 @@ def test_a_list_has_a_budget(
     client: KubeClient, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the number of its pages; pods that are not kept cost nothing."""
-    monkeypatch.setattr(snapshot, "MAX_LIST", 1 << 20)
-    monkeypatch.setattr(snapshot, "MANY_PODS", 10)
+    monkeypatch.setattr(kept, "MAX_LIST", 1 << 20)
+    monkeypatch.setattr(kept, "MANY_PODS", 10)
     for at in range(20):
         note = {"metadata": {"name": f"web-{at}", "annotations": {"a": "x" * 100_000}}}
         api.put("pods", note)
@@ -281,6 +282,46 @@ def test_resource_that_may_not_be_read_is_left_out(client: KubeClient, api: Fake
     assert names(listed.objects["daemonsets"]) == ["plugin"]
 
 
+def test_what_may_not_be_listed_is_told_apart_from_what_failed(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """The list itself shows that the right is missing: nobody asks for it beforehand."""
+    api.denied |= {"list replicasets", "list nvidiadrivers"}
+    listed = snapshot.list_objects(client)
+    assert listed.forbidden == {"replicasets", "nvidiadrivers"}
+    assert [str(right) for right in rights.refused(listed.forbidden)] == [
+        "list replicasets.apps in the whole cluster",
+        "list nvidiadrivers.nvidia.com in the whole cluster",
+    ]
+
+
+def test_a_resource_of_another_version_than_its_groups_preferred_is_found(
+    client: KubeClient, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NVIDIADriver is v1alpha1, ClusterPolicy v1; an operator of before has only v1."""
+    snapshot.list_objects(client)
+    assert api.asked("GET /apis/nvidia.com/v1/nvidiadrivers*")
+    versions = [{"groupVersion": f"nvidia.com/{each}"} for each in ("v1", "v1alpha1")]
+    group = {"name": "nvidia.com", "preferredVersion": versions[0], "versions": versions}
+    monkeypatch.setattr(fake_api, "_group", lambda *_: group)
+    snapshot.list_objects(client)
+    assert api.asked("GET /apis/nvidia.com/v1alpha1/nvidiadrivers*")
+    assert not api.asked("GET /apis/nvidia.com/v1alpha1/clusterpolicies*")
+
+
+def test_users_workloads_are_kept_where_they_may_tell_something(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """Not those without a GPU, not old revisions; without the values of their variables."""
+    for name, replicas in (("new", 1), ("old", 0), ("web", 1)):
+        made = tenant(name)
+        spec = {"replicas": replicas, "template": {} if name == "web" else {"spec": made["spec"]}}
+        api.put("replicasets", {"metadata": made["metadata"], "spec": spec})
+    found = snapshot.list_objects(client).objects["replicasets"]
+    assert names(found) == ["new"]
+    assert "hunter2" not in str(found)
+
+
 def test_without_nodes_there_is_nothing_to_test(client: KubeClient, api: FakeApi) -> None:
     """That is no missing detail."""
     api.denied.add("list nodes")
@@ -294,7 +335,7 @@ def test_pods_of_huge_clusters_are_kept_where_they_may_matter(
     """A recording of a hundred thousand web servers helps nobody."""
     limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
     api.put("pods", {"metadata": {"name": "user", "namespace": "a"}, "spec": limits})
-    for at in range(snapshot.MANY_PODS):
+    for at in range(kept.MANY_PODS):
         api.put("pods", {"metadata": {"name": f"web-{at}", "namespace": "a"}, "spec": {}})
     assert names(snapshot.list_objects(client).objects["pods"]) == ["user"]
 

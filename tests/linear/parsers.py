@@ -45,7 +45,8 @@ from pytest_gpu.stack.kubelet import (
     kubelet_flags,
     unit_end,
 )
-from pytest_gpu.stack.pods import plugin_log, suite_pod
+from pytest_gpu.stack.operands import container_log, decisive, log_message, roles
+from pytest_gpu.stack.pods import suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, overwritten, template_damage
 from pytest_gpu.stack.sandbox import config_files, logged, sandboxes
@@ -256,6 +257,22 @@ UNIT_LOG = (
     "kubelet[{n:04}]: containerd.sock connection ",
     "failed to load plugin ",
 )
+LOG_FILE = (
+    "2026-01-13T08:15:33.104220781Z stderr F a\n",
+    "2026-01-13T08:15:33.104220781Z stdout P a",
+    '{{"log":"a{n:04}","stream":"stderr"}}\n',
+    "\x1b[31m",
+)
+MESSAGES = (
+    "E0113 08:15:33.104220       1 a.go:1] a: b\n",
+    'E0113 08:15:33.104220       1 a.go:1] "a" err="b\\"\n',
+    'time="a" level=error msg="b" a{n:04}=c ',
+    '{{"level":"error","msg":"a{n:04}"}}\n',
+    "2026/01/13 08:15:33 a.go:1: ",
+    "2026-01-13 08:15:33,104 ERROR a\n",
+    "panic: a\n",
+    "NVRM: a\n",
+)
 ERRORS = (
     "FATA failed desc = ",
     'time="1" level=fatal msg="failed desc = \\"{n:04}"',
@@ -362,7 +379,27 @@ PARSERS: _Table = {
         kubelet_flags.status_argv,
         ("ExecStart=/a/kubelet --a=b ", "ExecStart="),
     ),
-    "log of the device plugin": (_printed("kubectl logs a", plugin_log.plugin_log), UNIT_LOG),
+    "log of a container": (container_log.lines_of, LOG_FILE),
+    "message of a container": (
+        lambda text: list(map(log_message.message_of, filter(None, text.split("\n")))),
+        MESSAGES,
+    ),
+    "decisive line of a log": (
+        lambda text: decisive.decisive(container_log.lines_of(text)),
+        MESSAGES,
+    ),
+    "wrapped error": (
+        lambda text: decisive.shortened(text * 2, 10),
+        ("failed to a: ", 'Get "https://a: b": ', "a:b:", "`a: "),
+    ),
+    "script of a container": (
+        lambda text: roles.role_of({"spec": {"containers": [{"command": ["sh", "-c", text]}]}}),
+        ("exec /usr/bin/nvidia-driver init\n", "/a/b/", "until [ -f /a ]; do sleep 5; ", "exec "),
+    ),
+    "image of a container": (
+        lambda text: roles.role_of({"spec": {"containers": [{"image": text}]}}),
+        ("nvidia/driver:1", "mirrored-nvidia-", "a/", "nvidia-driver-daemonset-"),
+    ),
     "unit": (lambda text: list(systemd_text.assignments(text, "Service")), WORDS),
     "unit bound to another": (
         lambda text: check_access.bound_unit(_node(files={_UNIT: text}, complete=["/"])),

@@ -68,11 +68,8 @@ def refusal(log: Sequence[Evidence]) -> Refusal | None:
 
 
 def _match(text: str) -> re.Match[str] | None:
-    for words in _REFUSED:
-        _, _, rest = text.partition(words)
-        if found := _REFUSED[words].match(rest):
-            return found
-    return None
+    rests = ((words, text.partition(words)[2]) for words in _REFUSED)
+    return next((found for words, rest in rests if (found := _REFUSED[words].match(rest))), None)
 
 
 def _said(text: str) -> str:

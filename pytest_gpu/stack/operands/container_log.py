@@ -43,6 +43,8 @@ def lines_of(text: str) -> tuple[LogLine, ...]:
 def _joined(text: str) -> Iterator[LogLine]:
     first, parts = 0, list[str]()
     for number, line in enumerate(text.split("\n"), 1):
+        if not (line or parts):
+            continue
         said, partial = _said(line)
         first = first if parts else number
         parts.append(said)
@@ -55,6 +57,11 @@ def _joined(text: str) -> Iterator[LogLine]:
 
 def _line(number: int, parts: list[str]) -> LogLine:
     return LogLine(number, _CONTROL.sub("", "".join(parts)[:LONGEST]).rstrip())
+
+
+def plain(text: str) -> str:
+    """Return a text as one line that controls no terminal: for messages of Kubernetes."""
+    return " ".join(_CONTROL.sub(" ", text[:LONGEST]).split())
 
 
 def _said(line: str) -> tuple[str, bool]:

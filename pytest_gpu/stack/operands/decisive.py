@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pytest_gpu.stack.operands.container_log import LogLine
 from pytest_gpu.stack.operands.log_message import ERROR, FATAL, Message, message_of
 
+LONGEST_SHOWN = 240
+"""Characters of a decisive line that are shown: three lines of a narrow terminal."""
+
 _BAD = re.compile(
     r"\b(?:errors?|fail(?:ed|ure|s)?|fatal|cannot|can't|could not|couldn't|unable to|denied"
     r"|refused|not found|no such|invalid|unsupported|not supported|timed out|killed"
     r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
+# What parts a wrapped error, and quotes, in which nothing does.
+_MARK = re.compile(r""": |"[^"]*+"?|`[^`]*+`?""")
 # A shell's trace, and frames below a panic: they repeat, and say nothing by themselves.
 _NOISE = re.compile(r"\+{1,8} |goroutine \d|\t|\s{2,}at |\[signal ")
 
@@ -53,13 +58,26 @@ def unwrapped(text: str) -> tuple[str, ...]:
 
     Colons in addresses, paths, times and quotes do not part: a part is followed by a blank.
     """
-    parts, quote, start = list[str](), "", 0
-    for at, char in enumerate(text):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in '"`':
-            quote = char
-        elif char == ":" and text[at + 1 : at + 2] == " ":
-            parts.append(text[start:at].strip())
-            start = at + 2
+    parts, start = list[str](), 0
+    for mark in _MARK.finditer(text):
+        if mark[0] == ": ":
+            parts.append(text[start : mark.start()].strip())
+            start = mark.end()
     return tuple(part for part in (*parts, text[start:].strip()) if part)
+
+
+def shortened(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Return a text that is short enough to be shown.
+
+    Of a wrapped error the beginning and the innermost parts stay: what failed, and why.
+    """
+    if len(text) <= longest:
+        return text
+    head, *rest = unwrapped(text)
+    tail = ""
+    for part in reversed(rest):
+        longer = f": {part}{tail}"
+        if len(head) + len(longer) + 5 > longest:
+            break
+        tail = longer
+    return f"{head}: ...{tail}" if tail else f"{text[: longest - 4]} ..."

@@ -13,7 +13,10 @@ from tests.lab.rounds.judge import Judged
 from tests.lab.rounds.leftovers import MARKED, in_cluster
 
 NODE = "n17"
-EARLY = {"daemonsets", "deployments", "events", "clusterpolicies", "resourceslices"}
+EARLY = {
+    *("daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "events"),
+    *("clusterpolicies", "nvidiadrivers", "resourceslices", "resourceclaims"),
+}
 """Resources that are read before anything is created: the first layer shows what they are for."""
 
 

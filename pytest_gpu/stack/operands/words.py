@@ -1,0 +1,84 @@
+"""What a failing operand says about itself, best line first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.operands.container_log import lines_of, plain
+from pytest_gpu.stack.operands.decisive import decisive, shortened
+from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
+from pytest_gpu.stack.operands.operands import Operand
+from pytest_gpu.stack.operands.state import Container, containers_in
+
+
+def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
+    """Return what an operand says, best first: logs, messages, then recent events.
+
+    Of a container that fails, or is not ready, this is the line of its log that says why, and what
+    the kubelet says of it. It explains the operand's state; it does not prove one.
+    """
+    events = (each.evidence for each in operand.events if each.fresh)
+    if operand.pod is None:
+        return tuple(events)
+    said = (
+        each
+        for container in troubled(operand.containers)
+        for each in (*_logged(node, operand.pod, container), *_told(operand.pod, container))
+    )
+    return tuple({(each.source, each.text): each for each in (*said, *events)}.values())
+
+
+def logged_by(node: Node, pod: KubeObject) -> tuple[Evidence, ...]:
+    """Return the lines of a pod's logs that say most: of its troubled containers, else of all.
+
+    Ask for operands only: logs of users' pods are not collected.
+    """
+    containers = containers_in(pod)
+    main = tuple(each for each in containers if not each.init)
+    asked = troubled(containers) or main
+    return tuple(said for each in asked for said in _logged(node, pod, each))
+
+
+def troubled(containers: Sequence[Container]) -> tuple[Container, ...]:
+    """Return the containers that fail now; else those that run and are not ready."""
+    failed = tuple(each for each in containers if each.failed)
+    return failed or tuple(e for e in containers if e.state == "running" and not e.ready)
+
+
+def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evidence]:
+    """Yield the decisive line of the latest run that printed anything."""
+    if not _has_run(container):
+        return
+    for read in (last_log, previous_log):
+        if said := decisive_of(read(node.evidence, pod, container)):
+            yield said
+            return
+
+
+def _has_run(container: Container) -> bool:
+    """Say whether its latest run is what it says: one that cannot be created has not run."""
+    return container.state != "waiting" or container.reason == "CrashLoopBackOff"
+
+
+def _told(pod: KubeObject, container: Container) -> Iterator[Evidence]:
+    """Yield what the kubelet says: how a container ended, or why it cannot start."""
+    where = f"pod {path_of(pod)}, container {container.name}"
+    end = container.end if _has_run(container) else None
+    if end and end.message and (said := decisive(lines_of(end.message))):
+        yield Evidence(source=f"{where}, when it ended", text=shortened(said.text))
+    elif container.message and not _has_run(container):
+        text = f"{container.reason}: {plain(container.message)}"
+        yield Evidence(source=where, text=shortened(text))
+
+
+def decisive_of(log: Log | None) -> Evidence | None:
+    """Return the line of a log that says why, ``None`` for one that is empty or unknown."""
+    said = decisive(log.lines) if log else None
+    if log is None or said is None:
+        return None
+    line = said.number if log.whole else None
+    return Evidence(source=log.source, line=line, text=shortened(said.text))
