@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence
 
 _FILE = r"(?P<file>/[^\s:\"]{1,4096}+)"
-_WHERE = r"\((?P<row>\d{1,7}), (?P<column>\d{1,7})\): "
+_WHERE = re.compile(r"\((?P<row>\d{1,7}), \d{1,7}\): ")
 _REFUSED = {
     # 1.x: the decoder, a missing import, a version or a name that it does not accept.
-    "containerd: failed to load TOML: ": re.compile(rf"{_FILE}: (?:{_WHERE})?(?P<why>.*)"),
+    "containerd: failed to load TOML: ": re.compile(rf"{_FILE}: (?P<why>.*)"),
     "containerd: failed to load TOML from ": re.compile(rf"{_FILE}: (?P<why>.*)"),
-    "containerd: failed to unmarshal TOML: ": re.compile(rf"{_WHERE}(?P<why>.*)"),
+    "containerd: failed to unmarshal TOML: ": re.compile(r"(?P<why>.*)"),
     # 2.x
     '"Failure unmarshaling TOML" column=': re.compile(
-        r"(?P<column>\d{1,7}) error=\"(?P<why>(?:[^\"\\]|\\.){1,500}+)\""
+        r"\d{1,7} error=\"(?P<why>(?:[^\"\\]|\\.){1,500}+)\""
         rf" file=\"?{_FILE}\"? row=(?P<row>\d{{1,7}})"
     ),
     "containerd: failed to unmarshal TOML at ": re.compile(
-        r"row (?P<row>\d{1,7}) column (?P<column>\d{1,7}): (?P<why>.*)"
+        r"row (?P<row>\d{1,7}) column \d{1,7}: (?P<why>.*)"
     ),
     "containerd: open ": re.compile(rf"{_FILE}: (?P<why>.*)"),
 }
@@ -68,7 +68,7 @@ def refusal(log: Sequence[Evidence]) -> Refusal | None:
 
 
 def _match(text: str) -> re.Match[str] | None:
-    rests = ((words, text.partition(words)[2]) for words in _REFUSED)
+    rests = ((words, text.partition(words)[2]) for words in _REFUSED if words in text)
     return next((found for words, rest in rests if (found := _REFUSED[words].match(rest))), None)
 
 
@@ -84,12 +84,11 @@ def _said(text: str) -> str:
 
 def _told(match: re.Match[str], line: Evidence) -> Refusal:
     told = match.groupdict()
-    row = told.get("row")
+    why, row = told["why"].strip(), told.get("row")
+    if where := _WHERE.match(why):
+        why, row = why[where.end() :], where["row"]
     return Refusal(
-        file=told.get("file") or "",
-        line=int(row) if row else None,
-        why=told["why"].strip(),
-        evidence=(line,),
+        file=told.get("file") or "", line=int(row) if row else None, why=why, evidence=(line,)
     )
 
 
