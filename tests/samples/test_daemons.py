@@ -34,6 +34,25 @@ FAULTS: Mapping[str, Fault] = {
         cause="access/kubelet-crash-loop",
         says=("token CA hash does not match", "activating (start)", "systemctl cat rke2-agent"),
     ),
+    "rke2-without-default": Fault(
+        base=RKE2,
+        change=daemons.rke2_without_default,
+        layer="access",
+        cause="access/default-runtime-not-found",
+        says=(
+            "No pod starts here: rke2 ends at each start without its default runtime nvidia",
+            daemons.NO_DEFAULT,
+            "default-runtime: nvidia",
+            "Take default-runtime out of /etc/rancher/rke2/config.yaml",
+        ),
+    ),
+    "rke2-without-flagged-default": Fault(
+        base=RKE2,
+        change=daemons.rke2_without_flagged_default,
+        layer="access",
+        cause="access/default-runtime-not-found",
+        says=("default runtime crun", "--default-runtime=crun"),
+    ),
     "containerd-cannot-write": Fault(
         change=daemons.containerd_cannot_write,
         layer="runtime",

@@ -122,7 +122,8 @@ Feb 10 08:00:11 rke2-agent-1 rke2[77052]: time="2026-02-10T08:00:11Z" level=info
 
 
 def rke2_down(copy: SampleCopy) -> None:
-    """Let neither the kubelet nor the containerd of an RKE2 run; only ssh gets in."""
+    """Let neither RKE2 nor the kubelet and containerd that it starts run; only ssh gets in."""
+    modern.end_process(copy, "rke2")
     modern.end_process(copy, "kubelet")
     runtime_down(copy, RKE2_SOCKET)
     modern.condition(copy, "Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting")
@@ -133,6 +134,29 @@ def rke2_ends_at_each_start(copy: SampleCopy) -> None:
     rke2_down(copy)
     status(copy, "rke2-agent", "activating (start) since Tue 2026-02-10 08:00:09 UTC; 2s ago")
     journal(copy, "rke2-agent", rke2_starts(7))
+
+
+NO_DEFAULT = "failed to set up containerd: default runtime nvidia was not found"
+
+
+def rke2_without_default(copy: SampleCopy) -> None:
+    """Let RKE2 not find the default runtime that its settings name."""
+    rke2_ends_at_each_start(copy)
+    settings = copy.node / "files/etc/rancher/rke2/config.yaml"
+    copy.edit(settings, lambda text: f"{text.rstrip()}\ndefault-runtime: nvidia\n")
+    text = rke2_starts(7).replace("Error: token CA hash", NO_DEFAULT + " or")
+    journal(copy, "rke2-agent", text)
+
+
+def rke2_without_flagged_default(copy: SampleCopy) -> None:
+    """Let a flag of RKE2's unit name a default runtime that is not there."""
+    rke2_ends_at_each_start(copy)
+    unit = copy.node / "files/usr/local/lib/systemd/system/rke2-agent.service"
+    unit.parent.mkdir(parents=True, exist_ok=True)
+    start = "ExecStart=/usr/local/bin/rke2 agent --default-runtime=crun"
+    unit.write_text(f"[Service]\n{start}\n")
+    text = rke2_starts(7).replace("token CA hash", NO_DEFAULT.replace("nvidia", "crun") + " or")
+    journal(copy, "rke2-agent", text)
 
 
 def rke2_restarted_once(copy: SampleCopy) -> None:

@@ -5,12 +5,16 @@ Each start posts a status, so that the Node stays Ready; what shows it is system
 
 from __future__ import annotations
 
+import re
+
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.distributions.default_runtime import configured_default
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.journal import journal, restart_counter
+from pytest_gpu.stack.host.processes import processes_of
 from pytest_gpu.stack.host.systemd_status import unit_status
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
@@ -18,6 +22,12 @@ from pytest_gpu.stack.kubelet.config_refused import refused_config
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.serving import serving_runtime
 from pytest_gpu.stack.kubelet.unit_end import AGAIN, UnitEnd, end_of, ends_again_and_again
+
+LONGEST = 1_000
+"""Characters that are read of the end of its last words."""
+
+# k3s, pkg/agent/containerd
+_NO_DEFAULT = re.compile(r"default runtime (?P<name>[\w.-]{1,100}) was not found")
 
 
 @check("kubelet/crash-loop")
@@ -57,6 +67,27 @@ def restarted_again(node: Node) -> Finding | None:
 
 
 def _finding(node: Node, end: UnitEnd) -> Finding:
+    return _without_default(node, end) or _crash_loop(node, end)
+
+
+def _without_default(node: Node, end: UnitEnd) -> Finding | None:
+    """Find that k3s or RKE2 ends because it does not find the default runtime that it was told."""
+    missing = _NO_DEFAULT.search(end.words.text[-LONGEST:]) if end.words else None
+    if missing is None:
+        return None
+    processes = known(lambda: processes_of(node)) or ()
+    told = known(lambda: configured_default(processes, node.evidence, distribution_of(node)))
+    said = told.said if told else None
+    return Finding.of(
+        "access/default-runtime-not-found",
+        *end.evidence,
+        *((said,) if said else ()),
+        default=missing["name"],
+        where=said.source if said else "its flags or settings",
+    )
+
+
+def _crash_loop(node: Node, end: UnitEnd) -> Finding:
     state = readiness(object_of(node))
     kubelet = known(lambda: kubelet_of(node))
     return Finding.of(
