@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gpu.stack.host import failed_units
 from tests.samples import variants_daemons as daemons
 from tests.samples.sample_table import EKS, KUBEADM, RKE2, SNAP
-from tests.samples.test_modern import Fault, judged
+from tests.samples.test_modern import Fault, asked, judged
 from tests.samples.test_samples import words_of
 from tests.support.changes import Change
 
@@ -95,6 +96,18 @@ FAULTS: Mapping[str, Fault] = {
         cause="runtime/config-invalid",
         says=(f"{daemons.DROP_IN}, line 3", "(3, 2): unexpected token", "no containerd listens on"),
     ),
+    "snap-toolkit-copies-dockers": Fault(
+        base=SNAP,
+        change=daemons.snap_toolkit_copies_dockers,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=(
+            "starts from what another containerd of this node prints",
+            "RUNTIME_CONFIG_SOURCE=file (toolkit-values.yaml)",
+            '- name: RUNTIME_CONFIG_SOURCE\n    value: "file"',
+            "helm upgrade",
+        ),
+    ),
     "rke2-renders-broken-file": Fault(
         base=RKE2,
         change=daemons.rke2_renders_broken_file,
@@ -140,6 +153,12 @@ def test_what_ends_at_each_start_is_named_by_its_last_words(name: str, tmp_path:
         assert words in words_of(document), words_of(document)
 
 
+def test_settings_that_are_in_force_are_not_advised(tmp_path: Path) -> None:
+    """The toolkit of this sample starts from the file already."""
+    document = judged(SNAP, daemons.snap_refuses_drop_in, tmp_path)
+    assert "RUNTIME_CONFIG_SOURCE" not in words_of(document)
+
+
 def test_an_older_reason_is_not_told(tmp_path: Path) -> None:
     """Only the last start counts."""
     document = judged(KUBEADM, daemons.kubelet_refuses_its_file, tmp_path)
@@ -160,3 +179,24 @@ def test_a_start_that_goes_on_is_not_judged(tmp_path: Path) -> None:
     document = judged(RKE2, daemons.rke2_restarted_once, tmp_path)
     (node,) = document["nodes"]
     assert node["cause"] == "runtime/containerd-not-running", node
+
+
+def test_a_visit_asks_for_units_and_their_journals(tmp_path: Path) -> None:
+    """Those of the kubelet and of containerd, once where they are one, and what failed."""
+    kubeadm = asked(KUBEADM, daemons.persistence_daemon_failed, tmp_path / "kubeadm")
+    assert [*failed_units.LIST] in kubeadm
+    for unit in ("kubelet", "containerd"):
+        assert ["systemctl", "status", "-l", f"{unit}.service"] in kubeadm
+        assert ["journalctl", "-u", unit, "--no-pager", "-n", "200"] in kubeadm
+    assert ["systemctl", "status", "-l", "nvidia-persistenced.service"] in kubeadm
+    assert ["systemctl", "status", "-l", "cups.service"] not in kubeadm
+    rke2 = asked(RKE2, lambda copy: None, tmp_path / "rke2")
+    assert sum(argv[:2] == ["systemctl", "status"] for argv in rke2) == 1
+
+
+def test_a_unit_that_should_have_loaded_the_module_is_quoted(tmp_path: Path) -> None:
+    """Whatever the image calls it; the cause is what it was."""
+    document = judged("no-driver", daemons.module_unit_failed, tmp_path)
+    (node,) = document["nodes"]
+    assert node["layer"] == "driver", node
+    assert "modprobe: FATAL: Module nvidia not found" in words_of(document)

@@ -6,12 +6,14 @@ kubelet, of RKE2 and of systemd are as their sources print them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from pytest_gpu.stack.host import failed_units
 from tests.samples import variants_modern as modern
 from tests.samples.sample_copy import SampleCopy
 from tests.support import yaml_text
-from tests.support.changes import command, entry
+from tests.support.changes import command, each_object, entry
 
 SNAP_SOCKET = "/var/lib/k8s-containerd/k8s-containerd/run/containerd/containerd.sock"
 RKE2_SOCKET = "/run/k3s/containerd/containerd.sock"
@@ -323,6 +325,26 @@ def snap_refuses_drop_in(copy: SampleCopy) -> None:
     journal(copy, unit, containerd_journal("192-18-132-31", unit, "k8s.containerd", words))
 
 
+def snap_toolkit_copies_dockers(copy: SampleCopy) -> None:
+    """Let the toolkit start from what Docker's containerd prints, instead of from the file."""
+    snap_refuses_drop_in(copy)
+
+    def forget_source(found: dict[str, Any]) -> None:
+        for env in _env_lists(found):
+            env[:] = [each for each in env if each["name"] != "RUNTIME_CONFIG_SOURCE"]
+
+    for kind in ("daemonsets", "clusterpolicies"):
+        each_object(copy, kind, forget_source)
+
+
+def _env_lists(found: Any) -> Iterator[list[dict[str, Any]]]:
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    if isinstance(found, dict) and isinstance(found.get("env"), list):
+        yield found["env"]
+    for each in inner:
+        yield from _env_lists(each)
+
+
 TEMPLATE = "/var/lib/rancher/rke2/agent/etc/containerd/config-v3.toml.tmpl"
 REFUSED_2 = f"""\
 time="2026-02-10T08:00:11.1Z" level=error msg="Failure unmarshaling TOML" column=9 error="toml: expected ']' to close table name" file={RKE2_CONFIG} row=2
@@ -345,6 +367,21 @@ def rke2_renders_broken_file(copy: SampleCopy) -> None:
     log = copy.node / f"files{RKE2_LOG}"
     log.parent.mkdir(parents=True)
     log.write_text(f'time="2026-02-09" level=info msg="starting containerd"\n{REFUSED_2}')
+
+
+def persistence_daemon_failed(copy: SampleCopy) -> None:
+    """Let two units have failed, of which one belongs to GPUs."""
+    listing = """\
+cups.service                loaded failed failed CUPS Scheduler
+nvidia-persistenced.service loaded failed failed NVIDIA Persistence Daemon
+"""
+    says(copy, " ".join(failed_units.LIST), listing)
+
+
+def module_unit_failed(copy: SampleCopy) -> None:
+    """Let the image's own unit that loads the module at boot have failed."""
+    said = "Jun 03 07:11:21 h load[612]: modprobe: FATAL: Module nvidia not found\n"
+    status(copy, "gpu-module-load", "failed (Result: exit-code) since Tue", main=EXIT_1, log=said)
 
 
 def no_systemd(copy: SampleCopy) -> None:

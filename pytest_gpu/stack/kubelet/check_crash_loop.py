@@ -95,6 +95,6 @@ def _crash_loop(node: Node, end: UnitEnd) -> Finding:
         *end.evidence,
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
         exit=end.exit or "its exit code is not shown",
-        words=end.words.text if end.words else "(none in the evidence)",
+        words=end.said,
         files=join(kubelet.config_files if kubelet else ()) or "its flags and files",
     )

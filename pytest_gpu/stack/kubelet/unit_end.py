@@ -13,6 +13,7 @@ from pytest_gpu.stack.host.journal import (
     LogLine,
     Start,
     journal,
+    log_line,
     restart_counter,
     starts,
 )
@@ -39,13 +40,19 @@ class UnitEnd:
         exit: such as ``code=exited, status=1/FAILURE``; empty if that is not shown.
         words: the line that says why; ``None`` if nothing was logged.
         evidence: the unit's state, how its main process ended, and the words.
-        gave_up: whether systemd does not start it any more.
     """
 
     exit: str
     words: Evidence | None
     evidence: tuple[Evidence, ...]
-    gave_up: bool = False
+
+    @property
+    def said(self) -> str:
+        """What its words say, without stamps and the logger's marks."""
+        if self.words is None:
+            return "(none in the evidence)"
+        line = log_line(self.words)
+        return message_of(line.message).text if line else self.words.text
 
 
 def ends_again_and_again(node: Node, unit: str) -> UnitEnd | None:
@@ -76,7 +83,6 @@ def end_of(status: UnitStatus, log: Sequence[LogLine]) -> UnitEnd:
         exit=status.exit or (_exit(last) if last else ""),
         words=words,
         evidence=tuple(dict.fromkeys(each for each in told if each)),
-        gave_up=status.failed,
     )
 
 

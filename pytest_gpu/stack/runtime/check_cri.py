@@ -80,6 +80,7 @@ def invalid(node: Node, problems: Sequence[Evidence], patch: Steps = ()) -> Find
         where=f"{first.source}, line {first.line}" if first.line else first.source,
         config=containerd_of(node).config_path,
         writer=writer.told,
+        settings=writer.steps,
         patch=patch,
         by_hand="" if patch else _by_hand(node, first),
     )

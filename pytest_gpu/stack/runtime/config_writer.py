@@ -16,15 +16,23 @@ from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair.config_places import is_rendered
 from pytest_gpu.stack.runtime.overwritten import bootstrap_copy, owner_lines
 from pytest_gpu.stack.toolkit.instructions import DEFAULT_DROP_IN, toolkit_of
+from pytest_gpu.stack.toolkit.operator_values import apply, config_source, env_file
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_start
+from pytest_gpu.steps import Step, Steps
+
+_SOURCE = "RUNTIME_CONFIG_SOURCE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Who writes a file: the evidence, and what an admin has to do there."""
+    """Who writes a file: the evidence, and what an admin has to do there.
+
+    ``steps`` give the writer the settings with which it writes what this containerd reads.
+    """
 
     evidence: tuple[Evidence, ...]
     told: str
+    steps: Steps = ()
 
 
 def writer_of(node: Node, path: str, line: int | None) -> Writer:
@@ -112,7 +120,28 @@ def _toolkit(node: Node, path: str, _: int | None) -> Writer | None:
         f"The container toolkit (DaemonSet {name}) writes {path} again whenever its pod starts, and"
         " keeps what it finds there: fix the file before its next start."
     )
-    return Writer(evidence=(said, *toolkit_start(node)), told=told)
+    return Writer(
+        evidence=(said, *toolkit_start(node)),
+        told=told,
+        steps=known(partial(_settings, node)) or (),
+    )
+
+
+def _settings(node: Node) -> Steps:
+    """Return the settings of a toolkit that starts from the output of another containerd.
+
+    What it copies from there may be in a version that the kubelet's does not read.
+    """
+    source = config_source(node)
+    if source is None or toolkit_of(node).env.get(_SOURCE) == source:
+        return ()
+    said = (
+        "It starts from what another containerd of this node prints, not from this file: set"
+        f" {_SOURCE}={source} (toolkit-values.yaml):"
+    )
+    # A containerd that is down does not show which file it reads: other settings stay as they are.
+    env = {**toolkit_of(node).asked, _SOURCE: source}
+    return (Step("words", said), Step("file", env_file(env)), *apply(node))
 
 
 def _command(node: Node, path: str, _: int | None) -> Writer | None:

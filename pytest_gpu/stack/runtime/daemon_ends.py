@@ -52,6 +52,5 @@ def crash_loop(node: Node, end: UnitEnd, nobody: Evidence) -> Finding:
         *end.evidence,
         nobody,
         exit=end.exit or "its exit code is not shown",
-        words=end.words.text if end.words else "(none in the evidence)",
-        config=containerd_of(node).config_path,
+        words=end.said,
     )

@@ -80,6 +80,7 @@ def test_the_line_that_says_why(lines: list[str], expected: str) -> None:
     assert found.words is not None
     assert expected in found.words.text
     assert found.exit == "code=exited, status=1/FAILURE"
+    assert not found.said.startswith("Mar 04")
 
 
 def test_only_the_last_start_counts() -> None:
@@ -114,3 +115,14 @@ def test_a_start_without_words_has_no_reason() -> None:
     )
     (only,) = starts(lines)
     assert why(only) is None
+
+
+def test_words_are_told_without_stamps_and_marks() -> None:
+    """The reason of a structured line of klog follows its message."""
+    klog = 'E0304 09:58:41.101112    4711 run.go:74] "command failed" err="no such file /x"'
+    found = end(LOOPING, BEGIN + own(klog) + END)
+    assert found is not None
+    assert found.said == "command failed: no such file /x"
+    silent = end(LOOPING, BEGIN + END)
+    assert silent is not None
+    assert silent.said == "(none in the evidence)"
