@@ -138,6 +138,7 @@ CONFORM: Mapping[str, tuple[str, Change]] = {
     "kubelet-refused-its-file-before": (KUBEADM, daemons.kubelet_refused_its_file_before),
     "refused-before": (KUBEADM, daemons.refused_before),
     "no-systemd": (KUBEADM, daemons.no_systemd),
+    "containerd-started-by-hand": (KUBEADM, daemons.containerd_started_by_hand),
 }
 """Old errors before the last good start, and a host that has nothing to ask."""
 
@@ -172,6 +173,15 @@ def test_old_errors_convict_nobody(name: str, tmp_path: Path) -> None:
     (node,) = document["nodes"]
     assert (node["verdict"], node["unproven"]) == ("conforms", []), node
     assert document["latent"] == []
+
+
+def test_a_containerd_that_was_just_restarted_is_noted(tmp_path: Path) -> None:
+    """It works at the moment."""
+    document = judged(KUBEADM, daemons.containerd_just_restarted, tmp_path)
+    (node,) = document["nodes"]
+    assert node["verdict"] == "conforms", node
+    assert [each["id"] for each in document["latent"]] == ["runtime/containerd-crash-loop"]
+    assert daemons.READ_ONLY in str(document["latent"])
 
 
 def test_a_start_that_goes_on_is_not_judged(tmp_path: Path) -> None:

@@ -226,6 +226,22 @@ def containerd_ends(copy: SampleCopy, *words: str, active: str = RESTARTS) -> No
     journal(copy, "containerd", containerd_journal("gpu-1", "containerd", "containerd", *words))
 
 
+def containerd_just_restarted(copy: SampleCopy) -> None:
+    """Let containerd run at the moment, between two of its ends."""
+    ended = containerd_journal("gpu-1", "containerd", "containerd", READ_ONLY)
+    again = "Mar 04 09:58:51 gpu-1 systemd[1]: Starting containerd.service...\n"
+    journal(copy, "containerd", ended + again)
+    status(copy, "containerd", "active (running) since Tue 2025-03-04 09:58:51 UTC; 3s ago")
+
+
+def containerd_started_by_hand(copy: SampleCopy) -> None:
+    """Let somebody have repaired it and started it again a moment ago."""
+    containerd_just_restarted(copy)
+    by_hand = "Mar 04 09:58:50 gpu-1 systemd[1]: Stopping containerd.service...\n"
+    ended = containerd_journal("gpu-1", "containerd", "containerd", READ_ONLY)
+    journal(copy, "containerd", ended + by_hand)
+
+
 READ_ONLY = "containerd: mkdir /var/lib/containerd/io.containerd.content.v1: read-only file system"
 
 

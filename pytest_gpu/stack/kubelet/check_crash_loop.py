@@ -13,15 +13,14 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.distributions.default_runtime import configured_default
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.host.journal import journal, restart_counter
 from pytest_gpu.stack.host.processes import processes_of
-from pytest_gpu.stack.host.systemd_status import unit_status
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.kubelet import unit_end
 from pytest_gpu.stack.kubelet.config_refused import refused_config
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.serving import serving_runtime
-from pytest_gpu.stack.kubelet.unit_end import AGAIN, UnitEnd, end_of, ends_again_and_again
+from pytest_gpu.stack.kubelet.unit_end import UnitEnd, ends_again_and_again
 
 LONGEST = 1_000
 """Characters that are read of the end of its last words."""
@@ -57,13 +56,8 @@ def _by_runtime(node: Node) -> bool:
 @check("kubelet/restarted-again")
 def restarted_again(node: Node) -> Finding | None:
     """Find a kubelet that runs for less than a minute, after systemd restarted it repeatedly."""
-    unit = distribution_of(node).kubelet_unit
-    status, log = unit_status(node.evidence.commands, unit), journal(node.evidence.commands, unit)
-    if status is None or not status.just_started:
-        return None
-    if max(status.counter, restart_counter(log)) < AGAIN:
-        return None
-    return _finding(node, end_of(status, log))
+    end = unit_end.restarted_again(node, distribution_of(node).kubelet_unit)
+    return _finding(node, end) if end else None
 
 
 def _finding(node: Node, end: UnitEnd) -> Finding:

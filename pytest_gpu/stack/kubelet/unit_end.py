@@ -67,6 +67,19 @@ def ends_again_and_again(node: Node, unit: str) -> UnitEnd | None:
     return end_of(status, log)
 
 
+def restarted_again(node: Node, unit: str) -> UnitEnd | None:
+    """Return how a unit ended that runs for less than a minute, after systemd restarted it often.
+
+    ``None`` if it runs for longer, or if somebody started it by hand since then.
+    """
+    status = unit_status(node.evidence.commands, unit)
+    log = journal(node.evidence.commands, unit)
+    if status is None or not status.just_started:
+        return None
+    often = max(status.counter, restart_counter(log)) >= AGAIN
+    return end_of(status, log) if often else None
+
+
 def _loops(status: UnitStatus, log: Sequence[LogLine]) -> bool:
     if status.restarts or status.gave_up:
         return True

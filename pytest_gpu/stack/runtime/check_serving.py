@@ -16,7 +16,7 @@ from pytest_gpu.stack.docker.check_docker import docker_evidence
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
-from pytest_gpu.stack.kubelet import beside
+from pytest_gpu.stack.kubelet import beside, unit_end
 from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
 from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
@@ -65,7 +65,7 @@ def not_running(node: Node) -> Finding | None:
         evidence = dict.fromkeys((*why.evidence, nobody, *seen, *last_words(node)))
         return Finding(cause=why.cause, evidence=tuple(evidence), values=why.values)
     if end := ends_again_and_again(node, distribution_of(node).containerd_unit):
-        return crash_loop(node, end, nobody)
+        return crash_loop(end, nobody)
     return Finding.of(
         "runtime/containerd-not-running",
         nobody,
@@ -74,6 +74,19 @@ def not_running(node: Node) -> Finding | None:
         *(cri_log(node) or last_words(node)),
         socket=containerd.socket,
     )
+
+
+@check("runtime/restarted-again")
+def restarted_again(node: Node) -> Finding | None:
+    """Find a containerd that runs for less than a minute, after systemd restarted it repeatedly.
+
+    Where a distribution's own service runs it, that service is judged with the kubelet.
+    """
+    where = distribution_of(node)
+    if where.containerd_unit == where.kubelet_unit:
+        return None
+    end = unit_end.restarted_again(node, where.containerd_unit)
+    return crash_loop(end) if end else None
 
 
 def _told(node: Node) -> Iterator[Evidence]:

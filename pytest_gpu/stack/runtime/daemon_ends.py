@@ -45,12 +45,12 @@ def _still(node: Node, refused: Refusal) -> bool:
     return bool(refused.file) and known(partial(node.evidence.entry, refused.file)) is None
 
 
-def crash_loop(node: Node, end: UnitEnd, nobody: Evidence) -> Finding:
+def crash_loop(end: UnitEnd, *evidence: Evidence) -> Finding:
     """Return the finding of a containerd that ends again and again for another reason."""
     return Finding.of(
         "runtime/containerd-crash-loop",
         *end.evidence,
-        nobody,
+        *evidence,
         exit=end.exit or "its exit code is not shown",
         words=end.said,
     )
