@@ -28,7 +28,7 @@ from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.operands.logs import FOLDER, LOG_LIMIT, log_paths
 from pytest_gpu.survey.first_questions import first_questions
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
-from pytest_gpu.survey.wishes import Wished, Wishes, wishes
+from pytest_gpu.survey.wishes import Wished, wishes
 
 MAX_ROUNDS = 4
 """Rounds of questions: a kubelet's flags, a configuration, its imports, what those name."""
@@ -69,23 +69,20 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
         return tuple(dict.fromkeys(w for w in whats if (kind, w) not in asked.keys))
 
     commands = dict.fromkeys(_commands(wished, running), COMMAND_TIME)
+    files = tuple(path for path in noted.files if _is_asked(path, daemons))
+    logs = tuple(path for path in files if path.startswith(f"{FOLDER}/"))
     return Questions(
         list=fresh("list", *folders),
         stat=fresh("stat", *(path for path in noted.entries if _is_asked(path, daemons))),
         glob=dict.fromkeys(fresh("glob", *texts), FILE_LIMIT),
-        read=dict.fromkeys(fresh("read", *_files(noted, daemons)), FILE_LIMIT),
-        tail=dict.fromkeys(fresh("tail", *log_paths(cluster, evidence.name)), LOG_LIMIT),
+        read=dict.fromkeys(
+            fresh("read", *(each for each in files if each not in logs)), FILE_LIMIT
+        ),
+        tail=dict.fromkeys(fresh("tail", *log_paths(cluster, evidence.name), *logs), LOG_LIMIT),
         elf=fresh("elf", *noted.elves),
         run={argv: time for argv, time in commands.items() if ("run", argv) not in asked.keys},
         errors=wished.errors,
     )
-
-
-def _files(noted: Wishes, daemons: frozenset[int]) -> Iterator[str]:
-    for path in noted.files:
-        # Of logs the end is asked for, whichever check reads them.
-        if _is_asked(path, daemons) and not path.startswith(f"{FOLDER}/"):
-            yield path
 
 
 def _is_asked(path: str, daemons: frozenset[int]) -> bool:

@@ -66,6 +66,21 @@ def test_without_the_last_log_the_one_before_speaks() -> None:
     assert words.source == f"{WHERE}, previous run"
 
 
+def test_a_log_that_was_just_rotated_is_read_where_it_was_before() -> None:
+    """The newest of the rotated files; older ones are packed."""
+    made = crashed()
+    path = log_path(made, restarts=4)
+    files = {
+        path: "",
+        f"{path}.20260113-081533": "level=fatal msg=older",
+        f"{path}.20260114-101010": FATAL,
+        f"{path}.20260115-101010.gz": "packed",
+        log_path(made, restarts=3): "level=fatal msg=before",
+    }
+    [words] = said(made, files)
+    assert words == Evidence(source=WHERE, line=1, text=FATAL.split('"')[3])
+
+
 def test_the_log_of_an_init_container_is_read_too() -> None:
     """It is the one that fails; what waits for it says nothing."""
     waits = {"state": {"waiting": {"reason": "PodInitializing"}}, "ready": False}
