@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import Entry
@@ -29,7 +31,7 @@ WHERE = "log of pod gpu-stack/x-7k2vn, container main"
 FATAL = 'time="2026-01-13T08:15:33Z" level=fatal msg="unable to load /etc/containerd/config.toml"'
 
 
-def said(made: Object, files: dict[str, str] | None = None, *events: Object) -> list[Evidence]:
+def _words(made: Object, files: dict[str, str] | None = None, *events: Object) -> list[Evidence]:
     """Return the words of a node's only operand."""
     node = node_with(made, files=files, events=events)
     [operand] = operands_of(node)
@@ -53,7 +55,7 @@ def crashed(**status: object) -> Object:
 def test_the_log_of_the_run_that_crashed_says_why(log: str) -> None:
     """In whatever format the file was written; with the line's number."""
     made = crashed()
-    [words] = said(made, {log_path(made, restarts=4): log, log_path(made, restarts=3): "other"})
+    [words] = _words(made, {log_path(made, restarts=4): log, log_path(made, restarts=3): "other"})
     text = "unable to load /etc/containerd/config.toml"
     assert words == Evidence(source=WHERE, line=2, text=text)
 
@@ -62,7 +64,7 @@ def test_without_the_last_log_the_one_before_speaks() -> None:
     """The kubelet has just made an empty file for the next run."""
     made = crashed()
     files = {log_path(made, restarts=4): "", log_path(made, restarts=3): FATAL}
-    [words] = said(made, files)
+    [words] = _words(made, files)
     assert words.source == f"{WHERE}, previous run"
 
 
@@ -77,7 +79,7 @@ def test_a_log_that_was_just_rotated_is_read_where_it_was_before() -> None:
         f"{path}.20260115-101010.gz": "packed",
         log_path(made, restarts=3): "level=fatal msg=before",
     }
-    [words] = said(made, files)
+    [words] = _words(made, files)
     assert words == Evidence(source=WHERE, line=1, text=FATAL.split('"')[3])
 
 
@@ -91,7 +93,7 @@ def test_the_log_of_an_init_container_is_read_too() -> None:
         statuses={"main": waits, "driver-validation": {**CRASHED, "ready": False}},
     )
     files = {log_path(made, "driver-validation", 4): "level=error msg='no nvidia-smi'"}
-    [words] = said(made, files)
+    [words] = _words(made, files)
     assert "driver-validation" in words.source
 
 
@@ -100,7 +102,7 @@ def test_a_container_that_cannot_start_has_the_kubelets_words() -> None:
     message = 'Error: secret "pull" not found\x1b[31m'
     broken = {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": message}}}
     made = pod(TOOL, statuses={"main": {**broken, "ready": False, "restartCount": 2}})
-    [words] = said(made, {log_path(made, restarts=2): FATAL})
+    [words] = _words(made, {log_path(made, restarts=2): FATAL})
     assert words.source == "pod gpu-stack/x-7k2vn, container main"
     assert words.text == 'CreateContainerConfigError: Error: secret "pull" not found'
 
@@ -115,7 +117,7 @@ def test_the_termination_message_is_read_like_a_log() -> None:
         ": unknown"
     )
     ended = {"terminated": {"exitCode": 128, "reason": "StartError", "message": message}}
-    [words] = said(crashed(lastState=ended))
+    [words] = _words(crashed(lastState=ended))
     assert words.source == "pod gpu-stack/x-7k2vn, container main, when it ended"
     assert words.text.endswith("nvml error: driver not loaded")
     assert len(words.text) <= 240
@@ -126,7 +128,7 @@ def test_recent_warnings_come_last_and_old_ones_not_at_all() -> None:
     waits = {"state": {"waiting": {"reason": "ContainerCreating"}}, "ready": False}
     made = pod(TOOL, statuses={"main": waits}, phase="Pending")
     events = [warning(made, "FailedMount", "no configmap"), warning(made, "BackOff", "x", 90)]
-    [words] = said(made, None, *events)
+    [words] = _words(made, None, *events)
     assert words.text == "FailedMount: no configmap"
 
 
@@ -134,7 +136,7 @@ def test_a_ready_operand_says_nothing() -> None:
     """Whatever its log is full of: retries at boot, warnings, a crash before this run."""
     made = pod(TOOL, statuses={"main": {"restartCount": 1, "lastState": CRASHED["lastState"]}})
     files = {log_path(made, restarts=1): FATAL, log_path(made): FATAL}
-    assert said(made, files) == []
+    assert _words(made, files) == []
     [asked] = logged_by(node_with(made, files=files), made)
     assert asked.source == WHERE
 
@@ -178,3 +180,42 @@ def test_so_many_logs_are_collected_those_that_fail_first() -> None:
     paths = log_paths(node_with(*many, crashed()).cluster, "gpu-1")
     assert len(paths) == MAX_LOGS
     assert paths[:2] == (log_path(crashed(), restarts=4), log_path(crashed(), restarts=3))
+
+
+NONSENSE = st.from_regex(r"[a-z]{2,12}( [a-z]{2,12}){0,8}", fullmatch=True)
+FORMATS = (
+    "E0113 08:15:33.104220       1 main.go:173] {}",
+    "F0113 08:15:33.104220       1 main.go:173] {}",
+    'time="2026-01-13T08:15:33Z" level=error msg="{}"',
+    'time=2026-01-13T08:15:33.103Z level=ERROR msg="{}" Version=4.4.2',
+    '{{"level":"error","ts":"2026-01-13T08:15:33Z","msg":"{}"}}',
+    "2026/01/13 08:15:33 ERROR: {}",
+)
+NOISE = (
+    "I0113 08:15:30.000001       1 main.go:356] Retrieving plugins.",
+    'level=WARN msg="Ignoring error getting device memory: Not Supported" source=dcgm-exporter',
+    "W0113 08:15:31.000001       1 client.go:9] failed to reach the API server, retrying",
+)
+
+
+@given(
+    words=NONSENSE,
+    said=st.sampled_from(FORMATS),
+    before=st.lists(st.sampled_from(NOISE), max_size=9),
+    after=st.lists(st.sampled_from(NOISE), max_size=9),
+    init=st.booleans(),
+)
+def test_words_that_nobody_knows_are_quoted_as_they_are(
+    words: str, said: str, before: list[str], after: list[str], *, init: bool
+) -> None:
+    """In every format, amid noise, with the line's number; a healthy one with them says nothing."""
+    broken = {**CRASHED, "ready": False, "restartCount": 0}
+    first = container("gpu-operator-validator:1", name="first")
+    name = "first" if init else "main"
+    log = "\n".join((*before, said.format(words), *after))
+    made = pod(TOOL, inits=[first], statuses={name: broken})
+    [found] = _words(made, {log_path(made, name): log})
+    assert (found.text, found.line) == (words, len(before) + 1)
+    healthy = pod(TOOL, inits=[first])
+    old = warning(healthy, "BackOff", words, minutes=90)
+    assert _words(healthy, {log_path(healthy, name): log}, old) == []
