@@ -21,9 +21,10 @@ def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
     Of a container that fails, or is not ready, this is the line of its log that says why, and what
     the kubelet says of it. It explains the operand's state; it does not prove one.
     """
-    events = (each.evidence for each in operand.events if each.fresh)
+    events = tuple(each.evidence for each in operand.events if each.fresh)
     if operand.pod is None:
-        return tuple(events)
+        # A controller that makes no pod tries again ever more seldom.
+        return events or tuple(each.evidence for each in operand.events[:1])
     said = (
         each
         for container in troubled(operand.containers)

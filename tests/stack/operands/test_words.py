@@ -22,6 +22,7 @@ from tests.stack.operands.made_up_operands import (
     node_with,
     pod,
     warning,
+    workload,
 )
 from tests.support.fake_evidence import FakeNode
 
@@ -130,6 +131,19 @@ def test_recent_warnings_come_last_and_old_ones_not_at_all() -> None:
     events = [warning(made, "FailedMount", "no configmap"), warning(made, "BackOff", "x", 90)]
     [words] = _words(made, None, *events)
     assert words.text == "FailedMount: no configmap"
+
+
+def test_a_controller_without_pods_has_its_last_words() -> None:
+    """It tries again ever more seldom, so the last warning may be old; its age is told."""
+    makes = workload(pod(TOOL))
+    events = [
+        warning(makes, "FailedCreate", "exceeded quota: pods", minutes=22),
+        warning(makes, "FailedCreate", "older", minutes=50),
+    ]
+    node = node_with(daemonsets=[makes], events=events)
+    [words] = words_of(node, operands_of(node)[0])
+    assert words.source == "event of daemonset gpu-stack/x, 22 min ago"
+    assert words.text == "FailedCreate: exceeded quota: pods"
 
 
 def test_a_ready_operand_says_nothing() -> None:
