@@ -44,7 +44,7 @@ class Container:
         reason: why it waits, or how it ended.
         message: what the kubelet or the container says about it.
         exit: the exit code of a container that has ended.
-        restarts: how often it was started again.
+        restarts: the number of times it was started again.
         ready: whether it is ready; an init container: whether it is done.
         last: how the run before this one ended, ``None`` for the first run.
     """
@@ -76,7 +76,14 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A condition in the status of an object."""
+    """A condition in the status of an object.
+
+    Attributes:
+        kind: its type, such as ``Ready``.
+        status: ``True``, ``False`` or ``Unknown``.
+        reason: one word about the last change.
+        message: what its controller says.
+    """
 
     kind: str
     status: str
