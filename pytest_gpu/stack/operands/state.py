@@ -13,6 +13,11 @@ _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Reasons of a container that waits for others, not because of itself."""
 
 
+_BAD = frozenset({"ReplicaFailure", "Failed", "FailureTarget", "Error", "Stalled", "Degraded"})
+_GOOD = frozenset({"PodScheduled", "Available", "Progressing", "Ready"})
+"""Types of conditions of pods, workloads, ClusterPolicy and NVIDIADriver that tell a failure."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How one run of a container ended.
@@ -89,6 +94,13 @@ class Condition:
     status: str
     reason: str
     message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it tells that something is wrong, by what its type means."""
+        return (self.kind in _BAD and self.status == "True") or (
+            self.kind in _GOOD and self.status == "False"
+        )
 
 
 def containers_in(pod: KubeObject) -> tuple[Container, ...]:
