@@ -44,6 +44,18 @@ CRI = "2026-01-13T08:15:33.104220781Z stderr F "
         ),
         ('{"severity":"INFO","message":"up"}', INFO, "up"),
         (
+            "2025-03-04T10:00:00.123Z\tERROR\tcontrollers.ClusterPolicy\tReconciler error"
+            '\t{"namespace": "", "error": "no label for the kernel"}',
+            ERROR,
+            "Reconciler error: no label for the kernel",
+        ),
+        (
+            '1.6662113914e+09    INFO    setup    starting manager    {"a": 1}',
+            INFO,
+            "starting manager",
+        ),
+        ("2025-03-04T10:00:00.123Z\tDEBUG\tsetup\tnothing {here}", INFO, "nothing {here}"),
+        (
             "panic: runtime error: index out of range [3]",
             FATAL,
             "panic: runtime error: index out of range [3]",
