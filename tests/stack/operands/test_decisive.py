@@ -130,6 +130,33 @@ def test_the_decisive_line(log: str, number: int, text: str | None) -> None:
     assert text in {None, found.text}
 
 
+@pytest.mark.parametrize(
+    ("log", "number"),
+    [
+        (  # the operator's validator runs nvidia-smi again and again
+            "running command chroot with args [/host nvidia-smi]\n"
+            "Failed to initialize NVML: Driver/library version mismatch\n"
+            'level=warning msg="error running command: exit status 18"\n'
+            "command failed, retrying after 5 seconds",
+            2,
+        ),
+        (  # a build of the kernel modules
+            "/usr/src/nvidia-550.54/nv.c:12:3: error: implicit declaration of function 'f'\n"
+            "make[2]: *** [scripts/Makefile.build:243: nv.o] Error 1\n"
+            "make: *** [Makefile:80: modules] Error 2",
+            1,
+        ),
+        ("make: *** No rule to make target 'modules'.  Stop.\nmake: *** [x] Error 2", 2),
+        ("starting\ncommand failed, retrying after 5 seconds", 2),
+    ],
+)
+def test_an_echo_counts_only_where_nothing_else_tells_of_a_failure(log: str, number: int) -> None:
+    """It says that something above failed."""
+    found = decisive(lines_of(log))
+    assert found is not None
+    assert found.number == number
+
+
 START = "level=info msg=starting\nlevel=info msg=reading"
 
 
