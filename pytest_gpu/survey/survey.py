@@ -6,7 +6,7 @@ It is a pure function: how the questions reach the node does not matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -29,7 +29,7 @@ from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
 from pytest_gpu.stack.operands.logs import FOLDER, LOG_LIMIT, log_paths
 from pytest_gpu.survey.first_questions import first_questions
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
-from pytest_gpu.survey.wishes import Wished, Wishes, wishes
+from pytest_gpu.survey.wishes import Wished, wishes
 
 UNIT_LOG_LIMIT = 1 << 14
 """Bytes of the end of a daemon's own log file."""
@@ -73,26 +73,20 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
         return tuple(dict.fromkeys(w for w in whats if (kind, w) not in asked.keys))
 
     commands = dict.fromkeys(_commands(wished, running), COMMAND_TIME)
-    tails = dict.fromkeys(log_paths(cluster, evidence.name), LOG_LIMIT)
+    files = tuple(path for path in noted.files if _is_asked(path, daemons))
+    logs = (*log_paths(cluster, evidence.name), *(p for p in files if p.startswith(f"{FOLDER}/")))
+    tails = dict.fromkeys(logs, LOG_LIMIT)
     tails |= dict.fromkeys(_containerd_log(wished.node), UNIT_LOG_LIMIT)
     return Questions(
         list=fresh("list", *folders),
         stat=fresh("stat", *(path for path in noted.entries if _is_asked(path, daemons))),
         glob=dict.fromkeys(fresh("glob", *texts), FILE_LIMIT),
-        read=dict.fromkeys(fresh("read", *_files(noted, daemons, tails)), FILE_LIMIT),
+        read=dict.fromkeys(fresh("read", *(p for p in files if p not in tails)), FILE_LIMIT),
         tail={path: tails[path] for path in fresh("tail", *tails)},
         elf=fresh("elf", *noted.elves),
         run={argv: time for argv, time in commands.items() if ("run", argv) not in asked.keys},
         errors=wished.errors,
     )
-
-
-def _files(noted: Wishes, daemons: frozenset[int], tails: Container[str]) -> Iterator[str]:
-    """Yield the files that are read whole; of logs only the end is, whichever check reads them."""
-    for path in noted.files:
-        log = path in tails or path.startswith(f"{FOLDER}/")
-        if not log and _is_asked(path, daemons):
-            yield path
 
 
 def _containerd_log(node: Node) -> Iterator[str]:

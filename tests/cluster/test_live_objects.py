@@ -130,6 +130,37 @@ def test_values_of_other_peoples_variables_are_dropped_at_once(
     assert text.count("spec.nodeName") == 5
 
 
+def test_values_of_other_peoples_annotations_are_dropped_at_once(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """But for those of Kubernetes, Helm, NVIDIA and CDI, and names of CDI devices."""
+    kept = {
+        "meta.helm.sh/release-name": "vllm",
+        "cdi.k8s.io/gpus": "nvidia.com/gpu=0",
+        "nvidia.cdi.k8s.io/container.main": "nvidia.com/gpu=all",
+        "devices.example.com/main": "nvidia.com/gpu=GPU-0a,nvidia.com/gpu=GPU-0b",
+        "hami.io/node": "nvidia.com/gpu=1:2",
+    }
+    pod = tenant("noted")
+    pod["metadata"]["annotations"] = {**kept, "team.example.com/note": "the door code is hunter2"}
+    api.put("pods", pod)
+    template = {"metadata": {"annotations": {"note": "hunter2"}}, "spec": tenant("x")["spec"]}
+    api.put("deployments", {"metadata": {"name": "made"}, "spec": {"template": template}})
+    listed = snapshot.list_objects(client)
+    assert "hunter2" not in str(listed.objects)
+    notes = listed.objects["pods"][0]["metadata"]["annotations"]
+    assert notes == {**kept, "team.example.com/note": "<redacted>"}
+
+
+def test_a_users_image_that_only_sounds_like_nvidias_keeps_no_values(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """Whether software serves GPUs is not told by a word in its image."""
+    for at, image in enumerate(("corp/dcgm-dashboard:1", "corp/gpu-operator-docs:2")):
+        api.put("pods", tenant(f"sounds-{at}", image=image))
+    assert "hunter2" not in str(snapshot.list_objects(client).objects)
+
+
 @pytest.mark.parametrize("image", ["registry.example.com/container-toolkit:v1", "nvidia/driver:1"])
 def test_variables_of_the_software_that_serves_gpus_stay(
     client: KubeClient, api: FakeApi, image: str
@@ -220,11 +251,10 @@ def test_a_list_has_a_budget(
     monkeypatch.setattr(kept, "MAX_LIST", 1 << 20)
     monkeypatch.setattr(kept, "MANY_PODS", 10)
     for at in range(20):
-        note = {"metadata": {"name": f"web-{at}", "annotations": {"a": "x" * 100_000}}}
-        api.put("pods", note)
+        api.put("pods", {"metadata": {"name": f"web-{at}"}, "status": {"message": "x" * 100_000}})
     assert snapshot.list_objects(client).objects["pods"] == []
     for at in range(20):
-        api.put("pods", {"metadata": {"name": f"gpu-{at}", "annotations": {"a": "x" * 100_000}}})
+        api.put("pods", {"metadata": {"name": f"gpu-{at}"}, "status": {"message": "x" * 100_000}})
     assert "cut off after 1 MiB" in snapshot.list_objects(client).refused["pods"]
 
 

@@ -52,13 +52,6 @@ class Rights:
 
     missing: tuple[Right, ...]
 
-    def lacks(self, verb: str, resource: str) -> Right | None:
-        """Return the right of this verb and resource if it is missing, else ``None``."""
-        for right in self.missing:
-            if (right.verb, right.resource) == (verb, resource):
-                return right
-        return None
-
     @property
     def to_visit(self) -> Right | None:
         """The first missing right that visits to nodes through pods need."""

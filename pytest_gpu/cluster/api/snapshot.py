@@ -15,7 +15,7 @@ from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api.answers import FORBIDDEN, ApiError, items_of, part
 from pytest_gpu.cluster.api.checked import checked, checked_items
 from pytest_gpu.cluster.api.client import KubeClient, Query
-from pytest_gpu.cluster.api.env_values import without_values
+from pytest_gpu.cluster.api.foreign_values import without_values
 from pytest_gpu.cluster.api.kept import Kept
 from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording.recorder import Recorder

@@ -20,6 +20,9 @@ _CRI = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:\d\d) (?:stdout|stderr) (?P<tags>[A-Z:]{1,16}) ?"
 )
 
+# kubectl logs --timestamps: 2026-01-13T08:15:33.104220781Z text
+_STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+
 # Colours and other sequences of a terminal, and single control characters.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -70,6 +73,8 @@ def _said(line: str) -> tuple[str, bool]:
         return line[stamp.end() :], stamp["tags"].startswith("P")
     if line.startswith('{"log":'):
         return _docker(line)
+    if stamp := _STAMPED.match(line):
+        return line[stamp.end() :], False
     return line, False
 
 

@@ -87,6 +87,8 @@ def _log(
 ) -> Log | None:
     path = path_of_log(pod, container, number)
     content = known(lambda: node.read(path))
+    if content == b"" and (rotated := _rotated(node, path)):
+        path, content = rotated, known(lambda: node.read(rotated))
     if content is None:
         return None
     source = f"log of pod {path_of(pod)}, container {container.name}{run}"
@@ -97,3 +99,15 @@ def _log(
     lines = lines_of(content.decode(errors="replace"))
     kept = tuple(line for line in lines if whole or line.number > 1)
     return Log(source=source, lines=kept, whole=whole)
+
+
+def _rotated(node: NodeEvidence, path: str) -> str | None:
+    """Return the file in which a log went on before the kubelet began a new one.
+
+    It adds the time to the name, and packs all such files but the newest.
+    """
+    folder, _, name = path.rpartition("/")
+    names = known(lambda: node.names(folder)) or ()
+    older = (each for each in names if each.startswith(f"{name}.") and not each.endswith(".gz"))
+    newest = max(older, default=None)
+    return newest and f"{folder}/{newest}"

@@ -38,8 +38,10 @@ class Event:
 
     @property
     def evidence(self) -> Evidence:
-        """The event as evidence."""
-        return Evidence(source=f"event of {self.about}", text=self.text)
+        """The event as evidence; an old one with its age."""
+        minutes = int(self.age.total_seconds() // 60)
+        ago = "" if self.fresh else f", {minutes} min ago"
+        return Evidence(source=f"event of {self.about}{ago}", text=self.text)
 
 
 def events_of(cluster: ClusterEvidence, thing: KubeObject) -> tuple[Event, ...]:

@@ -53,7 +53,7 @@ ROLES = (
 """All roles; none waits for one that stands after it."""
 
 _MAKERS = frozenset({"DaemonSet", "ReplicaSet", "ClusterPolicy", "NVIDIADriver", "ComputeDomain"})
-"""Kinds whose pods are believed by their labels alone; anybody may label a pod of their own."""
+"""Kinds whose pods are believed by their labels alone, as are pods that nothing made."""
 
 _PROGRAMS: Mapping[str, str] = {
     "gpu-operator": OPERATOR,
@@ -84,49 +84,52 @@ _STARTED = re.compile(
     r"(?:^|[;&|]|\bexec )[ \t]{0,8}(?:/[\w./-]{0,200}/)?(?P<name>[\w-]{1,64})", re.MULTILINE
 )
 
-_LABELS: Sequence[tuple[str, re.Pattern[str]]] = tuple(
-    (role, re.compile(pattern))
-    for role, pattern in (
-        (OPERATOR, r"gpu-operator"),
-        (
-            DRIVER,
+
+def _any_of(patterns: Mapping[str, str], before: str = "") -> re.Pattern[str]:
+    """Return a pattern that matches any of these, with a group for each role."""
+    named = (f"(?P<{role.replace('-', '_')}>{text})" for role, text in patterns.items())
+    return re.compile(f"{before}(?:{'|'.join(named)})")
+
+
+_LABELS = _any_of(
+    {
+        OPERATOR: r"gpu-operator",
+        DRIVER: (
             r"nvidia-driver(?:-(?:daemonset|installer)(?:-.+)?)?|nvidia-gpu-driver(?:-.+)?"
-            r"|nvidia-vgpu-(?:manager-daemonset|host-manager)",
+            r"|nvidia-vgpu-(?:manager-daemonset|host-manager)"
         ),
-        (TOOLKIT, r"nvidia-container-toolkit(?:-daemonset)?"),
-        (MPS, r"nvidia-device-plugin-mps-control-daemon"),
-        (VALIDATOR, r"nvidia-(?:operator|cuda|device-plugin|sandbox)-validator"),
-        (DEVICE_PLUGIN, r"nvidia-device-plugin-(?:daemonset|ds)|nvidia-gpu-device-plugin(?:-.+)?"),
-        (DRA, r"nvidia-(?:imex-)?dra-driver(?:-.+)?|dra-driver-nvidia-gpu(?:-.+)?"),
-        (GFD, r"gpu-feature-discovery"),
-        (MIG_MANAGER, r"nvidia-mig-manager"),
-        (DCGM, r"(?:nvidia-)?dcgm(?:-exporter)?"),
-        (NFD, r"node-feature-discovery(?:-\w+)?|nfd-(?:worker|master|gc)"),
-    )
+        TOOLKIT: r"nvidia-container-toolkit(?:-daemonset)?",
+        MPS: r"nvidia-device-plugin-mps-control-daemon",
+        VALIDATOR: r"nvidia-(?:operator|cuda|device-plugin|sandbox)-validator",
+        DEVICE_PLUGIN: r"nvidia-device-plugin-(?:daemonset|ds)|nvidia-gpu-device-plugin(?:-.+)?",
+        DRA: r"nvidia-(?:imex-)?dra-driver(?:-.+)?|dra-driver-nvidia-gpu(?:-.+)?",
+        GFD: r"gpu-feature-discovery",
+        MIG_MANAGER: r"nvidia-mig-manager",
+        DCGM: r"(?:nvidia-)?dcgm(?:-exporter)?",
+        NFD: r"node-feature-discovery(?:-\w+)?|nfd-(?:worker|master|gc)",
+    }
 )
 _LABEL_KEYS = ("app", "app.kubernetes.io/component", "k8s-app", "name", "app.kubernetes.io/name")
 
-_IMAGES: Sequence[tuple[str, re.Pattern[str]]] = tuple(
-    (role, re.compile(pattern))
-    for role, pattern in (
-        (VALIDATOR, r"gpu-operator-validator"),
-        (OPERATOR, r"gpu-operator"),
-        (TOOLKIT, r"container-toolkit"),
-        (DRA, r"k8s-dra-driver(?:-gpu)?|dra-driver-nvidia-gpu"),
-        (GFD, r"gpu-feature-discovery"),
-        (MIG_MANAGER, r"k8s-mig-manager"),
-        (DCGM, r"dcgm(?:-exporter)?"),
-        (NFD, r"node-feature-discovery(?:-minimal)?"),
-        (DEVICE_PLUGIN, r"nvidia-gpu-device-plugin"),
-        (
-            DRIVER,
+_IMAGES = _any_of(
+    {
+        VALIDATOR: r"gpu-operator-validator",
+        OPERATOR: r"gpu-operator",
+        TOOLKIT: r"container-toolkit",
+        DRA: r"k8s-dra-driver(?:-gpu)?|dra-driver-nvidia-gpu",
+        GFD: r"gpu-feature-discovery",
+        MIG_MANAGER: r"k8s-mig-manager",
+        DCGM: r"dcgm(?:-exporter)?",
+        NFD: r"node-feature-discovery(?:-minimal)?",
+        DEVICE_PLUGIN: r"nvidia-gpu-device-plugin",
+        DRIVER: (
             r"(?:cos|gke|ubuntu)-nvidia-(?:driver-)?installer|nvidia-(?:gpu-)?driver-installer"
-            r"|cos-gpu-installer|vgpu-(?:guest-driver|manager)|nvidia-driver",
+            r"|cos-gpu-installer|vgpu-(?:guest-driver|manager)|nvidia-driver"
         ),
-    )
+    },
+    before="(?:(?:mirrored-)?nvidia-)?",
 )
 _DRIVER_IMAGE = re.compile(r"(?:^|/)nvidia/driver$")
-_MIRROR = re.compile(r"(?:mirrored-)?nvidia-")
 _TWO_PROGRAMS = re.compile(r"(?:^|[-/])k8s-device-plugin$")
 """The image that has the device plugin, GPU feature discovery and the MPS daemon."""
 
@@ -143,7 +146,7 @@ def role_of(thing: KubeObject) -> str | None:
         return role
     if is_plugin({**spec, "containers": shown}):
         return DEVICE_PLUGIN
-    by_label = _by_label(_labels(thing)) if made_by & _MAKERS else None
+    by_label = _by_label(_labels(thing)) if made_by <= _MAKERS else None
     return by_label or _first(map(_by_image, shown)) or _by_init(spec)
 
 
@@ -170,11 +173,13 @@ def _labels(thing: KubeObject) -> Mapping[str, str]:
 
 
 def _by_label(labels: Mapping[str, str]) -> str | None:
-    for key in _LABEL_KEYS:
-        for role, pattern in _LABELS:
-            if pattern.fullmatch(str(labels.get(key, ""))):
-                return role
-    return None
+    found = (_LABELS.fullmatch(str(labels.get(key, ""))) for key in _LABEL_KEYS)
+    return _first(map(_role, found))
+
+
+def _role(match: re.Match[str] | None) -> str | None:
+    """Return the role whose group has matched."""
+    return match.lastgroup.replace("_", "-") if match and match.lastgroup else None
 
 
 def _by_program(container: Mapping[str, Any]) -> str | None:
@@ -209,9 +214,7 @@ def _by_image(container: Mapping[str, Any]) -> str | None:
     path = repository(container)
     if _DRIVER_IMAGE.search(path):
         return DRIVER
-    last = path.rpartition("/")[2]
-    names = {last, _MIRROR.sub("", last, count=1)}
-    return next((r for r, pattern in _IMAGES if any(map(pattern.fullmatch, names))), None)
+    return _role(_IMAGES.fullmatch(path.rpartition("/")[2]))
 
 
 def repository(container: Mapping[str, Any]) -> str:

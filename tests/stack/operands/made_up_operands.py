@@ -112,5 +112,6 @@ def node_with(
 ) -> Node:
     """Return a node with these pods, files and further objects of its cluster."""
     known = {"nodes": [node_object(labels=labels)], "pods": list(pods), **objects}
-    there = evidence or FakeNode(files=files, complete=["/"])
+    folders = {path.rpartition("/")[0] for path in files or ()}
+    there = evidence or FakeNode(files=files, complete=["/", *folders])
     return Node("gpu-1", FakeCluster(nodes={"gpu-1": there}, objects=known))
