@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.stack.host import failed_units
 from tests.samples import variants_daemons as daemons
+from tests.samples.sample_copy import SampleCopy
 from tests.samples.sample_table import EKS, KUBEADM, RKE2, SNAP
 from tests.samples.test_modern import Fault, asked, judged
 from tests.samples.test_samples import words_of
 from tests.support.changes import Change
+from tests.support.judging import judge
+from tests.survey.test_survey import revisited
 
 FAULTS: Mapping[str, Fault] = {
     "kubelet-refuses-its-file": Fault(
@@ -148,6 +152,29 @@ def test_what_ends_at_each_start_is_named_by_its_last_words(name: str, tmp_path:
     """Layer, cause, its own line, and a fix for whoever wrote what it refuses."""
     fault = FAULTS[name]
     document = judged(fault.base, fault.change, tmp_path)
+    (node,) = document["nodes"]
+    assert (node["layer"], node["cause"]) == (fault.layer, fault.cause), node
+    for words in fault.says:
+        assert words in words_of(document), words_of(document)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kubelet-refuses-its-file",
+        "rke2-without-default",
+        "containerd-cannot-write",
+        "snap-refuses-drop-in",
+        "rke2-renders-broken-file",
+    ],
+)
+def test_what_a_visit_brings_is_judged_the_same(name: str, tmp_path: Path) -> None:
+    """It asks for all that decides: states, journals, containerd's own log."""
+    fault = FAULTS[name]
+    copy = SampleCopy(fault.base, tmp_path)
+    fault.change(copy)
+    with open_recording(revisited(copy.folder, tmp_path / "visited"), name) as cluster:
+        document = judge(cluster)
     (node,) = document["nodes"]
     assert (node["layer"], node["cause"]) == (fault.layer, fault.cause), node
     for words in fault.says:

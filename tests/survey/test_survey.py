@@ -189,9 +189,10 @@ def _words(node: GpuNode) -> Iterator[tuple[str, int | None]]:
         yield from ((said.text, said.line) for said in words_of(node, operand))
 
 
-def revisited(sample: str, folder: Path) -> Path:
-    """Record a sample again, each node by way of a visit; return the folder."""
-    with open_recording(sample_path(sample), sample) as cluster:
+def revisited(sample: str | Path, folder: Path) -> Path:
+    """Record a sample or a folder again, each node by way of a visit; return the new folder."""
+    path = sample if isinstance(sample, Path) else sample_path(sample)
+    with open_recording(path, str(sample)) as cluster:
         recorder = Recorder(folder, taken=cluster.taken)
         for resource in cluster.resources():
             recorder.add_objects(resource, cluster.objects(resource))
