@@ -124,6 +124,13 @@ FAULTS: Mapping[str, Fault] = {
             f"at every start from {daemons.TEMPLATE}: fix the template",
         ),
     ),
+    "rke2-renders-broken-file-unlogged": Fault(
+        base=RKE2,
+        change=daemons.rke2_renders_broken_file_unlogged,
+        layer="runtime",
+        cause="runtime/config-invalid",
+        says=(f"{daemons.RKE2_CONFIG}, line 2", "containerd exited: exit status 1"),
+    ),
     "refuses-what-we-accept": Fault(
         change=daemons.refuses_what_we_accept,
         layer="runtime",

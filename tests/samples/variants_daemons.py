@@ -385,6 +385,12 @@ def rke2_renders_broken_file(copy: SampleCopy) -> None:
     log.write_text(f'time="2026-02-09" level=info msg="starting containerd"\n{REFUSED_2}')
 
 
+def rke2_renders_broken_file_unlogged(copy: SampleCopy) -> None:
+    """Let nobody have collected containerd's own log; RKE2 says that containerd exited."""
+    rke2_renders_broken_file(copy)
+    (copy.node / f"files{RKE2_LOG}").unlink()
+
+
 def persistence_daemon_failed(copy: SampleCopy) -> None:
     """Let two units have failed, of which one belongs to GPUs."""
     listing = """\

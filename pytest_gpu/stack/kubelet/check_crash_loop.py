@@ -18,6 +18,7 @@ from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kubelet import unit_end
 from pytest_gpu.stack.kubelet.config_refused import refused_config
+from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.serving import serving_runtime
 from pytest_gpu.stack.kubelet.unit_end import UnitEnd, ends_again_and_again
@@ -34,23 +35,25 @@ def crash_loop(node: Node) -> Finding | None:
     """Find a kubelet that has ended by itself, and that systemd is about to start again.
 
     If the runtime does not serve, the kubelet ends because of it: the runtime is what has to be
-    looked at first. Where both are one service, that service is what ends, unless its containerd
-    says that it refuses its configuration.
+    looked at first. Where both are one service, that service is what ends, unless it ends because
+    its containerd refuses its configuration.
 
     Raises:
         Unproven: it is not known whether the runtime serves.
     """
     end = ends_again_and_again(node, distribution_of(node).kubelet_unit)
-    if end is None or _by_runtime(node):
+    if end is None or _by_runtime(node, end):
         return None
     return _finding(node, end)
 
 
-def _by_runtime(node: Node) -> bool:
+def _by_runtime(node: Node, end: UnitEnd) -> bool:
     where = distribution_of(node)
-    if where.kubelet_unit == where.containerd_unit:
-        return known(lambda: refused_config(node)) is not None
-    return serving_runtime(node) is None
+    if where.kubelet_unit != where.containerd_unit:
+        return serving_runtime(node) is None
+    if known(lambda: refused_config(node)):
+        return True
+    return "containerd" in end.said and bool(known(lambda: containerd_of(node).config.problems))
 
 
 @check("kubelet/restarted-again")

@@ -12,6 +12,7 @@ from pytest_gpu.stack.containerd.refusal import Refusal, refusal
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.journal import journal
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.operands.container_log import lines_of
 
 
 @fact
@@ -30,8 +31,7 @@ def containerd_log(node: Node) -> Iterator[Evidence]:
     where = distribution_of(node)
     content = known(partial(node.evidence.read, where.containerd_log or "/"))
     if where.containerd_log and content is not None:
-        for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
-            if line:
-                yield Evidence(source=where.containerd_log, line=number, text=line.strip())
+        for line in lines_of(content.decode(errors="replace")):
+            yield Evidence(source=where.containerd_log, line=line.number, text=line.text.strip())
         return
     yield from (line.evidence for line in journal(node.evidence.commands, where.containerd_unit))
