@@ -53,13 +53,15 @@ class Finding:
     ``values`` fill the placeholders of the cause's texts, or are steps of its fix. A check adds
     its own; those that every cause may use (the node, its distribution's commands) are added when
     the finding is reported. So is ``entry``, the texts of a cause of a user's project; the others
-    are in the catalogue.
+    are in the catalogue. ``lead`` comes before the title where a fault does more than its cause
+    says.
     """
 
     cause: str
     evidence: tuple[Evidence, ...]
     values: Mapping[str, Value] = field(default_factory=dict)
     entry: Cause | None = None
+    lead: str = ""
 
     def __post_init__(self) -> None:
         _expect("Finding: cause", "the ID of a cause, such as driver/not-loaded", self.cause, str)
@@ -178,6 +180,12 @@ def _value(finding: Finding, name: str) -> Value:
         ) from None
 
 
+def title_of(finding: Finding) -> str:
+    """Return the title of a finding, with what comes before it."""
+    title = fill(cause_of(finding).title, finding)
+    return f"{finding.lead}: {title}" if finding.lead else title
+
+
 def steps_of(finding: Finding) -> Steps:
     """Return the fix for the finding's distribution, or for its family's, filled in.
 
@@ -213,7 +221,7 @@ def fix_of(finding: Finding) -> tuple[str, ...]:
 
 def message(finding: Finding) -> str:
     """Return the message of a failed test: title, decisive lines, fix."""
-    lines = [f"{finding.cause}: {fill(cause_of(finding).title, finding)}"]
+    lines = [f"{finding.cause}: {title_of(finding)}"]
     for item in finding.evidence:
         lines += evidence_lines(item.source, item.line, item.text)
     lines += ["fix:", *fix_lines(fix_of(finding))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_gpu.causes import Finding, cause_of, fill, fill_step, steps_of
+from pytest_gpu.causes import Finding, cause_of, fill, fill_step, steps_of, title_of
 
 
 def as_json(finding: Finding) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def as_json(finding: Finding) -> dict[str, Any]:
     cause, steps = cause_of(finding), steps_of(finding)
     return {
         "cause": finding.cause,
-        "title": fill(cause.title, finding),
+        "title": title_of(finding),
         "why": fill(cause.why, finding),
         "check": [fill_step(step, finding).shown for step in cause.check],
         "fix": [step.shown for step in steps],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_gpu.asked import Asked
 from pytest_gpu.cluster.api import rights, snapshot
-from pytest_gpu.cluster.api.answers import ApiError
+from pytest_gpu.cluster.api.answers import FORBIDDEN, ApiError
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import SUITE, new_run
 from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects
@@ -75,15 +75,13 @@ class LiveCluster:
         self.door = LiveDoor(reach, client, run)
         # A review of rights is itself created: a read-only run finds missing rights when refused.
         self.rights = rights.ask(client, self._wanted(run.namespace) if create else ())
-        if right := self.rights.lacks("list", "nodes"):
-            raise GpuError(f"this user may not {right}: {right.use}")
-        self._listed = snapshot.list_objects(client)
+        self._listed = _listed(client)
         self._recorder = Recorder(self.folder, taken=datetime.now(UTC))
         self._listed.write(self._recorder)
 
     def _wanted(self, namespace: str) -> Sequence[rights.Right]:
         made = rights.preparing(self.settings.live.namespace, SUITE)
-        return (*rights.reading(), *made, *rights.creating(namespace))
+        return (*made, *rights.creating(namespace))
 
     @property
     def folder(self) -> Path:
@@ -107,11 +105,12 @@ class LiveCluster:
 
     def notes(self) -> Sequence[str]:
         """Return what the user must know before anything is tested, a line each."""
-        missing = [f"this user may not {right} ({right.use})" for right in self.rights.missing]
+        lacking = (*rights.refused(self._listed.forbidden), *self.rights.missing)
+        missing = [f"this user may not {right} ({right.use})" for right in lacking]
         refused = [
             f"could not read {resource}: {redact_text(why)}"
             for resource, why in self._listed.refused.items()
-            if self.rights.lacks("list", resource) is None
+            if resource not in self._listed.forbidden
         ]
         run = self.objects.run
         creates = not self.settings.live.read_only
@@ -233,3 +232,18 @@ class LiveCluster:
         if self._client is not None:
             self._client.close()
         remove(self._private)
+
+
+def _listed(client: KubeClient) -> snapshot.Listed:
+    """Return what the cluster has.
+
+    Raises:
+        GpuError: it cannot be reached, or its nodes may not be listed; a one-line message.
+    """
+    try:
+        return snapshot.list_objects(client)
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
+        [right] = rights.refused(("nodes",))
+        raise GpuError(f"this user may not {right}: {right.use}") from error

@@ -13,7 +13,7 @@ from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.gpu import libraries, pci
 from pytest_gpu.stack.gpu.driver import VERSION_FILE
-from pytest_gpu.stack.host import loader, mounts, program, systemd_unit
+from pytest_gpu.stack.host import failed_units, loader, mounts, program, systemd_unit
 from pytest_gpu.stack.host.processes import SEARCH_PATH
 from pytest_gpu.stack.kubelet import kubelet
 from pytest_gpu.stack.toolkit import chain, instructions
@@ -97,7 +97,11 @@ def first_questions() -> Questions:
         read=dict.fromkeys(files, FILE_LIMIT),
         tail={},
         elf=(*program.GLIBC, *_TOOLKIT),
-        run={("uname", "-r"): COMMAND_TIME, ("dmesg",): LOG_TIME},
+        run={
+            ("uname", "-r"): COMMAND_TIME,
+            ("dmesg",): LOG_TIME,
+            failed_units.LIST: COMMAND_TIME,
+        },
     )
 
 

@@ -17,6 +17,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
+from pytest_gpu.stack.host.failed_units import listed
 from pytest_gpu.stack.host.nvidia_programs import is_bottlerockets
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
 from pytest_gpu.stack.injection.reached import gpu_runtimes
@@ -25,10 +26,13 @@ from pytest_gpu.stack.kube.pressure import refusing
 from pytest_gpu.stack.kubelet import disk_usage
 from pytest_gpu.stack.kubelet.containerd import containerd_of, stopped_program
 from pytest_gpu.stack.kubelet.kubelet import Kubelet, kubelet_of
+from pytest_gpu.stack.operands.logs import FOLDER, LOG_LIMIT, log_paths
 from pytest_gpu.survey.first_questions import first_questions
-from pytest_gpu.survey.logs import LOG_LIMIT, log_paths
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Asked, Questions
-from pytest_gpu.survey.wishes import Wished, Wishes, wishes
+from pytest_gpu.survey.wishes import Wished, wishes
+
+UNIT_LOG_LIMIT = 1 << 14
+"""Bytes of the end of a daemon's own log file."""
 
 MAX_ROUNDS = 4
 """Rounds of questions: a kubelet's flags, a configuration, its imports, what those name."""
@@ -69,22 +73,27 @@ def _further(evidence: NodeEvidence, asked: Asked, cluster: ClusterEvidence) -> 
         return tuple(dict.fromkeys(w for w in whats if (kind, w) not in asked.keys))
 
     commands = dict.fromkeys(_commands(wished, running), COMMAND_TIME)
+    files = tuple(path for path in noted.files if _is_asked(path, daemons))
+    logs = (*log_paths(cluster, evidence.name), *(p for p in files if p.startswith(f"{FOLDER}/")))
+    tails = dict.fromkeys(logs, LOG_LIMIT)
+    tails |= dict.fromkeys(_containerd_log(wished.node), UNIT_LOG_LIMIT)
     return Questions(
         list=fresh("list", *folders),
         stat=fresh("stat", *(path for path in noted.entries if _is_asked(path, daemons))),
         glob=dict.fromkeys(fresh("glob", *texts), FILE_LIMIT),
-        read=dict.fromkeys(fresh("read", *_files(noted, daemons)), FILE_LIMIT),
-        tail=dict.fromkeys(fresh("tail", *log_paths(cluster, evidence.name)), LOG_LIMIT),
+        read=dict.fromkeys(fresh("read", *(p for p in files if p not in tails)), FILE_LIMIT),
+        tail={path: tails[path] for path in fresh("tail", *tails)},
         elf=fresh("elf", *noted.elves),
         run={argv: time for argv, time in commands.items() if ("run", argv) not in asked.keys},
         errors=wished.errors,
     )
 
 
-def _files(noted: Wishes, daemons: frozenset[int]) -> Iterator[str]:
-    for path in noted.files:
-        if _is_asked(path, daemons):
-            yield path
+def _containerd_log(node: Node) -> Iterator[str]:
+    """Yield the file that containerd logs to, where its distribution keeps one."""
+    path = distribution_of(node).containerd_log
+    if path:
+        yield path
 
 
 def _is_asked(path: str, daemons: frozenset[int]) -> bool:
@@ -107,13 +116,13 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
         yield stopped, "--version"
     for program in wished.attempt("NVIDIA runtimes", lambda: _nvidia_runtimes(node)) or ():
         yield program, "--version"
-    unit = distribution_of(node).kubelet_unit.removesuffix(".service")
-    yield "systemctl", "status", "-l", f"{unit}.service"
-    yield _journal(distribution_of(node).containerd_unit)
+    where = distribution_of(node)
+    for unit in dict.fromkeys((where.kubelet_unit, where.containerd_unit)):
+        yield _status(unit)
+        yield _journal(unit)
+    yield from (_status(unit) for unit in listed(node.evidence.commands))
     yield from wished.attempt("disk usage", lambda: _disk_usage(node)) or ()
     kubelet = wished.attempt("kubelet", lambda: kubelet_of(node))
-    if kubelet and not kubelet.running:
-        yield _journal(unit)
     if kubelet:
         yield from _crictl_info(node, kubelet)
 
@@ -125,8 +134,12 @@ def _disk_usage(node: Node) -> tuple[tuple[str, ...], ...]:
     return tuple(disk_usage.questions(node)) if wanted else ()
 
 
+def _status(unit: str) -> tuple[str, ...]:
+    return "systemctl", "status", "-l", f"{unit.removesuffix('.service')}.service"
+
+
 def _journal(unit: str) -> tuple[str, ...]:
-    return "journalctl", "-u", unit, "--no-pager", "-n", "200"
+    return "journalctl", "-u", unit.removesuffix(".service"), "--no-pager", "-n", "200"
 
 
 def _nvidia_runtimes(node: Node) -> tuple[str, ...]:

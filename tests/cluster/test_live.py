@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ def test_requests_do_not_grow_with_watching(run: Run, api: FakeApi) -> None:
     run()
     about_nodes = [each for each in api.requests if "visit-" in each or "POST */pods" in each]
     assert len(about_nodes) <= 4
-    assert len(api.requests) - len(about_nodes) < 60
+    assert len(api.requests) - len(about_nodes) < 35
 
 
 def test_pods_are_as_small_and_short_lived_as_can_be(run: Run, api: FakeApi) -> None:
@@ -330,6 +330,25 @@ def test_missing_right_is_named_and_nothing_is_created(run: Run, api: FakeApi, r
     assert f"this user may not {right} in the namespace pytest-gpu" in output
     assert {node["verdict"] for node in document["nodes"]} == {"unproven"}
     assert ours(api) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--gpu-read-only",)], ids=["reviewed", "read-only"])
+def test_missing_right_to_list_is_named(run: Run, api: FakeApi, options: Sequence[str]) -> None:
+    """With what it is for; what it is for is optional."""
+    api.denied |= {"list statefulsets", "list nvidiadrivers"}
+    _, document, output = run(*options)
+    told = " ".join(output.split())
+    assert "this user may not list statefulsets.apps in the whole cluster (why a work" in told
+    assert "this user may not list nvidiadrivers.nvidia.com in the whole cluster" in told
+    assert document["causes"] == []
+
+
+def test_without_the_right_to_list_nodes_nothing_is_tested(run: Run, api: FakeApi) -> None:
+    """One line says what is missing."""
+    api.denied.add("list nodes")
+    code, _, output = run()
+    assert code == 4
+    assert "this user may not list nodes in the whole cluster: finding GPU nodes" in output
 
 
 def test_without_the_right_to_watch_pods_are_listed(run: Run, api: FakeApi) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.cluster.api import pod_trouble, rights, slow_waits, snapshot
+from pytest_gpu.cluster.api import kept, pod_trouble, rights, slow_waits, snapshot
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.login import open_client
@@ -20,6 +20,7 @@ from pytest_gpu.cluster.visits.pod_stream import PodStream, status_of
 from pytest_gpu.cluster.visits.visit import StreamLate
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import KubeObject
+from tests.cluster.api import fake_api
 from tests.cluster.api.fake_api import FakeApi, FakeServer
 
 PLUGIN = {
@@ -129,6 +130,37 @@ def test_values_of_other_peoples_variables_are_dropped_at_once(
     assert text.count("spec.nodeName") == 5
 
 
+def test_values_of_other_peoples_annotations_are_dropped_at_once(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """But for those of Kubernetes, Helm, NVIDIA and CDI, and names of CDI devices."""
+    kept = {
+        "meta.helm.sh/release-name": "vllm",
+        "cdi.k8s.io/gpus": "nvidia.com/gpu=0",
+        "nvidia.cdi.k8s.io/container.main": "nvidia.com/gpu=all",
+        "devices.example.com/main": "nvidia.com/gpu=GPU-0a,nvidia.com/gpu=GPU-0b",
+        "hami.io/node": "nvidia.com/gpu=1:2",
+    }
+    pod = tenant("noted")
+    pod["metadata"]["annotations"] = {**kept, "team.example.com/note": "the door code is hunter2"}
+    api.put("pods", pod)
+    template = {"metadata": {"annotations": {"note": "hunter2"}}, "spec": tenant("x")["spec"]}
+    api.put("deployments", {"metadata": {"name": "made"}, "spec": {"template": template}})
+    listed = snapshot.list_objects(client)
+    assert "hunter2" not in str(listed.objects)
+    notes = listed.objects["pods"][0]["metadata"]["annotations"]
+    assert notes == {**kept, "team.example.com/note": "<redacted>"}
+
+
+def test_a_users_image_that_only_sounds_like_nvidias_keeps_no_values(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """Whether software serves GPUs is not told by a word in its image."""
+    for at, image in enumerate(("corp/dcgm-dashboard:1", "corp/gpu-operator-docs:2")):
+        api.put("pods", tenant(f"sounds-{at}", image=image))
+    assert "hunter2" not in str(snapshot.list_objects(client).objects)
+
+
 @pytest.mark.parametrize("image", ["registry.example.com/container-toolkit:v1", "nvidia/driver:1"])
 def test_variables_of_the_software_that_serves_gpus_stay(
     client: KubeClient, api: FakeApi, image: str
@@ -216,14 +248,13 @@ def test_a_list_has_a_budget(
     client: KubeClient, api: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the number of its pages; pods that are not kept cost nothing."""
-    monkeypatch.setattr(snapshot, "MAX_LIST", 1 << 20)
-    monkeypatch.setattr(snapshot, "MANY_PODS", 10)
+    monkeypatch.setattr(kept, "MAX_LIST", 1 << 20)
+    monkeypatch.setattr(kept, "MANY_PODS", 10)
     for at in range(20):
-        note = {"metadata": {"name": f"web-{at}", "annotations": {"a": "x" * 100_000}}}
-        api.put("pods", note)
+        api.put("pods", {"metadata": {"name": f"web-{at}"}, "status": {"message": "x" * 100_000}})
     assert snapshot.list_objects(client).objects["pods"] == []
     for at in range(20):
-        api.put("pods", {"metadata": {"name": f"gpu-{at}", "annotations": {"a": "x" * 100_000}}})
+        api.put("pods", {"metadata": {"name": f"gpu-{at}"}, "status": {"message": "x" * 100_000}})
     assert "cut off after 1 MiB" in snapshot.list_objects(client).refused["pods"]
 
 
@@ -281,6 +312,46 @@ def test_resource_that_may_not_be_read_is_left_out(client: KubeClient, api: Fake
     assert names(listed.objects["daemonsets"]) == ["plugin"]
 
 
+def test_what_may_not_be_listed_is_told_apart_from_what_failed(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """The list itself shows that the right is missing: nobody asks for it beforehand."""
+    api.denied |= {"list replicasets", "list nvidiadrivers"}
+    listed = snapshot.list_objects(client)
+    assert listed.forbidden == {"replicasets", "nvidiadrivers"}
+    assert [str(right) for right in rights.refused(listed.forbidden)] == [
+        "list replicasets.apps in the whole cluster",
+        "list nvidiadrivers.nvidia.com in the whole cluster",
+    ]
+
+
+def test_a_resource_of_another_version_than_its_groups_preferred_is_found(
+    client: KubeClient, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NVIDIADriver is v1alpha1, ClusterPolicy v1; an operator of before has only v1."""
+    snapshot.list_objects(client)
+    assert api.asked("GET /apis/nvidia.com/v1/nvidiadrivers*")
+    versions = [{"groupVersion": f"nvidia.com/{each}"} for each in ("v1", "v1alpha1")]
+    group = {"name": "nvidia.com", "preferredVersion": versions[0], "versions": versions}
+    monkeypatch.setattr(fake_api, "_group", lambda *_: group)
+    snapshot.list_objects(client)
+    assert api.asked("GET /apis/nvidia.com/v1alpha1/nvidiadrivers*")
+    assert not api.asked("GET /apis/nvidia.com/v1alpha1/clusterpolicies*")
+
+
+def test_users_workloads_are_kept_where_they_may_tell_something(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """Not those without a GPU, not old revisions; without the values of their variables."""
+    for name, replicas in (("new", 1), ("old", 0), ("web", 1)):
+        made = tenant(name)
+        spec = {"replicas": replicas, "template": {} if name == "web" else {"spec": made["spec"]}}
+        api.put("replicasets", {"metadata": made["metadata"], "spec": spec})
+    found = snapshot.list_objects(client).objects["replicasets"]
+    assert names(found) == ["new"]
+    assert "hunter2" not in str(found)
+
+
 def test_without_nodes_there_is_nothing_to_test(client: KubeClient, api: FakeApi) -> None:
     """That is no missing detail."""
     api.denied.add("list nodes")
@@ -294,7 +365,7 @@ def test_pods_of_huge_clusters_are_kept_where_they_may_matter(
     """A recording of a hundred thousand web servers helps nobody."""
     limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
     api.put("pods", {"metadata": {"name": "user", "namespace": "a"}, "spec": limits})
-    for at in range(snapshot.MANY_PODS):
+    for at in range(kept.MANY_PODS):
         api.put("pods", {"metadata": {"name": f"web-{at}", "namespace": "a"}, "spec": {}})
     assert names(snapshot.list_objects(client).objects["pods"]) == ["user"]
 

@@ -13,13 +13,22 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import json_document, shell_words, toml, yaml_document
 from pytest_gpu.stack.cdi import specs
 from pytest_gpu.stack.cdi.document import line_of
-from pytest_gpu.stack.containerd import config_file, import_glob, live_config, merge, templates
+from pytest_gpu.stack.containerd import (
+    config_file,
+    import_glob,
+    live_config,
+    merge,
+    refusal,
+    templates,
+)
 from pytest_gpu.stack.containerd.toml_lines import walk
 from pytest_gpu.stack.distributions import default_runtime, settings_files
 from pytest_gpu.stack.distributions.command_line import with_arguments
 from pytest_gpu.stack.docker import check_docker, daemon
 from pytest_gpu.stack.gpu import device_nodes, driver, kernel_log, kernel_modules
 from pytest_gpu.stack.host import (
+    failed_units,
+    journal,
     loader,
     mounts,
     processes,
@@ -29,10 +38,17 @@ from pytest_gpu.stack.host import (
 )
 from pytest_gpu.stack.injection import cgroups, start_errors
 from pytest_gpu.stack.kube import pressure, sharing
-from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_flags
-from pytest_gpu.stack.pods import plugin_log, suite_pod
+from pytest_gpu.stack.kubelet import (
+    check_access,
+    disk_usage,
+    kubelet,
+    kubelet_flags,
+    unit_end,
+)
+from pytest_gpu.stack.operands import container_log, decisive, log_message, roles
+from pytest_gpu.stack.pods import suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
-from pytest_gpu.stack.runtime import cri_log, template_damage
+from pytest_gpu.stack.runtime import cri_log, overwritten, template_damage
 from pytest_gpu.stack.sandbox import config_files, logged, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_programs, own_config
@@ -71,6 +87,17 @@ def _kernel_log(node: Node) -> object:
     anything = kernel_log._XID
     found = [log.find(anything), log.find_wrapped("NVRM", anything)]
     return found, log.standing({79}), log.recovery_actions
+
+
+def _starts(node: Node) -> object:
+    found = journal.starts(journal.journal(node.evidence.commands, "kubelet"))
+    return [unit_end.why(start) for start in found]
+
+
+def _refused(text: str) -> object:
+    return refusal.refusal(
+        [Evidence(source="log", text=line) for line in text.splitlines() if line]
+    )
 
 
 def _unit_status(node: Node) -> object:
@@ -207,6 +234,18 @@ UNIT_STATUS = (
     "Mar 04 09:58:41 n1 kubelet[5]: E0304 failed\n",
     "Mar 04 09:58:41 n1 systemd[1]: restart counter is at {n}.\n",
 )
+UNIT_STARTS = (
+    "Mar 04 09:58:41 n1 systemd[1]: Starting x...\n",
+    "Mar 04 09:58:41 n1 systemd[1]: Main process exited, code=exited\n",
+    'Mar 04 09:58:41 n1 x[{n:04}]: time="1" level=error msg="a" error="b"\n',
+    "a b c d[1]",
+    "a ",
+)
+REFUSALS = (
+    "containerd: failed to load TOML: /a: (1, 2): b ",
+    '"Failure unmarshaling TOML" column=1 error="a\\" file=/b row=2',
+    'msg="containerd: open /a: \\" component=containerd',
+)
 DISK_USAGE = ("/dev/sda2 959786032 886842293 72943739 93% /\n",)
 EVICTION = (
     "Evicted: The node had condition: [DiskPressure MemoryPressure]. ",
@@ -217,6 +256,23 @@ UNIT_LOG = (
     "Stopping kubelet\n",
     "kubelet[{n:04}]: containerd.sock connection ",
     "failed to load plugin ",
+)
+LOG_FILE = (
+    "2026-01-13T08:15:33.104220781Z stderr F a\n",
+    "2026-01-13T08:15:33.104220781Z stdout P a",
+    '{{"log":"a{n:04}","stream":"stderr"}}\n',
+    "\x1b[31m",
+)
+MESSAGES = (
+    "E0113 08:15:33.104220       1 a.go:1] a: b\n",
+    'E0113 08:15:33.104220       1 a.go:1] "a" err="b\\"\n',
+    'time="a" level=error msg="b" a{n:04}=c ',
+    '{{"level":"error","msg":"a{n:04}"}}\n',
+    "2026/01/13 08:15:33 a.go:1: ",
+    "2026-01-13 08:15:33,104 ERROR a\n",
+    '2025-03-04T10:00:00.123Z\tERROR\ta  b\tc {{"error": "d"}}\n',
+    "panic: a\n",
+    "NVRM: a\n",
 )
 ERRORS = (
     "FATA failed desc = ",
@@ -305,6 +361,16 @@ PARSERS: _Table = {
         lambda text: pressure.evicting(_NOTHING, node_object(), Evidence(source="x", text=text)),
         EVICTION,
     ),
+    "starts of a unit": (_printed("journalctl -u kubelet", _starts), UNIT_STARTS),
+    "failed units": (
+        _printed(" ".join(failed_units.LIST), lambda n: failed_units.listed(n.evidence.commands)),
+        ("nvidia-a.service loaded failed failed a\n", "● dkms.service", "gpu"),
+    ),
+    "owner of a file": (
+        lambda text: list(overwritten.owner_lines("/a", text)),
+        ("# Ansible managed\n", "# managed by ", "do not "),
+    ),
+    "refused configuration": (_refused, REFUSALS),
     "end of containerd's journal": (
         _printed("journalctl -u containerd", cri_log.last_words),
         UNIT_LOG,
@@ -314,7 +380,27 @@ PARSERS: _Table = {
         kubelet_flags.status_argv,
         ("ExecStart=/a/kubelet --a=b ", "ExecStart="),
     ),
-    "log of the device plugin": (_printed("kubectl logs a", plugin_log.plugin_log), UNIT_LOG),
+    "log of a container": (container_log.lines_of, LOG_FILE),
+    "message of a container": (
+        lambda text: list(map(log_message.message_of, filter(None, text.split("\n")))),
+        MESSAGES,
+    ),
+    "decisive line of a log": (
+        lambda text: decisive.decisive(container_log.lines_of(text)),
+        MESSAGES,
+    ),
+    "wrapped error": (
+        lambda text: decisive.shortened(text * 2, 10),
+        ("failed to a: ", 'Get "https://a: b": ', "a:b:", "`a: "),
+    ),
+    "script of a container": (
+        lambda text: roles.role_of({"spec": {"containers": [{"command": ["sh", "-c", text]}]}}),
+        ("exec /usr/bin/nvidia-driver init\n", "/a/b/", "until [ -f /a ]; do sleep 5; ", "exec "),
+    ),
+    "image of a container": (
+        lambda text: roles.role_of({"spec": {"containers": [{"image": text}]}}),
+        ("nvidia/driver:1", "mirrored-nvidia-", "a/", "nvidia-driver-daemonset-"),
+    ),
     "unit": (lambda text: list(systemd_text.assignments(text, "Service")), WORDS),
     "unit bound to another": (
         lambda text: check_access.bound_unit(_node(files={_UNIT: text}, complete=["/"])),

@@ -48,7 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (*WORDS, "pytest_gpu.text", "pytest_gpu.stack", "pytest_gpu.probe"),
     ("pytest_gpu.settings",),
     ("pytest_gpu.stack.host", "pytest_gpu.stack.cri"),
-    ("pytest_gpu.stack.distributions", "pytest_gpu.stack.kube"),
+    ("pytest_gpu.stack.distributions", "pytest_gpu.stack.kube", "pytest_gpu.stack.operands"),
     ("pytest_gpu.stack.gpu", "pytest_gpu.stack.containerd"),
     ("pytest_gpu.stack.kubelet",),
     ("pytest_gpu.stack.injection", "pytest_gpu.stack.repair"),

@@ -19,6 +19,9 @@ MAX_PARTS = 1_500_000
 MAX_SAID = 4000
 """Characters of a refusal that are kept; an admission webhook may explain itself at length."""
 
+FORBIDDEN = 403
+"""The status of a request that this user may not make."""
+
 _SIGNS = (b"{", b"[", b",")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from pytest_gpu.cluster.api.answers import ApiError, part
@@ -52,13 +52,6 @@ class Rights:
 
     missing: tuple[Right, ...]
 
-    def lacks(self, verb: str, resource: str) -> Right | None:
-        """Return the right of this verb and resource if it is missing, else ``None``."""
-        for right in self.missing:
-            if (right.verb, right.resource) == (verb, resource):
-                return right
-        return None
-
     @property
     def to_visit(self) -> Right | None:
         """The first missing right that visits to nodes through pods need."""
@@ -74,21 +67,35 @@ _VISITING = {
 
 
 def reading() -> tuple[Right, ...]:
-    """Return the rights to read what Kubernetes knows."""
+    """Return the rights to read what Kubernetes knows; each list itself shows whether it is given.
+
+    A cluster without the API group of a resource needs no right to list it.
+    """
+    waits = "why a workload has no pods: its conditions"
     lists = (
         ("nodes", "", "finding GPU nodes: without it nothing can be tested"),
         ("pods", "", "every layer: which pods use GPUs, and whether they start"),
         ("runtimeclasses", "node.k8s.io", "runtimeclass-pod: whether RuntimeClass objects fit"),
         ("daemonsets", "apps", "runtime, device-plugin: how toolkit and plugin were set up"),
         ("deployments", "apps", "fixes with the names of this operator's Helm release"),
+        ("replicasets", "apps", waits),
+        ("statefulsets", "apps", waits),
+        ("jobs", "batch", waits),
         ("events", "", "why a pod does not start"),
         ("clusterpolicies", "nvidia.com", "the GPU operator's values"),
+        ("nvidiadrivers", "nvidia.com", "what the GPU operator was told about drivers"),
         ("resourceslices", "resource.k8s.io", "GPU nodes of NVIDIA's DRA driver"),
+        ("resourceclaims", "resource.k8s.io", "which claims wait for a GPU of the DRA driver"),
     )
     return tuple(
         Right(verb="list", resource=resource, group=group, use=use)
         for resource, group, use in lists
     )
+
+
+def refused(resources: Collection[str]) -> tuple[Right, ...]:
+    """Return the rights that are missing where these resources could not be listed."""
+    return tuple(right for right in reading() if right.resource in resources)
 
 
 def preparing(namespace: str, priority: str) -> tuple[Right, ...]:

@@ -6,17 +6,17 @@ is left out, and what depends on it stays unproven.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pytest_gpu.asked import Asked
-from pytest_gpu.cluster.api.answers import ApiError, items_of, part, strange
+from pytest_gpu.cluster.api.answers import FORBIDDEN, ApiError, items_of, part
 from pytest_gpu.cluster.api.checked import checked, checked_items
 from pytest_gpu.cluster.api.client import KubeClient, Query
-from pytest_gpu.cluster.api.env_values import without_values
+from pytest_gpu.cluster.api.foreign_values import without_values
+from pytest_gpu.cluster.api.kept import Kept
 from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.cluster.recording.recorder import Recorder
 from pytest_gpu.errors import NotInEvidence
@@ -27,7 +27,6 @@ from pytest_gpu.stack.kube.objects import (
     metadata,
     namespace_of,
     optional,
-    path_of,
     spec_of,
     template_of,
 )
@@ -36,30 +35,36 @@ from pytest_gpu.stack.kube.operator import policy_section
 MAX_EVENTS = 2000
 """Most warnings that are read; they only explain and prove nothing, so old ones may be missing."""
 
-MANY_PODS = 2000
-"""Up to this many pods all are kept; of more, only those that may concern GPUs."""
-
-MAX_LIST = 128 << 20
-"""Characters of the objects that are kept of one list, in JSON; 10,000 pods have half of it."""
-
 _CORE = ("nodes", "pods")
 _GROUPS = {
     "daemonsets": "apps",
     "deployments": "apps",
+    "replicasets": "apps",
+    "statefulsets": "apps",
+    "jobs": "batch",
     "runtimeclasses": "node.k8s.io",
     "clusterpolicies": "nvidia.com",
+    "nvidiadrivers": "nvidia.com",
     "resourceslices": "resource.k8s.io",
+    "resourceclaims": "resource.k8s.io",
 }
-_WITH_PODS = ("pods", "daemonsets", "deployments")
+_VERSIONS = {"nvidiadrivers": "nvidia.com/v1alpha1"}
+"""Resources that the preferred version of their group does not have."""
+
+_WITH_PODS = ("pods", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """Objects by resource, and by resource why one is missing."""
+    """Objects by resource, and by resource why one is missing.
+
+    ``forbidden`` are those of the missing ones that this user may not list.
+    """
 
     objects: Mapping[str, Sequence[KubeObject]]
     refused: Mapping[str, str] = field(default_factory=dict)
+    forbidden: frozenset[str] = frozenset()
 
     def write(self, recorder: Recorder) -> None:
         """Write everything that was listed."""
@@ -74,25 +79,34 @@ def list_objects(client: KubeClient) -> Listed:
         ApiError: the nodes cannot be listed.
     """
     served = _served(client)
-    asked = {name: f"/api/v1/{name}" for name in _CORE}
-    for name, group in _GROUPS.items():
-        if group in served:
-            asked[name] = f"/apis/{served[group]}/{name}"
-    refused: dict[str, str] = {}
+    refused: dict[str, ApiError] = {}
+    found: dict[str, Sequence[KubeObject]] = {}
     with DaemonPool(4, "gpu-list") as pool:
-        jobs = {name: pool.submit(_all, client, name, path) for name, path in asked.items()}
+        jobs = {name: pool.submit(_all, client, name, path) for name, path in _paths(served)}
         jobs["events"] = pool.submit(_warnings, client)
-        found: dict[str, Sequence[KubeObject]] = {}
         for name, job in jobs.items():
             try:
                 found[name] = job.result()
             except ApiError as error:
                 if name == "nodes" or error.status == 0:
                     raise
-                refused[name] = str(error)
+                refused[name] = error
     missing = {name for name, group in _GROUPS.items() if group not in served}
-    found |= dict.fromkeys(sorted(missing), ())
-    return _with_config_maps(client, Listed(objects=found, refused=refused))
+    listed = Listed(
+        objects=found | dict.fromkeys(sorted(missing), ()),
+        refused={name: str(error) for name, error in refused.items()},
+        forbidden=frozenset(name for name, error in refused.items() if error.status == FORBIDDEN),
+    )
+    return _with_config_maps(client, listed)
+
+
+def _paths(served: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """Yield the resources of this cluster, and where each is listed."""
+    yield from ((name, f"/api/v1/{name}") for name in _CORE)
+    for name, group in _GROUPS.items():
+        if versions := served.get(group):
+            wanted = _VERSIONS.get(name)
+            yield name, f"/apis/{wanted if wanted in versions else versions[0]}/{name}"
 
 
 def list_nodes(client: KubeClient) -> Sequence[KubeObject]:
@@ -104,17 +118,19 @@ def list_nodes(client: KubeClient) -> Sequence[KubeObject]:
     return _all(client, "nodes", "/api/v1/nodes")
 
 
-def _served(client: KubeClient) -> Mapping[str, str]:
-    """Return the preferred version, as ``group/version``, of each API group."""
+def _served(client: KubeClient) -> Mapping[str, Sequence[str]]:
+    """Return the versions, as ``group/version``, of each API group, the preferred one first."""
     groups = items_of(client.get("/apis"), "groups")
-    return {
-        str(group.get("name")): str(part(group, "preferredVersion").get("groupVersion"))
-        for group in groups
-    }
+    return {str(group.get("name")): _versions_of(group) for group in groups}
+
+
+def _versions_of(group: Mapping[str, Any]) -> Sequence[str]:
+    told = (part(group, "preferredVersion"), *items_of(group, "versions"))
+    return [str(each.get("groupVersion")) for each in told]
 
 
 def _all(client: KubeClient, resource: str, path: str) -> Sequence[KubeObject]:
-    kept = _Kept(resource)
+    kept = Kept(resource)
     try:
         for page in client.pages(path):
             for each in _items(resource, page):
@@ -124,42 +140,6 @@ def _all(client: KubeClient, resource: str, path: str) -> Sequence[KubeObject]:
             return ()  # the group is served, this resource is not
         raise
     return list(kept.objects.values())
-
-
-class _Kept:
-    """The objects of a list that are kept: within a budget, each name once."""
-
-    def __init__(self, resource: str) -> None:
-        self.objects: dict[str, KubeObject] = {}
-        self._resource = resource
-        self._sizes: dict[str, int] = {}
-        self._total = 0
-        self._is_long = False
-
-    def add(self, thing: KubeObject) -> None:
-        """Keep an object; of many pods only those that may concern GPUs.
-
-        Raises:
-            ApiError: there is one of this name, or the list exceeds its budget.
-        """
-        name, text = path_of(thing), json.dumps(thing).lower()
-        if name in self.objects:
-            raise strange(f"{self._resource}: {name} is in the list twice")
-        if self._is_long and not _may_concern_gpus(text):
-            return
-        self.objects[name], self._sizes[name] = thing, len(text)
-        self._total += len(text)
-        if self._resource == "pods" and not self._is_long and len(self.objects) > MANY_PODS:
-            self._shorten()
-        if self._total > MAX_LIST:
-            raise strange(f"the list of {self._resource} was cut off after {MAX_LIST >> 20} MiB")
-
-    def _shorten(self) -> None:
-        self._is_long = True
-        for name, thing in list(self.objects.items()):
-            if not _may_concern_gpus(json.dumps(thing).lower()):
-                del self.objects[name]
-                self._total -= self._sizes[name]
 
 
 def _warnings(client: KubeClient) -> Sequence[KubeObject]:
@@ -183,11 +163,6 @@ def _slim(head: Mapping[str, Any]) -> Mapping[str, Any]:
     return slim
 
 
-def _may_concern_gpus(text: str) -> bool:
-    """Return whether anything in a pod refers to GPUs: a request, an image, a class, a label."""
-    return "nvidia" in text or "gpu" in text
-
-
 def _with_config_maps(client: KubeClient, listed: Listed) -> Listed:
     """Add the ConfigMaps that the device plugin or the ClusterPolicy names, and no others."""
     found = []
@@ -199,10 +174,8 @@ def _with_config_maps(client: KubeClient, listed: Listed) -> Listed:
                 found.append({**checked("configmaps", thing), "metadata": _slim(metadata(thing))})
         except ApiError as error:
             # One that could not be read must not look like one that does not exist.
-            return Listed(
-                objects=listed.objects, refused={**listed.refused, "configmaps": str(error)}
-            )
-    return Listed(objects={**listed.objects, "configmaps": found}, refused=listed.refused)
+            return replace(listed, refused={**listed.refused, "configmaps": str(error)})
+    return replace(listed, objects={**listed.objects, "configmaps": found})
 
 
 def _named(cluster: ClusterEvidence) -> Sequence[tuple[str, str]]:

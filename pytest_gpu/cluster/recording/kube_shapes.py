@@ -37,6 +37,8 @@ _REQUIRED = frozenset({shapes.text, _handler})
 _ENV: Any = {"env": [{"name": shapes.text}]}
 _CONTAINER: Any = {
     **_ENV,
+    "command": shapes.items,
+    "args": shapes.items,
     "name": kube_names.short_name,
     "volumeMounts": [{"name": shapes.text, "mountPath": shapes.text}],
     "resources": {"limits": _amounts, "requests": _amounts},
@@ -57,14 +59,21 @@ _ENDED: Any = {"exitCode": shapes.integer}
 _PHASES: Any = {"waiting": {}, "running": {}, "terminated": _ENDED}
 _CONTAINER_STATUS: Any = {
     "state": _PHASES,
-    "lastState": {"terminated": {}},
+    "lastState": {"terminated": _ENDED},
     "restartCount": shapes.integer,
 }
 _WORKLOAD: Any = {
     "spec": {
+        "replicas": shapes.integer,
         "selector": {"matchLabels": kube_names.labels},
         "template": {"metadata": {"labels": kube_names.labels}, "spec": _POD_SPEC},
-    }
+    },
+    "status": {
+        "conditions": [{}],
+        "replicas": shapes.integer,
+        "desiredNumberScheduled": shapes.integer,
+        "currentNumberScheduled": shapes.integer,
+    },
 }
 _METADATA: Any = {
     "metadata": {
@@ -72,6 +81,7 @@ _METADATA: Any = {
         "namespace": kube_names.short_name,
         "labels": kube_names.labels,
         "annotations": _texts,
+        "ownerReferences": [{}],
     }
 }
 
@@ -99,9 +109,15 @@ SHAPES: Mapping[str, Any] = {
     },
     "daemonsets": _WORKLOAD,
     "deployments": _WORKLOAD,
+    "replicasets": _WORKLOAD,
+    "statefulsets": _WORKLOAD,
+    "jobs": _WORKLOAD,
     "clusterpolicies": {
-        "spec": {"toolkit": _ENV, "devicePlugin": {"config": {}}, "cdi": {}, "mig": {}}
+        "spec": {"toolkit": _ENV, "devicePlugin": {"config": {}}, "cdi": {}, "mig": {}},
+        "status": {"conditions": [{}]},
     },
+    "nvidiadrivers": {"status": {"conditions": [{}]}},
+    "resourceclaims": {"status": {"conditions": [{}]}},
     "configmaps": {"data": {}},
     "runtimeclasses": {"handler": _handler},
     "events": {

@@ -44,6 +44,7 @@ class Distribution:
         kubelet_unit: the systemd unit of the kubelet.
         restart_kubelet: the command that restarts the kubelet.
         containerd_unit: the systemd unit of containerd.
+        containerd_log: the file that containerd logs to, ``None`` where it is the unit's journal.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Distribution:
     rendered: Rendered | None = None
     crictl: tuple[str, ...] = ("crictl",)
     containerd_unit: str = "containerd"
+    containerd_log: str | None = None
     home: str | None = None
     arguments: ArgumentsFile | None = None
     settings: str | None = None

@@ -17,6 +17,7 @@ from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
 from pytest_gpu.stack.gpu.libraries import CUDA, NVML
 from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
+from pytest_gpu.stack.host.failed_units import failed_gpu_units
 
 OLDEST = (470,)
 """The oldest driver branch that NVIDIA's container toolkit and device plugin support."""
@@ -95,7 +96,8 @@ def _module_file(node: Node) -> Finding:
     files = known(lambda: driver_of(node).module_files)
     kernel = known(lambda: driver_of(node).kernel) or "unknown"
     installed = known(lambda: driver_of(node).libnvml) or known(lambda: driver_of(node).libcuda)
-    evidence = [*_not_loaded(), *_gpus_without_driver(node)]
+    units = failed_gpu_units(node.evidence.commands)
+    evidence = [*_not_loaded(), *_gpus_without_driver(node), *units]
     if files and kernel in files:
         there = Evidence(source=files[kernel], text="present")
         return Finding.of("driver/module-not-loaded", *evidence, there, kernel=kernel)

@@ -6,33 +6,23 @@ Source: systemd ``src/systemctl/systemctl-show.c`` (``print_status_info``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import CommandResult
+from pytest_gpu.stack.host.journal import SYSTEMD, LogLine, log_line, restart_counter
 
-_LOG_WORDS = 6
-"""Month, day, time, host, program with its PID, and the message."""
-
-_AUTO_RESTART = "Active: activating (auto-restart)"
+_AUTO_RESTART = "Active: activating (auto-restart"
+"""Newer releases of systemd add ``-queued`` for a moment."""
 
 _ERROR = re.compile(r'[EF]\d{4} |panic: |Error: |time="[^"]{1,40}" level=(?:fatal|panic) ')
 """How a message begins that says why a program ends: klog, Go's panic, cobra, logrus."""
 
-_COUNTER = re.compile(r"restart counter is at (?P<count>\d{1,9})\.")
 _EXIT = re.compile(r"\((?P<how>code=[^()]{1,200})\)")
 _EXITED = re.compile(r"Main process exited, (?P<how>code=.{1,200})")
+_TOO_OFTEN = re.compile(r"[Ss]tart request repeated too quickly")
 _SECONDS_AGO = re.compile(r"; \d{1,3}m?s ago$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """A line of the journal: which program logged what."""
-
-    program: str
-    message: str
-    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +45,22 @@ class UnitStatus:
         return self.state is not None and self.state.text.startswith(_AUTO_RESTART)
 
     @property
+    def starting(self) -> bool:
+        """Whether the unit was started, and has not told systemd yet that it is ready."""
+        return self.state is not None and self.state.text.startswith("Active: activating (start")
+
+    @property
+    def failed(self) -> bool:
+        """Whether the unit ended by itself and systemd does not start it again."""
+        return self.state is not None and self.state.text.startswith("Active: failed")
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the unit ended so often that systemd does not start it any more."""
+        limit = self.state is not None and "start-limit" in self.state.text
+        return self.failed and (limit or any(_TOO_OFTEN.search(line.message) for line in self.log))
+
+    @property
     def just_started(self) -> bool:
         """Whether the unit runs, and was started less than a minute ago."""
         text = self.state.text if self.state else ""
@@ -63,11 +69,7 @@ class UnitStatus:
     @property
     def counter(self) -> int:
         """How often systemd has started it again since somebody last started it by hand."""
-        count = 0
-        for line in self._by_systemd:
-            match = _COUNTER.search(line.message)
-            count = int(match["count"]) if match else 0 if "Stopping " in line.message else count
-        return count
+        return restart_counter(self.log)
 
     @property
     def exit(self) -> str:
@@ -79,21 +81,21 @@ class UnitStatus:
     @property
     def last_words(self) -> Evidence | None:
         """The last error that its program logged, else its last line; ``None`` without any."""
-        own = [line for line in self.log if line.program != "systemd"]
+        own = [line for line in self.log if line.program != SYSTEMD]
         errors = [line for line in own if _ERROR.match(line.message)]
         return next((line.evidence for line in reversed(errors or own)), None)
 
     @property
-    def evidence(self) -> tuple[Evidence, ...]:
-        """Its state, how its main process ended, and its last words."""
+    def ended(self) -> Evidence | None:
+        """The line that says how its main process ended, ``None`` if it did not end by itself."""
         exits = [line.evidence for line in self.log if _EXITED.search(line.message)]
-        ended = self.main if self.main and "code=" in self.main.text else None
-        told = (self.state, ended or next(reversed(exits), None), self.last_words)
-        return tuple(each for each in told if each)
+        main = self.main if self.main and "code=" in self.main.text else None
+        return main or next(reversed(exits), None)
 
     @property
-    def _by_systemd(self) -> Iterator[LogLine]:
-        return (line for line in self.log if line.program == "systemd")
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Its state, how its main process ended, and its last words."""
+        return tuple(each for each in (self.state, self.ended, self.last_words) if each)
 
 
 def unit_status(commands: Sequence[CommandResult], unit: str) -> UnitStatus | None:
@@ -109,13 +111,12 @@ def _read(source: str, text: str) -> UnitStatus:
     found: dict[str, Evidence] = {}
     log = []
     for number, line in enumerate(text.splitlines(), 1):
-        words = line.split(maxsplit=_LOG_WORDS - 1)
+        words = line.split(maxsplit=2)
         if not words:
             continue
         said = Evidence(source=source, line=number, text=line.strip())
         found.setdefault(" ".join(words[:2]) if words[0] == "Main" else words[0], said)
-        if len(words) == _LOG_WORDS and words[4].endswith("]:"):
-            program = words[4].partition("[")[0]
-            log.append(LogLine(program=program, message=words[5], evidence=said))
+        if logged := log_line(said):
+            log.append(logged)
     main = found.get("Main PID:") or found.get("Process:")
     return UnitStatus(state=found.get("Active:"), main=main, log=log)

@@ -31,8 +31,8 @@ from pytest_gpu.stack.kube.operator import change_values, helm_release
 from pytest_gpu.stack.kube.pod_state import has_started, kubectl_state
 from pytest_gpu.stack.kube.pods import asks_for_cdi
 from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
-from pytest_gpu.stack.pods.plugin_log import plugin_log
 from pytest_gpu.steps import Steps, Value, typed
 
 
@@ -125,7 +125,7 @@ def without_gpu(node: Node) -> Finding | None:
         class_evidence(plugin.name, plugin.spec),
         *default_evidence(node),
         Evidence(source=runtime_of(node).config_path, text=f"GPU handlers: {_handlers(node)}"),
-        *plugin_log(node),
+        *logged_by(node, plugin.pod)[:2],
         Evidence(source=f"node {node.name}", text=f"allocatable: {_amounts(node)}"),
         plugin=plugin.name,
         **class_values(node, plugin),

@@ -25,9 +25,9 @@ from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
-from pytest_gpu.stack.pods.plugin_log import plugin_log
 
 _READY_FILE = re.compile(r"toolkit-ready|waiting for nvidia container stack")
 _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
@@ -99,7 +99,7 @@ def not_running(node: Node) -> Finding | None:
         cause,
         Evidence(source=plugin.name, text=f"is {state}"),
         *texts[:3],
-        *plugin_log(node),
+        *logged_by(node, plugin.pod)[:2],
         plugin=plugin.name,
         pod=path_of(plugin.pod),
         namespace=path_of(plugin.pod).partition("/")[0],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import (
     CRI_IMAGES,
     CRI_V1,
@@ -28,6 +29,7 @@ from pytest_gpu.stack.kubelet.containerd import containerd_of, others
 from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
 from pytest_gpu.stack.repair import config_fix, config_versions
 from pytest_gpu.stack.repair.toml_diff import new_file, with_handler
+from pytest_gpu.stack.runtime.config_writer import writer_of
 from pytest_gpu.stack.runtime.cri_log import cri_log
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.steps import Steps, Value
@@ -62,13 +64,32 @@ def unreadable(node: Node) -> Finding | None:
     problems = containerd_of(node).config.problems
     if not problems:
         return None
+    return invalid(node, problems, config_versions.readable(node))
+
+
+def invalid(node: Node, problems: Sequence[Evidence], patch: Steps = ()) -> Finding:
+    """Return the finding of files that containerd refuses; the first problem names the line."""
+    first = problems[0]
+    writer = writer_of(node, first.source, first.line)
+    release = known(lambda: containerd_of(node).release)
     return Finding.of(
         "runtime/config-invalid",
         *problems,
+        *writer.evidence,
+        program=f"containerd {release}" if release else "containerd",
+        where=f"{first.source}, line {first.line}" if first.line else first.source,
         config=containerd_of(node).config_path,
-        release=containerd_of(node).release,
-        patch=config_versions.readable(node),
+        writer=writer.told,
+        settings=writer.steps,
+        patch=patch,
+        by_hand="" if patch else _by_hand(node, first),
     )
+
+
+def _by_hand(node: Node, problem: Evidence) -> str:
+    if problem.source == containerd_of(node).config_path:
+        return "Fix the line named above."
+    return "Fix the line named above, or take the file out of `imports`."
 
 
 @check("runtime/versions-mixed")

@@ -16,12 +16,13 @@ from pytest_gpu.stack.docker.check_docker import docker_evidence
 from pytest_gpu.stack.host.systemd_unit import service
 from pytest_gpu.stack.kube.nodes import readiness
 from pytest_gpu.stack.kube.objects import object_of
-from pytest_gpu.stack.kubelet import beside
+from pytest_gpu.stack.kubelet import beside, unit_end
 from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
 from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
-from pytest_gpu.stack.runtime import check_cri
+from pytest_gpu.stack.kubelet.unit_end import ends_again_and_again
 from pytest_gpu.stack.runtime.cri_log import cri_log, last_words
+from pytest_gpu.stack.runtime.daemon_ends import crash_loop, refuses_its_files
 from pytest_gpu.stack.runtime.serves_now import serves_now
 
 _ENDPOINT = re.compile(r"container-?runtime-?endpoint", re.IGNORECASE)
@@ -50,15 +51,21 @@ def works(node: Node) -> bool:
 
 @check("runtime/not-running")
 def not_running(node: Node) -> Finding | None:
-    """Find that nothing listens on the kubelet's CRI socket, and why, if its files tell."""
+    """Find that nothing listens on the kubelet's CRI socket, and why.
+
+    containerd's own words count, and what its files on disk say; a file that it refuses outranks
+    the crash that follows from it.
+    """
     containerd = containerd_of(node)
     if containerd.process is not None:
         return None
     nobody = Evidence(source="/proc/net/unix", text=f"no containerd listens on {containerd.socket}")
     seen = tuple(beside.beside(node)) or (Evidence(source="/proc", text="no containerd runs"),)
-    if why := known(partial(check_cri.unreadable, node)):
-        evidence = (*why.evidence, nobody, *seen, *last_words(node))
-        return Finding(cause=why.cause, evidence=evidence, values=why.values)
+    if why := refuses_its_files(node):
+        evidence = dict.fromkeys((*why.evidence, nobody, *seen, *last_words(node)))
+        return Finding(cause=why.cause, evidence=tuple(evidence), values=why.values)
+    if end := ends_again_and_again(node, distribution_of(node).containerd_unit):
+        return crash_loop(end, nobody)
     return Finding.of(
         "runtime/containerd-not-running",
         nobody,
@@ -67,6 +74,19 @@ def not_running(node: Node) -> Finding | None:
         *(cri_log(node) or last_words(node)),
         socket=containerd.socket,
     )
+
+
+@check("runtime/restarted-again")
+def restarted_again(node: Node) -> Finding | None:
+    """Find a containerd that runs for less than a minute, after systemd restarted it repeatedly.
+
+    Where a distribution's own service runs it, that service is judged with the kubelet.
+    """
+    where = distribution_of(node)
+    if where.containerd_unit == where.kubelet_unit:
+        return None
+    end = unit_end.restarted_again(node, where.containerd_unit)
+    return crash_loop(end) if end else None
 
 
 def _told(node: Node) -> Iterator[Evidence]:

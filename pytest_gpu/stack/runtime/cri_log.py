@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
 from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.host.journal import journal
+from pytest_gpu.stack.kubelet.config_refused import containerd_log, refused_config
+from pytest_gpu.stack.kubelet.unit_end import last_ended, why
 
 _CRI_LOG = re.compile(r"\A(?>.*?failed to load plugin).*cri|no corresponding runtime configured")
-_FATAL = re.compile(r" containerd\[\d+\]: (?>.*?)(?:level=(?:fatal|panic)|containerd: |panic: )")
 _SYSTEMD = re.compile(
     r" systemd\[1\]: (?:Stopp|Start|Failed|\S{1,200}: (?:Main process|Failed|Deact|Sched))"
 )
@@ -22,17 +25,16 @@ def cri_log(node: Node) -> tuple[Evidence, ...]:
 
 
 def last_words(node: Node) -> tuple[Evidence, ...]:
-    """Return the last error in containerd's own log, and what systemd last said of it."""
-    own, systemd = tuple(_lines(node, _FATAL))[:1], tuple(_lines(node, _SYSTEMD))[:1]
-    return (*own, *systemd)
+    """Return why containerd ended by itself the last time, and what systemd last said of it."""
+    refused = known(lambda: refused_config(node))
+    ended = last_ended(journal(node.evidence.commands, distribution_of(node).containerd_unit))
+    own = why(ended) if ended else None
+    systemd = tuple(_lines(node, _SYSTEMD))[:1]
+    return (*(refused.evidence if refused else filter(None, (own,))), *systemd)
 
 
 def _lines(node: Node, wanted: re.Pattern[str]) -> Iterator[Evidence]:
     """Yield the matching lines of containerd's log, the last one first."""
-    unit = distribution_of(node).containerd_unit
-    for result in reversed(node.evidence.commands):
-        if result.argv[0] == "journalctl" and any(unit in part for part in result.argv):
-            for number, line in reversed(list(enumerate(result.stdout.splitlines(), 1))):
-                if wanted.search(line):
-                    source = " ".join(result.argv)
-                    yield Evidence(source=source, line=number, text=line.strip())
+    for line in reversed(tuple(containerd_log(node))):
+        if wanted.search(line.text):
+            yield line

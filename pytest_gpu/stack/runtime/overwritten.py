@@ -128,9 +128,14 @@ def who_rewrote(node: Node) -> Iterator[Evidence]:
     yield from file_against_start(node, config, loaded=not runs_otherwise(node))
     yield from toolkit_start(node)
     root = next((file for file in containerd_of(node).config.files if file.path == config), None)
-    for number, line in enumerate(root.text.splitlines()[:20] if root else (), 1):
+    yield from owner_lines(config, root.text if root else "")
+
+
+def owner_lines(path: str, text: str) -> Iterator[Evidence]:
+    """Yield the comments at the top of a file that name what maintains it."""
+    for number, line in enumerate(text.splitlines()[:20], 1):
         if line.lstrip().startswith("#") and _OWNER.search(line):
-            yield Evidence(source=config, line=number, text=line.strip())
+            yield Evidence(source=path, line=number, text=line.strip())
 
 
 def _selector(daemonset: KubeObject | None) -> str:

@@ -20,6 +20,7 @@ from pytest_gpu.stack.injection.reached import gpu_runtimes
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.toolkit import config_patch
+from pytest_gpu.stack.toolkit.broken_default import of_all_pods
 from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, search_path
 from pytest_gpu.stack.toolkit.installed import installed
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
@@ -41,12 +42,13 @@ def handler_without_type(node: Node) -> Finding | None:
     """Find a handler without a runtime_type, for which no shim can be started."""
     for runtime in gpu_runtimes(node):
         if not runtime.runtime_type:
-            return Finding.of(
+            found = Finding.of(
                 "runtime/handler-without-type",
                 runtime.source,
                 handler=runtime.name,
                 **config_fix.set_type(node, runtime.name, RUNC_TYPE).values,
             )
+            return of_all_pods(node, runtime, found)
     return None
 
 
@@ -78,7 +80,7 @@ def _missing(node: Node, runtime: Handler) -> Finding:
     gone = _gone(node, binary)
     if runtime.name == containerd_of(node).default_runtime and toolkit_of(node).daemonset is None:
         return _uninstalled(node, runtime, gone)
-    return Finding.of(
+    found = Finding.of(
         "runtime/binary-missing",
         runtime.source,
         Evidence(source=binary, text=gone),
@@ -86,6 +88,7 @@ def _missing(node: Node, runtime: Handler) -> Finding:
         handler=runtime.name,
         patch=_other_binary(node, runtime),
     )
+    return of_all_pods(node, runtime, found)
 
 
 def _gone(node: Node, binary: str) -> str:
@@ -141,15 +144,24 @@ def chains(node: Node) -> Iterator[tuple[Handler, Chain]]:
             yield runtime, chain(node.evidence, program.path, _path(node))
 
 
-def each_program(
-    node: Node, look: Callable[[Node, Handler, Program], Finding | None]
-) -> Finding | None:
+Look = Callable[[Node, Handler, Program], Finding | None]
+
+
+def each_program(node: Node, look: Look) -> Finding | None:
     """Return the first finding of a check that is run on each program of a handler.
 
     Raises:
         Unproven: there is no finding, but something was not collected.
     """
-    return first_finding(partial(look, node, *each) for each in _programs(node))
+    return first_finding(partial(_looked, node, look, *each) for each in _programs(node))
+
+
+def _looked(node: Node, look: Look, runtime: Handler, program: Program) -> Finding | None:
+    """Return what a check finds; the handler's own program and what it wraps serve every pod."""
+    found = look(node, runtime, program)
+    name = posixpath.basename(program.path).removesuffix(".real")
+    own = name == posixpath.basename(str(runtime.binary))
+    return of_all_pods(node, runtime, found) if found and own else found
 
 
 @fact
@@ -201,7 +213,7 @@ def _none_of(node: Node, runtime: Handler, found: Chain) -> Finding:
     config = own_config(node.evidence, found.programs[0].path)
     names = ", ".join(found.runtimes) or "(an empty list)"
     looked = ", ".join(dict.fromkeys(_wider(node).folders))
-    return Finding.of(
+    none = Finding.of(
         "runtime/no-low-level-runtime",
         runtime.source,
         config.evidence(LOW_LEVEL),
@@ -212,6 +224,7 @@ def _none_of(node: Node, runtime: Handler, found: Chain) -> Finding:
         path=config.path,
         patch=_name_one(node, config),
     )
+    return of_all_pods(node, runtime, none)
 
 
 def _name_one(node: Node, config: ToolkitConfig) -> Steps:

@@ -69,7 +69,7 @@ def wanted_env(node: Node) -> Mapping[str, str]:
         wanted["CONTAINERD_SET_AS_DEFAULT"] = "true"
     if (drop_in := _drop_in(node)) is not None:
         wanted["RUNTIME_DROP_IN_CONFIG"] = drop_in
-    if (source := _start(node)) is not None:
+    if (source := config_source(node)) is not None:
         wanted["RUNTIME_CONFIG_SOURCE"] = source
     return wanted
 
@@ -80,7 +80,7 @@ def _edited(node: Node) -> str:
     return template if template.endswith(".toml") else containerd_of(node).config_path
 
 
-def _start(node: Node) -> str | None:
+def config_source(node: Node) -> str | None:
     """Return what the toolkit should start from, ``None`` if its own choice is right.
 
     By itself it asks the containerd on the host's PATH, which may be a different one.
@@ -130,8 +130,13 @@ def entries(node: Node) -> Mapping[str, str]:
 
 def values_file(node: Node) -> str:
     """Return toolkit-values.yaml, which holds the whole ``env`` list."""
+    return env_file(entries(node))
+
+
+def env_file(env: Mapping[str, str]) -> str:
+    """Return toolkit-values.yaml with an ``env`` list."""
     lines = ["toolkit:", "  env:"]
-    for name, value in entries(node).items():
+    for name, value in env.items():
         lines += [
             f"  - name: {scalar(name)}",
             f"    value: {json.dumps(value, ensure_ascii=False)}",

@@ -72,7 +72,7 @@ def pod(  # noqa: PLR0913 - one keyword for each thing that decides
             "labels": {"app": app} if app else {},
         },
         "spec": spec,
-        "status": {"phase": phase, "containerStatuses": list(started), **status},
+        "status": {"phase": phase, "containerStatuses": [dict(each) for each in started], **status},
     }
 
 
@@ -87,6 +87,8 @@ def plugin_pod(**changes: Any) -> Object:
     values: Object = {"namespace": "gpu-operator", "gpus": 0, "runtime_class": "nvidia"}
     found = pod("nvidia-device-plugin-x", **{**values, **changes})
     found["spec"]["containers"] = [dict(PLUGIN_CONTAINER)]
+    for status in found["status"]["containerStatuses"]:
+        status["name"] = PLUGIN_CONTAINER["name"]
     return found
 
 
@@ -97,6 +99,13 @@ def daemonset(spec: Mapping[str, Any] | None = None, **metadata: Any) -> Object:
         "metadata": {"name": "nvidia-device-plugin", "namespace": "gpu-operator", **metadata},
         "spec": {"template": {"spec": template if spec is None else dict(spec)}},
     }
+
+
+def log_of(pod: Object, text: str, restarts: int = 0) -> dict[str, str]:
+    """Return the log of a pod's only container as a file of its node."""
+    about, [container] = pod["metadata"], pod["spec"]["containers"]
+    folder = f"{about['namespace']}_{about['name']}_{about['uid']}"
+    return {f"/var/log/pods/{folder}/{container['name']}/{restarts}.log": text}
 
 
 def runtime_class(name: str = "nvidia", handler: str | None = None) -> Object:

@@ -19,6 +19,7 @@ from tests.stack.kube.kube_machine import (
     cause,
     daemonset,
     event,
+    log_of,
     nvml,
     plugin_pod,
     pod,
@@ -115,10 +116,13 @@ def test_an_unknown_handler_stops_only_a_plugin_that_has_to_start() -> None:
 def test_a_plugin_under_runc_sees_no_gpu(changes: dict[str, Any]) -> None:
     """Its status alone is no evidence: it may well be Running."""
     machine = down(runtime_class=None, **changes)
-    log = "E0402 22:17:31 factory.go:112] Incompatible strategy detected auto"
-    machine.commands = [("crictl logs 8f21", 0, log, "")]
+    log = "E0402 22:17:31.123456 1 factory.go:112] Incompatible strategy detected auto"
+    restarts = machine.pods[0]["status"]["containerStatuses"][0]["restartCount"]
     machine.kubelet_version = "v1.31.2+rke2r1"
-    machine.files = {"/etc/rancher/rke2/config.yaml": "token: x\ndefault-runtime: nvidia\n"}
+    machine.files = {
+        "/etc/rancher/rke2/config.yaml": "token: x\ndefault-runtime: nvidia\n",
+        **log_of(machine.pods[0], log, restarts),
+    }
     assert first(machine) == "runtimeclass/plugin-without-runtimeclass"
     text = told(check_plugin.without_gpu(machine.node()))
     assert "runtimeClassName: (none)" in text

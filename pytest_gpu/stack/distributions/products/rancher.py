@@ -4,8 +4,9 @@ Sources: docs.rke2.io and docs.k3s.io "Advanced Options", "Configuration File"; 
 ``pkg/agent/containerd``: ``config.go`` (``config-v3.toml.tmpl`` is used if it is there, else
 ``config.toml.tmpl``; before containerd 2.0, in k3s 1.31.6 and 1.32.2, only the latter exists;
 without either, and for ``{{ template "base" . }}``, k3s' own template is used), ``runtimes.go``
-(the NVIDIA runtimes that it looks for), and pull request 13679 (spring 2026: a user's template is
-merged over k3s' own instead of replacing it).
+(the NVIDIA runtimes that it looks for), ``containerd.go`` (it starts containerd, whose log is a
+file, and ends with it), and pull request 13679 (spring 2026: a user's template is merged over k3s'
+own instead of replacing it).
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def _on(name: str, agent: str, server: str, seen: Observed) -> Distribution:
         rendered=RENDERED,
         crictl=_CRICTL[name],
         containerd_unit=unit,
+        containerd_log=f"{_home(name)}/agent/containerd/containerd.log",
         home=f"{_home(name)}/",
         settings=settings,
         programs=(name, f"{name}-server", f"{name}-agent"),

@@ -1,0 +1,1 @@
+"""Tests of what workloads of the GPU stack say."""
