@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
@@ -13,9 +13,9 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
+from pytest_gpu.stack.injection.of_any_runtime import config_path, default_handler
 from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
-from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.sandbox.refusal import REFUSED, refusals
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun, read
 
@@ -56,7 +56,7 @@ def gpu_run(node: Node) -> Finding | None:
     if run.inconclusive:
         raise Unproven(run.inconclusive)
     if sandboxes.run("control").exit != 0:
-        raise Unproven("the control sandbox failed, too: this says nothing about the GPU")
+        raise Unproven("the control sandbox failed, too: repair what keeps it from starting first")
     return _why_it_fails(node, run)
 
 
@@ -70,15 +70,12 @@ def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     cause = "sandbox/gpu-sandbox-fails"
     if is_cgroup_error(run.text):
         cause = "sandbox/handler-cgroup-driver"
-    handler = run.handler or runtime_of(node).default_runtime
-    return Finding.of(
-        cause,
-        shown,
-        control,
-        handler=handler,
-        config=runtime_of(node).config_path,
-        why=run.error,
-    )
+    return Finding.of(cause, shown, control, why=run.error, **_names(node, run))
+
+
+def _names(node: Node, run: SandboxRun) -> Mapping[str, str]:
+    """Return the handler of a sandbox and the file that defines it, whichever the runtime is."""
+    return {"handler": run.handler or default_handler(node), "config": config_path(node)}
 
 
 @check("sandbox/missing-devices")
@@ -153,7 +150,6 @@ def _lacks(node: Node, run: SandboxRun, cause: str, missing: Sequence[str]) -> F
         cause,
         Evidence(source=run.command, text=f"injected: {got}"),
         Evidence(source=run.command, text=f"not injected: {', '.join(missing)}"),
-        handler=run.handler or runtime_of(node).default_runtime,
         missing=", ".join(missing),
-        config=runtime_of(node).config_path,
+        **_names(node, run),
     )
