@@ -267,8 +267,8 @@ def test_crictl_on_another_socket_is_told() -> None:
     ("output", "found"),
     [
         ("", "sandbox/nothing-injected"),
-        ("/dev/nvidiactl\n/lib/libcuda.so.1", "sandbox/devices-missing"),
-        ("/dev/nvidia0\n/lib/libcuda.so.1", "sandbox/devices-missing"),
+        ("/dev/nvidiactl\n/lib/libcuda.so.1", "sandbox/host-has-what-is-missing"),
+        ("/dev/nvidia0\n/lib/libcuda.so.1", "sandbox/host-has-what-is-missing"),
         ("/dev/nvidia3\n/dev/nvidiactl", None),
     ],
 )
