@@ -90,9 +90,14 @@ def missing_devices(node: Node) -> Finding | None:
     if not missing:
         return None
     asks_for_a_gpu(read(node.evidence).files)
-    if not got & {"/dev/nvidiactl"} and not _libraries(run):
+    if _got_nothing(run):
         return lacks(node, run, "sandbox/nothing-injected", missing)
     return lacks_devices(node, run, missing)
+
+
+def _got_nothing(run: SandboxRun) -> bool:
+    """Say whether no part of the driver came into a sandbox: neither nodes nor libraries."""
+    return "/dev/nvidiactl" not in injected(run) and not _libraries(run)
 
 
 def _lacked_gpus(node: Node, got: Collection[str]) -> Sequence[str]:
@@ -128,6 +133,8 @@ def missing_libraries(node: Node) -> Finding | None:
     if not missing:
         return None
     asks_for_a_gpu(read(node.evidence).files)
+    if _got_nothing(run) and missing_devices(node):
+        return lacks(node, run, "sandbox/nothing-injected", missing)
     return lacks_libraries(node, run, missing)
 
 
