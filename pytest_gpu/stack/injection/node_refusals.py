@@ -35,26 +35,32 @@ class NodeRefusal:
 
 _IMAGES = (
     re.compile(r'failed to get sandbox image "(?P<image>[^"\s]++)"'),
-    re.compile(r'failed pulling image "(?P<image>(?=[^"\s]{0,512}?pause)[^"\s]++)"'),
+    re.compile(r'failed pulling image "(?P<image>[^"\s]++)"'),
     re.compile(
-        r'creating pod sandbox with name "[^"\n]{0,512}": (?:[Ee]rror )?initializing source '
-        r"[a-z-]{1,32}://(?P<image>[^\s\"]++)"
+        r'(?s)\A(?>.*?creating pod sandbox with name )"[^"\n]*+": '
+        r"(?:[Ee]rror )?initializing source [a-z-]++://(?P<image>[^\s\"]++)"
     ),
 )
 _ANSWERS = (
-    ("refused", re.compile(r"\b40[13]\b|[Uu]nauthorized|[Dd]enied|no basic auth")),
-    ("not-in-registry", re.compile(r"\bnot found\b|manifest unknown|does not exist")),
+    (
+        "sandbox/pause-image-refused",
+        re.compile(r"\b40[13]\b|[Uu]nauthorized|[Dd]enied|no basic auth"),
+    ),
+    (
+        "sandbox/pause-image-not-in-registry",
+        re.compile(r"\bnot found\b|manifest unknown|does not exist"),
+    ),
 )
 # AppArmor first: runc applies its profiles through files that SELinux uses, too.
 _PARTS = (
-    ("sandbox/apparmor-parser-missing", re.compile(r"apparmor_parser\W[^\n]{0,80}not found")),
+    ("sandbox/apparmor-parser-missing", re.compile(r"(?s)\A(?>.*?apparmor_parser)[^\n]*not found")),
     ("sandbox/apparmor-refuses", re.compile(r"apparmor", re.IGNORECASE)),
     ("sandbox/selinux-label-unknown", re.compile(r"/attr/(?:keycreate|exec): invalid argument")),
     ("sandbox/selinux-refuses", re.compile(r"\bselinux\b|/attr/(?:keycreate|exec)\b", re.I)),
     ("sandbox/seccomp-refuses", re.compile(r"\bseccomp\b", re.IGNORECASE)),
     (
         "sandbox/node-out-of-inotify",
-        re.compile(r"[if][ns]notify[^\n]{0,200}(?:too many open files|no space left)"),
+        re.compile(r"(?s)\A(?>.*?notify)[^\n]*(?:too many open files|no space left)"),
     ),
     ("sandbox/node-disk-full", re.compile(r"no space left on device|disk quota exceeded")),
     ("sandbox/node-out-of-process-ids", re.compile(r"resource temporarily unavailable")),
@@ -68,19 +74,24 @@ _DENIED = {
 
 def node_refusal(text: str) -> NodeRefusal | None:
     """Return the part of the node that an error text tells of, ``None`` if of none it knows."""
-    for pattern in _IMAGES:
-        if match := pattern.search(text):
-            image = match["image"].rstrip(":")
-            return NodeRefusal(cause=f"{PAUSE_IMAGE}{_answer(text)}", values={"image": image})
+    if image := _pause_image(text):
+        return NodeRefusal(cause=_answer(text), values={"image": image})
     if is_network_error(text):
         return NodeRefusal(cause=NETWORK, values={})
     cause = next((name for name, pattern in _PARTS if pattern.search(text)), None)
     return NodeRefusal(cause=cause, values={}) if cause else None
 
 
+def _pause_image(text: str) -> str | None:
+    """Return the pause image that could not be pulled; other images have other names."""
+    found = (match["image"].rstrip(":") for each in _IMAGES if (match := each.search(text)))
+    return next((image for image in found if "pause" in image or "sandbox image" in text), None)
+
+
 def _answer(text: str) -> str:
-    """Return what the registry answered when the pause image was pulled."""
-    return next((name for name, answer in _ANSWERS if answer.search(text)), "not-reached")
+    """Return the cause by what the registry answered when the pause image was pulled."""
+    found = (cause for cause, answer in _ANSWERS if answer.search(text))
+    return next(found, "sandbox/pause-image-not-reached")
 
 
 def refused_by_node(node: Node, said: Evidence, scope: str = NO_POD) -> Finding | None:
