@@ -15,6 +15,7 @@ from pytest_gpu.cluster.crictl.tool import (
     IMAGE_PARTS,
     LOOK_TIME,
     Crictl,
+    CrictlFailed,
     Shell,
     bring_crictl,
     find_crictl,
@@ -78,9 +79,25 @@ def _try(node: Node, shell: Shell, wishes: SandboxOptions) -> dict[str, Any]:
             node=node, crictl=crictl, wishes=wishes, mark=mark, folder=folder, image=image
         )
         return _outcome(bench)
+    except CrictlFailed as error:
+        if not error.by_runtime:
+            raise
+        return _refused(crictl, error)
     finally:
         if crictl.argv[0].endswith(f"/{name}/crictl"):
             remove_folders(shell, [crictl.argv[0].removesuffix("/crictl")])
+
+
+def _refused(crictl: Crictl, error: CrictlFailed) -> dict[str, Any]:
+    """Return the outcome where the runtime does not even list: it refuses every start, too."""
+    run = {
+        "role": "control",
+        "handler": "",
+        "command": error.command,
+        "exit": error.done.exit or 1,
+        "stderr": error.done.stderr,
+    }
+    return {"crictl": crictl.as_json(), "runs": [run]}
 
 
 def _crictl(node: Node, shell: Shell, wishes: SandboxOptions, name: str) -> Crictl:

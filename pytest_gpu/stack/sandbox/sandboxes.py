@@ -65,6 +65,7 @@ class SandboxRun:
         cdi_devices: the CDI devices that were asked for.
         exit: the exit code of crictl.
         text: what crictl printed.
+        called: the short command line, if it was another one than ``crictl run``.
     """
 
     role: str
@@ -75,10 +76,13 @@ class SandboxRun:
     output: tuple[str, ...] | None
     attempts: int
     reaped: int
+    called: str = ""
 
     @property
     def command(self) -> str:
         """The short crictl command line for evidence."""
+        if self.called:
+            return self.called
         runtime = f" --runtime={self.handler}" if self.handler else ""
         return f"crictl run{runtime}"
 
@@ -184,6 +188,7 @@ def _run(each: Mapping[str, Any]) -> SandboxRun:
         output=_lines(each.get("output")),
         attempts=int(each.get("attempts", 1)),
         reaped=int(each.get("reaped", 0)),
+        called=str(each.get("command") or ""),
     )
 
 
