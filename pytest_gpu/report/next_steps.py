@@ -10,7 +10,7 @@ import re
 _COLLECT = "visit the node again, or add it to the recording"
 _BY_HAND = "look at it by hand, and at the layers above: they try what it leads to"
 _PODS = "the layers sandbox and runtimeclass-pod show whether GPUs get into containers"
-_FIRST = "see the first entry of the sandbox layer, which says why"
+_FIRST = "repair what keeps it from starting first"
 _SHORTEN = "shorten the file, or let the runtime itself check it"
 
 _STEPS = tuple(
@@ -55,7 +55,6 @@ _STEPS = tuple(
         (r"of the suite's pod reported nothing", "the pod's image must have Python: --gpu-image"),
         (r"CUDA was not tried", "run the suite again with its own pod program"),
         (r"the GPU sandbox did not start|no \S+ sandbox was tried on this node", _FIRST),
-        (r"the control sandbox failed, too", _FIRST),
         (r"it is not known which socket", _COLLECT),
         (r"asks for no GPU \(NVIDIA_VISIBLE_DEVICES", "correct that file"),
         (r"cannot be read:", "correct it in the recording"),

@@ -62,7 +62,7 @@ def gpu_run(node: Node) -> Finding | None:
     if run.inconclusive:
         raise Unproven(run.inconclusive)
     if sandboxes.run("control").exit != 0:
-        raise Unproven("the control sandbox failed, too: repair what keeps it from starting first")
+        raise Unproven("the control sandbox failed, too; repair what keeps it from starting first")
     return _why_it_fails(node, run)
 
 
