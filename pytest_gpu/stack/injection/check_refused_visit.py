@@ -9,8 +9,10 @@ from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.injection.node_refusals import NO_POD, refused_by_node
 
-NVIDIA = "nvidia"
-"""Stands in every path, handler and device of NVIDIA's runtime; the visit's pod asks for none."""
+_NVIDIA = re.compile(
+    r"\bnvidia-(?:container|ctk\b|cdi-hook)|/nvidia/toolkit/|\bnvidia\.com/gpu|runtime for \"nvidia"
+)
+"""What only NVIDIA's runtime says, or is said of it; the visit's pod asks for no GPU."""
 
 _SANDBOX = "FailedCreatePodSandBox"
 _CONTAINER = re.compile(r"\b(?:CreateContainerError|RunContainerError|StartError)\b")
@@ -30,7 +32,7 @@ def refused_visit(node: Node) -> Finding | None:
     why = door.reason.partition("desc = ")[2] or door.reason
     if finding := refused_by_node(node, said):
         return finding
-    if NVIDIA in door.reason:
+    if _NVIDIA.search(door.reason):
         return Finding.of("access/default-handler-fails", said, why=why)
     if of_sandbox:
         return Finding.of("access/node-refuses-pods", said, scope=NO_POD, why=why)

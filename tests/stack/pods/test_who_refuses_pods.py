@@ -391,7 +391,8 @@ def test_a_users_gpu_pod_that_the_node_refuses(machine: Machine, found: str | No
     assert cause(check_pods.failing_to_start(machine.node())) == found
 
 
-LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=4, max_size=12)
+LETTERS = st.text("bcdfghjklmnpqrstvwxz", min_size=4, max_size=12)
+"""Words without vowels: none of them is one that a component really says."""
 
 
 @given(st.lists(LETTERS, min_size=2, max_size=5))

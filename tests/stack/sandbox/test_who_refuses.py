@@ -319,7 +319,8 @@ def test_the_kernels_line_about_a_denial_is_shown() -> None:
     assert 'apparmor="DENIED"' not in told(control(tried(NODE["disk"], machine)))
 
 
-LETTERS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=4, max_size=12)
+LETTERS = st.text("bcdfghjklmnpqrstvwxz", min_size=4, max_size=12)
+"""Words without vowels: none of them is one that a component really says."""
 
 
 @given(st.lists(LETTERS, min_size=2, max_size=5))
