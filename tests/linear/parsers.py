@@ -36,7 +36,7 @@ from pytest_gpu.stack.host import (
     systemd_text,
     systemd_unit,
 )
-from pytest_gpu.stack.injection import cgroups, start_errors
+from pytest_gpu.stack.injection import cgroups, node_refusals, start_errors
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import (
     check_access,
@@ -46,10 +46,10 @@ from pytest_gpu.stack.kubelet import (
     unit_end,
 )
 from pytest_gpu.stack.operands import container_log, decisive, log_message, roles
-from pytest_gpu.stack.pods import suite_pod
+from pytest_gpu.stack.pods import start_refusal, suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, overwritten, template_damage
-from pytest_gpu.stack.sandbox import config_files, logged, sandboxes
+from pytest_gpu.stack.sandbox import config_files, lacking, logged, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
@@ -453,6 +453,21 @@ PARSERS: _Table = {
         lambda text: (start_errors.gpu_error(text), start_errors.is_network_error(text)),
         ERRORS,
     ),
+    "refusal of the node": (
+        node_refusals.node_refusal,
+        (
+            *ERRORS,
+            'failed pulling image "a:{n:04}"',
+            'creating pod sandbox with name "a": initializing source docker://a',
+            "apparmor_parser not ",
+            "inotify: too many ",
+        ),
+    ),
+    "refusal of a container": (
+        start_refusal.is_of_image,
+        (*ERRORS, 'exec: "a{n:04}": ', "exec /a", 'exec: "nvidia'),
+    ),
+    "container config of an admin": (lacking._visible, JSON),
     "listing of a container": (config_files.listing_of, ("t stdout F a\n", "t stdout P a\n")),
     "report of a GPU pod": (lambda text: suite_pod._seen({"output": text}), JSON),
     "YAML of a recording": (_bytes(lambda text: yaml_io.load_all(text, "x")), (*YAML, *JSON)),
