@@ -114,7 +114,8 @@ def _sandbox(text: str) -> object:
 
 def _globbed(text: str) -> object:
     names = ["a" * 200, "nvidia.toml", text[:200].replace("/", "")]
-    return import_glob.expand(
+    matched = [import_glob.matches(text, f"cdi.k8s.io/{name}") for name in names]
+    return matched, import_glob.expand(
         lambda folder: names if folder == "/etc" else (), f"/etc/{text}".replace("\n", "")
     )
 

@@ -93,14 +93,14 @@ def _others(node: Node, files: Sequence[ConfigFile], value: object) -> list[str]
     ]
 
 
-def set_type(node: Node, handler: str, runtime_type: str) -> Fix:
-    """Return the repair that give a handler its type."""
-    changes: Changes = {("containerd", "runtimes", handler, "runtime_type"): runtime_type}
+def set_in_handler(node: Node, handler: str, name: str, value: str | tuple[str, ...]) -> Fix:
+    """Return the repair that set one value in a handler's own table, such as ``runtime_type``."""
+    changes: Changes = {("containerd", "runtimes", handler, name): value}
     return _first(
         node,
         holding(node, handler),
         changes,
-        lambda config: config.runtimes[handler].runtime_type == runtime_type,
+        lambda config: getattr(config.runtimes[handler], name) == value,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
-from pytest_gpu.stack.kube.manifest import scalar
+from pytest_gpu.stack.kube.manifest import env_values
 from pytest_gpu.stack.kube.operator import operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import holding, is_rendered
@@ -130,13 +129,7 @@ def entries(node: Node) -> Mapping[str, str]:
 
 def values_file(node: Node) -> str:
     """Return toolkit-values.yaml, which holds the whole ``env`` list."""
-    lines = ["toolkit:", "  env:"]
-    for name, value in entries(node).items():
-        lines += [
-            f"  - name: {scalar(name)}",
-            f"    value: {json.dumps(value, ensure_ascii=False)}",
-        ]
-    return "\n".join(lines)
+    return env_values("toolkit", entries(node))
 
 
 def starts_from(node: Node) -> ConfigFile | None:
