@@ -16,6 +16,7 @@ from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.cdi_off import cdi_off, off_values
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
+from pytest_gpu.stack.cdi.naming import named_otherwise
 from pytest_gpu.stack.cdi.regenerate import generate, remake
 from pytest_gpu.stack.cdi.requests import MANAGEMENT_KIND, plugin_of
 from pytest_gpu.stack.cdi.specs import CdiSpec
@@ -61,7 +62,7 @@ def device_missing(node: Node) -> Finding | None:
         if lost and specs.unknown:
             raise Unproven(f"not listed: {join(specs.unknown)}, where {lost[0]} may be defined")
         if lost:
-            return _missing(node, registry, lost)
+            return named_otherwise(node, registry, lost) or _missing(node, registry, lost)
     return None
 
 

@@ -7,6 +7,9 @@ containers, so ``pod_annotations`` does not pass its annotations on.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd import import_glob
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
@@ -17,6 +20,7 @@ from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_conf
 PREFIX = "cdi.k8s.io/"
 """The prefix of annotation keys in the CDI standard."""
 
+_DEAF = frozenset({"legacy", "csv"})
 _KEY = "nvidia-device-plugin_0"
 """What follows the prefix in the plugin's keys, with the ID of an allocation at the end."""
 
@@ -31,8 +35,14 @@ def reading(node: Node, prefix: str) -> list[tuple[Handler, ToolkitConfig]]:
     return [
         (runtime, config)
         for runtime, config in handlers_used(node)
-        if mode_of(runtime, config) not in {"legacy", "csv"} and prefix in _prefixes(config)
+        if mode_of(runtime, config) not in _DEAF and prefix in _prefixes(config)
     ]
+
+
+def deaf_modes(node: Node) -> Iterator[Evidence]:
+    """Yield the lines that set handlers to a mode in which they read no annotations."""
+    configs = {config.path: config for _, config in handlers_used(node) if config.mode in _DEAF}
+    return (config.evidence(f"{RUNTIME}.mode") for config in configs.values())
 
 
 def is_passed_on(handler: Handler, prefix: str) -> bool:

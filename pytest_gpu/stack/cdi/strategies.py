@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence, join
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.cdi.cdi_off import cdi_off
-from pytest_gpu.stack.cdi.handler_modes import PREFIX, heeding, reading
+from pytest_gpu.stack.cdi.handler_modes import PREFIX, deaf_modes, heeding, reading
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.kube.device_plugin import (
     ANNOTATION_PREFIX,
@@ -87,7 +87,7 @@ def _of_annotations(node: Node, plugin: DevicePlugin) -> Obstacle | None:
         return None
     kept = _not_passed_on(node, prefix)
     if standard and (not kept or containerd_of(node).generation.knows_cdi):
-        return Obstacle(cause=OFF, seen=(*off, *kept))
+        return Obstacle(cause=OFF, seen=(*off, *kept, *deaf_modes(node)))
     asked = Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}")
     if kept:
         return Obstacle(cause=NOT_PASSED_ON, seen=kept if standard else (asked, *kept))
