@@ -9,12 +9,10 @@ from collections.abc import Mapping
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node, fact
-from pytest_gpu.stack.kube.manifest import env_values
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
-from pytest_gpu.stack.repair.config_fix import Fix
-from pytest_gpu.stack.toolkit.instructions import Toolkit, toolkit_of
-from pytest_gpu.stack.toolkit.operator_values import apply, entries
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
+from pytest_gpu.stack.toolkit.lasting import lasting, writes_containerds
 from pytest_gpu.steps import Step, Steps, Value
 
 SWITCH = "RUNTIME_ENABLE_CDI"
@@ -64,26 +62,11 @@ def switch_on(node: Node) -> Steps:
         return (Step("words", said),)
     fix = config_fix.enable_cdi(node)
     by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")
-    return (*_by_toolkit(node, fix), *(fix.patch or (by_hand,)))
+    first = lasting(node, fix.file, SWITCH, "true") if _rewrites(node, fix.file) else ()
+    return (*first, *(fix.patch or (by_hand,)))
 
 
-def _by_toolkit(node: Node, fix: Fix) -> Steps:
-    """Return the toolkit's setting if its next start would undo the fix of its file."""
-    toolkit = toolkit_of(node)
-    if not toolkit.daemonset or not _rewrites(node, toolkit, fix.file):
-        return ()
-    lasting = (
-        f"The toolkit's pod writes {fix.file} at each start, so tell the toolkit first"
-        " (toolkit-values.yaml, with the whole env list, which Helm replaces):"
-    )
-    values = env_values("toolkit", {**entries(node), SWITCH: "true"})
-    now = Step("words", "When its pod is ready, see whether the file has it. If it does not:")
-    return (Step("words", lasting), Step("file", values), *apply(node), now)
-
-
-def _rewrites(node: Node, toolkit: Toolkit, path: str) -> bool:
-    order = toolkit.order()
-    if order is None or order.cdi:
-        return False
-    own = order.drop_in if toolkit.writes_drop_in else order.config
-    return node.evidence.resolve(own) == node.evidence.resolve(path)
+def _rewrites(node: Node, path: str) -> bool:
+    """Say whether the toolkit's next start writes a file again, without CDI."""
+    order = toolkit_of(node).order()
+    return order is not None and not order.cdi and writes_containerds(node, path)

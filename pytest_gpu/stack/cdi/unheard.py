@@ -26,7 +26,11 @@ from pytest_gpu.stack.kube.device_plugin import (
 from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kube.plugin_settings import set_plugin
 from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.stack.toolkit.lasting import lasting, writes_containerds
 from pytest_gpu.steps import Value
+
+PREFIXES = "NVIDIA_CONTAINER_RUNTIME_MODES_CDI_ANNOTATION_PREFIXES"
+"""The toolkit's setting that writes ``container_annotations``."""
 
 _ORDER = (OFF, NOT_PASSED_ON, UNHEEDED, OLD_KUBELET)
 """Which obstacle is to be removed: one strategy that works is enough."""
@@ -54,7 +58,10 @@ def _not_passed_on(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
     handler, config = reading(node, prefix)[0]
     patterns = (*handler.container_annotations, f"{prefix}*")
     fix = config_fix.set_in_handler(node, handler.name, "container_annotations", patterns)
-    return {"handler": handler.name, "prefix": prefix, "own": config.path, **fix.values}
+    rewritten = writes_containerds(node, fix.file)
+    first = lasting(node, fix.file, PREFIXES, prefix) if rewritten else ()
+    names = {"handler": handler.name, "prefix": prefix, "own": config.path}
+    return {**names, "file": fix.file, "patch": (*first, *fix.patch)}
 
 
 def _unheeded(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
