@@ -5,16 +5,19 @@ Source: containerd's CRI (``enable_cdi``: unknown to 1.6, off by default in 1.7,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node, fact
+from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.lasting import lasting, writes_containerds
 from pytest_gpu.steps import Step, Steps, Value
 
+CRI_NAMES = (CRI_V3, CRI_V2, CRI_V1)
 SWITCH = "RUNTIME_ENABLE_CDI"
 """The toolkit's setting that writes ``enable_cdi`` (cmd/nvidia-ctk-installer of the toolkit)."""
 
@@ -28,15 +31,40 @@ def cdi_off(node: Node) -> tuple[Evidence, ...]:
         source = f"containerd {containerd.release}"
         return (Evidence(source=source, text="does not support CDI, which came with 1.7"),)
     if not config.cdi_enabled:
+        if ("enable_cdi",) in config.values:
+            return (config.origin("enable_cdi"),)
         built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
-        told_off = ("enable_cdi",) in config.values
-        return (config.origin("enable_cdi") if told_off else built_in,)
+        return (built_in, *_told_in_vain(node))
     if live and live.config and live.config.cdi_enabled is False:
         return (
             Evidence(source=config.path, text="enable_cdi = true"),
             Evidence(source="crictl info", text='the running containerd: "enableCDI": false'),
         )
     return ()
+
+
+def _told_in_vain(node: Node) -> Iterator[Evidence]:
+    """Yield lines that say enable_cdi where this containerd does not read it.
+
+    It stands under the section's name of another version, in another section or spelling, or in a
+    file whose section another file replaces.
+    """
+    for file in containerd_of(node).config.files:
+        for keys in _switches(file.table):
+            line = file.at(keys)
+            text = f"{line.text}  (containerd {containerd_of(node).release} does not read it there)"
+            yield Evidence(source=line.source, line=line.line, text=text)
+
+
+def _switches(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield where a file says enable_cdi, in the CRI's sections or in the table below them."""
+    for plugin in CRI_NAMES:
+        for section in ((), ("containerd",)):
+            keys = ("plugins", plugin, *section)
+            value: Any = table
+            for key in keys:
+                value = subtable(value, key)
+            yield from ((*keys, key) for key in value if key.lower() == "enable_cdi")
 
 
 def off_values(node: Node) -> Mapping[str, Value]:
