@@ -45,18 +45,24 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Setting:
-    """Where a setting stands: in the CRI section, and from version 3 on in that of images."""
+    """Where a setting stands: in the CRI section, and from version 3 on in that of images.
+
+    ``built_in`` says that containerd 2.x has it by itself.
+    """
 
     name: str
     keys: Keys
     images: Keys = ()
+    built_in: bool = False
 
 
-_RUNC = ("containerd", "runtimes", "runc", "options", "SystemdCgroup")
+_RUNC = ("containerd", "runtimes", "runc")
 _SETTINGS = (
+    _Setting(name="the handler runc", keys=_RUNC, built_in=True),
+    _Setting(name="default_runtime_name", keys=("containerd", "default_runtime_name")),
     _Setting(name="enable_cdi", keys=("enable_cdi",)),
     _Setting(name="cdi_spec_dirs", keys=("cdi_spec_dirs",)),
-    _Setting(name="runc's SystemdCgroup", keys=_RUNC),
+    _Setting(name="runc's SystemdCgroup", keys=(*_RUNC, "options", "SystemdCgroup")),
     _Setting(name="snapshotter", keys=("containerd", "snapshotter"), images=("snapshotter",)),
     _Setting(name="sandbox_image", keys=("sandbox_image",), images=("pinned_images", "sandbox")),
     _Setting(name="registry", keys=("registry",), images=("registry",)),
@@ -93,7 +99,8 @@ def _lost(node: Node, made: Rendering, now: ConfigFile, template: Template) -> I
     for setting in _SETTINGS:
         place, value = _found(now.table, setting)
         next_place, then = _found(coming, setting)
-        if not place or (_stays(value, then) if next_place else value == _default(node, setting)):
+        same = value == _default(node, setting) or _has(node, setting)
+        if not place or (_stays(value, then) if next_place else same):
             continue
         yield Lost(
             name=_shown(setting, value),
@@ -102,6 +109,10 @@ def _lost(node: Node, made: Rendering, now: ConfigFile, template: Template) -> I
             keys=next_place or _place(setting, version),
             value=value,
         )
+
+
+def _has(node: Node, setting: _Setting) -> bool:
+    return setting.built_in and containerd_of(node).generation.takes_over_older_sections
 
 
 def _stays(value: Any, then: Any) -> bool:
@@ -137,6 +148,8 @@ def _default(node: Node, setting: _Setting) -> Any:
     """Return what containerd uses if no file sets a value: to lose that changes nothing."""
     default = defaults(containerd_of(node).generation)
     return {
+        "the handler runc": None,
+        "default_runtime_name": default.default_runtime,
         "enable_cdi": default.cdi,
         "cdi_spec_dirs": list(default.cdi_dirs),
         "runc's SystemdCgroup": False,

@@ -176,3 +176,29 @@ def test_a_file_that_nobody_renders_loses_nothing() -> None:
     assert of(rke2(FOUND_3 + MORE_3)) == (None, "")
     assert RENDERED.endswith("config.toml")
     assert of(Machine()) == (None, "")
+
+
+def test_the_default_runtime_is_lost() -> None:
+    """What a flag put into the built-in template does not come into one that stands alone."""
+    now = FOUND_3 + f"[{CRI3}]\ndefault_runtime_name = 'nvidia'\n"
+    machine = rke2(now, **{V3: FOUND_3})
+    found, text = of(machine)
+    assert found == LOST
+    assert "loses default_runtime_name" in text
+    machine.files[V3] = rendered(machine, V3)
+    assert of(machine) == (None, "")
+
+
+@pytest.mark.parametrize(("version", "expected"), [("1.7.25", LOST), ("2.1.4", None)])
+def test_runc_itself_is_lost(version: str, expected: str | None) -> None:
+    """Containerd 1.x has it built in only where a file defines no handler at all."""
+    nvidia = table("nvidia", binary=NVIDIA, systemd=True)
+    now = "version = 2\n" + table("runc") + nvidia
+    machine = rke2(now, **{V2: "version = 2\n" + nvidia})
+    machine.version, machine.kubelet_version = version, "v1.31.5+rke2r1"
+    found, text = of(machine)
+    assert found == expected
+    if expected:
+        assert "loses the handler runc" in text
+        machine.files[V2] = rendered(machine, V2)
+        assert of(machine) == (None, "")
