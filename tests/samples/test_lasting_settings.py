@@ -24,10 +24,9 @@ def fix_of(copy: SampleCopy, cause: str) -> str:
     return "\n".join(document["causes"][0]["fix"])
 
 
-def set_toolkit(policy: dict[str, Any], **env: str) -> None:
-    """Add variables to the toolkit's list in a ClusterPolicy."""
-    entries = policy["spec"]["toolkit"].setdefault("env", [])
-    entries += [{"name": name, "value": value} for name, value in env.items()]
+def set_toolkit(policy: dict[str, Any], name: str, value: str) -> None:
+    """Add a variable to the toolkit's list in a ClusterPolicy."""
+    policy["spec"]["toolkit"].setdefault("env", []).append({"name": name, "value": value})
 
 
 @pytest.fixture(params=["healthy-kubeadm", "healthy-dgx-spark"])
@@ -43,7 +42,7 @@ REFUSES = "runtime/toolkit-refuses-volume-mounts"
 
 def test_the_toolkits_list_comes_first(by_mounts: SampleCopy) -> None:
     """Whole, with what is there, and then the patch."""
-    each_object(by_mounts, "clusterpolicies", partial(set_toolkit, LOG_LEVEL="debug"))
+    each_object(by_mounts, "clusterpolicies", partial(set_toolkit, name="LOG_LEVEL", value="debug"))
     fix = fix_of(by_mounts, REFUSES)
     assert f'- name: {VOLUMES}\n    value: "true"' in fix
     assert '- name: LOG_LEVEL\n    value: "debug"' in fix
@@ -53,7 +52,7 @@ def test_the_toolkits_list_comes_first(by_mounts: SampleCopy) -> None:
 
 def test_what_is_in_force_is_not_advised(by_mounts: SampleCopy) -> None:
     """The toolkit was told so already, and somebody changed the file: the patch alone."""
-    each_object(by_mounts, "clusterpolicies", partial(set_toolkit, **{VOLUMES: "true"}))
+    each_object(by_mounts, "clusterpolicies", partial(set_toolkit, name=VOLUMES, value="true"))
     fix = fix_of(by_mounts, REFUSES)
     assert VOLUMES not in fix
     assert PATCH in fix

@@ -46,13 +46,10 @@ def rendered(machine: Machine, template: str) -> str:
     """Return the template as the fix changes it."""
     finding = check_templates.fault_at_next_start(machine.node())
     assert finding is not None
-    (diff,) = diffs(shown([*_patch(finding.values["patch"])]))
+    patch = finding.values["patch"]
+    assert isinstance(patch, tuple)
+    (diff,) = diffs(shown(patch))
     return applied(diff, machine.files[template])
-
-
-def _patch(value: object) -> tuple[object, ...]:
-    assert isinstance(value, tuple)
-    return value
 
 
 def test_images_registries_and_snapshotter_are_lost() -> None:
