@@ -13,6 +13,7 @@ from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.stack.repair.file_owner import owners_first
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.lasting import lasting, writes_containerds
 from pytest_gpu.steps import Step, Steps, Value
@@ -90,7 +91,8 @@ def switch_on(node: Node) -> Steps:
         return (Step("words", said),)
     fix = config_fix.enable_cdi(node)
     by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")
-    first = lasting(node, fix.file, SWITCH, "true") if _rewrites(node, fix.file) else ()
+    toolkits = lasting(node, fix.file, SWITCH, "true") if _rewrites(node, fix.file) else ()
+    first = toolkits or owners_first(node, fix.file)
     return (*first, *(fix.patch or (by_hand,)))
 
 

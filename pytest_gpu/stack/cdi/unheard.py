@@ -26,6 +26,7 @@ from pytest_gpu.stack.kube.device_plugin import (
 from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kube.plugin_settings import set_plugin
 from pytest_gpu.stack.repair import config_fix
+from pytest_gpu.stack.repair.file_owner import owners_first
 from pytest_gpu.stack.toolkit.lasting import lasting, writes_containerds
 from pytest_gpu.steps import Value
 
@@ -59,7 +60,8 @@ def _not_passed_on(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
     patterns = (*handler.container_annotations, f"{prefix}*")
     fix = config_fix.set_in_handler(node, handler.name, "container_annotations", patterns)
     rewritten = writes_containerds(node, fix.file)
-    first = lasting(node, fix.file, PREFIXES, prefix) if rewritten else ()
+    toolkits = lasting(node, fix.file, PREFIXES, prefix) if rewritten else ()
+    first = toolkits or owners_first(node, fix.file)
     names = {"handler": handler.name, "prefix": prefix, "own": config.path}
     return {**names, "file": fix.file, "patch": (*first, *fix.patch)}
 

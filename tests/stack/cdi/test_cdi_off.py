@@ -81,3 +81,21 @@ def test_what_is_written_in_vain_is_quoted(name: str, line: int) -> None:
     assert default.text == "built-in default: enable_cdi = false"
     assert (vain.source, vain.line) == (CONFIG, line)
     assert "containerd 1.7.26 does not read it there" in vain.text
+
+
+@pytest.mark.parametrize(
+    ("head", "owned"),
+    [
+        ("# Ansible managed: containerd.toml.j2\n", True),
+        ("# This file is maintained by kubespray\n", True),
+        ("# do not edit, see the wiki\n", True),
+        ("# our own file, edited by hand\n", False),
+        ("", False),
+    ],
+)
+def test_a_file_with_an_owner_is_changed_at_its_owner_first(head: str, *, owned: bool) -> None:
+    """The patch is still there: it helps until the owner writes again."""
+    files = {CONFIG: f"{head}version = 2\n[{CRI2}]\n{OFF}"}
+    steps = shown(switch_on(Machine(files=files, version="1.7.24", live=None).node()))
+    assert len(diffs(steps)) == 1
+    assert any("has an owner who will write it again" in step for step in steps) == owned
