@@ -43,8 +43,9 @@ def no_strategy_works(node: Node, plugin: DevicePlugin) -> Finding | None:
     Raises:
         NotInEvidence: what decides it was not collected.
     """
-    told, kept = strategy(node.cluster, plugin), obstacles(node, plugin)
-    if not told.by_cdi or not set(told.means) <= kept.keys():
+    told = strategy(node.cluster, plugin)
+    kept = obstacles(node, plugin) if told.by_cdi else {}
+    if not kept or not set(told.means) <= kept.keys():
         return None
     cause = min((each.cause for each in kept.values() if each.cause), key=_ORDER.index)
     return Finding.of(cause, told.said, *_seen(kept), **_VALUES[cause](node, plugin))
