@@ -47,8 +47,8 @@ from pytest_gpu.stack.kubelet import (
 )
 from pytest_gpu.stack.operands import container_log, decisive, log_message, roles
 from pytest_gpu.stack.pods import start_refusal, suite_pod
-from pytest_gpu.stack.repair import json_diff, patch, toml_edit
-from pytest_gpu.stack.runtime import cri_log, overwritten, template_damage
+from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
+from pytest_gpu.stack.runtime import cri_log, template_damage
 from pytest_gpu.stack.sandbox import config_files, lacking, logged, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_programs, own_config
@@ -141,7 +141,8 @@ def _sandbox(text: str) -> object:
 
 def _globbed(text: str) -> object:
     names = ["a" * 200, "nvidia.toml", text[:200].replace("/", "")]
-    return import_glob.expand(
+    matched = [import_glob.matches(text, f"cdi.k8s.io/{name}") for name in names]
+    return matched, import_glob.expand(
         lambda folder: names if folder == "/etc" else (), f"/etc/{text}".replace("\n", "")
     )
 
@@ -367,7 +368,7 @@ PARSERS: _Table = {
         ("nvidia-a.service loaded failed failed a\n", "● dkms.service", "gpu"),
     ),
     "owner of a file": (
-        lambda text: list(overwritten.owner_lines("/a", text)),
+        lambda text: list(file_owner.owner_comments("/a", text)),
         ("# Ansible managed\n", "# managed by ", "do not "),
     ),
     "refused configuration": (_refused, REFUSALS),

@@ -21,9 +21,11 @@ WITHOUT_RESTART = (
     # The NVIDIA runtime reads its own file before every container.
     "runtime/toolkit-",
     "runtime/no-low-level-runtime",
+    "runtime/cdi-kind-",
     # It runs as it should; what is mended counts from the next start on, whenever that is.
     "runtime/lost-at-restart",
     "runtime/drop-in-gone",
+    "runtime/template-loses-settings",
     "runtime/next-toolkit-start-",
 )
 

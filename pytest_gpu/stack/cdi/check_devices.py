@@ -1,7 +1,7 @@
 """Whether the CDI devices that containers ask for are defined where they are looked up.
 
-Sources: containerd's CRI (``enable_cdi``: unknown to 1.6, off by default in 1.7, on in 2.x), and
-``unresolvable CDI devices`` of pkg/cdi/cache.go in tags.cncf.io/container-device-interface.
+Source: ``unresolvable CDI devices`` of pkg/cdi/cache.go in
+tags.cncf.io/container-device-interface.
 """
 
 from __future__ import annotations
@@ -13,26 +13,18 @@ from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.cdi import specs as cdi_specs
+from pytest_gpu.stack.cdi.cdi_off import cdi_off, off_values
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
-from pytest_gpu.stack.cdi.handler_modes import PREFIX, heeding
+from pytest_gpu.stack.cdi.naming import named_otherwise
 from pytest_gpu.stack.cdi.regenerate import generate, remake
-from pytest_gpu.stack.cdi.requests import (
-    BESIDE_CDI,
-    MANAGEMENT_KIND,
-    annotation_prefix,
-    plugin_of,
-)
+from pytest_gpu.stack.cdi.requests import MANAGEMENT_KIND, plugin_of
 from pytest_gpu.stack.cdi.specs import CdiSpec
+from pytest_gpu.stack.cdi.strategies import OFF
+from pytest_gpu.stack.cdi.unheard import no_strategy_works
 from pytest_gpu.stack.containerd.merge import CDI_DIRS
 from pytest_gpu.stack.gpu.nvml import nvml_of
-from pytest_gpu.stack.kube.device_plugin import strategy
-from pytest_gpu.stack.kube.restart import restart_plugin
-from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.repair import config_fix
-from pytest_gpu.steps import Step, Steps
-from pytest_gpu.text.shell import command
 
 ELSEWHERE = (*CDI_DIRS, "/run/cdi")
 
@@ -44,88 +36,14 @@ def not_taken(node: Node) -> Finding | None:
     Raises:
         NotInEvidence: what shows this was not collected.
     """
-    if finding := _unheeded(node):
+    plugin = plugin_of(node)
+    if plugin and plugin.kind == "nvidia" and (finding := no_strategy_works(node, plugin)):
         return finding
     for registry in registries(node):
-        if registry.reader == runtime_of(node).name and (seen := _off(node)):
-            return _switched_off(node, registry, *seen)
+        if registry.reader == runtime_of(node).name and (seen := cdi_off(node)):
+            told = (way.said for way in registry.ways)
+            return Finding.of(OFF, *told, *seen, **off_values(node))
     return None
-
-
-def _off(node: Node) -> tuple[Evidence, ...]:
-    """Return evidence that containerd injects no CDI devices, none if it does."""
-    containerd = containerd_of(node)
-    config, live = containerd.config, containerd.live
-    if not containerd.generation.knows_cdi:
-        source = f"containerd {containerd.release}"
-        return (Evidence(source=source, text="does not support CDI, which came with 1.7"),)
-    if not config.cdi_enabled:
-        built_in = Evidence(source="containerd", text="built-in default: enable_cdi = false")
-        told_off = ("enable_cdi",) in config.values
-        return (config.origin("enable_cdi") if told_off else built_in,)
-    if live and live.config and live.config.cdi_enabled is False:
-        return (
-            Evidence(source=config.path, text="enable_cdi = true"),
-            Evidence(source="crictl info", text='the running containerd: "enableCDI": false'),
-        )
-    return ()
-
-
-def _switched_off(node: Node, registry: Registry, *seen: Evidence) -> Finding:
-    config = containerd_of(node).config
-    plugin = plugin_of(node)
-    return Finding.of(
-        "runtime/cdi-off-in-containerd",
-        *(way.said for way in registry.ways),
-        *seen,
-        release=containerd_of(node).release,
-        config=config.path,
-        change=_switch_on(node),
-        restart_plugin=restart_plugin(plugin) if plugin else command("kubectl get daemonsets -A"),
-    )
-
-
-def _switch_on(node: Node) -> Steps:
-    """Return what to change so that containerd injects CDI devices."""
-    config = containerd_of(node).config
-    if not containerd_of(node).generation.knows_cdi:
-        said = (
-            "containerd 1.6 cannot do this: upgrade it to 1.7 or newer, or let the plugin pass"
-            " devices to the NVIDIA runtime (DEVICE_LIST_STRATEGY=envvar)."
-        )
-        return (Step("words", said),)
-    if config.cdi_enabled:
-        said = "The file already has it, but the running containerd has not read it; restart it:"
-        return (Step("words", said),)
-    fix = config_fix.enable_cdi(node)
-    by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")
-    return fix.patch or (by_hand,)
-
-
-def _unheeded(node: Node) -> Finding | None:
-    """Find annotations with a prefix that nothing on this node reads."""
-    plugin = plugin_of(node)
-    if plugin is None or plugin.kind != "nvidia":
-        return None
-    told = strategy(node.cluster, plugin)
-    words = set(told.means)
-    prefix = annotation_prefix(plugin)
-    if words & {"cdi-cri", *BESIDE_CDI} or "cdi-annotations" not in words or prefix == PREFIX:
-        return None
-    if heeding(node, prefix):
-        return None
-    handlers = join(runtime_of(node).gpu_handlers) or "none"
-    return Finding.of(
-        "runtime/cdi-annotations-unheeded",
-        told.said,
-        Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}"),
-        Evidence(
-            source=runtime_of(node).name, text=f"reads {PREFIX} only; NVIDIA handlers: {handlers}"
-        ),
-        prefix=prefix,
-        plugin=plugin.name,
-        restart_plugin=restart_plugin(plugin),
-    )
 
 
 @check("cdi/device-missing")
@@ -144,7 +62,7 @@ def device_missing(node: Node) -> Finding | None:
         if lost and specs.unknown:
             raise Unproven(f"not listed: {join(specs.unknown)}, where {lost[0]} may be defined")
         if lost:
-            return _missing(node, registry, lost)
+            return named_otherwise(node, registry, lost) or _missing(node, registry, lost)
     return None
 
 

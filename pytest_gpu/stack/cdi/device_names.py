@@ -11,7 +11,7 @@ from typing import Any
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting
+from pytest_gpu.stack.kube.device_plugin import ID_STRATEGY, DevicePlugin, setting
 
 
 def ids(node: Node, plugin: DevicePlugin) -> tuple[str, ...]:
@@ -21,7 +21,7 @@ def ids(node: Node, plugin: DevicePlugin) -> tuple[str, ...]:
         NotInEvidence: NVML was not asked.
         Unproven: NVML does not answer.
     """
-    told = setting(plugin, "DEVICE_ID_STRATEGY", "--device-id-strategy")
+    told = setting(plugin, ID_STRATEGY.variable, ID_STRATEGY.flag)
     strategy = setting(plugin, "MIG_STRATEGY", "--mig-strategy") or "none"
     chosen = plugin.env.get("NVIDIA_VISIBLE_DEVICES", "all")
     if nvml_of(node).missing or chosen not in {"", "all", "void", "none"}:

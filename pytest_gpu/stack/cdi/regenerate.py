@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 
+from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
@@ -19,6 +21,9 @@ UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"
 REFRESH = "nvidia-cdi-refresh.service"
 """Of nvidia-container-toolkit from 1.18 on (deployments/systemd in its repository)."""
 REFRESHED = "/var/run/cdi/nvidia.yaml"
+ENV = "/etc/nvidia-container-toolkit/nvidia-cdi-refresh.env"
+STRATEGIES = "NVIDIA_CTK_CDI_GENERATE_DEVICE_NAME_STRATEGIES"
+"""The unit's own settings, and the one that sets the names in its spec."""
 CTK = ("/usr/bin/nvidia-ctk", f"{INSTALL_DIR}/nvidia-ctk")
 
 
@@ -46,10 +51,49 @@ def remake(node: Node, path: str, kind: str) -> Steps:
 def _refresh(node: Node, path: str) -> Steps:
     """Return how the toolkit's own unit regenerates its spec, and what to do with another one."""
     restart = typed("node", command("sudo systemctl restart {unit}", unit=REFRESH))
-    if node.evidence.resolve(path) == node.evidence.resolve(REFRESHED):
+    if _is_refreshed(node, path):
         return (restart,)
     said = f"It writes {REFRESHED}; remove the copy that nothing updates:"
     return (restart, Step("words", said), typed("node", command("sudo rm {path}", path=path)))
+
+
+def name_both(node: Node, path: str, kind: str) -> Steps:
+    """Return the steps that regenerate a spec with the indices and the UUIDs of the GPUs as names.
+
+    Toolkits that know one strategy only take the last that is given.
+    """
+    if _refreshed(node) and _is_refreshed(node, path):
+        restart = typed("node", command("sudo systemctl restart {unit}", unit=REFRESH))
+        said = f"{REFRESH} writes {path} at every boot; set the names in its own file:"
+        return (Step("words", said), typed("node", _set_strategies(node)), restart)
+    line = command(
+        "{line} --device-name-strategy=index --device-name-strategy=uuid",
+        line=generate(node, path, kind),
+    )
+    said = "Give the same options to whatever generates the spec at boot."
+    return (typed("node", line), Step("words", said))
+
+
+def _set_strategies(node: Node) -> Command:
+    value = f"{STRATEGIES}=index,uuid"
+    if any(strategies_told(node, REFRESHED)):
+        return command(
+            "sudo sed -i {change} {file}", change=f"s/^{STRATEGIES}=.*/{value}/", file=ENV
+        )
+    return command("echo {value} | sudo tee -a {file}", value=value, file=ENV)
+
+
+def strategies_told(node: Node, path: str) -> Iterator[Evidence]:
+    """Yield the line that sets the names in a spec which the toolkit's own unit writes."""
+    content = known(lambda: node.evidence.read(ENV)) if _is_refreshed(node, path) else None
+    for number, line in enumerate((content or b"").decode(errors="replace").splitlines(), 1):
+        if line.startswith(f"{STRATEGIES}="):
+            yield Evidence(source=ENV, line=number, text=line)
+
+
+def _is_refreshed(node: Node, path: str) -> bool:
+    """Say whether a path is where the toolkit's own unit writes its spec."""
+    return node.evidence.resolve(path) == node.evidence.resolve(REFRESHED)
 
 
 def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> Command:

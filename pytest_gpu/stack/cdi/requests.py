@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.cdi.cdi_off import cdi_off
 from pytest_gpu.stack.cdi.device_names import ids
 from pytest_gpu.stack.cdi.handler_modes import PREFIX, handlers_used, heeding, mode_of, spec_dirs
+from pytest_gpu.stack.cdi.strategies import BESIDE_CDI, annotation_prefix, obstacles
 from pytest_gpu.stack.kube import device_plugin
-from pytest_gpu.stack.kube.device_plugin import DevicePlugin, setting, strategy
+from pytest_gpu.stack.kube.device_plugin import DevicePlugin, strategy
 from pytest_gpu.stack.kube.nodes import dra_nodes
 from pytest_gpu.stack.kube.objects import annotations_of, path_of
 from pytest_gpu.stack.kube.operator import policy_section
@@ -32,8 +34,6 @@ DRA_KIND = "k8s.gpu.nvidia.com/device"
 AUTOMATIC_VENDOR = "runtime.nvidia.com"
 """The NVIDIA runtime itself describes devices of this vendor when a container starts."""
 NRI_PREFIX = "nvidia.cdi.k8s.io/"
-BESIDE_CDI = frozenset({"envvar", "volume-mounts"})
-"""Strategies of a plugin that pass devices to an NVIDIA handler only."""
 _NAMES = re.compile(r"(?<![\w.-])[\w.-]++/[\w.-]++=[\w.:-]+")
 
 
@@ -74,11 +74,6 @@ def plugin_of(node: Node) -> DevicePlugin | None:
     return device_plugin.find(node.cluster, node.name)
 
 
-def annotation_prefix(plugin: DevicePlugin) -> str:
-    """Return the prefix of the annotations that the plugin uses to name devices."""
-    return setting(plugin, "CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix") or PREFIX
-
-
 def _by_plugin(node: Node) -> Iterator[CdiRequest]:
     """Yield the request of a plugin that passes CDI devices to the kubelet or in annotations."""
     plugin = plugin_of(node)
@@ -88,10 +83,11 @@ def _by_plugin(node: Node) -> Iterator[CdiRequest]:
     words = frozenset(told.means)
     if not told.by_cdi:
         return
+    kept = obstacles(node, plugin)
+    by_cdi = words - BESIDE_CDI
+    if by_cdi <= kept.keys() and not words <= kept.keys():
+        return  # nobody reads the names: the devices come by another strategy
     reader, directories = _reader(node, plugin, words)
-    runtime = runtime_of(node)
-    if reader == runtime.name and not runtime.cdi_enabled and words & BESIDE_CDI:
-        return  # ignored: the devices come by the other strategy
     yield CdiRequest(
         reader=reader,
         directories=directories,
@@ -109,7 +105,7 @@ def _reader(node: Node, plugin: DevicePlugin, words: frozenset[str]) -> tuple[st
     """
     runtime = runtime_of(node)
     heeds = "cdi-cri" in words or annotation_prefix(plugin) == PREFIX
-    if not (runtime.cdi_enabled and heeds) and "cdi-annotations" in words:
+    if (cdi_off(node) or not heeds) and "cdi-annotations" in words:
         for handler, own in heeding(node, annotation_prefix(plugin)):
             return handler.name, spec_dirs(own)
     return runtime.name, runtime.cdi_dirs

@@ -52,6 +52,21 @@ def expand(names: Names, pattern: str) -> list[str]:
     ]
 
 
+def matches(pattern: str, name: str) -> bool:
+    """Say whether a whole name matches a pattern, of which no part matches a slash.
+
+    A malformed pattern matches nothing, nor does one longer than any real one.
+    """
+    patterns, parts = pattern.split("/"), name.split("/")
+    if len(pattern) > _LONGEST or len(patterns) != len(parts):
+        return False
+    try:
+        pairs = zip(map(compiled, patterns), parts, strict=True)
+        return all(expression.fullmatch(part) for expression, part in pairs)
+    except BadPatternError:
+        return False
+
+
 def clean(path: str) -> str:
     """Return a path as ``filepath.Clean`` does; unlike in POSIX, two leading slashes become one."""
     return re.sub("^//", "/", posixpath.normpath(path))

@@ -14,6 +14,8 @@ from typing import Any
 
 from pytest_gpu.parsing import json_document
 
+_PASSED_ON = "ContainerAnnotations"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRuntime:
@@ -25,6 +27,7 @@ class LiveRuntime:
     runtime_type: str | None = None
     binary: str | None = None
     systemd_cgroup: bool | None = None
+    container_annotations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +80,13 @@ def _told(table: Mapping[str, Any], key: str, kind: Any) -> Any:
 
 
 def _runtime(entry: Mapping[str, Any]) -> LiveRuntime:
+    passed_on = _texts(entry[_PASSED_ON] or ()) if _PASSED_ON in entry else None
     if "options" not in entry:
-        return LiveRuntime(runtime_type=_told(entry, "runtimeType", str))
+        kind = _told(entry, "runtimeType", str)
+        return LiveRuntime(runtime_type=kind, container_annotations=passed_on)
     options = entry["options"] or {}
     return LiveRuntime(
+        container_annotations=passed_on,
         runtime_type=_told(entry, "runtimeType", str),
         binary=str(option(options, "BinaryName") or ""),
         systemd_cgroup=bool(option(options, "SystemdCgroup")),

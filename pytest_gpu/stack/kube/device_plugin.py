@@ -34,9 +34,22 @@ _PROGRAM = "nvidia-device-plugin"
 # These also mount the kubelet's folder, but do not advertise GPUs for containers.
 _NOT_GPUS = re.compile(r"kubevirt|sriov|rdma")
 _OTHER_COUNTING = re.compile(r"hami|vgpu|4pd|volcano")
-_LISTS = frozenset({"--device-list-strategy"})
 _SWITCHES = frozenset({"--pass-device-specs"})
 _GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu(\.shared)?|mig-[\w.]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting: its variable, its flag, and the value of the plugin's chart, ``""`` if none."""
+
+    variable: str
+    flag: str
+    chart: str = ""
+
+
+LIST_STRATEGY = Setting("DEVICE_LIST_STRATEGY", "--device-list-strategy", "deviceListStrategy")
+ID_STRATEGY = Setting("DEVICE_ID_STRATEGY", "--device-id-strategy", "deviceIDStrategy")
+ANNOTATION_PREFIX = Setting("CDI_ANNOTATION_PREFIX", "--cdi-annotation-prefix")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +108,7 @@ def setting(plugin: DevicePlugin, variable: str, flag: str) -> str:
         found += _values_of(flag, list(map(str, words)))
     if not found:
         return plugin.env.get(variable, "")
-    return ",".join(found) if flag in _LISTS else found[-1]
+    return ",".join(found) if flag == LIST_STRATEGY.flag else found[-1]
 
 
 def _values_of(flag: str, words: Sequence[str]) -> Iterator[str]:
@@ -131,7 +144,7 @@ class Strategy:
 
 def strategy(cluster: ClusterEvidence, plugin: DevicePlugin) -> Strategy:
     """Return the plugin's own strategy, else the ClusterPolicy's, else the default."""
-    told = setting(plugin, "DEVICE_LIST_STRATEGY", "--device-list-strategy")
+    told = setting(plugin, LIST_STRATEGY.variable, LIST_STRATEGY.flag)
     source = plugin.name
     if not told and policy_section(cluster, "cdi").get("enabled"):
         told, source = "cdi-annotations,cdi-cri", "clusterpolicy: cdi.enabled: true"

@@ -221,6 +221,8 @@ class Containerd:
             return runtime
         if loaded.runtime_type is not None:
             runtime = replace(runtime, runtime_type=loaded.runtime_type)
+        if loaded.container_annotations is not None:
+            runtime = replace(runtime, container_annotations=loaded.container_annotations)
         if loaded.binary is None:
             return runtime
         return replace(

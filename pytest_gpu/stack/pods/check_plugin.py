@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,15 +26,23 @@ from pytest_gpu.stack.kube.nodes import dra_nodes, object_signs
 from pytest_gpu.stack.kube.objects import (
     containers_of,
     object_of,
+    path_of,
     template_of,
 )
-from pytest_gpu.stack.kube.operator import change_values, helm_release
+from pytest_gpu.stack.kube.operator import (
+    OPERATOR_CHART,
+    change_values,
+    cluster_policy,
+    helm_release,
+    operator_release,
+)
 from pytest_gpu.stack.kube.pod_state import has_started, kubectl_state
 from pytest_gpu.stack.kube.pods import asks_for_cdi
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
 from pytest_gpu.steps import Steps, Value, typed
+from pytest_gpu.text.shell import command
 
 
 def of(node: Node) -> DevicePlugin:
@@ -167,10 +176,30 @@ def class_values(node: Node, plugin: DevicePlugin) -> Mapping[str, Value]:
     """Return the values for the fix: the RuntimeClass, and the step that makes pods use it."""
     by_class = runtimeclass.handlers(node.cluster)
     name = runtimeclass.class_for_gpus(by_class, lambda handler: injects(node, handler))
-    release = next((r for each in plugin.daemonsets if (r := helm_release(each))), None)
-    if release and release.chart != "gpu-operator":
-        steps: Steps = (typed("helm", release.upgrade(f"runtimeClassName={name or 'nvidia'}")),)
-    else:
-        steps = change_values(node.cluster, "operator.runtimeClass", name or "nvidia")
+    steps = _set_class(node, plugin, name or "nvidia")
     handler = next(iter(runtime_of(node).gpu_handlers), "nvidia")
     return {"runtime_class": name or "nvidia", "handler": handler, "set_class": steps}
+
+
+def _set_class(node: Node, plugin: DevicePlugin, name: str) -> Steps:
+    """Return the step that gives the plugin's pods a RuntimeClass, none if they have it.
+
+    It is done by the owner of the plugin's DaemonSet.
+    """
+    if runtimeclass.class_of(plugin.spec) == name:
+        return ()
+    release = next((r for each in plugin.daemonsets if (r := helm_release(each))), None)
+    if release and release.chart != OPERATOR_CHART:
+        return (typed("helm", release.upgrade(f"runtimeClassName={name}")),)
+    operator = cluster_policy(node.cluster) or operator_release(node.cluster)
+    if operator or not plugin.daemonsets:
+        return change_values(node.cluster, "operator.runtimeClass", name)
+    namespace, _, daemonset = path_of(plugin.daemonsets[0]).partition("/")
+    change = {"spec": {"template": {"spec": {"runtimeClassName": name}}}}
+    line = command(
+        "kubectl patch daemonset {daemonset} -n {namespace} --type merge -p {change}",
+        daemonset=daemonset,
+        namespace=namespace,
+        change=json.dumps(change),
+    )
+    return (typed("cluster", line),)

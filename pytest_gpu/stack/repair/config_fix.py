@@ -12,14 +12,13 @@ from typing import Any
 
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.containerd import templates
+from pytest_gpu.known import known
 from pytest_gpu.stack.containerd.config_file import (
     CRI_IMAGES,
     CRI_V1,
     CRI_V2,
     CRI_V3,
     ConfigFile,
-    cri_plugin,
 )
 from pytest_gpu.stack.containerd.merge import EffectiveConfig
 from pytest_gpu.stack.distributions.detect import distribution_of
@@ -40,6 +39,8 @@ from pytest_gpu.stack.repair.config_places import (
     template,
 )
 from pytest_gpu.stack.repair.patch import patch
+from pytest_gpu.stack.repair.place_text import changed
+from pytest_gpu.stack.repair.template_loss import lost_settings
 from pytest_gpu.stack.repair.toml_diff import Keys, edited, handler_table
 from pytest_gpu.steps import Step, Steps, Value
 
@@ -93,14 +94,14 @@ def _others(node: Node, files: Sequence[ConfigFile], value: object) -> list[str]
     ]
 
 
-def set_type(node: Node, handler: str, runtime_type: str) -> Fix:
-    """Return the repair that give a handler its type."""
-    changes: Changes = {("containerd", "runtimes", handler, "runtime_type"): runtime_type}
+def set_in_handler(node: Node, handler: str, name: str, value: str | tuple[str, ...]) -> Fix:
+    """Return the repair that set one value in a handler's own table, such as ``runtime_type``."""
+    changes: Changes = {("containerd", "runtimes", handler, name): value}
     return _first(
         node,
         holding(node, handler),
         changes,
-        lambda config: config.runtimes[handler].runtime_type == runtime_type,
+        lambda config: getattr(config.runtimes[handler], name) == value,
     )
 
 
@@ -150,9 +151,21 @@ def add_handler(
 
 def outlast(node: Node, handler: str, table: Mapping[str, Any]) -> Steps:
     """Return the patch that lets a handler outlast the next start of who renders the file."""
-    where = [*drop_ins(node), *template(node)]
     changes: Changes = {("containerd", "runtimes", handler): table}
-    return _tried(node, where, changes, lambda config: handler_injects(config, handler)).patch
+    where = [*drop_ins(node)]
+    fix = _tried(node, where, changes, lambda config: handler_injects(config, handler))
+    return fix.patch or restore(node, changes)
+
+
+def restore(node: Node, changes: Changes) -> Steps:
+    """Return the patch that changes a template, and gives it back all that it lacks."""
+    lost = {each.keys: each.value for each in known(lambda: lost_settings(node)) or ()}
+    for place in template(node) if not distribution_of(node).sealed else ():
+        after = changed(place, changes, lost)
+        if after is not None:
+            path = node.evidence.resolve(place.path)
+            return patch(path, place.text, after)
+    return ()
 
 
 def add_runc(node: Node) -> Fix:
@@ -191,7 +204,7 @@ def _first(node: Node, files: Sequence[ConfigFile], changes: Changes, good: Good
 def _tried(node: Node, where: Sequence[FixPlace], changes: Changes, good: Good) -> Fix:
     """Return the first patch that brings what is wanted; without one, where to do it by hand."""
     for place in where if not distribution_of(node).sealed else ():
-        after = _changed(place, changes)
+        after = changed(place, changes)
         if after is None or (place.merged and not _brings(node, place.path, after, good)):
             continue
         path = node.evidence.resolve(place.path)
@@ -205,33 +218,6 @@ def _brings(node: Node, path: str, text: str, good: Good) -> bool:
         return good(effective(node, {path: text}))
     except (NotInEvidence, KeyError):
         return False
-
-
-def _changed(place: FixPlace, changes: Changes) -> str | None:
-    section = ("plugins", cri_plugin(place.version))
-    below: dict[Keys, Any] = {(*section, *keys): value for keys, value in changes.items()}
-    if not place.merged:
-        return _in_template(place, below)
-    if place.text is None:
-        below = {("version",): place.version, **below}
-    return edited(place.text or "", below)
-
-
-def _in_template(place: FixPlace, changes: Changes) -> str | None:
-    """Return a template changed: what Go fills in stays, behind a comment's sign meanwhile.
-
-    A template that takes over the distribution's own text can be added to, not changed: what
-    stands there must not be said twice, and only a whole handler is sure to be new.
-    """
-    new, text = all(isinstance(value, Mapping) for value in changes.values()), place.text
-    if text is None:
-        added = edited("", changes) if new else None
-        return f"{place.begins}\n\n{added}" if added else None
-    if templates.parse_template(".tmpl", text.encode()).base and not new:
-        return None
-    lines = [f"#GO{line}" if line.lstrip().startswith("{{") else line for line in text.split("\n")]
-    changed = edited("\n".join(lines), changes)
-    return changed.replace("#GO", "") if changed is not None and "#GO" not in text else None
 
 
 def _spelled(files: Sequence[ConfigFile], handler: str, name: str) -> list[str]:

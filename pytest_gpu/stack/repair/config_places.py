@@ -27,6 +27,7 @@ from pytest_gpu.stack.containerd.merge import EffectiveConfig, merge
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.rendering import rendering_of
+from pytest_gpu.stack.repair.template_loss import IMPORTS, lost_settings
 from pytest_gpu.stack.repair.toml_diff import Keys
 
 DROP_IN = "99-nvidia.toml"
@@ -114,9 +115,11 @@ def _counting(node: Node) -> set[str]:
 def drop_ins(node: Node) -> Iterator[FixPlace]:
     """Yield the toolkit's usual drop-in in every folder that the imports look into.
 
-    None where a file that is imported would replace the CRI section of all others.
+    None where a file that is imported would replace the CRI section of all others, nor where the
+    next start renders a file without imports.
     """
-    if not containerd_of(node).generation.merges_sections:
+    lost = known(lambda: lost_settings(node)) or ()
+    if not containerd_of(node).generation.merges_sections or any(e.name == IMPORTS for e in lost):
         return
     config = containerd_of(node).config
     for pattern in config.imports:

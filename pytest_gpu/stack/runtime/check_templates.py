@@ -28,6 +28,7 @@ from pytest_gpu.stack.repair.patch import patch
 from pytest_gpu.stack.runtime import next_start
 from pytest_gpu.stack.runtime.next_start import NextStart
 from pytest_gpu.stack.runtime.template_damage import damaged, default_not_found
+from pytest_gpu.stack.runtime.template_lost import loses_settings, lost_lines
 from pytest_gpu.steps import Steps
 
 _NAMES = (CRI_V3, CRI_V2, CRI_V1)
@@ -49,7 +50,8 @@ def fault_at_next_start(node: Node) -> Finding | None:
     made = rendering_of(node)
     if made is None:
         return None
-    return damaged(node, made) or default_not_found(node, made) or _loses(node, made)
+    broken = damaged(node, made) or default_not_found(node, made) or _loses(node, made)
+    return broken or loses_settings(node, made)
 
 
 def _loses(node: Node, made: Rendering) -> Finding | None:
@@ -112,6 +114,7 @@ def _why_lost(node: Node, coming: NextStart, runtime: Handler) -> Finding:
             "runtime/template-without-nvidia",
             runtime.source,
             alone(template),
+            *lost_lines(node, made),
             patch=config_fix.outlast(node, runtime.name, _table(node, runtime)),
         )
     return edited(node, made, runtime)
@@ -125,6 +128,7 @@ def edited(node: Node, made: Rendering, runtime: Handler) -> Finding:
         "runtime/rendered-file-edited",
         runtime.source,
         *_not_from(made, runtime.name),
+        *lost_lines(node, made),
         *written_after_start(node, made.path),
         what=f"the handler {runtime.name}",
         patch=config_fix.outlast(node, runtime.name, _table(node, runtime)),

@@ -10,13 +10,15 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.kube.manifest import env_values
 from pytest_gpu.stack.kube.objects import name_of, namespace_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair.config_places import is_rendered
-from pytest_gpu.stack.runtime.overwritten import bootstrap_copy, owner_lines
+from pytest_gpu.stack.repair.file_owner import owner_comments
+from pytest_gpu.stack.runtime.overwritten import bootstrap_copy
 from pytest_gpu.stack.toolkit.instructions import DEFAULT_DROP_IN, toolkit_of
-from pytest_gpu.stack.toolkit.operator_values import apply, config_source, env_file
+from pytest_gpu.stack.toolkit.operator_values import apply, config_source
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_start
 from pytest_gpu.steps import Step, Steps
 
@@ -98,7 +100,7 @@ def _bootstrap(node: Node, path: str, _: int | None) -> Writer | None:
 
 def _owner(node: Node, path: str, _: int | None) -> Writer | None:
     text = (node.evidence.read(path) or b"").decode(errors="replace")
-    marks = tuple(owner_lines(path, text))
+    marks = tuple(owner_comments(path, text))
     if not marks:
         return None
     told = (
@@ -141,7 +143,7 @@ def _settings(node: Node) -> Steps:
     )
     # A containerd that is down does not show which file it reads: other settings stay as they are.
     env = {**toolkit_of(node).asked, _SOURCE: source}
-    return (Step("words", said), Step("file", env_file(env)), *apply(node))
+    return (Step("words", said), Step("file", env_values("toolkit", env)), *apply(node))
 
 
 def _command(node: Node, path: str, _: int | None) -> Writer | None:

@@ -16,7 +16,6 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
-from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.cri.handler import Handler
 from pytest_gpu.stack.distributions import default_runtime
@@ -24,9 +23,9 @@ from pytest_gpu.stack.distributions.default_runtime import Default
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.host.processes import SEARCH_PATH, processes_of
-from pytest_gpu.stack.kube.objects import node_info, object_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
-from pytest_gpu.stack.kubelet.rendering import rendering_of
+from pytest_gpu.stack.kubelet.rendering import merges, rendering_of
+from pytest_gpu.stack.repair.template_loss import IMPORTS, lost_settings
 from pytest_gpu.stack.toolkit.chain import search_path
 from pytest_gpu.steps import Value
 
@@ -77,15 +76,6 @@ def lists_found_ones(node: Node, made: Rendering) -> bool:
     return template is None or template.base or template.detects or merges(node, made)
 
 
-def merges(node: Node, made: Rendering) -> bool:
-    """Say whether this release merges a template over its own one, rather than take it alone."""
-    version = parse_version(str(node_info(object_of(node)).get("kubeletVersion", "")))
-    if version is None:
-        return True
-    _, minor, patch = version
-    return made.rule.merges(minor, patch)
-
-
 def counting(node: Node, made: Rendering, template: Template | None) -> tuple[str, ...]:
     """Return the names of CRI sections that count in what the next start renders."""
     told = template.table.get("version") if template and template.table else None
@@ -116,7 +106,10 @@ def _default(table: Mapping[str, Any], plugins: Sequence[str]) -> str | None:
 
 
 def _of_drop_ins(node: Node, made: Rendering) -> list[Handler]:
+    """Return the GPU handlers of files that are still imported."""
     containerd = containerd_of(node)
+    if any(each.name == IMPORTS for each in lost_settings(node)):
+        return []
     runtimes = (containerd.config.runtimes[name] for name in containerd.gpu_handlers)
     return [runtime for runtime in runtimes if runtime.source.source != made.path]
 

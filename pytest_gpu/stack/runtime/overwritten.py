@@ -6,7 +6,6 @@ Sources: the toolkit's container writes only at its start (nvidia-container-tool
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence, Finding
@@ -25,6 +24,7 @@ from pytest_gpu.stack.kubelet.file_times import (
     runs_otherwise,
 )
 from pytest_gpu.stack.repair.config_fix import Fix
+from pytest_gpu.stack.repair.file_owner import owner_lines
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.toolkit_pods import (
     PodState,
@@ -39,12 +39,6 @@ TOOLKIT_APP = "nvidia-container-toolkit-daemonset"
 
 AFTER_BOOT = 600.0
 """A file written within this many seconds after the boot was written by a boot-time job."""
-
-# What configuration managers write at the top of the files they own.
-_OWNER = re.compile(
-    r"ansible managed|(managed|generated|maintained) by (?!nvidia)|do not edit|kubespray|nodeadm",
-    re.IGNORECASE,
-)
 
 
 def overwritten(node: Node, fix: Fix) -> Finding | None:
@@ -127,15 +121,7 @@ def who_rewrote(node: Node) -> Iterator[Evidence]:
     config = containerd_of(node).config_path
     yield from file_against_start(node, config, loaded=not runs_otherwise(node))
     yield from toolkit_start(node)
-    root = next((file for file in containerd_of(node).config.files if file.path == config), None)
-    yield from owner_lines(config, root.text if root else "")
-
-
-def owner_lines(path: str, text: str) -> Iterator[Evidence]:
-    """Yield the comments at the top of a file that name what maintains it."""
-    for number, line in enumerate(text.splitlines()[:20], 1):
-        if line.lstrip().startswith("#") and _OWNER.search(line):
-            yield Evidence(source=path, line=number, text=line.strip())
+    yield from owner_lines(node, config)
 
 
 def _selector(daemonset: KubeObject | None) -> str:

@@ -12,6 +12,7 @@ from pytest_gpu.parsing import MalformedError, toml
 from pytest_gpu.stack.containerd.config_file import CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.containerd.templates import Rendering, Template
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.rendering import merges
 from pytest_gpu.stack.runtime import next_start
 
 _HEADER = re.compile(r"^\s*(\[[^\[\]].*\])\s*(#.*)?$")
@@ -25,7 +26,7 @@ def damaged(node: Node, made: Rendering) -> Finding | None:
     seen = None
     if template.error:
         seen = Evidence(source=template.path, text=f"can be no valid TOML: {template.error}")
-    elif template.base and not next_start.merges(node, made):
+    elif template.base and not merges(node, made):
         seen = _twice(node, made, template)
     if seen is None:
         return None

@@ -15,12 +15,11 @@ from pytest_gpu.stack.kube.objects import judged_alone
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.check_config import own_configs
-from pytest_gpu.stack.toolkit.own_config import CLI, ENVVAR, VOLUME_MOUNTS, ToolkitConfig
+from pytest_gpu.stack.toolkit.own_config import ACCEPTED_BY, CLI, ENVVAR, ToolkitConfig
 
 _TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 """The values that Go's ``strconv.ParseBool`` reads as true."""
 
-_ACCEPTED_BY = {"volume-mounts": VOLUME_MOUNTS, "envvar": ENVVAR}
 _CAUSES = {
     "volume-mounts": "runtime/toolkit-refuses-volume-mounts",
     "envvar": "runtime/toolkit-refuses-envvar",
@@ -50,14 +49,14 @@ def refuses_devices(node: Node) -> Finding | None:
 
 def _accepts(config: ToolkitConfig, way: str) -> bool:
     # These switches do not apply to CDI devices.
-    return way.startswith("cdi-") or bool(config.value(_ACCEPTED_BY.get(way, ENVVAR)))
+    return way.startswith("cdi-") or bool(config.value(ACCEPTED_BY.get(way, ENVVAR)))
 
 
 def _refusal(node: Node, config: ToolkitConfig, plugin: DevicePlugin, told: Strategy) -> Finding:
     if setting(plugin, "CONFIG_FILE", "--config-file") and not told.told:
         raise Unproven("a configuration file of the device plugin may set deviceListStrategy")
     ways = told.means
-    switch = _ACCEPTED_BY.get(ways[0], ENVVAR)
+    switch = ACCEPTED_BY.get(ways[0], ENVVAR)
     return Finding.of(
         _CAUSES.get(ways[0], _CAUSES["envvar"]),
         config.evidence(switch),

@@ -46,7 +46,7 @@ def handler_without_type(node: Node) -> Finding | None:
                 "runtime/handler-without-type",
                 runtime.source,
                 handler=runtime.name,
-                **config_fix.set_type(node, runtime.name, RUNC_TYPE).values,
+                **config_fix.set_in_handler(node, runtime.name, "runtime_type", RUNC_TYPE).values,
             )
             return of_all_pods(node, runtime, found)
     return None

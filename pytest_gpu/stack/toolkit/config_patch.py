@@ -13,14 +13,22 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.libraries import OPERATOR_ROOT
 from pytest_gpu.stack.repair.toml_diff import changed
+from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR
+from pytest_gpu.stack.toolkit.lasting import VARIABLES, as_variable, lasting
 from pytest_gpu.stack.toolkit.own_config import DEFAULTS, ToolkitConfig
 from pytest_gpu.steps import Steps
 
 
 def set_own(node: Node, config: ToolkitConfig, name: str, value: Any) -> Steps:
-    """Return the patch that sets one value; ``name`` is a key of ``DEFAULTS``."""
+    """Return the patch that sets one value; ``name`` is a key of ``DEFAULTS``.
+
+    Where the operator's toolkit writes the file, its own setting comes first.
+    """
     path = node.evidence.resolve(config.path)
-    return changed(path, config.text, {tuple(name.split(".")): value})
+    patch = changed(path, config.text, {tuple(name.split(".")): value})
+    if name in VARIABLES and config.path.startswith(f"{INSTALL_DIR}/"):
+        return (*lasting(node, config.path, VARIABLES[name], as_variable(value)), *patch)
+    return patch
 
 
 def root_of_the_host(node: Node, config: ToolkitConfig, name: str) -> Steps:

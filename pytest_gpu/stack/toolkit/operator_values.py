@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,8 +12,9 @@ from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
-from pytest_gpu.stack.kube.manifest import scalar
-from pytest_gpu.stack.kube.operator import operator_release
+from pytest_gpu.stack.kube.manifest import env_values
+from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.kube.operator import cluster_policy, operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import holding, is_rendered
 from pytest_gpu.stack.repair.toml_diff import with_handler
@@ -130,18 +130,7 @@ def entries(node: Node) -> Mapping[str, str]:
 
 def values_file(node: Node) -> str:
     """Return toolkit-values.yaml, which holds the whole ``env`` list."""
-    return env_file(entries(node))
-
-
-def env_file(env: Mapping[str, str]) -> str:
-    """Return toolkit-values.yaml with an ``env`` list."""
-    lines = ["toolkit:", "  env:"]
-    for name, value in env.items():
-        lines += [
-            f"  - name: {scalar(name)}",
-            f"    value: {json.dumps(value, ensure_ascii=False)}",
-        ]
-    return "\n".join(lines)
+    return env_values("toolkit", entries(node))
 
 
 def starts_from(node: Node) -> ConfigFile | None:
@@ -176,8 +165,16 @@ def _begun(node: Node) -> Start | None:
 
 
 def apply(node: Node) -> Steps:
-    """Return the step that applies toolkit-values.yaml to the operator."""
-    release = operator_release(node.cluster)
+    """Return the step that applies toolkit-values.yaml to who makes the toolkit's pods."""
+    release, daemonset = operator_release(node.cluster), toolkit_of(node).daemonset
+    if release is None and daemonset and cluster_policy(node.cluster) is None:
+        namespace, _, name = path_of(daemonset).partition("/")
+        edit = command(
+            "kubectl edit daemonset {name} -n {namespace}   # put the env list into its container",
+            name=name,
+            namespace=namespace,
+        )
+        return (typed("cluster", edit),)
     if release is None:
         edit = command("kubectl edit clusterpolicy   # put the env list under spec.toolkit")
         return (typed("cluster", edit),)

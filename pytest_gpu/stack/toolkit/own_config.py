@@ -28,6 +28,8 @@ CLI = "nvidia-container-cli"
 RUNTIME = "nvidia-container-runtime"
 ENVVAR = "accept-nvidia-visible-devices-envvar-when-unprivileged"
 VOLUME_MOUNTS = "accept-nvidia-visible-devices-as-volume-mounts"
+ACCEPTED_BY = {"volume-mounts": VOLUME_MOUNTS, "envvar": ENVVAR}
+"""By which setting the runtime accepts the devices of a plugin's strategy."""
 
 DEFAULTS: Mapping[str, Any] = {
     "disable-require": False,

@@ -209,6 +209,7 @@ def test_the_operators_own_spec_is_missing() -> None:
     text = CDI_MODE + '[nvidia-container-runtime.modes.cdi]\ndefault-kind = "%s"\n'
     own = text % "management.nvidia.com/gpu"
     machine = cdi_mode(files={OWN: own}, daemonsets=by("cdi-annotations"), default="nvidia")
+    machine.passed_on = ("cdi.k8s.io/*",)
     machine.specs = {PLUGIN_SPEC: spec()}
     finding = check_devices.device_missing(machine.node())
     assert cause(finding) == "runtime/cdi-management-spec-missing"
@@ -261,6 +262,8 @@ def test_annotations_under_a_prefix_that_nobody_reads() -> None:
     assert found(machine)[1] == "runtime/cdi-annotations-unheeded"
     heeds = '[nvidia-container-runtime.modes.cdi]\nannotation-prefixes = ["nvidia.cdi.k8s.io/"]\n'
     machine.files = {OWN: heeds}
+    assert found(machine)[1] == "runtime/cdi-annotations-not-passed-on"
+    machine.passed_on = ("nvidia.cdi.k8s.io/*",)
     assert found(machine) == (None, None)
     machine.files = {OWN: f'[nvidia-container-runtime]\nmode = "legacy"\n{heeds}'}
     assert found(machine)[1] == "runtime/cdi-annotations-unheeded"
@@ -269,6 +272,8 @@ def test_annotations_under_a_prefix_that_nobody_reads() -> None:
 def test_annotations_are_read_by_the_handler_where_containerd_does_not() -> None:
     """CDI is off in containerd 1.7, and the NVIDIA runtime takes the devices."""
     machine = CdiMachine(cdi_enabled=False, daemonsets=by("cdi-annotations,cdi-cri"))
+    assert found(machine)[1] == "runtime/cdi-off-in-containerd"
+    machine.passed_on = ("cdi.k8s.io/*",)
     assert found(machine) == (None, None)
     assert ways(machine.node())[0].reader == "nvidia"
 

@@ -173,7 +173,11 @@ def nvml(*gpus: Object) -> Object:
 
 @dataclass
 class Machine:
-    """One GPU node; ``live`` are the handlers that its running containerd knows."""
+    """One GPU node.
+
+    ``live`` are the handlers that its running containerd knows, ``passed_on`` the annotations of
+    containers that it passes to its GPU handlers.
+    """
 
     handlers: dict[str, str | None] = field(
         default_factory=lambda: {"runc": None, "nvidia": NVIDIA}
@@ -182,6 +186,7 @@ class Machine:
     live: Sequence[str] = ("runc", "nvidia")
     loaded: LiveConfig | None = None
     cdi_enabled: bool = False
+    passed_on: tuple[str, ...] = ()
     systemd: bool = True
     serves: bool = True
     kubelet: Process | None = KUBELET
@@ -251,6 +256,7 @@ class Machine:
                 binary=binary,
                 systemd_cgroup=self.systemd,
                 source=Evidence(source=CONFIG, text=f"runtimes.{name}"),
+                container_annotations=self.passed_on if binary else (),
             )
             for name, binary in self.handlers.items()
         }

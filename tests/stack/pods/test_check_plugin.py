@@ -140,14 +140,24 @@ def test_a_plugin_that_mounts_the_driver_needs_no_class() -> None:
 
 
 def test_the_fix_names_the_plugins_own_release() -> None:
-    """The plugin may come from its own chart or from the operator's."""
+    """The plugin comes from its own chart."""
     labels = {"helm.sh/chart": "nvidia-device-plugin-0.17.4"}
     machine = down(runtime_class=None, **CRASHING)
     machine.daemonsets = [daemonset(annotations=HELM, labels=labels)]
     text = told(check_plugin.without_gpu(machine.node()))
     assert "helm upgrade gpu nvdp/nvidia-device-plugin" in text
-    machine.daemonsets = [daemonset()]
-    assert "operator" in told(check_plugin.without_gpu(machine.node()))
+
+
+def test_a_plugin_of_no_operator_is_changed_itself() -> None:
+    """Applied with kubectl: there is neither a release nor a ClusterPolicy to change."""
+    machine = down(runtime_class=None, **CRASHING)
+    machine.daemonsets = [daemonset(name="gpu-plugin", namespace="kube-system")]
+    text = told(check_plugin.without_gpu(machine.node()))
+    assert "$ kubectl patch daemonset gpu-plugin -n kube-system --type merge" in text
+    assert '{"runtimeClassName": "nvidia"}' in text
+    assert "clusterpolicy" not in text
+    machine.objects["clusterpolicies"] = [{"metadata": {"name": "p"}, "spec": {}}]
+    assert "$ kubectl patch clusterpolicy p " in told(check_plugin.without_gpu(machine.node()))
 
 
 @pytest.mark.parametrize(
