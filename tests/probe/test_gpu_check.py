@@ -40,13 +40,16 @@ def check(request: pytest.FixtureRequest, tmp_path: Path, libcuda: Path) -> Chec
     interpreter = python(request.param)
 
     def run(*options: str, settings: str | None = "cuda_gpus=1", **env: str) -> dict[str, Any]:
+        folder = tmp_path / "usr/lib"
+        firmware = folder / "firmware/nvidia/550.90.07/gsp_lab.bin"
+        firmware.parent.mkdir(parents=True, exist_ok=True)
         if settings is not None:
-            shutil.copy(libcuda / "libcuda.so.1", tmp_path)
-            (tmp_path / "nvidia-lab.conf").write_text(settings)
+            shutil.copy(libcuda / "libcuda.so.1", folder)
+            firmware.write_text(settings)
         argv = [interpreter, "-B", "-c", LOADER, program(), *options]
         done = subprocess.run(
             argv,
-            env={"LD_LIBRARY_PATH": str(tmp_path), **env},
+            env={"LD_LIBRARY_PATH": str(folder), **env},
             capture_output=True,
             text=True,
             check=True,
@@ -63,7 +66,7 @@ def test_the_right_result_is_ok(check: Check, tmp_path: Path) -> None:
     found = check("--compute", settings="cuda_gpus=2", NVIDIA_VISIBLE_DEVICES="void")
     assert found["cuda"] == {"init": 0, "count": 2, "compute": "ok", "driver": 12040}
     assert found["visible"] == "void"
-    assert str(tmp_path / "libcuda.so.1") in found["libraries"]
+    assert str(tmp_path / "usr/lib/libcuda.so.1") in found["libraries"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,9 @@ def test_a_missing_library_is_no_crash(check: Check) -> None:
 
 def test_a_library_of_another_make_is_told(check: Check, tmp_path: Path) -> None:
     """One that loads and is not CUDA."""
-    shutil.copy(next(Path("/usr/lib").glob("*-linux-gnu/libm.so.6")), tmp_path / "libcuda.so.1")
+    folder = tmp_path / "usr/lib"
+    folder.mkdir(parents=True)
+    shutil.copy(next(Path("/usr/lib").glob("*-linux-gnu/libm.so.6")), folder / "libcuda.so.1")
     assert "lacks a function" in check("--compute", settings=None)["cuda"]["compute"]
 
 
