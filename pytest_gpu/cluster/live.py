@@ -242,8 +242,8 @@ def _listed(client: KubeClient) -> snapshot.Listed:
     """
     try:
         return snapshot.list_objects(client)
-    except ApiError as error:
+    except snapshot.NoNodesError as error:
         if error.status != FORBIDDEN:
             raise
         [right] = rights.refused(("nodes",))
-        raise GpuError(f"this user may not {right}: {right.use}") from error
+        raise GpuError(f"this user may not {right}: {right.use} ({error})") from error
