@@ -84,8 +84,13 @@ def meanings(text: str, where: Where) -> tuple[Meaning, ...]:
 
 
 def _meaning(row: Row, match: re.Match[str]) -> Meaning:
-    values = {name: value.strip() for name, value in match.groupdict().items() if value}
+    values = {name: _said(value) for name, value in match.groupdict().items() if value}
     return Meaning(cause=row.cause, values=values, needs=row.needs, shows=row.shows)
+
+
+def _said(value: str) -> str:
+    """Return a value without the name of the gRPC code that containerd puts behind an error."""
+    return value.strip().removesuffix(": unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
