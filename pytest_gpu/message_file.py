@@ -29,7 +29,6 @@ class Where(enum.StrEnum):
         ADMISSION: the API server's answer to a pod that is created.
         CUDA: what CUDA said in a pod.
         CONTAINERD: the journal of containerd's unit.
-        CRI: crictl's error for a runtime that does not serve the CRI.
         NODE_READY: the message of a node's condition Ready.
     """
 
@@ -40,7 +39,6 @@ class Where(enum.StrEnum):
     ADMISSION = "admission"
     CUDA = "cuda"
     CONTAINERD = "containerd"
-    CRI = "cri"
     NODE_READY = "node-ready"
 
 

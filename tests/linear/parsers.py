@@ -311,7 +311,13 @@ PARSERS: _Table = {
         _printed("journalctl -u containerd", cri_log.last_words),
         UNIT_LOG,
     ),
-    "journal of containerd": (_printed("journalctl -u containerd", cri_log.cri_log), UNIT_LOG),
+    "journal of containerd": (
+        _printed(
+            "journalctl -u containerd",
+            lambda node: (cri_log.cri_log(node), cri_log.cri_refusal(node)),
+        ),
+        (*UNIT_LOG, 'msg="starting containerd"\n'),
+    ),
     "status of the kubelet": (
         kubelet_flags.status_argv,
         ("ExecStart=/a/kubelet --a=b ", "ExecStart="),
