@@ -147,8 +147,8 @@ def messages_page(rows: Iterable[Row]) -> str:
             "# Messages",
             "",
             "What components say, and the cause that it means. Each is an example: names, numbers",
-            "and what stands before and after may differ. Below it: where the message may stand, and",
-            "where the component has it.",
+            "and what stands before and after may differ. Below it: where the message may stand,",
+            "and where the component has it.",
             "",
             *(line for cause, group in groupby(ordered, _of) for line in _messages(cause, group)),
         ]

@@ -23,12 +23,15 @@ from tests.stack.kube.kube_machine import (
     told,
     waiting,
 )
+from tests.support.fake_evidence import Command
 
 DENIED = (
     'audit: type=1400 audit(1718.2:91): apparmor="DENIED" operation="signal" class="signal"'
     ' profile="/usr/sbin/runc" pid=5120 comm="runc" requested_mask="receive" signal=kill'
 )
-LOG = [("dmesg", 0, f"[ 1.0] NVRM: loading NVIDIA UNIX x86_64 Kernel Module\n[ 99.0] {DENIED}", "")]
+LOG: list[Command] = [
+    ("dmesg", 0, f"[ 1.0] NVRM: loading NVIDIA UNIX x86_64 Kernel Module\n[ 99.0] {DENIED}", "")
+]
 
 SECOND = {
     "sandbox/runtime-program-not-executable": (
@@ -190,7 +193,8 @@ def test_a_signal_that_nobody_is_shown_to_deny_is_no_fault_of_apparmor() -> None
     assert DENIED in told(shown)
     runs = sandbox(run("control"), run("gpu", "nvidia", text))
     other = LOG[0][2].replace("DENIED", "ALLOWED")
-    for commands in ([], [("dmesg", 0, other, "")]):
+    logs: tuple[list[Command], ...] = ([], [("dmesg", 0, other, "")])
+    for commands in logs:
         silent = Machine(outcomes={"sandbox": runs}, commands=commands).node()
         assert cause(check_sandbox.gpu_run(silent)) == "sandbox/runtime-program-fails"
 
