@@ -29,9 +29,8 @@ DENIED = (
     'audit: type=1400 audit(1718.2:91): apparmor="DENIED" operation="signal" class="signal"'
     ' profile="/usr/sbin/runc" pid=5120 comm="runc" requested_mask="receive" signal=kill'
 )
-LOG: list[Command] = [
-    ("dmesg", 0, f"[ 1.0] NVRM: loading NVIDIA UNIX x86_64 Kernel Module\n[ 99.0] {DENIED}", "")
-]
+LOADING = "[ 1.0] NVRM: loading NVIDIA UNIX x86_64 Kernel Module"
+LOG: list[Command] = [("dmesg", 0, f"{LOADING}\n[ 99.0] {DENIED}", "")]
 
 SECOND = {
     "sandbox/runtime-program-not-executable": (
