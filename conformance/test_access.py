@@ -7,6 +7,7 @@ import pytest
 from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
+from pytest_gpu.stack.injection import check_refused_visit
 from pytest_gpu.stack.kubelet import check_access, check_crash_loop
 
 pytestmark = pytest.mark.gpu_layer(Layer.ACCESS)
@@ -19,6 +20,8 @@ def test_kubernetes_shows_the_node(gpu_node: Node) -> None:
 
 def test_a_door_leads_into_the_node(gpu_node: Node) -> None:
     """The suite can read the node: through a pod, through ssh, or by running on the node itself."""
+    if finding := check_refused_visit.refused_visit(gpu_node):
+        fail(finding)
     if finding := check_access.no_door(gpu_node):
         fail(finding)
 

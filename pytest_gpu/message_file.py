@@ -25,7 +25,8 @@ class Where(enum.StrEnum):
         CONTROL: crictl's error for a sandbox with the default handler.
         SANDBOX: crictl's error for a sandbox with the GPU handler.
         POD: the status of a pod that does not start, or an event of it.
-        PLUGIN_POD: the same of the device plugin's pod.
+        ANY_POD: the words with which a node refuses a pod or sandbox, with or without a GPU.
+        PLUGIN_POD: that of POD of the device plugin's pod.
         ADMISSION: the API server's answer to a pod that is created.
         CUDA: what CUDA said in a pod.
         CONTAINERD: the journal of containerd's unit.
@@ -35,6 +36,7 @@ class Where(enum.StrEnum):
     CONTROL = "control"
     SANDBOX = "sandbox"
     POD = "pod"
+    ANY_POD = "any-pod"
     PLUGIN_POD = "plugin-pod"
     ADMISSION = "admission"
     CUDA = "cuda"

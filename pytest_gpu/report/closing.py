@@ -9,6 +9,7 @@ from pytest_gpu.asked import by
 from pytest_gpu.layers import Layer
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.findings import nameless
+from pytest_gpu.report.next_steps import with_next_step
 from pytest_gpu.report.text import Line, Span, count
 
 _REASONS = 15
@@ -70,7 +71,8 @@ def still_open(nodes: Sequence[Node], key: str, title: str, block: Block) -> Ite
     yield (Span(f"{title}:", "yellow bold"),)
     ordered = sorted(reasons.items(), key=lambda item: (_lowest(item[1]), -len(item[1])))
     for (reason, _), members in ordered[:_REASONS]:
-        yield from block.prose(_reason(reason, members, block), "  ", "    ")
+        told = _told(reason, members, helps=key == "unproven")
+        yield from block.prose(_reason(told, members, block), "  ", "    ")
     if len(ordered) > _REASONS:
         yield from block.prose(f"and {count(len(ordered) - _REASONS, 'more reason')}", "  ")
 
@@ -89,11 +91,17 @@ def _ordered(layers: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(sorted({layer for layer in layers if layer}, key=Layer.parse))
 
 
-def _reason(reason: str, members: Sequence[tuple[str, Mapping[str, Any]]], block: Block) -> str:
+def _told(reason: str, members: Sequence[tuple[str, Mapping[str, Any]]], *, helps: bool) -> str:
+    """Return a reason with the node's own name if it is that of one, and with what helps."""
+    names = {name for name, _ in members}
+    text: str = members[0][1]["reason"] if len(names) == 1 else reason
+    return with_next_step(text) if helps else text
+
+
+def _reason(text: str, members: Sequence[tuple[str, Mapping[str, Any]]], block: Block) -> str:
     names = list(dict.fromkeys(name for name, _ in members))
     layers = _ordered(entry["layer"] for _, entry in members)
     tests = list(dict.fromkeys(entry["test"] for _, entry in members if entry["test"]))
-    text = members[0][1]["reason"] if len(names) == 1 else reason
     what = tests[0] if len(tests) == 1 else count(len(tests), "test") if tests else ""
     where = "every layer" if len(layers) == len(Layer) else ", ".join(layers)
     told = f"{what} ({where})" if what and where else what or where

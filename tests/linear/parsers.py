@@ -29,13 +29,13 @@ from pytest_gpu.stack.host import (
     systemd_text,
     systemd_unit,
 )
-from pytest_gpu.stack.injection import cgroups
+from pytest_gpu.stack.injection import cgroups, node_refusals
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_flags
-from pytest_gpu.stack.pods import plugin_log, suite_pod
+from pytest_gpu.stack.pods import plugin_log, start_refusal, suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
-from pytest_gpu.stack.sandbox import config_files, logged, sandboxes
+from pytest_gpu.stack.sandbox import config_files, lacking, logged, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
@@ -375,6 +375,21 @@ PARSERS: _Table = {
         lambda text: [meanings(text, where) for where in Where],
         ERRORS,
     ),
+    "refusal of the node": (
+        node_refusals.node_refusal,
+        (
+            *ERRORS,
+            'failed pulling image "a:{n:04}"',
+            'creating pod sandbox with name "a": initializing source docker://a',
+            "apparmor_parser not ",
+            "inotify: too many ",
+        ),
+    ),
+    "refusal of a container": (
+        start_refusal.is_of_image,
+        (*ERRORS, 'exec: "a{n:04}": ', "exec /a", 'exec: "nvidia'),
+    ),
+    "container config of an admin": (lacking._visible, JSON),
     "listing of a container": (config_files.listing_of, ("t stdout F a\n", "t stdout P a\n")),
     "report of a GPU pod": (lambda text: suite_pod._seen({"output": text}), JSON),
     "YAML of a recording": (_bytes(lambda text: yaml_io.load_all(text, "x")), (*YAML, *JSON)),

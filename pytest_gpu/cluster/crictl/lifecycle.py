@@ -15,6 +15,7 @@ from pytest_gpu.cluster.crictl.tool import (
     IMAGE_PARTS,
     LOOK_TIME,
     Crictl,
+    CrictlFailed,
     Shell,
     bring_crictl,
     find_crictl,
@@ -27,6 +28,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings
 from pytest_gpu.stack.distributions.detect import distribution_of
+from pytest_gpu.stack.injection.node_refusals import node_refusal
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.sandbox.config_files import (
     LOG,
@@ -40,7 +42,7 @@ from pytest_gpu.stack.sandbox.config_files import (
     wanted_image,
 )
 from pytest_gpu.stack.sandbox.logged import messages
-from pytest_gpu.stack.sandbox.sandboxes import was_reaped
+from pytest_gpu.stack.sandbox.sandboxes import OTHER_IMAGE, was_reaped
 
 ATTEMPTS = 5
 """Attempts to start one sandbox: every two seconds the kubelet removes what it does not own."""
@@ -64,7 +66,8 @@ def try_sandboxes(node: Node, shell: Shell, wishes: SandboxOptions) -> dict[str,
 
 def _try(node: Node, shell: Shell, wishes: SandboxOptions) -> dict[str, Any]:
     if kubelet_of(node).runtime in ("docker", "cri-o"):
-        raise Unproven(f"the kubelet uses {kubelet_of(node).runtime}, not containerd")
+        what = f"the kubelet uses {kubelet_of(node).runtime}, not containerd"
+        raise Unproven(f"{what}; an ordinary pod is tried instead")
     until = int(time.time() + wishes.seconds)
     mark = Mark(run=wishes.run, owner=wishes.owner, deadline=until)
     name = folder_name(mark, secrets.token_hex(4))
@@ -77,9 +80,25 @@ def _try(node: Node, shell: Shell, wishes: SandboxOptions) -> dict[str, Any]:
             node=node, crictl=crictl, wishes=wishes, mark=mark, folder=folder, image=image
         )
         return _outcome(bench)
+    except CrictlFailed as error:
+        if not error.by_runtime:
+            raise
+        return _refused(crictl, error)
     finally:
         if crictl.argv[0].endswith(f"/{name}/crictl"):
             remove_folders(shell, [crictl.argv[0].removesuffix("/crictl")])
+
+
+def _refused(crictl: Crictl, error: CrictlFailed) -> dict[str, Any]:
+    """Return the outcome where the runtime does not even list: it refuses every start, too."""
+    run = {
+        "role": "control",
+        "handler": "",
+        "command": error.command,
+        "exit": error.done.exit or 1,
+        "stderr": error.done.stderr,
+    }
+    return {"crictl": crictl.as_json(), "runs": [run]}
 
 
 def _crictl(node: Node, shell: Shell, wishes: SandboxOptions, name: str) -> Crictl:
@@ -99,14 +118,18 @@ def _image(crictl: Crictl, wishes: SandboxOptions) -> str:
     if image is None:
         absent = f"the image {wanted} is not on this node, and sandboxes do not pull images"
         is_ours = wanted == wishes.image
-        raise Unproven(f"{absent}; --gpu-image=IMAGE names another" if is_ours else absent)
+        helps = OTHER_IMAGE if is_ours else "pull it there, or name another one in your own file"
+        raise Unproven(f"{absent}; {helps}")
     return image
 
 
 def _outcome(bench: Bench) -> dict[str, Any]:
     made = make_folder(bench.shell, bench.folder)
     if made.exit != 0:
-        raise Unproven(f"{bench.folder} cannot be created: {(made.stderr or made.stdout).strip()}")
+        said = (made.stderr or made.stdout).strip()
+        raise Unproven(
+            f"{bench.folder} cannot be created: {said}; make room there, and write access"
+        )
     runs: list[dict[str, Any]] = []
     left: Sequence[str] = ()
     try:
@@ -174,7 +197,8 @@ def _was_reaped(bench: Bench, done: CommandResult) -> bool:
     A known fault is reported as it is, although the kubelet ends that sandbox, too.
     """
     text = messages(f"{done.stdout}\n{done.stderr}")
-    if done.exit == 0 or meanings(text, Where.SANDBOX) or meanings(text, Where.CONTROL):
+    known = done.exit == 0 or node_refusal(text) or meanings(text, Where.SANDBOX)
+    if known or meanings(text, Where.CONTROL):
         return False
     return was_reaped(done.exit, text) or is_stopped(bench.crictl, bench.mark.run, bench.name)
 
@@ -182,7 +206,7 @@ def _was_reaped(bench: Bench, done: CommandResult) -> bool:
 def _attempt(bench: Bench, role: str, request: Request | None) -> tuple[CommandResult, str]:
     """Return how one sandbox and its container ended, and what the container listed."""
     if bench.wishes.stop.is_set():
-        raise Unproven("the run was interrupted")
+        raise Unproven("the run was interrupted; run the suite again")
     bench.number += 1
     bench.name = f"pytest-gpu-{bench.mark.run}-{role}-{bench.number}"
     logs = f"{bench.folder}/{bench.number}"

@@ -53,6 +53,21 @@ class Shell(Protocol):
         """Run a command; exit code 124: it was ended after ``timeout`` seconds."""
 
 
+class CrictlFailed(Unproven):
+    """A call of crictl that failed: the short ``command``, and how it ended."""
+
+    def __init__(self, command: str, done: CommandResult) -> None:
+        said = " ".join((done.stderr or done.stdout).split())[-300:]
+        super().__init__(f"{command} failed with exit code {done.exit}: {said}")
+        self.command = command
+        self.done = done
+
+    @property
+    def by_runtime(self) -> bool:
+        """Whether the runtime answered and refused, rather than crictl itself."""
+        return self.done.exit != 124 and "rpc error: code = " in self.done.stderr
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crictl:
     """A crictl that starts on this node; ``argv`` is its command, ``socket`` the kubelet's."""
@@ -78,7 +93,7 @@ class Crictl:
         """Return the JSON that a sub-command prints.
 
         Raises:
-            Unproven: it fails, or prints something else.
+            CrictlFailed: it fails, or prints something else.
         """
         done = self.run(*arguments, "--output", "json")
         try:
@@ -86,8 +101,7 @@ class Crictl:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            said = " ".join((done.stderr or done.stdout).split())[-300:]
-            raise Unproven(f"crictl {arguments[0]} failed with exit code {done.exit}: {said}")
+            raise CrictlFailed(f"crictl {arguments[0]}", done)
         return found
 
     def listed(

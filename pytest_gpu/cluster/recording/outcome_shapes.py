@@ -13,7 +13,7 @@ from pytest_gpu.cluster.recording import kube_shapes, shapes
 
 SANDBOX, POD = "outcomes/sandbox.yaml", "outcomes/pod.yaml"
 
-_RUN_TEXTS = ("handler", "stdout", "stderr", "output")
+_RUN_TEXTS = ("handler", "command", "stdout", "stderr", "output")
 _FILES = ("pod_config", "container_config")
 
 

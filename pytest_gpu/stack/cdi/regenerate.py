@@ -54,7 +54,7 @@ def _refresh(node: Node, path: str) -> Steps:
 
 def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> Command:
     """Return the command that generates a spec by hand, for the root of this node's driver."""
-    line = command("sudo {ctk} cdi generate --output={path}", ctk=_ctk(node), path=path)
+    line = command("sudo {ctk} cdi generate --output={path}", ctk=generator(node), path=path)
     root = known(lambda: driver_of(node).directory) or ""
     if root.startswith(libraries.OPERATOR_ROOT):
         line = command("{line} --driver-root={root}", line=line, root=libraries.OPERATOR_ROOT)
@@ -68,7 +68,7 @@ def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> Command:
     return line
 
 
-def _ctk(node: Node) -> str:
+def generator(node: Node) -> str:
     """Return the command nvidia-ctk, with its full path if the operator installed it."""
     for path in CTK:
         if known(lambda path=path: node.evidence.entry(path)):  # type: ignore[misc] # bound now

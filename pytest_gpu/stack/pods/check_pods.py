@@ -19,6 +19,8 @@ from pytest_gpu.stack.injection.injected import (
     needs_no_handler,
     prove_no_other_way,
 )
+from pytest_gpu.stack.injection.node_refusals import refused_by_node
+from pytest_gpu.stack.injection.of_any_runtime import default_handler
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.nodes import readiness
@@ -28,6 +30,7 @@ from pytest_gpu.stack.kube.pods import asks_for_cdi, gpu_requests, pods_on, uses
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_plugin import class_values, of
 from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, User, broken_class, plugin_users, some
+from pytest_gpu.stack.pods.start_refusal import refused_gpu_container, refused_sandbox
 
 _NO_CNI = re.compile(r"NetworkPluginNotReady|cni plugin not initialized|cni config uninitialized")
 
@@ -117,21 +120,30 @@ def _is_without(node: Node, pod: KubeObject) -> bool:
 def failing_to_start(node: Node) -> Finding | None:
     """Find a GPU pod that fails to start now because of the GPU stack or the pod network.
 
-    Raises:
-        Unproven: a sandbox cannot be created, and the messages contain no known reason.
+    Words that name no known reason are quoted if the node said them: of a sandbox that it does not
+    create, or of the container with the GPU while another one of the pod runs.
     """
-    unknown = ""
+    refused: Finding | None = None
     for pod in gpu_pods(node):
         if is_running(pod):
             continue
         for said in _texts(node, pod):
             if finding := _explained(node, pod, said):
                 return finding
-            if "FailedCreatePodSandBox" in said.text:
-                unknown = unknown or f"pod {path_of(pod)} does not start: {said.text}"
-    if unknown:
-        raise Unproven(unknown)
-    return None
+        refused = refused or _refused(node, pod)
+    return refused
+
+
+def _refused(node: Node, pod: KubeObject) -> Finding | None:
+    sandbox = refused_sandbox(pod, fresh_events(node.cluster, pod))
+    if sandbox and (finding := refused_by_node(node, sandbox)):
+        return finding
+    said = sandbox or refused_gpu_container(pod)
+    if said is None:
+        return None
+    state = Evidence(source=f"pod {path_of(pod)}", text=f"is {kubectl_state(pod)}")
+    why, name = said.text, path_of(pod)
+    return Finding.of("runtimeclass-pod/start-refused", said, state, pod=name, why=why)
 
 
 def _explained(node: Node, pod: KubeObject, said: Evidence) -> Finding | None:
@@ -139,7 +151,7 @@ def _explained(node: Node, pod: KubeObject, said: Evidence) -> Finding | None:
     error = understood(node, said.text, Where.POD)
     if error is None:
         return None
-    name = runtimeclass.class_of(spec_of(pod)) or runtime_of(node).default_runtime
+    name = runtimeclass.class_of(spec_of(pod)) or default_handler(node)
     values = {"handler": name, **error.values}
     return Finding.of(error.cause, said, state, *error.evidence, **values)
 

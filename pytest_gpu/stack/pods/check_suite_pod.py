@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
@@ -11,20 +11,25 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings, understood
+from pytest_gpu.stack.injection.node_refusals import refused_by_node
+from pytest_gpu.stack.injection.of_any_runtime import default_handler
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import condition_of, path_of, spec_of, status_of
 from pytest_gpu.stack.kube.pod_state import kubectl_state, messages
-from pytest_gpu.stack.kube.pods import gpu_requests, pods_on
-from pytest_gpu.stack.kube.pressure import evicted
-from pytest_gpu.stack.kubelet.check_pressure import evicted_for
-from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.pods.check_runtimeclasses import create_class
+from pytest_gpu.stack.kube.pods import gpu_requests
+from pytest_gpu.stack.pods.admission import OTHER_NAMESPACE, not_admitted, not_scheduled, rejected
 from pytest_gpu.stack.pods.pod_fate import UNTAKEN, is_taken
+from pytest_gpu.stack.pods.start_refusal import (
+    NO_SANDBOX,
+    is_of_image,
+    refused_gpu_container,
+    refused_sandbox,
+)
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 
+_IMAGE = "--gpu-image=IMAGE names another"
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
-_CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
 
 
 @check("pods/suite-pod-not-started", visit=False)
@@ -32,98 +37,80 @@ def not_started(node: Node) -> Finding | None:
     """Find out why a pod that asks for one GPU is not admitted or does not start.
 
     Raises:
-        Unproven: the reason is unknown or is not a fault of the GPU stack.
+        Unproven: no reason was given, or only what the suite brought was refused.
     """
     suite = read(node.evidence)
     if suite.rejected:
-        return _rejected(node, suite)
+        return rejected(node, suite)
     if "gpu" in suite.containers:
         return None
     reason = str(status_of(suite.pod).get("reason") or "")
     if reason:
-        return _not_admitted(node, suite, reason)
+        return not_admitted(node, suite, reason)
     scheduled = condition_of(suite.pod, "PodScheduled") or {}
     if scheduled.get("status") == "False":
-        raise Unproven(_unschedulable(node, suite, str(scheduled.get("message") or "")))
+        return not_scheduled(node, suite, str(scheduled.get("message") or ""))
     return _start_failed(node, suite)
-
-
-def _rejected(node: Node, suite: SuitePod) -> Finding:
-    if found := meanings(suite.rejected, Where.ADMISSION):
-        name = found[0].values.get("runtime_class", "")
-        return Finding.of(
-            found[0].cause,
-            Evidence(source="kube-apiserver", text=suite.rejected),
-            runtime_class=name,
-            users="the suite's pod",
-            create=create_class(node, name),
-        )
-    raise Unproven(f"the suite's pod was rejected, which is not a GPU fault: {suite.rejected}")
-
-
-def _not_admitted(node: Node, suite: SuitePod, reason: str) -> Finding | None:
-    """Judge a pod that the kubelet refused (status.reason)."""
-    if (said := evicted(suite.pod)) and (finding := evicted_for(node, said)):
-        return finding
-    message = str(status_of(suite.pod).get("message") or "")
-    busy = _CAPACITY.search(message)
-    if reason.startswith("OutOfnvidia.com/") and busy and int(busy["capacity"]):
-        raise Unproven(f"all GPUs are in use by {holders(node)}: {message}")
-    if reason.startswith("OutOfnvidia.com/") or "nvidia.com/" in message:
-        return Finding.of(
-            "device-plugin/admission-fails",
-            Evidence(source=f"pod {path_of(suite.pod)}", text=f"{reason}: {message}"),
-        )
-    raise Unproven(f"the kubelet refused the suite's pod: {reason}: {message}")
-
-
-def _unschedulable(node: Node, suite: SuitePod, message: str) -> str:
-    if any(f"Insufficient {key}" in message for key in gpu_requests(spec_of(suite.pod))):
-        return f"all GPUs are in use by {holders(node)}: {message}"
-    return f"the suite's pod could not be scheduled: {message}"
-
-
-def holders(node: Node) -> str:
-    """Return the pods that hold the node's GPUs, with the resources that they hold."""
-    held = [
-        f"{path_of(pod)} ({', '.join(f'{key}: {n}' for key, n in requests.items())})"
-        for pod in pods_on(node.cluster, node.name)
-        if (requests := gpu_requests(spec_of(pod)))
-    ]
-    return ", ".join(held) or "pods that are not in the evidence"
 
 
 def _start_failed(node: Node, suite: SuitePod) -> Finding:
     state = kubectl_state(suite.pod)
     texts = list(_texts(suite))
-    for source, text in texts:
-        if _NO_IMAGE.search(f"{state} {text}"):
-            hint = "--gpu-image=IMAGE names another"
-            raise Unproven(f"the image of the suite's pod could not be pulled; {hint}: {text}")
-        if error := understood(node, text, Where.POD):
-            values = {"handler": handler_name(node, suite), **error.values}
-            said = Evidence(source=source, text=text)
-            return Finding.of(error.cause, said, *error.evidence, **values)
+    for each in texts:
+        if finding := _known(node, suite, each):
+            return finding
+        if _NO_IMAGE.search(f"{state} {each.text}"):
+            raise Unproven(
+                f"the image of the suite's pod could not be pulled; {_IMAGE}: {each.text}"
+            )
+    newest_first = tuple(reversed(suite.events))
+    if said := refused_sandbox(suite.pod, newest_first) or refused_gpu_container(suite.pod):
+        name = path_of(suite.pod)
+        return Finding.of("runtimeclass-pod/start-refused", said, pod=name, why=said.text)
     nothing = "no reason was given" if is_taken(suite.pod) else UNTAKEN
-    last = texts[0][1] if texts else nothing
-    raise Unproven(f"the suite's pod did not start; it was last {state}: {last}")
+    last = texts[0].text if texts else nothing
+    raise Unproven(f"the suite's pod did not start; it was last {state}: {last}; {_helps(texts)}")
 
 
-def _texts(suite: SuitePod) -> Iterator[tuple[str, str]]:
-    """Yield (source, one line of text) for each message about our pod's start, status first."""
+def _known(node: Node, suite: SuitePod, said: Evidence) -> Finding | None:
+    """Return the fault of the node that words of a refusal tell of, ``None`` if of none."""
+    if found := understood(node, said.text, Where.POD):
+        values = {"handler": handler_name(node, suite), **found.values}
+        return Finding.of(found.cause, said, *found.evidence, **values)
+    finding = refused_by_node(node, said)
+    if finding and _NO_IMAGE.search(said.text) and finding.cause != "sandbox/node-disk-full":
+        return None  # a registry's words, which may hold anything
+    return finding
+
+
+def _helps(texts: Sequence[Evidence]) -> str:
+    """Return what helps where a pod does not start and the node has not refused it."""
+    if any(is_of_image(said.text) for said in texts):
+        return _IMAGE
+    if any("CreateContainerConfigError" in said.text for said in texts):
+        return OTHER_NAMESPACE
+    return "the kubelet's log on the node says more"
+
+
+def _texts(suite: SuitePod) -> Iterator[Evidence]:
+    """Yield one line of text for each message about our pod's start, status first.
+
+    A sandbox that was refused before one was made is no message about it any more.
+    """
     name = path_of(suite.pod)
+    refused = refused_sandbox(suite.pod, tuple(reversed(suite.events)))
     for where, text in messages(suite.pod):
-        yield f"pod {name}, {where}", " ".join(text.split())
+        yield Evidence(source=f"pod {name}, {where}", text=" ".join(text.split()))
     for event in reversed(suite.events):
-        if event.get("type") == "Warning":
-            yield f"event of pod {name}", event_text(event)
+        if event.get("type") == "Warning" and (refused or event.get("reason") != NO_SANDBOX):
+            yield Evidence(source=f"event of pod {name}", text=event_text(event))
 
 
 def handler_name(node: Node, suite: SuitePod) -> str:
     """Return the name of the handler that the pod runs under."""
     by_class = runtimeclass.handlers(node.cluster)
     handler = runtimeclass.handler_of(spec_of(suite.pod), by_class)
-    return handler or runtime_of(node).default_runtime
+    return handler or default_handler(node)
 
 
 @check("pods/suite-pod-wrong-number", visit=False)

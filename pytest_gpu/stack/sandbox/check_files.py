@@ -16,6 +16,7 @@ from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings
 from pytest_gpu.stack.repair.json_diff import diff
 from pytest_gpu.stack.sandbox.config_files import SLICE, systemd_cgroups
+from pytest_gpu.stack.sandbox.refused_control import why_refused
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, read
 
 NODE = 2
@@ -100,19 +101,18 @@ def named_by(text: str) -> str | None:
 
 @check("sandbox/control")
 def control(node: Node) -> Finding | None:
-    """Find a fault in an admin's file that keeps the control sandbox from starting.
+    """Find what keeps the control sandbox from starting: a fault of an admin's file, or the node.
 
     Raises:
-        Unproven: it failed for another reason, which says nothing about the GPU.
+        Unproven: only what the suite or an admin brought was refused.
     """
     sandboxes = read(node.evidence)
     run = sandboxes.run("control")
     if run.exit == 0:
         return None
-    shown = run.inconclusive or run.error
     cause = named_by(run.text)
     if sandboxes.files.origin != "admin" or cause is None:
-        raise Unproven(f"control failed: {shown}; this says nothing about the GPU")
+        return why_refused(node, sandboxes, run)
     return _finding(node, sandboxes.files, _parsed(sandboxes.files), cause)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
@@ -16,10 +15,18 @@ from pytest_gpu.messages import understood
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
-from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.sandbox.lacking import (
+    GPU,
+    asks_for_a_gpu,
+    host_gpus,
+    lacks,
+    lacks_devices,
+    lacks_libraries,
+    names,
+)
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun, read
 
-_GPU = re.compile(r"/dev/nvidia\d+")
+_NO_SANDBOX = "No sandbox with the GPU handler can start on this node"
 _LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
 
 
@@ -56,29 +63,18 @@ def gpu_run(node: Node) -> Finding | None:
     if run.inconclusive:
         raise Unproven(run.inconclusive)
     if sandboxes.run("control").exit != 0:
-        raise Unproven("the control sandbox failed, too: this says nothing about the GPU")
+        raise Unproven("the control sandbox failed, too: repair what keeps it from starting first")
     return _why_it_fails(node, run)
 
 
 def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     shown = Evidence(source=run.command, text=run.error)
     control = Evidence(source="crictl run", text="the control sandbox (default handler) starts")
-    values = _values(node, run)
+    values = {"why": run.error, "scope": _NO_SANDBOX, **names(node, run)}
     if error := understood(node, run.text, Where.SANDBOX):
         found = {**values, **error.values}
         return Finding.of(error.cause, shown, control, *error.evidence, **found)
     return Finding.of("sandbox/gpu-sandbox-fails", shown, control, **values)
-
-
-def _values(node: Node, run: SandboxRun) -> Mapping[str, str]:
-    """Return what every cause of a failed run may use; the runtime need not be known for it."""
-    default, config = known(lambda: _told_by_runtime(node)) or ("default", "FILE")
-    return {"handler": run.handler or default, "config": config, "why": run.error}
-
-
-def _told_by_runtime(node: Node) -> tuple[str, str]:
-    runtime = runtime_of(node)
-    return runtime.default_runtime, runtime.config_path
 
 
 @check("sandbox/missing-devices")
@@ -88,12 +84,24 @@ def missing_devices(node: Node) -> Finding | None:
     got = frozenset(injected(run))
     missing = [path for path in _wanted_devices(node) if path not in got]
     if not any(path in got for path in _gpu_nodes(node, got)):
-        missing.insert(0, " or ".join(_gpu_nodes(node, got)) or "/dev/nvidiaN")
+        missing = [*_lacked_gpus(node, got), *missing]
     if not missing:
         return None
-    nothing = not got & {"/dev/nvidiactl"} and not _libraries(run)
-    cause = "sandbox/nothing-injected" if nothing else "sandbox/devices-missing"
-    return _lacks(node, run, cause, missing)
+    asks_for_a_gpu(read(node.evidence).files)
+    if _got_nothing(run):
+        return lacks(node, run, "sandbox/nothing-injected", missing)
+    return lacks_devices(node, run, missing)
+
+
+def _got_nothing(run: SandboxRun) -> bool:
+    """Say whether no part of the driver came into a sandbox: neither nodes nor libraries."""
+    return "/dev/nvidiactl" not in injected(run) and not _libraries(run)
+
+
+def _lacked_gpus(node: Node, got: Collection[str]) -> Sequence[str]:
+    """Return the nodes of GPUs that the host has, else what such a node is called."""
+    platform = _gpu_nodes(node, got)
+    return host_gpus(node) or [" or ".join(platform) or "/dev/nvidiaN"]
 
 
 def _gpu_nodes(node: Node, got: Collection[str]) -> Sequence[str]:
@@ -101,16 +109,16 @@ def _gpu_nodes(node: Node, got: Collection[str]) -> Sequence[str]:
     found = known(lambda: pci_of(node))
     if found and found.platform:
         return [f"/dev/{name}" for name, kind in PLATFORMS.items() if kind == found.platform]
-    return [path for path in got if _GPU.fullmatch(path)]
+    return [path for path in got if GPU.fullmatch(path)]
 
 
 def _wanted_devices(node: Node) -> Sequence[str]:
     """Return the control devices that CUDA needs, of those that exist on the node."""
     try:
-        names = node.evidence.names("/dev") or ()
+        there = node.evidence.names("/dev") or ()
     except NotInEvidence:
-        names = ("nvidiactl",)
-    return [f"/dev/{name}" for name in ("nvidiactl", "nvidia-uvm") if name in names]
+        there = ("nvidiactl",)
+    return [f"/dev/{name}" for name in ("nvidiactl", "nvidia-uvm") if name in there]
 
 
 @check("sandbox/missing-libraries")
@@ -120,12 +128,17 @@ def missing_libraries(node: Node) -> Finding | None:
     found = _libraries(run)
     wanted = _LIBRARIES[:1] if needs_no_nvml(node) else _LIBRARIES
     missing = [f"{name}.1" for name in wanted if name not in found]
-    return _lacks(node, run, "sandbox/libraries-missing", missing) if missing else None
+    if not missing:
+        return None
+    asks_for_a_gpu(read(node.evidence).files)
+    if _got_nothing(run) and missing_devices(node):
+        return lacks(node, run, "sandbox/nothing-injected", missing)
+    return lacks_libraries(node, run, missing)
 
 
 def _libraries(run: SandboxRun) -> frozenset[str]:
-    names = [posixpath.basename(path) for path in injected(run)]
-    return frozenset(lib for lib in _LIBRARIES if any(n.startswith(f"{lib}.") for n in names))
+    got = [posixpath.basename(path) for path in injected(run)]
+    return frozenset(lib for lib in _LIBRARIES if any(n.startswith(f"{lib}.") for n in got))
 
 
 def injected(run: SandboxRun) -> Sequence[str]:
@@ -145,15 +158,3 @@ def _started(node: Node) -> SandboxRun:
     if run.exit != 0:
         raise Unproven("the GPU sandbox did not start")
     return run
-
-
-def _lacks(node: Node, run: SandboxRun, cause: str, missing: Sequence[str]) -> Finding:
-    got = ", ".join(path for path in injected(run) if path) or "nothing"
-    return Finding.of(
-        cause,
-        Evidence(source=run.command, text=f"injected: {got}"),
-        Evidence(source=run.command, text=f"not injected: {', '.join(missing)}"),
-        handler=run.handler or runtime_of(node).default_runtime,
-        missing=", ".join(missing),
-        config=runtime_of(node).config_path,
-    )

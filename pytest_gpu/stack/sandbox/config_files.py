@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.parsing import json_document
 from pytest_gpu.stack.cdi.specs import cdi_of
@@ -83,7 +83,7 @@ def systemd_cgroups(node: Node) -> bool:
     """
     try:
         handler = runtime_of(node).handler(runtime_of(node).default_runtime)
-    except NotInEvidence:
+    except Unproven:
         handler = None
     if handler is not None:
         return handler.systemd_cgroup

@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
+from pytest_gpu.stack.injection.node_refusals import node_refusal
 from pytest_gpu.stack.sandbox.logged import messages
 
 # Every two seconds the kubelet kills sandboxes that it does not own; the resulting errors look like
@@ -28,6 +29,9 @@ _REAPED = re.compile(
 _NO_IMAGE = re.compile(r"[Ff]ailed to pull|pull(ing)? image|failed to resolve (image|reference)")
 _ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 _LATE = re.compile(r"DeadlineExceeded|context deadline exceeded|timed out")
+
+OTHER_IMAGE = "--gpu-image=IMAGE names another"
+RUN_AGAIN = "run the suite again when the node is less busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,7 @@ class SandboxRun:
         cdi_devices: the CDI devices that were asked for.
         exit: the exit code of crictl.
         text: what crictl printed.
+        called: the short command line, if it was another one than ``crictl run``.
     """
 
     role: str
@@ -71,10 +76,13 @@ class SandboxRun:
     output: tuple[str, ...] | None
     attempts: int
     reaped: int
+    called: str = ""
 
     @property
     def command(self) -> str:
         """The short crictl command line for evidence."""
+        if self.called:
+            return self.called
         runtime = f" --runtime={self.handler}" if self.handler else ""
         return f"crictl run{runtime}"
 
@@ -84,22 +92,32 @@ class SandboxRun:
 
         It comes without crictl's own prefix, and with shortened IDs of sandboxes.
         """
+        return _ID.sub(r"\1…", self._last.rpartition("desc = ")[2])
+
+    @property
+    def refusal(self) -> str:
+        """The decisive line with all that the runtime says: its start may tell who refused."""
+        _, told, words = self._last.partition("desc = ")
+        return _ID.sub(r"\1…", words if told else self._last)
+
+    @property
+    def _last(self) -> str:
         lines = [line.strip() for line in self.text.splitlines() if line.strip()]
         loud = [line for line in lines if re.search(r"FATA|rror|failed|desc =", line)]
-        last = next(reversed(loud or lines), f"exit code {self.exit}, no output")
-        return _ID.sub(r"\1…", last.rpartition("desc = ")[2])
+        return next(reversed(loud or lines), f"exit code {self.exit}, no output")
 
     @property
     def inconclusive(self) -> str | None:
-        """Why a failed run proves nothing about runtime and GPU, ``None`` if the run is valid."""
-        if self.exit == 0:
+        """Why a failed run proves nothing, and what to do; ``None`` if the run is valid."""
+        if self.exit == 0 or node_refusal(self.text):
             return None
         if _NO_IMAGE.search(self.text):
-            return f"an image could not be pulled: {self.error}"
+            return f"an image could not be pulled: {self.error}; {OTHER_IMAGE}"
         if self.reaped >= self.attempts or was_reaped(self.exit, self.text):
-            return f"the kubelet removed the sandbox in {self.attempts} attempts: {self.error}"
+            tries = f"in {self.attempts} attempts"
+            return f"the kubelet removed the sandbox {tries}: {self.error}; {RUN_AGAIN}"
         if _LATE.search(self.text):
-            return f"crictl did not finish in time: {self.error}"
+            return f"crictl did not finish in time: {self.error}; {RUN_AGAIN}"
         return None
 
 
@@ -170,6 +188,7 @@ def _run(each: Mapping[str, Any]) -> SandboxRun:
         output=_lines(each.get("output")),
         attempts=int(each.get("attempts", 1)),
         reaped=int(each.get("reaped", 0)),
+        called=str(each.get("command") or ""),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from pytest_gpu.cluster.crictl.bench import SandboxOptions
 from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.errors import Unproven
+from pytest_gpu.evidence import CommandResult
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox import config_files
+from pytest_gpu.stack.sandbox.check_files import control
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, shipped_files
 from pytest_gpu.survey.first_questions import first_questions
 from pytest_gpu.survey.survey import crictl_of
@@ -36,7 +39,7 @@ from tests.cluster.crictl.crictl_node import (
     failing,
     fine,
 )
-from tests.stack.kube.kube_machine import Machine, cause
+from tests.stack.kube.kube_machine import Machine, cause, told
 
 FATAL = "FATA[0000] running container: run pod sandbox: rpc error: code = Unknown desc = "
 NO_HANDLER = FATAL + 'failed to get sandbox runtime: no runtime for "nvidia" is configured'
@@ -379,6 +382,41 @@ def test_a_failing_control_of_ours_is_unproven() -> None:
     assert [run["exit"] for run in outcome["runs"]] == [1, 1]
     with pytest.raises(Exception, match="the control sandbox failed, too"):
         diagnose.gpu_run(judged(outcome))
+
+
+class Refusing(CrictlNode):
+    """A node whose crictl lists no images."""
+
+    stderr = ""
+
+    def _images(self, argv: Sequence[str], _: Sequence[str]) -> CommandResult:
+        return answer(argv, 1, stderr=self.stderr)
+
+
+NO_IMAGES = (
+    'FATA[0000] validate CRI v1 image API for endpoint "unix:///run/containerd/containerd.sock": '
+    "rpc error: code = Unimplemented desc = unknown service runtime.v1.ImageService"
+)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "found"),
+    [(NO_IMAGES, "sandbox/control-fails"), ("Incorrect Usage: flag not defined: -output", None)],
+)
+def test_a_runtime_that_does_not_even_list_refuses_every_pod(
+    stderr: str, found: str | None
+) -> None:
+    """With its words; a crictl that does not take our options says nothing about it."""
+    shell = Refusing()
+    shell.stderr = stderr
+    outcome = tried(shell)
+    if found is None:
+        assert stderr in outcome["skipped"]
+        return
+    finding = control(judged(outcome))
+    assert cause(finding) == found
+    assert "crictl images (control)" in told(finding)
+    assert "unknown service runtime.v1.ImageService" in told(finding)
 
 
 def test_what_cannot_be_removed_is_told() -> None:

@@ -1,1 +1,1 @@
-"""What keeps containers with GPUs from starting."""
+"""Tests of what injects GPUs into containers, and of who refuses to start them."""

@@ -269,14 +269,6 @@ def test_a_users_program_that_crashes_is_no_fault_of_the_gpu() -> None:
     assert first(having(crashing)) is None
 
 
-def test_a_sandbox_that_fails_for_an_unknown_reason_is_unproven() -> None:
-    """Never green."""
-    stuck = pod(runtime_class="nvidia", **CREATING)
-    machine = having(stuck, objects={"events": [event(stuck, "FailedCreatePodSandBox", "new")]})
-    with pytest.raises(Unproven, match="new"):
-        check_pods.failing_to_start(machine.node())
-
-
 def test_without_a_pod_of_ours_nothing_is_proven() -> None:
     """Not tried, or tried in vain."""
     with pytest.raises(NotInEvidence):
@@ -340,11 +332,11 @@ def test_the_kubelets_refusal(reason: str, message: str, fails: bool) -> None:
         (REFUSED, "sandbox/handler-refused"),
         ("failed to setup network for sandbox", "kubernetes/pod-network-fails"),
         ("Failed to pull image", None),
-        ("something new", None),
+        ("something new", "runtimeclass-pod/start-refused"),
     ],
 )
 def test_a_pod_that_does_not_start(text: str, found: str | None) -> None:
-    """A known fault of the stack, the network's, or unproven."""
+    """A known fault of the stack, the network's, the node's words; an image proves nothing."""
     made = pod("suite", runtime_class="nvidia", **CREATING)
     machine = never_started(made, event(made, "FailedCreatePodSandBox", text))
     if found is None:
