@@ -221,6 +221,10 @@ def test_what_must_hold_besides_decides(
         "failed to create containerd task: namespace path: lstat /proc/4211/ns/ipc: no such file"
         " or directory",
         "ttrpc: closed: unknown",
+        "runc create failed: unable to start container: unable to apply cgroup configuration:"
+        " failed to write 4211: write /sys/fs/cgroup/x/cgroup.procs: no such process: unknown",
+        'error mounting "/usr/bin/nvidia-smi" to rootfs at "/usr/bin/nvidia-smi": openat2 /run/c/'
+        "rootfs: no such file or directory: unknown",
         "context deadline exceeded",
         "failed to pull image: failed to resolve reference",
         "",
