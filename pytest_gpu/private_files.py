@@ -15,13 +15,18 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, within: Path | None = None) -> None:
     """Create a folder and those above it that are missing; what is there keeps its mode.
+
+    Args:
+        path: the folder.
+        within: a folder above it that is never created: who removed it wants nothing in it.
 
     Raises:
         OSError: it cannot be created, or somebody else put a folder or a link there meanwhile.
     """
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    above = (each for each in path.parents if within is None or within in each.parents)
+    missing = [folder for folder in (path, *above) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(FOLDER_MODE, exist_ok=True)
         _refuse_foreign(folder)

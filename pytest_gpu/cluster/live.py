@@ -6,7 +6,6 @@ judges that folder, exactly as it would judge a recording.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from pytest_gpu.cluster.reach import Reach
 from pytest_gpu.cluster.recording.copying import record
 from pytest_gpu.cluster.recording.recorded import RecordedCluster, open_recording
 from pytest_gpu.cluster.recording.recorder import Recorder
-from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.recording.temporary import new_folder, remove
 from pytest_gpu.cluster.redaction.redact import redact_text
 from pytest_gpu.cluster.visits.all_nodes import Plan, Visits
 from pytest_gpu.cluster.visits.pod_line import VISIT_TIME
@@ -233,4 +232,4 @@ class LiveCluster:
         """Remove the spool folder and close the connections."""
         if self._client is not None:
             self._client.close()
-        shutil.rmtree(self._private, ignore_errors=True)
+        remove(self._private)

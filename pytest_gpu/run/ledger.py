@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,7 +18,7 @@ from urllib.parse import quote
 
 from pytest_gpu import private_files
 from pytest_gpu.cluster.recording.owner import pid_of, this_process
-from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.recording.temporary import new_folder, remove
 from pytest_gpu.layers import Layer
 
 
@@ -96,4 +95,4 @@ class Ledger:
 def new_ledger() -> tuple[Ledger, Callable[[], None]]:
     """Return an empty ledger, and a function that removes it when the run is over."""
     folder = new_folder()
-    return Ledger(folder), partial(shutil.rmtree, folder, ignore_errors=True)
+    return Ledger(folder), partial(remove, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pytest_gpu.cluster.crictl.bench import Bench, SandboxOptions
 from pytest_gpu.cluster.crictl.ending import ended
@@ -45,8 +45,12 @@ from pytest_gpu.stack.sandbox.sandboxes import was_reaped
 ATTEMPTS = 5
 """Attempts to start one sandbox: every two seconds the kubelet removes what it does not own."""
 
+TIMED_OUT = 124
+"""The exit code of ``timeout``."""
 
 FOLDERS = "/run"
+
+Fate = Literal["decided", "reaped", "unknown"]
 
 _WRITE = 'umask 077; mkdir "$5"; printf %s "$2" >"$1" && printf %s "$4" >"$3"'
 
@@ -144,15 +148,17 @@ def _files(bench: Bench) -> dict[str, Any]:
 
 
 def _run(bench: Bench, role: str, request: Request | None) -> dict[str, Any]:
-    """Start one sandbox, and again if the kubelet ends it; return its part of the outcome."""
-    reaped = attempts = 0
+    """Start one sandbox, and again if the kubelet ends it; return its part of the outcome.
+
+    An unknown error counts when it comes twice in a row: the kubelet also ends a container amid its
+    start, and runc then reports whatever it was doing.
+    """
+    fates: list[Fate] = []
     while True:
-        attempts += 1
         done, output = _attempt(bench, role, request)
-        if not _was_reaped(bench, done):
-            break
-        reaped += 1
-        if attempts == ATTEMPTS or time.time() > bench.mark.deadline:
+        fates.append(_fate(bench, done, started=output is not None))
+        is_told = fates[-1] == "decided" or fates[-2:] == ["unknown", "unknown"]
+        if is_told or len(fates) == ATTEMPTS or time.time() > bench.mark.deadline:
             break
     asked = request or Request()
     return {
@@ -162,25 +168,36 @@ def _run(bench: Bench, role: str, request: Request | None) -> dict[str, Any]:
         "exit": done.exit,
         "stdout": done.stdout,
         "stderr": done.stderr,
-        "output": output,
-        "attempts": attempts,
-        "reaped": reaped,
+        "output": output or "",
+        "attempts": len(fates),
+        "reaped": _lost(fates),
     }
 
 
-def _was_reaped(bench: Bench, done: CommandResult) -> bool:
-    """Return whether the kubelet ended a sandbox: by the error text, else by its state.
+def _lost(fates: Sequence[Fate]) -> int:
+    """Return the number of attempts that say nothing: those that the kubelet ended."""
+    undecided = sum(fate != "decided" for fate in fates)
+    return undecided - 2 if list(fates[-2:]) == ["unknown", "unknown"] else undecided
+
+
+def _fate(bench: Bench, done: CommandResult, *, started: bool) -> Fate:
+    """Return what an attempt says; the kubelet's part is told by the error text, else by the state.
 
     A known fault is reported as it is, although the kubelet ends that sandbox, too.
     """
     text = messages(f"{done.stdout}\n{done.stderr}")
     if done.exit == 0 or meanings(text, Where.SANDBOX) or meanings(text, Where.CONTROL):
-        return False
-    return was_reaped(done.exit, text) or is_stopped(bench.crictl, bench.mark.run, bench.name)
+        return "decided"
+    if was_reaped(done.exit, text) or is_stopped(bench.crictl, bench.mark.run, bench.name):
+        return "reaped"
+    return "decided" if started or done.exit == TIMED_OUT else "unknown"
 
 
-def _attempt(bench: Bench, role: str, request: Request | None) -> tuple[CommandResult, str]:
-    """Return how one sandbox and its container ended, and what the container listed."""
+def _attempt(bench: Bench, role: str, request: Request | None) -> tuple[CommandResult, str | None]:
+    """Return how one sandbox and its container ended, and what the container listed.
+
+    Without a container there is no list.
+    """
     if bench.wishes.stop.is_set():
         raise Unproven("the run was interrupted")
     bench.number += 1
@@ -196,12 +213,12 @@ def _attempt(bench: Bench, role: str, request: Request | None) -> tuple[CommandR
     runtime = [f"--runtime={request.handler}"] if request and request.handler else []
     started = bench.crictl.run("run", "--no-pull", *runtime, container, pod)
     if started.exit != 0:
-        return _in_words(started), ""
+        return _in_words(started), None
     return ended(bench, started, f"{logs}/{LOG}")
 
 
 def _in_words(done: CommandResult) -> CommandResult:
-    if done.exit != 124:
+    if done.exit != TIMED_OUT:
         return done
     stderr = f"{done.stderr}\ncrictl timed out after {2 * CALL_TIME:.0f} s".strip()
     return CommandResult(argv=done.argv, exit=done.exit, stdout=done.stdout, stderr=stderr)

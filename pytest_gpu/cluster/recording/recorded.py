@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import weakref
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -21,7 +20,7 @@ from pytest_gpu.cluster.recording.recorded_objects import merged
 from pytest_gpu.cluster.recording.renaming import name_above
 from pytest_gpu.cluster.recording.samples import is_sample
 from pytest_gpu.cluster.recording.selected import selected_nodes
-from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.recording.temporary import new_folder, remove
 from pytest_gpu.errors import NotInEvidence, RecordingError
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.memory import Memory
@@ -213,7 +212,7 @@ def _top(private: Path) -> Path:
 
 def _remove(private: Path | None) -> None:
     if private is not None:
-        shutil.rmtree(private, ignore_errors=True)
+        remove(private)
 
 
 def _taken(chain: Sequence[Part]) -> datetime:

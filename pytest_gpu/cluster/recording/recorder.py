@@ -37,17 +37,18 @@ class NodeRecorder:
     """Writes one node's evidence; what is added in pieces is written by :meth:`close`.
 
     Args:
-        folder: the node's own folder, ``nodes/NAME``; it is created.
+        folder: the node's own folder, ``nodes/NAME`` of a recording; it is created.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._recording = folder.parents[1]
         self._entries: dict[str, Entry] = {}
         self._complete: dict[str, None] = {}
         self._absent: dict[str, None] = {}
         self._commands: list[Mapping[str, Any]] = []
         self._elves: dict[str, Mapping[str, Any]] = {}
-        private_files.make_folder(folder)
+        private_files.make_folder(folder, within=self._recording)
 
     def add_door(self, door: Door, *, like: str | None = None) -> None:
         """Note how the evidence was collected, and the node whose evidence this one shares."""
@@ -115,7 +116,7 @@ class NodeRecorder:
     def _write(self, relative: str, data: bytes) -> None:
         path = self._folder / relative
         try:
-            private_files.make_folder(path.parent)
+            private_files.make_folder(path.parent, within=self._recording)
             private_files.write(path, data)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
@@ -170,7 +171,7 @@ class Recorder:
         if resource == "nodes":
             items.sort(key=lambda node: natural(str(node["metadata"]["name"])))
         path = self.folder / "kubernetes" / f"{resource}.yaml"
-        private_files.make_folder(path.parent)
+        private_files.make_folder(path.parent, within=self.folder)
         data = yaml_writer.dump({"apiVersion": "v1", "kind": "List", "items": items})
         private_files.write(path, data)
 

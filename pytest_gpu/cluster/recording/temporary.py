@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_gpu.cluster.recording.owner import is_dead, this_process
@@ -16,12 +17,23 @@ PREFIX = "pytest-gpu-"
 def new_folder() -> Path:
     """Return a new folder that only this user can read; its name says which run owns it.
 
-    It is removed with this process at the latest: after Ctrl-C threads may still write to it.
+    It is removed with this process at the latest.
     """
     _sweep(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{this_process()}-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(remove, folder)
     return folder
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of this run.
+
+    After Ctrl-C threads may still write to it: under its new name they do not find it.
+    """
+    gone = folder.with_name(f"{folder.name}.gone")
+    with suppress(FileNotFoundError):
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _sweep(place: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pytest_gpu.cluster.recording.folder import Folder
 from pytest_gpu.cluster.recording.overlay import read_chain
 from pytest_gpu.cluster.recording.recorded import RecordedCluster
 from pytest_gpu.cluster.recording.recorder import Recorder
-from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.recording.temporary import new_folder, remove
 from pytest_gpu.cluster.visits.seen import SeenNode
 from pytest_gpu.cluster.visits.streams import LocalStream
 from pytest_gpu.cluster.visits.visit import drive, greet
@@ -86,7 +85,7 @@ def open_local(machine: Machine | None = None, *, visit: bool = True) -> Recorde
         _write(folder, machine or this_machine(), visit=visit)
         return RecordedCluster(read_chain(Folder(root=folder, label=TITLE)), TITLE, private)
     except BaseException:
-        shutil.rmtree(private, ignore_errors=True)
+        remove(private)
         raise
 
 

@@ -185,6 +185,30 @@ def test_what_the_kubelet_ended_is_tried_again(reaped: Any) -> None:
     assert diagnose.gpu_run(judged(outcome)) is None
 
 
+EOF_OF_RUNC = FATAL + "runc create failed: can't get final child's PID from pipe: EOF"
+
+
+def test_an_unknown_error_that_does_not_come_again_is_no_fault() -> None:
+    """The kubelet killed the container amid its start, and was not seen doing it."""
+    gpu = tried(CrictlNode(starts=[fine, failing(EOF_OF_RUNC)]))["runs"][1]
+    assert (gpu["exit"], gpu["attempts"], gpu["reaped"]) == (0, 2, 1)
+
+
+def test_an_unknown_error_that_comes_again_is_one() -> None:
+    """Told in its own words, after two attempts."""
+    outcome = tried(CrictlNode(starts=[fine, *[failing(EOF_OF_RUNC)] * 2]))
+    gpu = outcome["runs"][1]
+    assert (gpu["attempts"], gpu["reaped"]) == (2, 0)
+    assert cause(diagnose.gpu_run(judged(outcome))) == "sandbox/gpu-sandbox-fails"
+
+
+def test_an_unknown_error_among_losses_is_a_loss() -> None:
+    """Only two of them in a row say something."""
+    starts = [failing(EOF_OF_RUNC), failing(NO_SHIM), failing(EOF_OF_RUNC), *[failing(NO_SHIM)] * 2]
+    gpu = tried(CrictlNode(starts=[fine, *starts]))["runs"][1]
+    assert (gpu["attempts"], gpu["reaped"]) == (5, 5)
+
+
 def test_five_losses_are_no_fault_of_the_gpu() -> None:
     """Inconclusive."""
     outcome = tried(CrictlNode(starts=[fine, *[failing(NO_SHIM)] * 9]))
@@ -356,7 +380,7 @@ def test_an_admins_files_are_used_as_they_are() -> None:
 
 def test_an_admins_file_without_a_name_gets_none() -> None:
     """Crictl must say so itself."""
-    shell = CrictlNode(starts=[failing("FATA[0000] name or namespace is not in metadata")])
+    shell = CrictlNode(starts=[failing("FATA[0000] name or namespace is not in metadata")] * 2)
     tried(shell, files=admins({"linux": {}}))
     assert "metadata" not in shell.configs[0][0]
 

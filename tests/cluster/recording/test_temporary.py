@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from pytest_gpu.cluster.recording.temporary import new_folder
+from pytest_gpu.cluster.recording.recorder import NodeRecorder
+from pytest_gpu.cluster.recording.temporary import new_folder, remove
+from pytest_gpu.errors import RecordingError
 
 KILLED = (
     "import os; from pytest_gpu.cluster.recording.temporary import new_folder;"
@@ -51,3 +55,34 @@ def test_a_living_runs_folder_stays() -> None:
         new_folder()
         assert theirs.is_dir()
         run.communicate("\n")
+
+
+def test_a_thread_does_not_bring_a_removed_folder_back(place: Path) -> None:
+    """After Ctrl-C a visit may still write what its node has answered."""
+    folder = new_folder()
+    (folder / "recording").mkdir()
+    writer = NodeRecorder(folder / "recording" / "nodes" / "gpu-1")
+    stopped = threading.Event()
+
+    def write() -> None:
+        for at in itertools.count():
+            try:
+                writer.add_file(f"/etc/{at}/config", b"text")
+            except RecordingError:
+                break
+        stopped.set()
+
+    threading.Thread(target=write, daemon=True).start()
+    while not (folder / "recording/nodes/gpu-1/files/etc/9").exists():
+        pass
+    remove(folder)
+    assert stopped.wait(10)
+    assert list(place.iterdir()) == []
+
+
+def test_a_folder_is_removed_twice_without_harm(place: Path) -> None:
+    """By the run, and by the end of the process."""
+    folder = new_folder()
+    remove(folder)
+    remove(folder)
+    assert list(place.iterdir()) == []
