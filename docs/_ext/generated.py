@@ -22,6 +22,8 @@ from pytest_gpu.cause_entry import Cause
 from pytest_gpu.checks import registered
 from pytest_gpu.cluster.recording.samples import sample_names, sample_path
 from pytest_gpu.layers import Layer
+from pytest_gpu.message_file import Row
+from pytest_gpu.messages import table
 from pytest_gpu.steps import Slot, Step
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def pages() -> Mapping[str, str]:
     """Return every generated page by its path below ``docs/``."""
     return {
         "reference/causes.md": causes_page(catalogue().values()),
+        "reference/messages.md": messages_page(table()),
         "reference/samples.md": samples_page(),
         "reference/layout.md": layout_page(),
         "reference/requirements.md": requirements_page(),
@@ -134,6 +137,33 @@ def _paragraphs(step: Step | Slot) -> Iterator[str]:
 def _prose(text: str) -> str:
     """Escape the characters that Markdown would interpret."""
     return re.sub(r"([*_<>\[\]|`])", r"\\\1", text)
+
+
+def messages_page(rows: Iterable[Row]) -> str:
+    """Return the messages of components by the causes that they mean."""
+    ordered = sorted(rows, key=lambda row: row.cause)
+    return "\n".join(
+        [
+            "# Messages",
+            "",
+            "What components say, and the cause that it means. Each is an example: names, numbers",
+            "and what stands before and after may differ. Below it: where the message may stand,",
+            "and where the component has it.",
+            "",
+            *(line for cause, group in groupby(ordered, _of) for line in _messages(cause, group)),
+        ]
+    )
+
+
+def _of(row: Row) -> str:
+    return row.cause
+
+
+def _messages(cause: str, rows: Iterable[Row]) -> Iterator[str]:
+    yield from (f"## {cause}", "", f"See [the cause](causes.md#{cause.replace('/', '')}).", "")
+    for row in rows:
+        places = ", ".join(sorted(row.where))
+        yield from ("```text", row.match, "```", "", f"{places}; {_prose(row.source)}", "")
 
 
 def security_page() -> str:

@@ -10,6 +10,8 @@ from pytest_gpu.cluster.recording import listing, node_files, yaml_io
 from pytest_gpu.cluster.recording.view import Recorded, View
 from pytest_gpu.evidence import Entry
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings
 from pytest_gpu.parsing import json_document, shell_words, toml, yaml_document
 from pytest_gpu.stack.cdi import specs
 from pytest_gpu.stack.cdi.document import line_of
@@ -36,7 +38,7 @@ from pytest_gpu.stack.host import (
     systemd_text,
     systemd_unit,
 )
-from pytest_gpu.stack.injection import cgroups, node_refusals, start_errors
+from pytest_gpu.stack.injection import cgroups, node_refusals
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import (
     check_access,
@@ -376,7 +378,13 @@ PARSERS: _Table = {
         _printed("journalctl -u containerd", cri_log.last_words),
         UNIT_LOG,
     ),
-    "journal of containerd": (_printed("journalctl -u containerd", cri_log.cri_log), UNIT_LOG),
+    "journal of containerd": (
+        _printed(
+            "journalctl -u containerd",
+            lambda node: (cri_log.cri_log(node), cri_log.cri_refusal(node)),
+        ),
+        (*UNIT_LOG, 'msg="starting containerd"\n'),
+    ),
     "status of the kubelet": (
         kubelet_flags.status_argv,
         ("ExecStart=/a/kubelet --a=b ", "ExecStart="),
@@ -450,8 +458,8 @@ PARSERS: _Table = {
     "output of a sandbox": (sandboxes._lines, COLUMNS),
     "error of a sandbox": (_sandbox, ERRORS),
     "messages of crictl": (logged.messages, ERRORS),
-    "error of the GPU stack": (
-        lambda text: (start_errors.gpu_error(text), start_errors.is_network_error(text)),
+    "message of a component": (
+        lambda text: [meanings(text, where) for where in Where],
         ERRORS,
     ),
     "refusal of the node": (

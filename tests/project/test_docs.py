@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cluster.recording.samples import sample_names
 from pytest_gpu.layers import Layer
+from pytest_gpu.messages import table
 from tests.project import picture
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +171,10 @@ def test_every_cause_and_sample_has_its_place_on_the_generated_pages(
     """Nothing is left out of what is made from the package."""
     pages: Mapping[str, str] = generated.pages()
     causes, samples = pages["reference/causes.md"], pages["reference/samples.md"]
+    messages = pages["reference/messages.md"]
     assert [name for name in catalogue() if f"\n## {name}\n" not in causes] == []
+    assert [row for row in table() if row.match not in messages] == []
+    assert messages.count("\n## ") == len({row.cause for row in table()})
     assert [name for name in sample_names() if f"| `{name}` | " not in samples] == []
 
 

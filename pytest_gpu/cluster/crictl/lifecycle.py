@@ -25,9 +25,10 @@ from pytest_gpu.cluster.crictl.tool import (
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import CommandResult
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.node_refusals import node_refusal
-from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.sandbox.config_files import (
     LOG,
@@ -208,7 +209,8 @@ def _fate(bench: Bench, done: CommandResult, *, started: bool) -> Fate:
     A known fault is reported as it is, although the kubelet ends that sandbox, too.
     """
     text = messages(f"{done.stdout}\n{done.stderr}")
-    if done.exit == 0 or gpu_error(text) or node_refusal(text) or is_cgroup_error(text):
+    known = node_refusal(text) or meanings(text, Where.SANDBOX) or meanings(text, Where.CONTROL)
+    if done.exit == 0 or known:
         return "decided"
     if was_reaped(done.exit, text) or is_stopped(bench.crictl, bench.mark.run, bench.name):
         return "reaped"

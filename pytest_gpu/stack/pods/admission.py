@@ -13,6 +13,8 @@ from typing import Any
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings
 from pytest_gpu.stack.kube.objects import (
     labels_of,
     object_of,
@@ -30,7 +32,6 @@ from pytest_gpu.stack.pods.suite_pod import SuitePod
 from pytest_gpu.steps import typed
 from pytest_gpu.text.shell import command
 
-_NO_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
 _WEBHOOK = re.compile(r'webhook "(?P<webhook>[^"\s]++)"')
 _CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
 _SELECTOR = re.compile(r"node affinity/selector|NodeAffinity")
@@ -57,14 +58,11 @@ def rejected(node: Node, suite: SuitePod) -> Finding:
         Unproven: a policy, a quota or a right of the suite is the reason.
     """
     said = Evidence(source="kube-apiserver", text=suite.rejected)
-    if match := _NO_CLASS.search(suite.rejected):
-        return Finding.of(
-            "runtimeclass/missing",
-            said,
-            runtime_class=match["name"],
-            users="the suite's pod",
-            create=create_class(node, match["name"]),
-        )
+    if found := meanings(suite.rejected, Where.ADMISSION):
+        name = found[0].values.get("runtime_class", "")
+        create = create_class(node, name)
+        values = {"runtime_class": name, "users": "the suite's pod"}
+        return Finding.of(found[0].cause, said, create=create, **values)
     match = _WEBHOOK.search(suite.rejected)
     if match and "nvidia" in match["webhook"]:
         return Finding.of("runtimeclass-pod/gpu-webhook-refuses", said, webhook=match["webhook"])

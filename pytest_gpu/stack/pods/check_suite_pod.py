@@ -9,9 +9,10 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings, understood
 from pytest_gpu.stack.injection.node_refusals import refused_by_node
 from pytest_gpu.stack.injection.of_any_runtime import default_handler
-from pytest_gpu.stack.injection.start_errors import gpu_error
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import condition_of, path_of, spec_of, status_of
@@ -29,8 +30,6 @@ from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 
 _IMAGE = "--gpu-image=IMAGE names another"
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
-# JIT_COMPILER_NOT_FOUND, UNSUPPORTED_PTX_VERSION, JIT_COMPILATION_DISABLED of cuda.h
-_COMPILER = re.compile(r"(?m)^(?>.*?cuModuleLoadData: ).*\(22[123]\)")
 
 
 @check("pods/suite-pod-not-started", visit=False)
@@ -75,9 +74,9 @@ def _start_failed(node: Node, suite: SuitePod) -> Finding:
 
 def _known(node: Node, suite: SuitePod, said: Evidence) -> Finding | None:
     """Return the fault of the node that words of a refusal tell of, ``None`` if of none."""
-    if found := gpu_error(said.text):
+    if found := understood(node, said.text, Where.POD):
         values = {"handler": handler_name(node, suite), **found.values}
-        return Finding.of(found.cause, said, **values)
+        return Finding.of(found.cause, said, *found.evidence, **values)
     finding = refused_by_node(node, said)
     if finding and _NO_IMAGE.search(said.text) and finding.cause != "sandbox/node-disk-full":
         return None  # a registry's words, which may hold anything
@@ -177,9 +176,9 @@ def miscomputes(node: Node) -> Finding | None:
         return Finding.of(
             "runtimeclass-pod/cuda-does-not-start", said, _saw("gpu", suite, seen), code=str(code)
         )
-    if _COMPILER.search(compute):
+    if found := meanings(compute, Where.CUDA):
         said = Evidence(source=where, text=compute)
-        return Finding.of("runtimeclass-pod/ptx-is-not-compiled", said, why=compute)
+        return Finding.of(found[0].cause, said, why=compute)
     if not seen.cuda.get("count") or compute != "ok":
         said = Evidence(source=where, text=f"CUDA: {dict(seen.cuda)}")
         return Finding.of("runtimeclass-pod/computes-wrongly", said)

@@ -11,6 +11,8 @@ from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import understood
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.docker.check_docker import docker_evidence
 from pytest_gpu.stack.host.systemd_unit import service
@@ -21,7 +23,7 @@ from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
 from pytest_gpu.stack.kubelet.kubelet import CONFIG as KUBELET_CONFIG
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.unit_end import ends_again_and_again
-from pytest_gpu.stack.runtime.cri_log import cri_log, last_words
+from pytest_gpu.stack.runtime.cri_log import cri_log, cri_refusal, last_words
 from pytest_gpu.stack.runtime.daemon_ends import crash_loop, refuses_its_files
 from pytest_gpu.stack.runtime.serves_now import serves_now
 
@@ -117,11 +119,15 @@ def silent(node: Node) -> Finding | None:
         raise Unproven("the running containerd was not asked (crictl info)")
     if not live.error:
         return None
+    said = cri_refusal(node)
+    refused = understood(node, said.text, Where.CONTAINERD) if said else None
     return Finding.of(
-        "runtime/cri-not-served",
+        refused.cause if refused else "runtime/cri-not-served",
         Evidence(source=live.command, text=_last_line(live.error)),
         *cri_log(node),
         socket=containerd_of(node).socket,
+        config=containerd_of(node).config_path,
+        **(refused.values if refused else {}),
     )
 
 

@@ -14,6 +14,7 @@ from pytest_gpu.stack.kubelet.config_refused import containerd_log, refused_conf
 from pytest_gpu.stack.kubelet.unit_end import last_ended, why
 
 _CRI_LOG = re.compile(r"\A(?>.*?failed to load plugin).*cri|no corresponding runtime configured")
+_START = re.compile(r'msg="starting containerd"')
 _SYSTEMD = re.compile(
     r" systemd\[1\]: (?:Stopp|Start|Failed|\S{1,200}: (?:Main process|Failed|Deact|Sched))"
 )
@@ -22,6 +23,13 @@ _SYSTEMD = re.compile(
 def cri_log(node: Node) -> tuple[Evidence, ...]:
     """Return the last line in containerd's own log about its CRI plugin."""
     return tuple(_lines(node, _CRI_LOG))[:1]
+
+
+def cri_refusal(node: Node) -> Evidence | None:
+    """Return the last line about the CRI plugin unless containerd was started again since."""
+    said, started = next(_lines(node, _CRI_LOG), None), next(_lines(node, _START), None)
+    over = said and started and (started.line or 0) > (said.line or 0)
+    return None if over else said
 
 
 def last_words(node: Node) -> tuple[Evidence, ...]:

@@ -10,9 +10,10 @@ from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import understood
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
-from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.sandbox.lacking import (
     GPU,
@@ -23,9 +24,9 @@ from pytest_gpu.stack.sandbox.lacking import (
     lacks_libraries,
     names,
 )
-from pytest_gpu.stack.sandbox.refusal import REFUSED, refusals
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun, read
 
+_NO_SANDBOX = "No sandbox with the GPU handler can start on this node"
 _LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
 
 
@@ -69,14 +70,11 @@ def gpu_run(node: Node) -> Finding | None:
 def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     shown = Evidence(source=run.command, text=run.error)
     control = Evidence(source="crictl run", text="the control sandbox (default handler) starts")
-    if error := gpu_error(run.text):
-        values = {"handler": run.handler or "default", **error.values}
-        refused = refusals(node) if error.cause == REFUSED else ()
-        return Finding.of(error.cause, shown, control, *refused, **values)
-    cause = "sandbox/gpu-sandbox-fails"
-    if is_cgroup_error(run.text):
-        cause = "sandbox/handler-cgroup-driver"
-    return Finding.of(cause, shown, control, why=run.error, **names(node, run))
+    values = {"why": run.error, "scope": _NO_SANDBOX, **names(node, run)}
+    if error := understood(node, run.text, Where.SANDBOX):
+        found = {**values, **error.values}
+        return Finding.of(error.cause, shown, control, *error.evidence, **found)
+    return Finding.of("sandbox/gpu-sandbox-fails", shown, control, **values)
 
 
 @check("sandbox/missing-devices")

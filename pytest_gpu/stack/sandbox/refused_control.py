@@ -12,9 +12,10 @@ from contextlib import suppress
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings, understood
 from pytest_gpu.stack.injection.node_refusals import NO_POD, refused_by_node
 from pytest_gpu.stack.injection.of_any_runtime import config_path, default_handler
-from pytest_gpu.stack.injection.start_errors import gpu_error, is_nameless_error
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.sandbox.sandboxes import OTHER_IMAGE, Sandboxes, SandboxRun
 
@@ -65,16 +66,17 @@ def _scope(node: Node, sandboxes: Sandboxes) -> str:
 
 def _by_default(node: Node, said: Evidence, run: SandboxRun) -> Finding | None:
     """Return the fault of the GPU stack that keeps every pod from starting: NVIDIA's default."""
-    error = gpu_error(run.text)
-    if error is None:
+    error = understood(node, run.text, Where.SANDBOX)
+    if error is None or meanings(run.text, Where.CONTROL):
         return None
     handler = default_handler(node)
     text = f'default runtime "{handler}": {NO_POD[0].lower()}{NO_POD[1:]}'
     where = config_path(node)
     with suppress(Unproven, KeyError):
         where = runtime_of(node).told_by
-    values = {"handler": handler, **error.values}
-    return Finding.of(error.cause, said, Evidence(source=where, text=text), **values)
+    values = {"handler": handler, "scope": NO_POD, **error.values}
+    set_ = Evidence(source=where, text=text)
+    return Finding.of(error.cause, said, set_, *error.evidence, **values)
 
 
 def _brought(sandboxes: Sandboxes, run: SandboxRun) -> str:
@@ -83,6 +85,7 @@ def _brought(sandboxes: Sandboxes, run: SandboxRun) -> str:
         return _WITHOUT_OWN
     if _IMAGE.search(run.text):
         return OTHER_IMAGE
-    if _CGROUP_PARENT.search(run.text) or is_nameless_error(run.text):
+    causes = {meaning.cause for meaning in meanings(run.text, Where.CONTROL)}
+    if _CGROUP_PARENT.search(run.text) or "sandbox/pod-config-without-namespace" in causes:
         return _OWN_FILES
     return ""

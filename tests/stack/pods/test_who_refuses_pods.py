@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_gpu.errors import Unproven
@@ -395,6 +395,7 @@ LETTERS = st.text("bcdfghjklmnpqrstvwxz", min_size=4, max_size=12)
 """Words without vowels: none of them is one that a component really says."""
 
 
+@settings(deadline=None)
 @given(st.lists(LETTERS, min_size=2, max_size=5))
 def test_any_words_of_a_refusal_are_quoted(words: list[str]) -> None:
     """Of the sandbox and of the container with the GPU, the suite's and a user's."""
