@@ -46,6 +46,9 @@ _INIT_CAUSES = {
     codes.LIB_RM_VERSION_MISMATCH: "driver/library-module-mismatch",
 }
 
+_WHICH = "NVML does not say which"
+"""Stands for a GPU where NVML itself does not start."""
+
 # nvmlGpuFabricState_t in nvml.h.
 FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
 
@@ -101,7 +104,7 @@ def nvml_silent(node: Node) -> Finding | None:
         )
     if nvml.error:
         cause = _INIT_CAUSES.get(nvml.error.code, "driver/nvml-refuses")
-        return _of_error(node, cause, "nvmlInit", nvml.error)
+        return _of_error(node, cause, "nvmlInit", nvml.error, _WHICH)
     return _first(_grave_answers(node))
 
 
@@ -112,15 +115,15 @@ def _grave_answers(node: Node) -> Iterator[Finding]:
             cause = GRAVE_CODES.get(error.code)
             if cause or question == "handle":
                 where = f"NVML, {question} of {device}"
-                yield _of_error(node, cause or "driver/nvml-refuses", where, error)
+                yield _of_error(node, cause or "driver/nvml-refuses", where, error, str(device))
 
 
-def _of_error(node: Node, cause: str, where: str, error: NvmlError) -> Finding:
+def _of_error(node: Node, cause: str, where: str, error: NvmlError, gpus: str) -> Finding:
     return Finding.of(
         cause,
         Evidence(source=where, text=str(error)),
         message=str(error),
-        gpus=where.rpartition(" of ")[2],
+        gpus=gpus,
         version=known(lambda: driver_of(node).version) or "unknown",
     )
 
@@ -196,13 +199,15 @@ def memory_unreadable(node: Node) -> Finding | None:
         memory = device.numbers("memory", "total")
         if isinstance(memory, NvmlError):
             if memory.code not in codes.NOT_ASKABLE:
-                return _of_error(
-                    node, "driver/memory-unreadable", f"NVML, memory of {device}", memory
-                )
+                return _no_memory(device, str(memory))
         elif memory["total"] <= 0:
-            error = NvmlError(code=0, message="0 bytes in total")
-            return _of_error(node, "driver/memory-unreadable", f"NVML, memory of {device}", error)
+            return _no_memory(device, "NVML reports 0 bytes in total")
     return None
+
+
+def _no_memory(device: NvmlDevice, said: str) -> Finding:
+    seen = Evidence(source=f"NVML, memory of {device}", text=said)
+    return Finding.of("driver/memory-unreadable", seen, gpu=str(device), message=said)
 
 
 @check("gpu/fabric-not-ready")

@@ -19,6 +19,9 @@ class StartError:
     values: Mapping[str, str]
 
 
+GRPC_UNKNOWN = ": unknown"
+"""What gRPC adds at the end of an error that has no code of its own."""
+
 # In order: the first that matches is the innermost, so the most telling one.
 _KNOWN = (
     (
@@ -72,7 +75,7 @@ def gpu_error(text: str) -> StartError | None:
         if match := pattern.search(text):
             found = {key: value for key, value in match.groupdict().items() if value}
             if "also" in found:
-                found = {"why": found["also"]}
+                found = {"why": found["also"].removesuffix(GRPC_UNKNOWN)}
             return StartError(cause=cause, values=found)
     return None
 

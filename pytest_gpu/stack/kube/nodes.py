@@ -71,6 +71,17 @@ class Readiness:
         """Whether the kubelet reports the node as ready."""
         return self.status == "True"
 
+    @property
+    def said(self) -> str:
+        """What the condition says beside its status, its reason if it has no message."""
+        return self.message or self.reason or "no reason is given"
+
+    @property
+    def shown(self) -> str:
+        """The condition as one line of evidence."""
+        status = ", ".join(filter(None, (f"Ready={self.status}", self.reason)))
+        return f"{status}: {self.message}" if self.message else status
+
 
 def find_gpu_nodes(cluster: ClusterEvidence) -> tuple[GpuNodeSigns, ...]:
     """Return the nodes with at least one sign of a GPU, in natural order.

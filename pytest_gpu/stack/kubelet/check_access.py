@@ -82,10 +82,10 @@ def no_door(node: Node) -> Finding | None:
     down = _RUNTIME_DOWN.search(state.message)
     return Finding.of(
         "runtime/reported-down" if down else "access/no-door",
-        Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
+        Evidence(source=f"node {node.name}", text=state.shown),
         _told_by(door),
         reason=door.reason,
-        message=state.message or state.reason,
+        message=state.said,
     )
 
 
@@ -115,7 +115,7 @@ def kubelet_stopped(node: Node) -> Finding | None:
     cause = "access/kubelet-stopped-with-containerd" if together else "access/kubelet-stopped"
     return Finding.of(
         cause,
-        Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
+        Evidence(source=f"node {node.name}", text=state.shown),
         Evidence(source="/proc", text="no kubelet runs"),
         Evidence(source="/proc", text=f"pid {runtime.pid} runs: {' '.join(runtime.argv)}"),
         *_status_lines(node),

@@ -62,7 +62,7 @@ def _finding(node: Node, status: UnitStatus) -> Finding:
     return Finding.of(
         "access/kubelet-crash-loop",
         *status.evidence,
-        Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
+        Evidence(source=f"node {node.name}", text=state.shown),
         exit=status.exit or "its exit code is not shown",
         words=words.text if words else "(none in the evidence)",
         files=join(kubelet.config_files if kubelet else ()) or "its flags and files",

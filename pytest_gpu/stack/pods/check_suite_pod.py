@@ -21,6 +21,7 @@ from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.pods.check_runtimeclasses import create_class
 from pytest_gpu.stack.pods.pod_fate import UNTAKEN, is_taken
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
+from pytest_gpu.text.naming import count
 
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
 _NO_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
@@ -143,7 +144,7 @@ def wrong_number(node: Node) -> Finding | None:
         _saw("gpu", suite, seen),
         Evidence(source=f"pod {path_of(suite.pod)}", text=f"asks for {asked}, sees {got}"),
         handler=handler_name(node, suite),
-        asked=str(asked),
+        asked=count(asked, "GPU"),
         got=str(got),
     )
 
@@ -187,9 +188,13 @@ def miscomputes(node: Node) -> Finding | None:
         return Finding.of("runtimeclass-pod/cuda-gives-no-answer", said, why=compute)
     code = seen.cuda.get("init")
     if code != 0:
-        said = Evidence(source=where, text=f"cuInit returned {code}: {_cuda_error(code)}")
+        returned = "" if code is None else f"cuInit returned {code}: "
+        said = Evidence(source=where, text=f"{returned}{_cuda_error(code)}")
         return Finding.of(
-            "runtimeclass-pod/cuda-does-not-start", said, _saw("gpu", suite, seen), code=str(code)
+            "runtimeclass-pod/cuda-does-not-start",
+            said,
+            _saw("gpu", suite, seen),
+            why=_cuda_error(code) if code is None else f"error {code}",
         )
     if _COMPILER.search(compute):
         said = Evidence(source=where, text=compute)

@@ -199,15 +199,15 @@ def _wider(node: Node) -> SearchPath:
 
 def _none_of(node: Node, runtime: Handler, found: Chain) -> Finding:
     config = own_config(node.evidence, found.programs[0].path)
-    names = ", ".join(found.runtimes) or "(an empty list)"
+    names = ", ".join(found.runtimes)
     looked = ", ".join(dict.fromkeys(_wider(node).folders))
     return Finding.of(
         "runtime/no-low-level-runtime",
         runtime.source,
         config.evidence(LOW_LEVEL),
-        Evidence(source=str(runtime.binary), text=f"looks for {names} in {looked}"),
+        Evidence(source=str(runtime.binary), text=f"looks for {names or 'nothing'} in {looked}"),
         handler=runtime.name,
-        runtimes=names,
+        finds=f"finds none of {names} on this host" if names else "is given no runtime to call",
         binary=str(runtime.binary),
         path=config.path,
         patch=_name_one(node, config),

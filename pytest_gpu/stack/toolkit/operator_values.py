@@ -14,14 +14,15 @@ from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.manifest import scalar
-from pytest_gpu.stack.kube.operator import operator_release
+from pytest_gpu.stack.kube.objects import name_of, path_of
+from pytest_gpu.stack.kube.operator import cluster_policy, operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import holding, is_rendered
 from pytest_gpu.stack.repair.toml_diff import with_handler
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
-from pytest_gpu.steps import Steps, Value, typed
+from pytest_gpu.steps import Step, Steps, Value, typed
 from pytest_gpu.text.shell import command
 
 FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
@@ -171,10 +172,15 @@ def _begun(node: Node) -> Start | None:
 
 
 def apply(node: Node) -> Steps:
-    """Return the step that applies toolkit-values.yaml to the operator."""
-    release = operator_release(node.cluster)
-    if release is None:
-        edit = command("kubectl edit clusterpolicy   # put the env list under spec.toolkit")
-        return (typed("cluster", edit),)
-    upgrade = command("{upgrade} -f toolkit-values.yaml", upgrade=release.upgrade())
-    return (typed("helm", upgrade),)
+    """Return the step that applies toolkit-values.yaml: to the operator, else to the toolkit."""
+    if release := operator_release(node.cluster):
+        upgrade = command("{upgrade} -f toolkit-values.yaml", upgrade=release.upgrade())
+        return (typed("helm", upgrade),)
+    if policy := cluster_policy(node.cluster):
+        line = "kubectl edit clusterpolicy {name}   # put the env list under spec.toolkit"
+        return (typed("cluster", command(line, name=name_of(policy))),)
+    if daemonset := toolkit_of(node).daemonset:
+        line = "kubectl edit daemonset {name} -n {namespace}   # put the env list there"
+        namespace, _, name = path_of(daemonset).partition("/")
+        return (typed("cluster", command(line, name=name, namespace=namespace)),)
+    return (Step("words", "If a GPU operator is to manage the toolkit, install it with them."),)
