@@ -16,15 +16,18 @@ from pytest_gpu.cluster.recording.samples import sample_path
 from pytest_gpu.finding_json import as_json
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.report.terminal import plain, render
+from pytest_gpu.run.placeholders import filled
 from tests.samples.runtime_cases import RECORDINGS
 from tests.samples.sample_copy import SampleCopy
 from tests.samples.sample_table import SAMPLES
 from tests.samples.test_sample_breaks import BREAKS
 from tests.samples.test_sample_breaks import HEALTHY as WHOLE
-from tests.samples.test_sample_moves import FAILING, MOVES
+from tests.samples.test_sample_moves import MOVES
+from tests.samples.test_samples import FAILING
 from tests.samples.variants import LATENT, UNPROVEN
-from tests.support import judging, named_objects, wording
+from tests.support import named_objects, wording
 from tests.support.changes import Change
+from tests.support.judging import judge
 from tests.support.told import full
 
 COLUMNS = 80
@@ -41,17 +44,17 @@ CHANGED: Mapping[str, tuple[str, Change]] = {
 
 def judged(recording: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Mapping[str, Any], list[str]]:
     """Return the report on a recording, and all that is wrong with the words in it."""
-    reported, found = judging.filled, []
+    found: list[str] = []
 
     def noted(finding: Finding, node: Node) -> Finding:
-        whole = reported(finding, node)
+        whole = filled(finding, node)
         told = as_json(whole)
         found.extend([*wording.faults(told), *named_objects.faults(told, node)])
         return whole
 
-    monkeypatch.setattr(judging, "filled", noted)
+    monkeypatch.setattr("tests.support.judging.filled", noted)
     with open_recording(recording, "recording") as cluster:
-        return judging.judge(cluster), found
+        return judge(cluster), found
 
 
 def too_wide(document: Mapping[str, Any]) -> Iterator[str]:

@@ -179,12 +179,18 @@ def mismatch(node: Node) -> Finding | None:
     if evidence:
         module = Evidence(source=driver.version_source, line=1, text=driver.version_line)
         return Finding.of(
-            "driver/library-module-mismatch", module, *evidence, version=driver.version
+            "driver/library-module-mismatch", module, *evidence, module=loaded_module(node)
         )
     library = known(lambda: driver.libnvml)
     if library is None or library.version is None:
         nvml_of(node).asked()  # its file name has no version; if NVML starts, the versions match
     return None
+
+
+def loaded_module(node: Node) -> str:
+    """Return the loaded module, with its version if that is known."""
+    version = known(lambda: driver_of(node).version)
+    return f"the loaded module {version}" if version else "the loaded module"
 
 
 def _nvml_says_mismatch(node: Node) -> Iterator[Evidence]:

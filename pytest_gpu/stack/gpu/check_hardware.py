@@ -14,8 +14,9 @@ from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
 from pytest_gpu.stack.gpu.pci import BUS, PciGpu, pci_of
+from pytest_gpu.stack.kube.labels import without_labels
 from pytest_gpu.stack.kube.objects import labels_of, object_of, status_of
-from pytest_gpu.steps import Steps, typed
+from pytest_gpu.steps import typed
 from pytest_gpu.text.naming import count
 from pytest_gpu.text.shell import command
 
@@ -55,17 +56,8 @@ def missing(node: Node) -> Finding | None:
     evidence = [Evidence(source=BUS, text=text) for text in said]
     if windows := _windows(node):
         return Finding.of("hardware/wsl-without-adapter", *windows, *evidence, *_signs(node))
-    signs = [*_signs(node)]
-    return Finding.of("hardware/gpu-missing", *evidence, *signs, unlabel=_unlabel(node))
-
-
-def _unlabel(node: Node) -> Steps:
-    """Return how to remove the labels that claim a GPU, nothing if there are none."""
-    line = command("kubectl label node {node}", node=node.name)
-    claims = [key for key in _CLAIMS if key in _labels(node)]
-    for key in claims:
-        line = command("{line} {key}-", line=line, key=key)
-    return (typed("cluster", line),) if claims else ()
+    unlabel = without_labels(object_of(node), _CLAIMS)
+    return Finding.of("hardware/gpu-missing", *evidence, *_signs(node), unlabel=unlabel)
 
 
 def _windows(node: Node) -> list[Evidence]:

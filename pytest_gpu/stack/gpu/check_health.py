@@ -14,9 +14,8 @@ from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as codes
-from pytest_gpu.stack.gpu.check_driver import needs_no_nvml, unsupported_gpu
+from pytest_gpu.stack.gpu.check_driver import loaded_module, needs_no_nvml, unsupported_gpu
 from pytest_gpu.stack.gpu.check_hardware import HOLDERS
-from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.kernel_log import KernelLog, Xid, kernel_log_of
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, NvmlError, nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
@@ -47,7 +46,6 @@ _INIT_CAUSES = {
 }
 
 _WHICH = "NVML does not say which"
-"""Stands for a GPU where NVML itself does not start."""
 
 # nvmlGpuFabricState_t in nvml.h.
 FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
@@ -105,7 +103,7 @@ def nvml_silent(node: Node) -> Finding | None:
     if nvml.error:
         cause = _INIT_CAUSES.get(nvml.error.code, "driver/nvml-refuses")
         return _of_error(node, cause, "nvmlInit", nvml.error, _WHICH)
-    return _first(_grave_answers(node))
+    return next(_grave_answers(node), None)
 
 
 def _grave_answers(node: Node) -> Iterator[Finding]:
@@ -124,7 +122,7 @@ def _of_error(node: Node, cause: str, where: str, error: NvmlError, gpus: str) -
         Evidence(source=where, text=str(error)),
         message=str(error),
         gpus=gpus,
-        version=known(lambda: driver_of(node).version) or "unknown",
+        module=loaded_module(node),
     )
 
 
@@ -201,7 +199,7 @@ def memory_unreadable(node: Node) -> Finding | None:
             if memory.code not in codes.NOT_ASKABLE:
                 return _no_memory(device, str(memory))
         elif memory["total"] <= 0:
-            return _no_memory(device, "NVML reports 0 bytes in total")
+            return _no_memory(device, "0 bytes in total")
     return None
 
 
@@ -249,7 +247,3 @@ def _mig_change(device: NvmlDevice) -> str | None:
     names = {0: "disabled", 1: "enabled"}
     now, then = (names.get(mode[key], str(mode[key])) for key in ("current", "pending"))
     return f"{now}, pending: {then}"
-
-
-def _first(findings: Iterator[Finding]) -> Finding | None:
-    return next(findings, None)

@@ -177,10 +177,17 @@ def apply(node: Node) -> Steps:
         upgrade = command("{upgrade} -f toolkit-values.yaml", upgrade=release.upgrade())
         return (typed("helm", upgrade),)
     if policy := cluster_policy(node.cluster):
-        line = "kubectl edit clusterpolicy {name}   # put the env list under spec.toolkit"
-        return (typed("cluster", command(line, name=name_of(policy))),)
+        edit = command(
+            "kubectl edit clusterpolicy {name}   # put the env list under spec.toolkit",
+            name=name_of(policy),
+        )
+        return (typed("cluster", edit),)
     if daemonset := toolkit_of(node).daemonset:
-        line = "kubectl edit daemonset {name} -n {namespace}   # put the env list there"
         namespace, _, name = path_of(daemonset).partition("/")
-        return (typed("cluster", command(line, name=name, namespace=namespace)),)
+        edit = command(
+            "kubectl edit daemonset {name} -n {namespace}   # put the env list there",
+            name=name,
+            namespace=namespace,
+        )
+        return (typed("cluster", edit),)
     return (Step("words", "If a GPU operator is to manage the toolkit, install it with them."),)
