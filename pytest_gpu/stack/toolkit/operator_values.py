@@ -190,4 +190,4 @@ def apply(node: Node) -> Steps:
             namespace=namespace,
         )
         return (typed("cluster", edit),)
-    return (Step("words", "If a GPU operator is to manage the toolkit, install it with them."),)
+    return (Step("words", "If a GPU operator is to manage the toolkit, install it so."),)

@@ -46,7 +46,7 @@ TOOLKIT = {
         ),
         (
             {"clusterpolicies": []},
-            "If a GPU operator is to manage the toolkit, install it with them.",
+            "If a GPU operator is to manage the toolkit, install it so.",
         ),
     ],
 )
