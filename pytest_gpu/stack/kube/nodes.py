@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.stack.kube.objects import (
@@ -56,6 +57,10 @@ class GpuNodeSigns:
 
     name: str
     signs: tuple[str, ...]
+
+
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+"""The taint that the node controller gives to a cordoned node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +180,17 @@ def taints(node: KubeObject) -> Sequence[Mapping[str, str]]:
     return spec_of(node).get("taints") or ()
 
 
-def cordoned(node: KubeObject) -> bool:
-    """Say whether a node is cordoned (unschedulable)."""
-    return bool(spec_of(node).get("unschedulable"))
+def cordon(node: KubeObject) -> tuple[Evidence, ...]:
+    """Return that a node is cordoned (unschedulable), and since when if that is known."""
+    if not spec_of(node).get("unschedulable"):
+        return ()
+    since = [
+        f" since {taint['timeAdded']}"
+        for taint in taints(node)
+        if taint.get("key") == UNSCHEDULABLE and taint.get("timeAdded")
+    ]
+    text = f"spec.unschedulable: true{''.join(since[:1])}"
+    return (Evidence(source=f"node {name_of(node)}", text=text),)
 
 
 def show_taint(taint: Mapping[str, str]) -> str:
