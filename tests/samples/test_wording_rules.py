@@ -12,7 +12,6 @@ from tests.support import named_objects, wording
 from tests.support.fake_evidence import FakeCluster, FakeNode
 
 PATCH = "$ sudo patch -d / -p1 <<'EOF'\n--- /etc/x\n+++ /etc/x\n@@ -1 +1 @@\n-a = 1\n+a = 2\nEOF"
-POLICY = {"kind": "ClusterPolicy", "metadata": {"name": "main"}, "spec": {}}
 PLUGIN = {
     "kind": "DaemonSet",
     "metadata": {
@@ -168,3 +167,29 @@ def test_what_is_there_or_made_passes(node: GpuNode, kind: str, step: str) -> No
 def test_a_missing_file_that_the_evidence_tells_of_passes(node: GpuNode) -> None:
     """The reader knows then that it is not there."""
     assert unknown_to(node, "node", "$ ls /etc/here/y.toml", seen="/etc/here/y.toml is gone") == []
+
+
+ENV = [{"name": "CONTAINERD_SOCKET", "value": "/run/x.sock"}]
+VALUES = "toolkit:\n  env:\n  - name: CONTAINERD_SOCKET\n    value: {value}"
+POLICY = {
+    "metadata": {"name": "main", "annotations": PLUGIN["metadata"]["annotations"]},
+    "spec": {"driver": {"enabled": True}, "toolkit": {"env": ENV}},
+}
+UPGRADE = "$ helm upgrade gpus nvidia/gpu-operator -n gpu --reuse-values"
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "faults"),
+    [
+        ("helm", f"{UPGRADE} --set driver.enabled=true", 1),
+        ("helm", f"{UPGRADE} --set driver.enabled=false", 0),
+        ("helm", f"{UPGRADE} --set operator.runtimeClass=nvidia", 0),
+        ("file", VALUES.format(value="/run/x.sock"), 1),
+        ("file", VALUES.format(value="/run/y.sock"), 0),
+    ],
+)
+def test_what_is_in_force_is_no_fix(kind: str, step: str, faults: int) -> None:
+    """The operator's values, one by one or as the toolkit's whole list."""
+    objects = {"clusterpolicies": [POLICY], "daemonsets": [], "nodes": [NODE]}
+    cluster = FakeCluster(nodes={"gpu-1": FakeNode()}, objects=objects)
+    assert len(unknown_to(GpuNode("gpu-1", cluster), kind, step)) == faults

@@ -12,10 +12,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
+
 from pytest_gpu.errors import GpuError
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional
+from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, optional, spec_of
 from tests.support.wording import Told, words
 
 PLURALS = {
@@ -40,7 +42,9 @@ PATH = re.compile(
 
 def faults(told: Told, node: Node) -> list[str]:
     """Return what the fix of a node's finding names that is not in the evidence."""
-    found = [*_commands(told, node.cluster), *_words(told, node.cluster), *_paths(told, node)]
+    cluster = node.cluster
+    found = [*_commands(told, cluster), *_words(told, cluster), *_paths(told, node)]
+    found += _in_force(told, cluster)
     return [f"{told['cause']}: {said}" for said in found]
 
 
@@ -119,6 +123,28 @@ def _labels(argv: Sequence[str], thing: KubeObject) -> Iterator[str]:
             yield f"there is no such label: {each[:-1]}"
         if equals and has.get(key) == value:
             yield f"is in force already: {each}"
+
+
+def _in_force(told: Told, cluster: ClusterEvidence) -> Iterator[str]:
+    """Yield settings of the GPU operator that its ClusterPolicy has already."""
+    for policy in optional(cluster, "clusterpolicies"):
+        for step in told["fix"]:
+            for path, value in re.findall(r"--set ([\w.]+)=(\S+)", step):
+                if str(_setting(policy, path)).lower() == value.lower():
+                    yield f"is in force already: {path}={value}"
+            if step.startswith("toolkit:") and _env(step) == _setting(policy, "toolkit.env"):
+                yield f"is in force already: {step}"
+
+
+def _setting(policy: KubeObject, path: str) -> object:
+    found: object = spec_of(policy)
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _env(step: str) -> object:
+    return yaml.safe_load(step)["toolkit"]["env"]
 
 
 def _paths(told: Told, node: Node) -> Iterator[str]:
