@@ -188,27 +188,29 @@ def miscomputes(node: Node) -> Finding | None:
         return Finding.of("runtimeclass-pod/cuda-gives-no-answer", said, why=compute)
     code = seen.cuda.get("init")
     if code != 0:
-        returned = "" if code is None else f"cuInit returned {code}: "
-        said = Evidence(source=where, text=f"{returned}{_cuda_error(code)}")
+        said = Evidence(source=where, text=f"cuInit: {_cuda_error(code)}")
         return Finding.of(
             "runtimeclass-pod/cuda-does-not-start",
             said,
             _saw("gpu", suite, seen),
-            why=_cuda_error(code) if code is None else f"error {code}",
+            why=_cuda_error(code),
         )
     if _COMPILER.search(compute):
         said = Evidence(source=where, text=compute)
         return Finding.of("runtimeclass-pod/ptx-is-not-compiled", said, why=compute)
     if not seen.cuda.get("count") or compute != "ok":
-        said = Evidence(source=where, text=f"CUDA: {dict(seen.cuda)}")
+        seen_by_cuda = count(int(seen.cuda.get("count") or 0), "GPU")
+        text = f"CUDA sees {seen_by_cuda}; the computation: {compute or 'no answer'}"
+        said = Evidence(source=where, text=text)
         return Finding.of("runtimeclass-pod/computes-wrongly", said)
     return None
 
 
 def _cuda_error(code: object) -> str:
-    """Return the name of a CUresult (CUDA driver API reference, cuda.h)."""
+    """Return a CUresult by its number and name (CUDA driver API reference, cuda.h)."""
+    if code is None:
+        return "libcuda.so.1 could not be loaded"
     names = {
-        None: "libcuda.so.1 could not be loaded",
         3: "CUDA_ERROR_NOT_INITIALIZED",
         34: "CUDA_ERROR_STUB_LIBRARY",
         35: "CUDA driver version is insufficient",
@@ -220,4 +222,5 @@ def _cuda_error(code: object) -> str:
         804: "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
         999: "CUDA_ERROR_UNKNOWN",
     }
-    return names.get(code if isinstance(code, int) else None, "see cuda.h")
+    name = names.get(code) if isinstance(code, int) else None
+    return f"error {code}, {name or 'see cuda.h'}"

@@ -99,8 +99,8 @@ def _gone(node: Node, binary: str) -> str:
 def _other_binary(node: Node, runtime: Handler) -> Steps:
     """Return the steps that make a handler start an installed runtime, if there is one."""
     found = installed(node)
-    if found is None:
-        return ()
+    if found is None or found == runtime.binary:
+        return ()  # what the handler names already, such as a link to nothing
     fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
     said = f'Set BinaryName of runtimes.{runtime.name} to "{found}" in {fix.file}'
     return (Step("words", f"{said}:" if fix.patch else f"{said}, by hand."), *fix.patch)
