@@ -12,7 +12,7 @@ from tests.support import named_objects, wording
 from tests.support.fake_evidence import FakeCluster, FakeNode
 
 PATCH = "$ sudo patch -d / -p1 <<'EOF'\n--- /etc/x\n+++ /etc/x\n@@ -1 +1 @@\n-a = 1\n+a = 2\nEOF"
-PLUGIN = {
+PLUGIN: dict[str, Any] = {
     "kind": "DaemonSet",
     "metadata": {
         "name": "plugin",
@@ -23,7 +23,10 @@ PLUGIN = {
         },
     },
 }
-NODE = {"kind": "Node", "metadata": {"name": "gpu-1", "labels": {"nvidia.com/gpu.present": "true"}}}
+NODE: dict[str, Any] = {
+    "kind": "Node",
+    "metadata": {"name": "gpu-1", "labels": {"nvidia.com/gpu.present": "true"}},
+}
 
 
 def told(
@@ -109,7 +112,7 @@ def test_near_misses_pass(change: Mapping[str, Any]) -> None:
 def node() -> GpuNode:
     """Return a node of a cluster with a plugin of a Helm release, and no GPU operator."""
     evidence = FakeNode(files={"/etc/here/x.toml": "x"}, complete=["/etc", "/etc/here"])
-    objects = {"clusterpolicies": [], "daemonsets": [PLUGIN], "nodes": [NODE], "pods": []}
+    objects: Any = {"clusterpolicies": [], "daemonsets": [PLUGIN], "nodes": [NODE], "pods": []}
     return GpuNode("gpu-1", FakeCluster(nodes={"gpu-1": evidence}, objects=objects))
 
 
@@ -171,7 +174,7 @@ def test_a_missing_file_that_the_evidence_tells_of_passes(node: GpuNode) -> None
 
 ENV = [{"name": "CONTAINERD_SOCKET", "value": "/run/x.sock"}]
 VALUES = "toolkit:\n  env:\n  - name: CONTAINERD_SOCKET\n    value: {value}"
-POLICY = {
+POLICY: dict[str, Any] = {
     "metadata": {"name": "main", "annotations": PLUGIN["metadata"]["annotations"]},
     "spec": {"driver": {"enabled": True}, "toolkit": {"env": ENV}},
 }
@@ -190,6 +193,6 @@ UPGRADE = "$ helm upgrade gpus nvidia/gpu-operator -n gpu --reuse-values"
 )
 def test_what_is_in_force_is_no_fix(kind: str, step: str, faults: int) -> None:
     """The operator's values, one by one or as the toolkit's whole list."""
-    objects = {"clusterpolicies": [POLICY], "daemonsets": [], "nodes": [NODE]}
+    objects: Any = {"clusterpolicies": [POLICY], "daemonsets": [], "nodes": [NODE]}
     cluster = FakeCluster(nodes={"gpu-1": FakeNode()}, objects=objects)
     assert len(unknown_to(GpuNode("gpu-1", cluster), kind, step)) == faults
