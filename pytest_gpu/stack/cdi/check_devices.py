@@ -99,7 +99,7 @@ def _switch_on(node: Node) -> Steps:
         return (Step("words", said),)
     fix = config_fix.enable_cdi(node)
     by_hand = Step("words", f"Set enable_cdi = true in the CRI section of {fix.file}.")
-    return (Step("words", "Switch CDI on:"), *fix.patch) if fix.patch else (by_hand,)
+    return fix.patch or (by_hand,)
 
 
 def _unheeded(node: Node) -> Finding | None:

@@ -185,7 +185,7 @@ def apply(node: Node) -> Steps:
     if daemonset := toolkit_of(node).daemonset:
         namespace, _, name = path_of(daemonset).partition("/")
         edit = command(
-            "kubectl edit daemonset {name} -n {namespace}   # put the env list there",
+            "kubectl edit daemonset {name} -n {namespace}   # put the env list into its container",
             name=name,
             namespace=namespace,
         )

@@ -42,7 +42,7 @@ TOOLKIT = {
         ),
         (
             {"clusterpolicies": [], "daemonsets": [TOOLKIT]},
-            "$ kubectl edit daemonset toolkit -n gpu   # put the env list there",
+            "$ kubectl edit daemonset toolkit -n gpu   # put the env list into its container",
         ),
         (
             {"clusterpolicies": []},
