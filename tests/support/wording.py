@@ -17,18 +17,18 @@ Told = Mapping[str, Any]
 
 Rule = Callable[[Told], Iterator[str]]
 
-LONGEST_TITLE = 220
+LONGEST_TITLE = 300
 """Characters of a title, of which paths and names may be the larger part."""
 
 _NOTHING = re.compile(
     r"(?<![\w'\"-])None(?![\w-])|\[\]|\(\)|an empty list"
-    r"|\(unknown\b|\bunknown\)|, unknown(?: |$)(?!error)|: (?:unknown|False|True)$|^unknown\b"
+    r"|\(unknown\b|\bunknown\)|, unknown(?: |$)(?!error)|^[^:]*: (?:unknown|False|True)$|^unknown\b"
     r"|error 0:"
 )
 _UNFILLED = re.compile(r"(?<!\{)\{[a-z_]+\}(?!\})|%s|%d")
 _ONE_OF_MANY = re.compile(r"(?<![\w.,:/=+-])1 ([A-Za-z]+s)(?![\w=/-])")
 _MANY_OF_ONE = re.compile(
-    r"(?<![\w.,:/=+-])(?<!version )(?:0|[2-9]|\d\d+) (GPU|node|pod|file|function|device)\b"
+    r"(?<![\w.,:/=+-])(?<!version )(?:0|[2-9]|\d\d+) (GPU|node|pod|file|function|device)\b(?!\(s\))"
 )
 _ONE_ARE = re.compile(r"^1 of \D*\bare\b")
 _BLANKS = re.compile(r"\S {2,}\S|\S [,;:](?: |$)|^ | $|(?<!')''(?!')")
