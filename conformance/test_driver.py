@@ -7,7 +7,7 @@ import pytest
 from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
-from pytest_gpu.stack.gpu import check_device_nodes, check_driver, check_health
+from pytest_gpu.stack.gpu import check_device_nodes, check_driver, check_health, check_upgrade
 
 pytestmark = pytest.mark.gpu_layer(Layer.DRIVER)
 
@@ -16,6 +16,8 @@ def test_kernel_module_is_loaded(gpu_node: Node) -> None:
     """NVIDIA's kernel module is loaded."""
     if finding := check_driver.module_not_loaded(gpu_node):
         fail(finding)
+    if finding := check_upgrade.unfinished(gpu_node):
+        latent(finding)
 
 
 def test_driver_is_recent_enough(gpu_node: Node) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.causes import fail
+from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.kubelet import check_pressure
-from pytest_gpu.stack.pods import check_pods, check_suite_pod
+from pytest_gpu.stack.pods import check_cordon, check_pods, check_suite_pod
 
 pytestmark = pytest.mark.gpu_layer(Layer.RUNTIMECLASS_POD)
 
@@ -19,6 +19,8 @@ def test_node_is_ready(gpu_node: Node) -> None:
         fail(finding)
     if finding := check_pods.not_ready(gpu_node):
         fail(finding)
+    if finding := check_cordon.cordoned(gpu_node):
+        latent(finding)
 
 
 def test_runtimeclasses_lead_to_handlers(gpu_node: Node) -> None:

@@ -43,6 +43,20 @@ _BACK = re.compile(r"\bkubectl (uncordon|delete node)\b")
 Steps = tuple[Step, ...]
 
 
+def announced(steps: Steps) -> Steps:
+    """Return steps whose words end with a colon only before what they announce.
+
+    A patch may be empty: the words before it are then the whole step.
+    """
+    kinds = [*(step.kind for step in steps[1:]), "words"]
+    return tuple(
+        Step("words", f"{step.text[:-1]}.")
+        if step.kind == after == "words" and step.text.endswith(":")
+        else step
+        for step, after in zip(steps, kinds, strict=False)
+    )
+
+
 def typed(kind: Kind, command: Command) -> Step:
     """Return the step that types a command into a shell."""
     return Step(kind, command)

@@ -150,6 +150,7 @@ def test_a_value_that_does_not_fit_is_refused(
 
 
 PATCH = (Step("node", "patch it"),)
+SPOKEN = (Step("words", "The plugin makes it."),)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,10 @@ PATCH = (Step("node", "patch it"),)
         ('"See:", { node = "ls" }', (), [HOW, "See:", "$ ls"]),
         ('{ steps = "patch", before = "Or so:" }', PATCH, [HOW, "Or so:", "$ patch it"]),
         ('"Words.", { steps = "patch", before = "Or so:" }', (), ["Words."]),
+        ('"Set it in x:", { steps = "patch" }', PATCH, [HOW, "Set it in x:", "$ patch it"]),
+        ('"Set it in x:", { steps = "patch" }', (), ["Set it in x."]),
+        ('"Set it in x:", { steps = "patch" }, "Wait."', (), ["Set it in x.", "Wait."]),
+        ('"Make it:", { steps = "patch" }', SPOKEN, ["Make it.", "The plugin makes it."]),
     ],
 )
 def test_what_its_admins_must_know_comes_before_a_step_on_the_node(

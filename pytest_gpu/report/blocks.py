@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from pytest_gpu.report.names import fold
-from pytest_gpu.report.text import Line, Span, age, count, cut, wrap
+from pytest_gpu.report.text import Line, Span, age, cut, wrap
+from pytest_gpu.text.naming import count
 from pytest_gpu.text.visible import visible
 
 _EVIDENCE = 12

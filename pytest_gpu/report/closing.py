@@ -10,7 +10,8 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.findings import nameless
 from pytest_gpu.report.next_steps import with_next_step
-from pytest_gpu.report.text import Line, Span, count
+from pytest_gpu.report.text import Line, Span
+from pytest_gpu.text.naming import count
 
 _REASONS = 15
 _LEGEND = {

@@ -9,7 +9,8 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.report import closing
 from pytest_gpu.report.blocks import Block
 from pytest_gpu.report.table import table
-from pytest_gpu.report.text import Line, Span, count
+from pytest_gpu.report.text import Line, Span
+from pytest_gpu.text.naming import count
 from pytest_gpu.text.visible import visible
 
 _STYLES = {"fails": "red", "error": "red", "unproven": "yellow", "conforms": "green"}

@@ -8,7 +8,8 @@ from typing import Any
 
 from pytest_gpu.layers import Layer
 from pytest_gpu.report.names import fit, fold
-from pytest_gpu.report.text import Line, Span, count
+from pytest_gpu.report.text import Line, Span
+from pytest_gpu.text.naming import count
 from pytest_gpu.text.visible import visible
 
 ROWS = 20

@@ -35,11 +35,6 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:limit]}… ({len(text) - limit} more characters)"
 
 
-def count(number: int, singular: str, plural: str | None = None) -> str:
-    """Return a number with its noun: ``1 node``, ``12 nodes``."""
-    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
-
-
 def age(seconds: int) -> str:
     """Return an age as kubectl prints it (k8s.io/apimachinery duration.HumanDuration)."""
     minutes, hours, days, years = (seconds // unit for unit in (60, 3600, 86400, 31536000))

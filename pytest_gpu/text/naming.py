@@ -35,5 +35,10 @@ def listed(names: Iterable[str], limit: int = FEW) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``1 node``, ``12 nodes``."""
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
+
+
 def _likeness(word: str, name: str) -> float:
     return SequenceMatcher(None, name, word, autojunk=False).ratio()

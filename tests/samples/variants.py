@@ -33,7 +33,8 @@ HEALTHY: Mapping[str, tuple[str, Change]] = {
     "own-names": (SNAP, kinds.own_names_in_sharing),
     "application-xids": (KUBEADM, traces.application_xids),
     "old-event": (KUBEADM, traces.old_event),
-    "cordoned": (KUBEADM, traces.cordoned_and_tainted),
+    "tainted": (KUBEADM, traces.tainted),
+    "upgraded": (RKE2, traces.driver_upgrade("upgrade-done")),
     "ended-pods": (KUBEADM, traces.ended_pods),
     "kata": (KUBEADM, traces.kata_beside),
     "upgraded-on-disk": (KUBEADM, traces.upgraded_on_disk),
@@ -62,6 +63,14 @@ HEALTHY: Mapping[str, tuple[str, Change]] = {
 
 LATENT: Mapping[str, tuple[str, Change, str]] = {
     "stale-spec": (KUBEADM, traces.stale_spec_in_legacy_mode, "runtime/cdi-spec-stale"),
+    "cordoned": (KUBEADM, traces.cordoned_and_tainted, "kubernetes/cordoned"),
+    "cordoned-rke2": (RKE2, traces.cordoned, "kubernetes/cordoned"),
+    "upgrade-failed": (KUBEADM, traces.driver_upgrade("upgrade-failed"), "driver/upgrade-failed"),
+    "upgrade-drains": (
+        SNAP,
+        traces.driver_upgrade("drain-required", traces.cordoned),
+        "driver/upgrade-unfinished",
+    ),
 }
 """With the cause that is noted, and fails nothing."""
 

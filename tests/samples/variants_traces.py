@@ -8,6 +8,7 @@ from tests.samples.sample_copy import SampleCopy
 from tests.support import yaml_text
 from tests.support.changes import (
     GPU,
+    Change,
     add_object,
     command,
     containerd_config,
@@ -48,6 +49,31 @@ lastTimestamp: "2020-01-01T00:00:00Z"
 involvedObject: {{kind: Pod, name: {name}, namespace: {namespace}}}
 """,
     )
+
+
+def tainted(copy: SampleCopy) -> None:
+    """Let the node be kept for who tolerates it."""
+    taints = [{"key": "dedicated", "value": "ml", "effect": "NoSchedule"}]
+    gpu_node(copy, lambda node: node["spec"].update(taints=taints))
+
+
+def cordoned(copy: SampleCopy) -> None:
+    """Let the node be cordoned since a time that its taint tells."""
+    taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    taints = [{**taint, "timeAdded": "2026-02-09T16:00:00Z"}]
+    gpu_node(copy, lambda node: node["spec"].update(unschedulable=True, taints=taints))
+
+
+def driver_upgrade(state: str, *more: Change) -> Change:
+    """Return a change that leaves the operator's upgrade of the driver in a state."""
+    label = {"nvidia.com/gpu-driver-upgrade-state": state}
+
+    def change(copy: SampleCopy) -> None:
+        gpu_node(copy, lambda node: node["metadata"]["labels"].update(label))
+        for each in more:
+            each(copy)
+
+    return change
 
 
 def cordoned_and_tainted(copy: SampleCopy) -> None:

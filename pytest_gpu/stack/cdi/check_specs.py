@@ -6,6 +6,7 @@ tags.cncf.io/container-device-interface.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,9 @@ from pytest_gpu.stack.cdi.requests import CdiRequest, ways
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
 from pytest_gpu.stack.cdi.truth import followed, untrue
 from pytest_gpu.stack.kubelet.runtime import runtime_of
+
+_MADE = ("k8s.device-plugin.nvidia.com-", "k8s.gpu.nvidia.com-", "management.nvidia.com-")
+"""How the names of specs begin that the device plugin, the DRA driver and the toolkit make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +174,15 @@ def _conflict(node: Node, registry: Registry) -> Finding | None:
                 device=name,
                 first=first,
                 second=second,
+                other=second if _is_made(first) or not _is_made(second) else first,
             )
     return None
+
+
+def _is_made(path: str) -> bool:
+    """Say whether a component of NVIDIA's makes a spec of this name whenever it starts."""
+    name = posixpath.basename(path)
+    return path.endswith("/run/cdi/nvidia.yaml") or name.startswith(_MADE)
 
 
 def _needed(registry: Registry) -> Iterator[tuple[CdiSpec, CdiEdits]]:

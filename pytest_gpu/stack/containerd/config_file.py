@@ -123,7 +123,9 @@ def _text_lines(file: ConfigFile) -> list[str]:
 
 @lru_cache(maxsize=512)
 def _lines(file: ConfigFile) -> Mapping[Path, int]:
-    found = walk(file.text)
+    # A line of a template that Go fills in is not TOML; without it the others can be read.
+    lines = ("" if line.lstrip().startswith("{{") else line for line in file.text.split("\n"))
+    found = walk("\n".join(lines))
     return found.lines if found else {}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_gpu.causes import Evidence, Finding
+from collections.abc import Sequence
+
+from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.checks import check, question
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
@@ -10,10 +12,11 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as nvml_codes
 from pytest_gpu.stack.gpu.check_driver import loaded, platform_gpu
 from pytest_gpu.stack.gpu.check_hardware import HOLDERS
-from pytest_gpu.stack.gpu.device_nodes import NVIDIA_MAJOR
+from pytest_gpu.stack.gpu.device_nodes import NVIDIA_MAJOR, DeviceNodes
 from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.nvml import nvml_of
-from pytest_gpu.stack.gpu.pci import pci_of
+from pytest_gpu.stack.gpu.pci import PciGpu, pci_of
+from pytest_gpu.text.naming import count
 
 
 @question("gpu/nodes-and-majors")
@@ -41,9 +44,26 @@ def _missing_nodes(node: Node) -> Finding | None:
     short = len(ours) - len(nodes.gpus)
     evidence = [Evidence(source=f"{nodes.directory}/{name}", text="absent") for name in wanted]
     if short > 0:
-        text = f"{len(nodes.gpus)} nodes nvidiaN for {len(ours)} GPUs on the bus"
-        evidence.append(Evidence(source=nodes.directory, text=text))
-    return Finding.of("driver/device-nodes-missing", *evidence) if evidence else None
+        evidence.append(Evidence(source=nodes.directory, text=_there(nodes, ours)))
+    if not evidence:
+        return None
+    missing = join(wanted) or _for_whom(node, ours, short)
+    return Finding.of("driver/device-nodes-missing", *evidence, missing=missing)
+
+
+def _for_whom(node: Node, ours: Sequence[PciGpu], short: int) -> str:
+    """Return which GPUs have no device node: those that NVML does not list, if that fits."""
+    listed = {device.address for device in _devices(node)}
+    silent = [gpu.address for gpu in ours if gpu.address not in listed]
+    if len(silent) == short:
+        return f"none for {join(silent)}"
+    return f"{short} of {count(len(ours), 'GPU')} {'has' if short == 1 else 'have'} none"
+
+
+def _there(nodes: DeviceNodes, ours: Sequence[PciGpu]) -> str:
+    """Return which GPUs have their device node, and which GPUs are on the bus."""
+    there = join([f"nvidia{minor}" for minor in sorted(nodes.gpus)]) or "no nvidiaN"
+    return f"{there} for {count(len(ours), 'GPU')}: {join([gpu.address for gpu in ours])}"
 
 
 def _devices(node: Node) -> tuple[nvml_codes.NvmlDevice, ...]:

@@ -18,6 +18,7 @@ from pytest_gpu.stack.gpu.libraries import CUDA, NVML
 from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.host.failed_units import failed_gpu_units
+from pytest_gpu.stack.kube.operator import change_values
 
 OLDEST = (470,)
 """The oldest driver branch that NVIDIA's container toolkit and device plugin support."""
@@ -76,7 +77,8 @@ def unsupported_gpu(node: Node) -> Finding | None:
     """Say that the installed module refuses this GPU, in the module's own words."""
     log = known(lambda: kernel_log_of(node))
     if log and (said := log.find_wrapped(_REFUSED, _FLAVOUR)):
-        return Finding.of("driver/wrong-module-flavour", said)
+        choose = change_values(node.cluster, "driver.kernelModuleType", "auto")
+        return Finding.of("driver/wrong-module-flavour", said, operator=choose)
     if log and (said := log.find_wrapped(_REFUSED, _BRANCH)):
         return Finding.of("driver/branch-does-not-support-gpu", said)
     return None
@@ -100,14 +102,16 @@ def _module_file(node: Node) -> Finding:
     evidence = [*_not_loaded(), *_gpus_without_driver(node), *units]
     if files and kernel in files:
         there = Evidence(source=files[kernel], text="present")
-        return Finding.of("driver/module-not-loaded", *evidence, there, kernel=kernel)
+        return Finding.of("driver/module-not-loaded", *evidence, there)
     if files or (files is not None and installed):
         found = join([*(files or {})]) or "no kernel"
         text = f"nvidia.ko for {found}; the running kernel is {kernel}"
         others = Evidence(source="/lib/modules", text=text)
         return Finding.of("driver/no-module-for-this-kernel", *evidence, others, kernel=kernel)
-    cause = "driver/module-not-loaded" if installed else "driver/not-installed"
-    return Finding.of(cause, *evidence, kernel=kernel)
+    if installed:
+        return Finding.of("driver/module-not-loaded", *evidence)
+    install = change_values(node.cluster, "driver.enabled", value=True)
+    return Finding.of("driver/not-installed", *evidence, operator=install)
 
 
 def _not_loaded() -> Iterator[Evidence]:
@@ -177,12 +181,18 @@ def mismatch(node: Node) -> Finding | None:
     if evidence:
         module = Evidence(source=driver.version_source, line=1, text=driver.version_line)
         return Finding.of(
-            "driver/library-module-mismatch", module, *evidence, version=driver.version
+            "driver/library-module-mismatch", module, *evidence, module=loaded_module(node)
         )
     library = known(lambda: driver.libnvml)
     if library is None or library.version is None:
         nvml_of(node).asked()  # its file name has no version; if NVML starts, the versions match
     return None
+
+
+def loaded_module(node: Node) -> str:
+    """Return the loaded module, with its version if that is known."""
+    version = known(lambda: driver_of(node).version)
+    return f"the loaded module {version}" if version else "the loaded module"
 
 
 def _nvml_says_mismatch(node: Node) -> Iterator[Evidence]:

@@ -14,7 +14,11 @@ from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, nvml_of
 from pytest_gpu.stack.gpu.pci import BUS, PciGpu, pci_of
+from pytest_gpu.stack.kube.labels import without_labels
 from pytest_gpu.stack.kube.objects import labels_of, object_of, status_of
+from pytest_gpu.steps import typed
+from pytest_gpu.text.naming import count
+from pytest_gpu.text.shell import command
 
 # Drivers that can hold a GPU instead of NVIDIA's, as sysfs names them, with the cause.
 HOLDERS = {
@@ -36,6 +40,9 @@ COUNT_LABELS = (
     "cloud.google.com/gke-accelerator-count",
 )
 
+_CLAIMS = (*COUNT_LABELS, "nvidia.com/gpu.present")
+"""Labels that say that the node has a GPU."""
+
 
 @check("gpu/missing")
 def missing(node: Node) -> Finding | None:
@@ -43,12 +50,14 @@ def missing(node: Node) -> Finding | None:
     found = pci_of(node)
     if found.gpus or found.platform:
         return None
-    said = [f"{found.functions} functions, none is an NVIDIA GPU (vendor 0x10de, class 0x03)"]
+    functions = count(found.functions, "function")
+    said = [f"{functions}, none is an NVIDIA GPU (vendor 0x10de, class 0x03)"]
     said += [f"{address} is an NVIDIA function but not a GPU" for address in found.others]
     evidence = [Evidence(source=BUS, text=text) for text in said]
     if windows := _windows(node):
         return Finding.of("hardware/wsl-without-adapter", *windows, *evidence, *_signs(node))
-    return Finding.of("hardware/gpu-missing", *evidence, *_signs(node))
+    unlabel = without_labels(object_of(node), _CLAIMS)
+    return Finding.of("hardware/gpu-missing", *evidence, *_signs(node), unlabel=unlabel)
 
 
 def _windows(node: Node) -> list[Evidence]:
@@ -63,7 +72,7 @@ def _windows(node: Node) -> list[Evidence]:
 def _signs(node: Node) -> Iterator[Evidence]:
     """Yield the labels and the capacity that announce a GPU; a person may have set them."""
     labels, capacity = _labels(node), _capacity(node)
-    for key in (*COUNT_LABELS, "nvidia.com/gpu.present"):
+    for key in _CLAIMS:
         if key in labels:
             yield Evidence(source=f"node {node.name}", text=f"label {key}={labels[key]}")
     for key, value in capacity.items():
@@ -148,7 +157,10 @@ def lost(node: Node) -> Finding | None:
         if gpus and text.isdigit() and int(text) > len(gpus):
             said = Evidence(source=f"node {node.name}", text=f"label {label}={text}")
             seen = Evidence(source=BUS, text=f"{len(gpus)}: {join([g.address for g in gpus])}")
-            return Finding.of("hardware/gpu-lost", said, seen, expected=text, found=str(len(gpus)))
+            found = str(len(gpus))
+            return Finding.of(
+                "hardware/gpu-lost", said, seen, expected=text, found=found, label=label
+            )
     return None
 
 
@@ -201,8 +213,9 @@ def given_to_machines(node: Node) -> None:
 def _held(node: Node, taken: list[PciGpu]) -> Finding:
     holder = taken[0].driver or ""
     evidence = [Evidence(source=f"{gpu.path}/driver", text=f"-> {gpu.driver}") for gpu in taken]
-    gpus = join([gpu.address for gpu in taken])
-    return Finding.of(HOLDERS[holder], *evidence, gpus=gpus, gpu=taken[0].address, holder=holder)
+    gpus = [gpu.address for gpu in taken]
+    free = tuple(typed("node", command("sudo driverctl unset-override {g}", g=g)) for g in gpus)
+    return Finding.of(HOLDERS[holder], *evidence, gpus=join(gpus), free=free, holder=holder)
 
 
 def _is_split(node: Node, taken: list[PciGpu]) -> bool:

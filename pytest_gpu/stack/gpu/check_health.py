@@ -14,9 +14,8 @@ from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu import nvml as codes
-from pytest_gpu.stack.gpu.check_driver import needs_no_nvml, unsupported_gpu
+from pytest_gpu.stack.gpu.check_driver import loaded_module, needs_no_nvml, unsupported_gpu
 from pytest_gpu.stack.gpu.check_hardware import HOLDERS
-from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.kernel_log import KernelLog, Xid, kernel_log_of
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, NvmlError, nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
@@ -45,6 +44,8 @@ _INIT_CAUSES = {
     codes.LIBRARY_NOT_FOUND: "driver/nvml-library-missing",
     codes.LIB_RM_VERSION_MISMATCH: "driver/library-module-mismatch",
 }
+
+_WHICH = "NVML does not say which"
 
 # nvmlGpuFabricState_t in nvml.h.
 FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
@@ -101,8 +102,8 @@ def nvml_silent(node: Node) -> Finding | None:
         )
     if nvml.error:
         cause = _INIT_CAUSES.get(nvml.error.code, "driver/nvml-refuses")
-        return _of_error(node, cause, "nvmlInit", nvml.error)
-    return _first(_grave_answers(node))
+        return _of_error(node, cause, "nvmlInit", nvml.error, _WHICH)
+    return next(_grave_answers(node), None)
 
 
 def _grave_answers(node: Node) -> Iterator[Finding]:
@@ -112,16 +113,16 @@ def _grave_answers(node: Node) -> Iterator[Finding]:
             cause = GRAVE_CODES.get(error.code)
             if cause or question == "handle":
                 where = f"NVML, {question} of {device}"
-                yield _of_error(node, cause or "driver/nvml-refuses", where, error)
+                yield _of_error(node, cause or "driver/nvml-refuses", where, error, str(device))
 
 
-def _of_error(node: Node, cause: str, where: str, error: NvmlError) -> Finding:
+def _of_error(node: Node, cause: str, where: str, error: NvmlError, gpus: str) -> Finding:
     return Finding.of(
         cause,
         Evidence(source=where, text=str(error)),
         message=str(error),
-        gpus=where.rpartition(" of ")[2],
-        version=known(lambda: driver_of(node).version) or "unknown",
+        gpus=gpus,
+        module=loaded_module(node),
     )
 
 
@@ -196,13 +197,15 @@ def memory_unreadable(node: Node) -> Finding | None:
         memory = device.numbers("memory", "total")
         if isinstance(memory, NvmlError):
             if memory.code not in codes.NOT_ASKABLE:
-                return _of_error(
-                    node, "driver/memory-unreadable", f"NVML, memory of {device}", memory
-                )
+                return _no_memory(device, str(memory))
         elif memory["total"] <= 0:
-            error = NvmlError(code=0, message="0 bytes in total")
-            return _of_error(node, "driver/memory-unreadable", f"NVML, memory of {device}", error)
+            return _no_memory(device, "0 bytes in total")
     return None
+
+
+def _no_memory(device: NvmlDevice, said: str) -> Finding:
+    seen = Evidence(source=f"NVML, memory of {device}", text=said)
+    return Finding.of("driver/memory-unreadable", seen, gpu=str(device), message=said)
 
 
 @check("gpu/fabric-not-ready")
@@ -244,7 +247,3 @@ def _mig_change(device: NvmlDevice) -> str | None:
     names = {0: "disabled", 1: "enabled"}
     now, then = (names.get(mode[key], str(mode[key])) for key in ("current", "pending"))
     return f"{now}, pending: {then}"
-
-
-def _first(findings: Iterator[Finding]) -> Finding | None:
-    return next(findings, None)

@@ -50,7 +50,7 @@ class NvmlDevice:
     Attributes:
         node: the node's name.
         index: NVML's index, from 0.
-        name: the product, such as ``NVIDIA A100-SXM4-40GB``.
+        name: the product, such as ``NVIDIA A100-SXM4-40GB``, ``""`` if unreadable.
         minor: the minor number of its device node, ``None`` if unreadable.
         answers: the raw answers, as in a recording's ``nvml.json``.
     """
@@ -64,7 +64,8 @@ class NvmlDevice:
     answers: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"GPU {self.index} ({self.name}, {self.address})"
+        known = ", ".join(filter(None, (self.name, self.address)))
+        return f"GPU {self.index} ({known})" if known else f"GPU {self.index}"
 
     def answer(self, question: str) -> Any:
         """Return the answer to a question such as ``memory``: a value or an :class:`NvmlError`.
@@ -186,7 +187,7 @@ def _device(node: str, raw: Mapping[str, Any]) -> NvmlDevice:
     return NvmlDevice(
         node=node,
         index=int(raw.get("index", 0)),
-        name=str(raw.get("name", "unknown")),
+        name=raw["name"] if isinstance(raw.get("name"), str) else "",
         address=normal(bdf) if isinstance(bdf, str) else None,
         minor=minor if isinstance(minor, int) else None,
         error=_error(raw),

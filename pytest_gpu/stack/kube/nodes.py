@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_gpu.causes import Evidence
 from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.stack.kube.objects import (
@@ -58,6 +59,10 @@ class GpuNodeSigns:
     signs: tuple[str, ...]
 
 
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+"""The taint that the node controller gives to a cordoned node."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """The Ready condition of a node: ``status`` is True, False, Unknown, or "" if missing."""
@@ -70,6 +75,17 @@ class Readiness:
     def ready(self) -> bool:
         """Whether the kubelet reports the node as ready."""
         return self.status == "True"
+
+    @property
+    def said(self) -> str:
+        """What the condition says beside its status, its reason if it has no message."""
+        return self.message or self.reason or "no reason is given"
+
+    @property
+    def shown(self) -> str:
+        """The condition as one line of evidence."""
+        status = ", ".join(filter(None, (f"Ready={self.status}", self.reason)))
+        return f"{status}: {self.message}" if self.message else status
 
 
 def find_gpu_nodes(cluster: ClusterEvidence) -> tuple[GpuNodeSigns, ...]:
@@ -164,9 +180,17 @@ def taints(node: KubeObject) -> Sequence[Mapping[str, str]]:
     return spec_of(node).get("taints") or ()
 
 
-def cordoned(node: KubeObject) -> bool:
-    """Say whether a node is cordoned (unschedulable)."""
-    return bool(spec_of(node).get("unschedulable"))
+def cordon(node: KubeObject) -> tuple[Evidence, ...]:
+    """Return that a node is cordoned (unschedulable), and since when if that is known."""
+    if not spec_of(node).get("unschedulable"):
+        return ()
+    since = [
+        f" since {taint['timeAdded']}"
+        for taint in taints(node)
+        if taint.get("key") == UNSCHEDULABLE and taint.get("timeAdded")
+    ]
+    text = f"spec.unschedulable: true{''.join(since[:1])}"
+    return (Evidence(source=f"node {name_of(node)}", text=text),)
 
 
 def show_taint(taint: Mapping[str, str]) -> str:

@@ -100,24 +100,37 @@ def _operator_objects(cluster: ClusterEvidence) -> Iterator[KubeObject]:
                 yield thing
 
 
-def change_values(cluster: ClusterEvidence, path: str, value: str) -> Steps:
+def change_values(cluster: ClusterEvidence, path: str, value: str | bool) -> Steps:
     """Return the step that sets one value of the GPU operator, such as operator.runtimeClass.
 
-    The step upgrades the Helm release if there is one, else it patches the ClusterPolicy.
+    The step upgrades the Helm release if there is one, else it patches the ClusterPolicy. There
+    is none if the cluster has no operator, or if the value is in force.
     """
-    if release := operator_release(cluster):
-        return (typed("helm", release.upgrade(f"{path}={value}")),)
     policy = cluster_policy(cluster)
-    name = name_of(policy) if policy else "cluster-policy"
+    if policy is not None and _said(policy, path) == value:
+        return ()
+    if release := operator_release(cluster):
+        said = value if isinstance(value, str) else str(value).lower()
+        return (typed("helm", release.upgrade(f"{path}={said}")),)
+    if policy is None:
+        return ()
     line = command(
         "kubectl patch clusterpolicy {name} --type merge -p {change}",
-        name=name,
+        name=name_of(policy),
         change=_nested(path, value),
     )
     return (typed("cluster", line),)
 
 
-def _nested(path: str, value: str) -> str:
+def _said(policy: KubeObject, path: str) -> object:
+    """Return a value of the ClusterPolicy, ``None`` if it does not say it."""
+    found: object = spec_of(policy)
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _nested(path: str, value: str | bool) -> str:
     tree: Any = value
     for key in reversed(["spec", *path.split(".")]):
         tree = {key: tree}

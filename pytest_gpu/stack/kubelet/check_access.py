@@ -83,10 +83,10 @@ def no_door(node: Node) -> Finding | None:
     told = meanings(state.message, Where.NODE_READY)
     return Finding.of(
         told[0].cause if told else "access/no-door",
-        Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
+        Evidence(source=f"node {node.name}", text=state.shown),
         _told_by(door),
         reason=door.reason,
-        message=state.message or state.reason,
+        message=state.said,
     )
 
 
@@ -116,7 +116,7 @@ def kubelet_stopped(node: Node) -> Finding | None:
     cause = "access/kubelet-stopped-with-containerd" if together else "access/kubelet-stopped"
     return Finding.of(
         cause,
-        Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
+        Evidence(source=f"node {node.name}", text=state.shown),
         Evidence(source="/proc", text="no kubelet runs"),
         Evidence(source="/proc", text=f"pid {runtime.pid} runs: {' '.join(runtime.argv)}"),
         *_status_lines(node),

@@ -90,7 +90,7 @@ def _crash_loop(node: Node, end: UnitEnd) -> Finding:
     return Finding.of(
         "access/kubelet-crash-loop",
         *end.evidence,
-        Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
+        Evidence(source=f"node {node.name}", text=state.shown),
         exit=end.exit or "its exit code is not shown",
         words=end.said,
         files=join(kubelet.config_files if kubelet else ()) or "its flags and files",

@@ -19,6 +19,7 @@ from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kube.sharing import Sharing
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of
+from pytest_gpu.text.naming import count, listed
 from pytest_gpu.text.shell import command
 
 _PROFILE = re.compile(r"(?<!\d)(?:\d++c\.)?\d++g\.\d+gb(?:\+\w+)*")
@@ -52,15 +53,15 @@ def unhealthy(node: Node) -> Finding | None:
     lost = {key: n - allocatable.get(key, 0) for key, n in capacity.items()}
     lines = [
         f"{key}: capacity {capacity[key]}, allocatable {allocatable.get(key, 0)}"
-        for key, count in lost.items()
-        if count > 0
+        for key, missing in lost.items()
+        if missing > 0
     ]
     if not lines:
         return None
     return Finding.of(
         "device-plugin/unhealthy-devices",
         *(Evidence(source=f"node {node.name}", text=line) for line in lines),
-        count=str(sum(count for count in lost.values() if count > 0)),
+        lost=", ".join(f"{n} of {capacity[key]} {key}" for key, n in lost.items() if n > 0),
         restart_plugin=restart_plugin(of(node)),
     )
 
@@ -97,10 +98,10 @@ def _slices_differ(node: Node, in_slices: int) -> Finding | None:
         return None
     return Finding.of(
         "device-plugin/count-mismatch",
-        Evidence(source=f"resourceslices of node {node.name}", text=f"{in_slices} GPUs"),
+        Evidence(source=f"resourceslices of node {node.name}", text=count(in_slices, "GPU")),
         *_gpu_lines(node),
-        wanted=str(gpus),
-        shown=str(in_slices),
+        wanted=count(gpus, "GPU"),
+        shown=f"{count(in_slices, 'GPU')} in its ResourceSlices",
         restart_plugin=command(
             "kubectl get pods -A | grep dra   # restart the kubelet plugin of DRA"
         ),
@@ -164,11 +165,10 @@ def _gpu_lines(node: Node) -> Iterator[Evidence]:
         devices = nvml_of(node).asked()
     except NotInEvidence:
         found = ", ".join(gpu.address for gpu in pci_of(node).gpus)
-        yield Evidence(source="PCI bus", text=f"{len(pci_of(node).gpus)} GPUs: {found}")
+        yield Evidence(source="PCI bus", text=f"{count(len(pci_of(node).gpus), 'GPU')}: {found}")
         return
-    names = [str(device) for device in devices[:_SHOWN_GPUS]]
-    more = f" and {len(devices) - _SHOWN_GPUS} more" if len(devices) > _SHOWN_GPUS else ""
-    yield Evidence(source="NVML", text=f"{len(devices)} GPUs: {', '.join(names)}{more}")
+    names = listed(map(str, devices), _SHOWN_GPUS)
+    yield Evidence(source="NVML", text=f"{count(len(devices), 'GPU')}: {names}")
 
 
 def _mismatch(

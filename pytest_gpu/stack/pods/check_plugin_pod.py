@@ -28,6 +28,7 @@ from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
+from pytest_gpu.steps import Step, Steps
 
 _READY_FILE = "toolkit-ready"
 _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
@@ -74,12 +75,12 @@ def _repelled(node: Node, template: Mapping[str, Any]) -> Iterator[Evidence]:
         yield Evidence(source=where, text=text)
 
 
-def _toleration(node: Node, template: Mapping[str, Any]) -> str:
-    """Return the tolerations that are missing, as YAML."""
+def _toleration(node: Node, template: Mapping[str, Any]) -> Steps:
+    """Return the tolerations that are missing, as YAML; nothing if no taint keeps the pod away."""
     given = template.get("tolerations") or ()
     missing = [taint for taint in _hard_taints(node) if not tolerates(given, taint)]
     entries = [f"- key: {t['key']}\n  operator: Exists\n  effect: {t['effect']}" for t in missing]
-    return "\n".join(entries) or "(no taint keeps the pod away)"
+    return (Step("file", "\n".join(entries)),) if entries else ()
 
 
 @check("pods/plugin-not-running", visit=False)

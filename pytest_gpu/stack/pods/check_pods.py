@@ -46,11 +46,8 @@ def not_ready(node: Node) -> Finding | None:
     cni = _NO_CNI.search(state.message)
     return Finding.of(
         "kubernetes/cni-not-ready" if cni else "kubernetes/node-not-ready-unclaimed",
-        Evidence(
-            source=f"node {node.name}",
-            text=f"Ready={state.status}, {state.reason}: {state.message}",
-        ),
-        message=state.message or state.reason or state.status,
+        Evidence(source=f"node {node.name}", text=state.shown),
+        message=state.said,
     )
 
 

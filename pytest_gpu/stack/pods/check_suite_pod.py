@@ -27,6 +27,7 @@ from pytest_gpu.stack.pods.start_refusal import (
     refused_sandbox,
 )
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
+from pytest_gpu.text.naming import count
 
 _IMAGE = "--gpu-image=IMAGE names another"
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
@@ -128,7 +129,7 @@ def wrong_number(node: Node) -> Finding | None:
         _saw("gpu", suite, seen),
         Evidence(source=f"pod {path_of(suite.pod)}", text=f"asks for {asked}, sees {got}"),
         handler=handler_name(node, suite),
-        asked=str(asked),
+        asked=count(asked, "GPU"),
         got=str(got),
     )
 
@@ -172,23 +173,29 @@ def miscomputes(node: Node) -> Finding | None:
         return Finding.of("runtimeclass-pod/cuda-gives-no-answer", said, why=compute)
     code = seen.cuda.get("init")
     if code != 0:
-        said = Evidence(source=where, text=f"cuInit returned {code}: {_cuda_error(code)}")
+        said = Evidence(source=where, text=f"cuInit: {_cuda_error(code)}")
         return Finding.of(
-            "runtimeclass-pod/cuda-does-not-start", said, _saw("gpu", suite, seen), code=str(code)
+            "runtimeclass-pod/cuda-does-not-start",
+            said,
+            _saw("gpu", suite, seen),
+            why=_cuda_error(code),
         )
     if found := meanings(compute, Where.CUDA):
         said = Evidence(source=where, text=compute)
         return Finding.of(found[0].cause, said, why=compute)
     if not seen.cuda.get("count") or compute != "ok":
-        said = Evidence(source=where, text=f"CUDA: {dict(seen.cuda)}")
+        seen_by_cuda = count(int(seen.cuda.get("count") or 0), "GPU")
+        text = f"CUDA sees {seen_by_cuda}; the computation: {compute or 'no answer'}"
+        said = Evidence(source=where, text=text)
         return Finding.of("runtimeclass-pod/computes-wrongly", said)
     return None
 
 
 def _cuda_error(code: object) -> str:
-    """Return the name of a CUresult (CUDA driver API reference, cuda.h)."""
+    """Return a CUresult by its number and name (CUDA driver API reference, cuda.h)."""
+    if code is None:
+        return "libcuda.so.1 could not be loaded"
     names = {
-        None: "libcuda.so.1 could not be loaded",
         3: "CUDA_ERROR_NOT_INITIALIZED",
         34: "CUDA_ERROR_STUB_LIBRARY",
         35: "CUDA driver version is insufficient",
@@ -200,4 +207,5 @@ def _cuda_error(code: object) -> str:
         804: "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
         999: "CUDA_ERROR_UNKNOWN",
     }
-    return names.get(code if isinstance(code, int) else None, "see cuda.h")
+    name = names.get(code) if isinstance(code, int) else None
+    return f"error {code}, {name or 'see cuda.h'}"

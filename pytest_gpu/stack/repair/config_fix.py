@@ -25,6 +25,7 @@ from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.containerd_runtime import handler_injects
+from pytest_gpu.stack.kubelet.rendering import rendering_of
 from pytest_gpu.stack.repair.config_places import (
     FixPlace,
     below_cri,
@@ -193,8 +194,13 @@ def enable_cri(node: Node) -> Fix:
             texts[file.path] = after
             patches += patch(node.evidence.resolve(file.path), file.text, after)
     good = bool(texts) and not effective(node, texts).cri_disabled
-    where = next(iter(texts), source_of(node, containerd_of(node).config_path))
-    return Fix(where, tuple(patches) if good else ())
+    return Fix(next(iter(texts), _rendered_from(node)), tuple(patches) if good else ())
+
+
+def _rendered_from(node: Node) -> str:
+    """Return the template of containerd's file if there is one, else the file itself."""
+    made, path = known(lambda: rendering_of(node)), containerd_of(node).config_path
+    return path if made and made.template is None else source_of(node, path)
 
 
 def _first(node: Node, files: Sequence[ConfigFile], changes: Changes, good: Good) -> Fix:

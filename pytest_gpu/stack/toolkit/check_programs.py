@@ -102,8 +102,8 @@ def _gone(node: Node, binary: str) -> str:
 def _other_binary(node: Node, runtime: Handler) -> Steps:
     """Return the steps that make a handler start an installed runtime, if there is one."""
     found = installed(node)
-    if found is None:
-        return ()
+    if found is None or found == runtime.binary:
+        return ()  # what the handler names already, such as a link to nothing
     fix = config_fix.set_option(node, runtime.name, "BinaryName", found)
     said = f'Set BinaryName of runtimes.{runtime.name} to "{found}" in {fix.file}'
     return (Step("words", f"{said}:" if fix.patch else f"{said}, by hand."), *fix.patch)
@@ -211,15 +211,15 @@ def _wider(node: Node) -> SearchPath:
 
 def _none_of(node: Node, runtime: Handler, found: Chain) -> Finding:
     config = own_config(node.evidence, found.programs[0].path)
-    names = ", ".join(found.runtimes) or "(an empty list)"
+    names = ", ".join(found.runtimes)
     looked = ", ".join(dict.fromkeys(_wider(node).folders))
     none = Finding.of(
         "runtime/no-low-level-runtime",
         runtime.source,
         config.evidence(LOW_LEVEL),
-        Evidence(source=str(runtime.binary), text=f"looks for {names} in {looked}"),
+        Evidence(source=str(runtime.binary), text=f"looks for {names or 'nothing'} in {looked}"),
         handler=runtime.name,
-        runtimes=names,
+        finds=f"finds none of {names} on this host" if names else "is given no runtime to call",
         binary=str(runtime.binary),
         path=config.path,
         patch=_name_one(node, config),

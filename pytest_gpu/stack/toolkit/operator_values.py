@@ -13,7 +13,7 @@ from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.manifest import env_values
-from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.kube.objects import name_of, path_of
 from pytest_gpu.stack.kube.operator import cluster_policy, operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import holding, is_rendered
@@ -21,7 +21,7 @@ from pytest_gpu.stack.repair.toml_diff import with_handler
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.source import CHOICE_SINCE, on_path
 from pytest_gpu.stack.toolkit.start import Start, order_of, start
-from pytest_gpu.steps import Steps, Value, typed
+from pytest_gpu.steps import Step, Steps, Value, typed
 from pytest_gpu.text.shell import command
 
 FILES = ("CONTAINERD_CONFIG", "RUNTIME_DROP_IN_CONFIG")
@@ -165,9 +165,17 @@ def _begun(node: Node) -> Start | None:
 
 
 def apply(node: Node) -> Steps:
-    """Return the step that applies toolkit-values.yaml to who makes the toolkit's pods."""
-    release, daemonset = operator_release(node.cluster), toolkit_of(node).daemonset
-    if release is None and daemonset and cluster_policy(node.cluster) is None:
+    """Return the step that applies toolkit-values.yaml: to the operator, else to the toolkit."""
+    if release := operator_release(node.cluster):
+        upgrade = command("{upgrade} -f toolkit-values.yaml", upgrade=release.upgrade())
+        return (typed("helm", upgrade),)
+    if policy := cluster_policy(node.cluster):
+        edit = command(
+            "kubectl edit clusterpolicy {name}   # put the env list under spec.toolkit",
+            name=name_of(policy),
+        )
+        return (typed("cluster", edit),)
+    if daemonset := toolkit_of(node).daemonset:
         namespace, _, name = path_of(daemonset).partition("/")
         edit = command(
             "kubectl edit daemonset {name} -n {namespace}   # put the env list into its container",
@@ -175,8 +183,4 @@ def apply(node: Node) -> Steps:
             namespace=namespace,
         )
         return (typed("cluster", edit),)
-    if release is None:
-        edit = command("kubectl edit clusterpolicy   # put the env list under spec.toolkit")
-        return (typed("cluster", edit),)
-    upgrade = command("{upgrade} -f toolkit-values.yaml", upgrade=release.upgrade())
-    return (typed("helm", upgrade),)
+    return (Step("words", "If a GPU operator is to manage the toolkit, install it so."),)

@@ -118,6 +118,12 @@ def cause(finding: Finding | None) -> str | None:
     return finding.cause
 
 
+def title_of(finding: Finding | None) -> str:
+    """Return the title of a finding."""
+    assert finding is not None
+    return str(as_json(full(finding))["title"])
+
+
 def said(finding: Finding | None) -> str:
     """Return all evidence of a finding as text."""
     assert finding is not None

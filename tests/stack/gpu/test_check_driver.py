@@ -23,6 +23,7 @@ from tests.stack.gpu.gpu_machine import (
     machine,
     nvml,
     said,
+    title_of,
 )
 
 CHECKS = (
@@ -243,6 +244,23 @@ def test_a_device_node_is_missing(name: str) -> None:
     assert cause(check_device_nodes.device_nodes(node)) == "driver/device-nodes-missing"
     silent = machine(absent=[f"/dev/{name}"], answers=nvml(device(0, FIRST)))
     assert cause(check_device_nodes.device_nodes(silent)) == "driver/device-nodes-missing"
+
+
+@pytest.mark.parametrize(
+    ("answers", "title"),
+    [
+        (nvml(), "missing in /dev: nvidia1"),
+        (nvml(device(0, FIRST)), f"missing in /dev: none for {SECOND}"),
+        (None, "missing in /dev: 1 of 2 GPUs has none"),
+    ],
+)
+def test_the_title_says_which_device_node_is_missing(
+    answers: dict[str, Any] | None, title: str
+) -> None:
+    """By its name, else by the GPU that NVML does not list, else by their number."""
+    finding = check_device_nodes.device_nodes(machine(absent=["/dev/nvidia1"], answers=answers))
+    assert title in title_of(finding)
+    assert f"/dev: nvidia0 for 2 GPUs: {FIRST}, {SECOND}" in said(finding)
 
 
 def test_a_gpu_of_a_machine_needs_no_device_node() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
@@ -20,6 +22,22 @@ def test_devices_carry_the_address_that_sysfs_writes() -> None:
     found = answers(device(0, "000f:01:00.0"))
     assert found.answers
     assert found.asked()[0].address == "000f:01:00.0"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"name": "A10", "bdf": "00000000:17:00.0"}, "GPU 1 (A10, 0000:17:00.0)"),
+        ({"name": "A10"}, "GPU 1 (A10)"),
+        ({"name": {"error": 15, "message": "GPU is lost"}}, "GPU 1"),
+        ({"bdf": "00000000:17:00.0"}, "GPU 1 (0000:17:00.0)"),
+        ({}, "GPU 1"),
+    ],
+)
+def test_a_device_is_shown_by_what_is_known_of_it(given: dict[str, Any], shown: str) -> None:
+    """Neither None nor unknown stands for what NVML did not tell."""
+    (found,) = answers({"index": 1, **given}).devices
+    assert str(found) == shown
 
 
 def test_an_answer_is_a_value_an_error_or_unknown() -> None:

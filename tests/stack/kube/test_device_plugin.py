@@ -218,6 +218,24 @@ def test_a_release_is_read_from_what_helm_leaves_on_its_objects() -> None:
     ]
 
 
+def test_a_value_of_the_operator_is_set_only_where_it_is_not_in_force() -> None:
+    """Nothing is proposed without an operator, nor what its policy says already."""
+
+    def steps(value: str | bool, *policies: dict[str, Any]) -> list[str]:
+        cluster = Machine(objects={"clusterpolicies": [*policies]}).node().cluster
+        return shown(change_values(cluster, "driver.enabled", value))
+
+    off = {"metadata": {"name": "p"}, "spec": {"driver": {"enabled": False}}}
+    owned = {**off, "metadata": {"name": "p", "annotations": HELM}}
+    assert steps(True) == []
+    assert steps(False, off) == []
+    assert steps("false", off) != []
+    (patch,) = steps(True, off)
+    assert patch.startswith("$ kubectl patch clusterpolicy p --type merge -p ")
+    assert '{"driver": {"enabled": true}}' in patch
+    assert steps(True, owned)[0].endswith(" --set driver.enabled=true")
+
+
 def test_handlers_follow_runtimeclasses() -> None:
     """No class is the default handler, a missing one none at all."""
     by_class = {"nvidia": "nvidia", "gpu": "nvidia", "kata": "kata"}

@@ -313,7 +313,7 @@ def test_time_slicing_multiplies(amount: str, found: str | None) -> None:
 def test_the_deciding_lines_of_a_miscount() -> None:
     """What is advertised, what is there, what was configured, what to do."""
     text = told(check_count.miscounts(shared().node()))
-    for line in ("capacity: nvidia.com/gpu: 1", "1 GPUs: GPU 0", "replicas: 4", "rollout restart"):
+    for line in ("capacity: nvidia.com/gpu: 1", "1 GPU: GPU 0", "replicas: 4", "rollout restart"):
         assert line in text
 
 

@@ -379,18 +379,22 @@ def test_a_container_that_asked_for_none_sees_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cuda", "found"),
+    ("cuda", "found", "words"),
     [
-        ({"init": 100}, "runtimeclass-pod/cuda-does-not-start"),
-        ({"init": None}, "runtimeclass-pod/cuda-does-not-start"),
-        ({"init": 0, "count": 0, "compute": "ok"}, "runtimeclass-pod/computes-wrongly"),
-        ({"init": 0, "count": 1, "compute": "wrong sum"}, "runtimeclass-pod/computes-wrongly"),
-        ({"init": 0, "count": 1}, "runtimeclass-pod/computes-wrongly"),
+        ({"init": 100}, "cuda-does-not-start", "cuInit: error 100, CUDA_ERROR_NO_DEVICE"),
+        ({"init": 7}, "cuda-does-not-start", "cuInit: error 7, see cuda.h"),
+        ({"init": None}, "cuda-does-not-start", "cuInit: libcuda.so.1 could not be loaded"),
+        ({"init": 0, "count": 0, "compute": "ok"}, "computes-wrongly", "CUDA sees 0 GPUs"),
+        ({"init": 0, "count": 1, "compute": "wrong sum"}, "computes-wrongly", "1 GPU; the comp"),
+        ({"init": 0, "count": 1}, "computes-wrongly", "the computation: no answer"),
     ],
 )
-def test_cuda_must_start_and_compute(cuda: dict[str, Any], found: str) -> None:
+def test_cuda_must_start_and_compute(cuda: dict[str, Any], found: str, words: str) -> None:
     """Devices alone prove little."""
-    assert cause(check_suite_pod.miscomputes(outcome(gpu=report(cuda=cuda)).node())) == found
+    finding = check_suite_pod.miscomputes(outcome(gpu=report(cuda=cuda)).node())
+    assert cause(finding) == f"runtimeclass-pod/{found}"
+    assert finding is not None
+    assert words in finding.evidence[0].text
 
 
 def test_what_the_pod_did_not_tell_is_unproven() -> None:

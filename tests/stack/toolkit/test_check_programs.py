@@ -98,6 +98,7 @@ def test_a_link_to_nothing_is_not_installed() -> None:
     cause, text = found(machine)
     assert cause == "runtime/binary-missing"
     assert "is a link to /opt/gone/nvidia-container-runtime" in text
+    assert f'BinaryName of runtimes.nvidia to "{NVIDIA}"' not in text  # it says so already
     machine.links[NVIDIA] = HOOK
     assert found(machine)[0] is None
 
