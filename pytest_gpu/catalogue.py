@@ -36,7 +36,7 @@ def load(root: Traversable) -> Mapping[str, Cause]:
         GpuError: a file or an entry cannot be read, or an ID occurs twice.
     """
     found: dict[str, Cause] = {}
-    for file in _files(root):
+    for file in files_called(root, FILE):
         for cause_id, cause in _read(file, read_causes).items():
             if cause_id in found:
                 raise GpuError(f"{file}: {cause_id}: another {FILE} has this cause already")
@@ -51,7 +51,7 @@ def examples() -> Mapping[str, Mapping[str, Value]]:
     They are not in the files of the causes because only ``--gpu-explain`` needs them.
     """
     found: dict[str, Mapping[str, Value]] = {}
-    for file in _files(files("pytest_gpu.stack"), "examples.toml"):
+    for file in files_called(files("pytest_gpu.stack"), "examples.toml"):
         found |= _read(file, read_examples)
     return found
 
@@ -63,9 +63,10 @@ def _read(file: Traversable, read: Callable[[str], Mapping[str, T]]) -> Mapping[
         raise GpuError(f"{file}: {error}") from None
 
 
-def _files(folder: Traversable, name: str = FILE) -> Iterator[Traversable]:
+def files_called(folder: Traversable, name: str) -> Iterator[Traversable]:
+    """Yield the files of a name below a folder, sorted by their paths."""
     for each in sorted(folder.iterdir(), key=lambda each: each.name):
         if each.is_dir():
-            yield from _files(each, name)
+            yield from files_called(each, name)
         elif each.name == name:
             yield each

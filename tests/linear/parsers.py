@@ -10,6 +10,8 @@ from pytest_gpu.cluster.recording import listing, node_files, yaml_io
 from pytest_gpu.cluster.recording.view import Recorded, View
 from pytest_gpu.evidence import Entry
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings
 from pytest_gpu.parsing import json_document, shell_words, toml, yaml_document
 from pytest_gpu.stack.cdi import specs
 from pytest_gpu.stack.cdi.document import line_of
@@ -27,7 +29,7 @@ from pytest_gpu.stack.host import (
     systemd_text,
     systemd_unit,
 )
-from pytest_gpu.stack.injection import cgroups, start_errors
+from pytest_gpu.stack.injection import cgroups
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_flags
 from pytest_gpu.stack.operands import container_log, decisive, log_message, roles
@@ -400,8 +402,8 @@ PARSERS: _Table = {
     "output of a sandbox": (sandboxes._lines, COLUMNS),
     "error of a sandbox": (_sandbox, ERRORS),
     "messages of crictl": (logged.messages, ERRORS),
-    "error of the GPU stack": (
-        lambda text: (start_errors.gpu_error(text), start_errors.is_network_error(text)),
+    "message of a component": (
+        lambda text: [meanings(text, where) for where in Where],
         ERRORS,
     ),
     "listing of a container": (config_files.listing_of, ("t stdout F a\n", "t stdout P a\n")),

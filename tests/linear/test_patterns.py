@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.messages import table
 from tests.linear.counted_pattern import MOST, CountedPattern
 from tests.linear.patterns import Used, attacks, largest_bound, modules, used
 
@@ -64,10 +65,13 @@ def growth(pattern: re.Pattern[Any], how: str) -> tuple[float, str]:
 def all_used() -> list[Used | str]:
     """Return every use of a pattern that is ours to test."""
     return [
-        each
-        for module in modules()
-        if not module.__name__.startswith(tuple(ELSEWHERE))
-        for each in used(module)
+        *(
+            each
+            for module in modules()
+            if not module.__name__.startswith(tuple(ELSEWHERE))
+            for each in used(module)
+        ),
+        *(Used(row.pattern, f"messages.toml: {row.cause}", "search") for row in table()),
     ]
 
 

@@ -1,7 +1,8 @@
 """Which causes each layer's tests can report, read from the source: who mentions what.
 
 A name that is mentioned anywhere in a definition counts as used by it, so the answer may name too
-many causes and never too few.
+many causes and never too few. What mentions a place of messages can report the causes of all rows
+for that place.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.layers import Layer
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import table
 
 Name = tuple[str, str]
 """A module, and something that it defines."""
@@ -37,8 +40,16 @@ def _causes(name: Name, seen: set[Name]) -> Iterator[str]:
     for node in ast.walk(definitions(name[0])[name[1]]):
         if isinstance(node, ast.Constant) and node.value in catalogue():
             yield str(node.value)
+        yield from _meant(node)
         for used in _used(name[0], node):
             yield from _causes(used, seen)
+
+
+def _meant(node: ast.AST) -> Iterator[str]:
+    """Yield the causes that messages of a place mean, if a node is a place."""
+    if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Where":
+        where = getattr(Where, node.attr)
+        yield from (row.cause for row in table() if where in row.where)
 
 
 def _used(module: str, node: ast.AST) -> Iterator[Name]:

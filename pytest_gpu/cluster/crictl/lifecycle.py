@@ -24,8 +24,9 @@ from pytest_gpu.cluster.crictl.tool import (
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import CommandResult
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings
 from pytest_gpu.stack.distributions.detect import distribution_of
-from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error, is_network_error
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.sandbox.config_files import (
     LOG,
@@ -173,7 +174,7 @@ def _was_reaped(bench: Bench, done: CommandResult) -> bool:
     A known fault is reported as it is, although the kubelet ends that sandbox, too.
     """
     text = messages(f"{done.stdout}\n{done.stderr}")
-    if done.exit == 0 or gpu_error(text) or is_network_error(text) or is_cgroup_error(text):
+    if done.exit == 0 or meanings(text, Where.SANDBOX) or meanings(text, Where.CONTROL):
         return False
     return was_reaped(done.exit, text) or is_stopped(bench.crictl, bench.mark.run, bench.name)
 

@@ -11,6 +11,8 @@ from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import CommandResult, Door
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.processes import Process
 from pytest_gpu.stack.host.systemd_unit import service
@@ -28,7 +30,6 @@ TOGETHER = 60.0
 systemd stops what is bound to a unit before it starts the unit again."""
 
 _FORBIDDEN = re.compile(r"forbidden(?:.*cannot (?P<verb>\w+) resource \"?(?P<what>[\w/]+))?", re.I)
-_RUNTIME_DOWN = re.compile(r"container runtime is down")
 _INACTIVE = re.compile(r"Active: (?:inactive|failed) ")
 _SINCE = re.compile(r"since \w{3} (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _STOPPED = re.compile(
@@ -79,9 +80,9 @@ def no_door(node: Node) -> Finding | None:
         return finding
     if state.ready or not door.reason or "gpu-node-shell" in door.reason:
         raise Unproven(f"the node was not visited: {door.reason or 'nobody tried'}")
-    down = _RUNTIME_DOWN.search(state.message)
+    told = meanings(state.message, Where.NODE_READY)
     return Finding.of(
-        "runtime/reported-down" if down else "access/no-door",
+        told[0].cause if told else "access/no-door",
         Evidence(source=f"node {node.name}", text=f"Ready={state.status}: {state.message}"),
         _told_by(door),
         reason=door.reason,

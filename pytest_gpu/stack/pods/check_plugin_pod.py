@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.injection.start_errors import gpu_error
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings, understood
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin
 from pytest_gpu.stack.kube.events import event_text, fresh_events
@@ -29,7 +29,7 @@ from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
 
-_READY_FILE = re.compile(r"toolkit-ready|waiting for nvidia container stack")
+_READY_FILE = "toolkit-ready"
 _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
 
 
@@ -90,9 +90,10 @@ def not_running(node: Node) -> Finding | None:
         return None
     texts = list(_texts(node, plugin))
     for said in texts:
-        if known := gpu_error(said.text):
+        if error := understood(node, said.text, Where.POD):
             handler = runtimeclass.class_of(plugin.spec) or runtime_of(node).default_runtime
-            return Finding.of(known.cause, said, **{"handler": handler, **known.values})
+            values = {"handler": handler, **error.values}
+            return Finding.of(error.cause, said, *error.evidence, **values)
     state = kubectl_state(plugin.pod)
     cause = _why(plugin, state, texts)
     return Finding.of(
@@ -111,9 +112,10 @@ def not_running(node: Node) -> Finding | None:
 def _why(plugin: DevicePlugin, state: str, texts: list[Evidence]) -> str:
     if any(reason in state for reason in _IMAGE):
         return "device-plugin/image-not-pulled"
-    if _waits_for_toolkit(plugin) or any(_READY_FILE.search(said.text) for said in texts):
+    if _waits_for_toolkit(plugin):
         return "device-plugin/waits-for-toolkit"
-    return "device-plugin/not-running"
+    told = (meanings(said.text, Where.PLUGIN_POD) for said in texts)
+    return next((found[0].cause for found in told if found), "device-plugin/not-running")
 
 
 def _waits_for_toolkit(plugin: DevicePlugin) -> bool:
@@ -122,7 +124,7 @@ def _waits_for_toolkit(plugin: DevicePlugin) -> bool:
     waits = {
         c["name"]
         for c in spec.get("initContainers") or ()
-        if c["name"] == "toolkit-validation" or _READY_FILE.search(str(c.get("args", "")))
+        if c["name"] == "toolkit-validation" or _READY_FILE in str(c.get("args", ""))
     }
     statuses = container_statuses(plugin.pod) if plugin.pod else ()
     return any(s.get("name") in waits and "running" in (s.get("state") or {}) for s in statuses)

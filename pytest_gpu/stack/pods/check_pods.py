@@ -10,6 +10,8 @@ from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import understood
 from pytest_gpu.stack.injection.injected import (
     class_evidence,
     default_evidence,
@@ -17,7 +19,6 @@ from pytest_gpu.stack.injection.injected import (
     needs_no_handler,
     prove_no_other_way,
 )
-from pytest_gpu.stack.injection.start_errors import gpu_error, is_network_error
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.nodes import readiness
@@ -135,13 +136,12 @@ def failing_to_start(node: Node) -> Finding | None:
 
 def _explained(node: Node, pod: KubeObject, said: Evidence) -> Finding | None:
     state = Evidence(source=f"pod {path_of(pod)}", text=f"is {kubectl_state(pod)}")
-    if is_network_error(said.text):
-        return Finding.of("kubernetes/pod-network-fails", said, state)
-    known = gpu_error(said.text)
-    if known is None:
+    error = understood(node, said.text, Where.POD)
+    if error is None:
         return None
     name = runtimeclass.class_of(spec_of(pod)) or runtime_of(node).default_runtime
-    return Finding.of(known.cause, said, state, **{"handler": name, **known.values})
+    values = {"handler": name, **error.values}
+    return Finding.of(error.cause, said, state, *error.evidence, **values)
 
 
 def _texts(node: Node, pod: KubeObject) -> Iterator[Evidence]:

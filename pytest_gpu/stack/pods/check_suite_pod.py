@@ -9,7 +9,8 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.injection.start_errors import gpu_error, is_network_error
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings, understood
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import condition_of, path_of, spec_of, status_of
@@ -23,9 +24,6 @@ from pytest_gpu.stack.pods.pod_fate import UNTAKEN, is_taken
 from pytest_gpu.stack.pods.suite_pod import Seen, SuitePod, read
 
 _NO_IMAGE = re.compile(r"ErrImagePull|ImagePullBackOff|Failed to pull image|InvalidImageName")
-_NO_CLASS = re.compile(r'RuntimeClass(?:\.node\.k8s\.io)? "(?P<name>[^"]+)" not found')
-# JIT_COMPILER_NOT_FOUND, UNSUPPORTED_PTX_VERSION, JIT_COMPILATION_DISABLED of cuda.h
-_COMPILER = re.compile(r"(?m)^(?>.*?cuModuleLoadData: ).*\(22[123]\)")
 _CAPACITY = re.compile(r"used: (?P<used>\d+), capacity: (?P<capacity>\d+)")
 
 
@@ -51,13 +49,14 @@ def not_started(node: Node) -> Finding | None:
 
 
 def _rejected(node: Node, suite: SuitePod) -> Finding:
-    if match := _NO_CLASS.search(suite.rejected):
+    if found := meanings(suite.rejected, Where.ADMISSION):
+        name = found[0].values.get("runtime_class", "")
         return Finding.of(
-            "runtimeclass/missing",
+            found[0].cause,
             Evidence(source="kube-apiserver", text=suite.rejected),
-            runtime_class=match["name"],
+            runtime_class=name,
             users="the suite's pod",
-            create=create_class(node, match["name"]),
+            create=create_class(node, name),
         )
     raise Unproven(f"the suite's pod was rejected, which is not a GPU fault: {suite.rejected}")
 
@@ -101,11 +100,10 @@ def _start_failed(node: Node, suite: SuitePod) -> Finding:
         if _NO_IMAGE.search(f"{state} {text}"):
             hint = "--gpu-image=IMAGE names another"
             raise Unproven(f"the image of the suite's pod could not be pulled; {hint}: {text}")
-        if is_network_error(text):
-            return Finding.of("kubernetes/pod-network-fails", Evidence(source=source, text=text))
-        if known := gpu_error(text):
-            values = {"handler": handler_name(node, suite), **known.values}
-            return Finding.of(known.cause, Evidence(source=source, text=text), **values)
+        if error := understood(node, text, Where.POD):
+            values = {"handler": handler_name(node, suite), **error.values}
+            said = Evidence(source=source, text=text)
+            return Finding.of(error.cause, said, *error.evidence, **values)
     nothing = "no reason was given" if is_taken(suite.pod) else UNTAKEN
     last = texts[0][1] if texts else nothing
     raise Unproven(f"the suite's pod did not start; it was last {state}: {last}")
@@ -191,9 +189,9 @@ def miscomputes(node: Node) -> Finding | None:
         return Finding.of(
             "runtimeclass-pod/cuda-does-not-start", said, _saw("gpu", suite, seen), code=str(code)
         )
-    if _COMPILER.search(compute):
+    if found := meanings(compute, Where.CUDA):
         said = Evidence(source=where, text=compute)
-        return Finding.of("runtimeclass-pod/ptx-is-not-compiled", said, why=compute)
+        return Finding.of(found[0].cause, said, why=compute)
     if not seen.cuda.get("count") or compute != "ok":
         said = Evidence(source=where, text=f"CUDA: {dict(seen.cuda)}")
         return Finding.of("runtimeclass-pod/computes-wrongly", said)

@@ -12,17 +12,22 @@ from pytest_gpu.causes import Evidence, Finding, evidence_at
 from pytest_gpu.checks import check
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.injection.start_errors import (
-    is_cgroup_error,
-    is_nameless_error,
-    is_network_error,
-)
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import meanings
 from pytest_gpu.stack.repair.json_diff import diff
 from pytest_gpu.stack.sandbox.config_files import SLICE, systemd_cgroups
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, read
 
 NODE = 2
 """NamespaceMode NODE of the CRI: the sandbox shares the host's network."""
+
+
+_KEYS = {
+    "sandbox/pod-config-without-namespace": "namespace",
+    "sandbox/pod-config-asks-for-pod-network": "network",
+    "sandbox/cgroup-parent-is-no-slice": "cgroup_parent",
+}
+"""The faults of a pod config that an error may show, and the key that is wrong."""
 
 
 @check("sandbox/files-ask-for-too-little", visit=False)
@@ -89,11 +94,8 @@ def _met(node: Node, files: SandboxFiles) -> str | None:
 
 def named_by(text: str) -> str | None:
     """Return the fault of the pod config that an error text of crictl shows."""
-    if is_nameless_error(text):
-        return "sandbox/pod-config-without-namespace"
-    if is_network_error(text):
-        return "sandbox/pod-config-asks-for-pod-network"
-    return "sandbox/cgroup-parent-is-no-slice" if is_cgroup_error(text) else None
+    causes = (meaning.cause for meaning in meanings(text, Where.CONTROL))
+    return next((cause for cause in causes if cause in _KEYS), None)
 
 
 @check("sandbox/control")
@@ -134,11 +136,7 @@ def _finding(node: Node, files: SandboxFiles, pod: Mapping[str, Any], cause: str
 
 def _line(files: SandboxFiles, cause: str) -> Evidence:
     """Return the wrong line of the file, or the key that is missing."""
-    key = {
-        "sandbox/pod-config-without-namespace": "namespace",
-        "sandbox/pod-config-asks-for-pod-network": "network",
-        "sandbox/cgroup-parent-is-no-slice": "cgroup_parent",
-    }[cause]
+    key = _KEYS[cause]
     if f'"{key}"' not in files.pod_text:
         return Evidence(source=files.pod_source, text=f'there is no "{key}"')
     return evidence_at(files.pod_source, files.pod_text, f'"{key}"')

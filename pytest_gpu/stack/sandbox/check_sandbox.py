@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import understood
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
-from pytest_gpu.stack.injection.start_errors import gpu_error, is_cgroup_error
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.sandbox.refusal import REFUSED, refusals
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun, read
 
 _GPU = re.compile(r"/dev/nvidia\d+")
@@ -63,22 +63,22 @@ def gpu_run(node: Node) -> Finding | None:
 def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     shown = Evidence(source=run.command, text=run.error)
     control = Evidence(source="crictl run", text="the control sandbox (default handler) starts")
-    if error := gpu_error(run.text):
-        values = {"handler": run.handler or "default", **error.values}
-        refused = refusals(node) if error.cause == REFUSED else ()
-        return Finding.of(error.cause, shown, control, *refused, **values)
-    cause = "sandbox/gpu-sandbox-fails"
-    if is_cgroup_error(run.text):
-        cause = "sandbox/handler-cgroup-driver"
-    handler = run.handler or runtime_of(node).default_runtime
-    return Finding.of(
-        cause,
-        shown,
-        control,
-        handler=handler,
-        config=runtime_of(node).config_path,
-        why=run.error,
-    )
+    values = _values(node, run)
+    if error := understood(node, run.text, Where.SANDBOX):
+        found = {**values, **error.values}
+        return Finding.of(error.cause, shown, control, *error.evidence, **found)
+    return Finding.of("sandbox/gpu-sandbox-fails", shown, control, **values)
+
+
+def _values(node: Node, run: SandboxRun) -> Mapping[str, str]:
+    """Return what every cause of a failed run may use; the runtime need not be known for it."""
+    default, config = known(lambda: _told_by_runtime(node)) or ("default", "FILE")
+    return {"handler": run.handler or default, "config": config, "why": run.error}
+
+
+def _told_by_runtime(node: Node) -> tuple[str, str]:
+    runtime = runtime_of(node)
+    return runtime.default_runtime, runtime.config_path
 
 
 @check("sandbox/missing-devices")

@@ -244,12 +244,23 @@ def test_an_image_that_does_not_come_is_told_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago", "found"), [(1, "sandbox/handler-refused"), (90, "device-plugin/not-running")]
+    ("ago", "text", "found"),
+    [
+        (1, 'no runtime for "nvidia" is configured', "sandbox/handler-refused"),
+        (90, 'no runtime for "nvidia" is configured', "device-plugin/not-running"),
+        (1, "failed to setup network for sandbox", "kubernetes/pod-network-fails"),
+        (90, "failed to setup network for sandbox", "device-plugin/not-running"),
+        (
+            1,
+            "no file /run/nvidia/validations/toolkit-ready",
+            "device-plugin/waits-for-toolkit",
+        ),
+        (1, "no file /run/nvidia/validations/driver-ready", "device-plugin/not-running"),
+    ],
 )
-def test_what_is_said_now_explains_a_pod_that_is_down(ago: int, found: str) -> None:
+def test_what_is_said_now_explains_a_pod_that_is_down(ago: int, text: str, found: str) -> None:
     """An event of long ago does not."""
     machine = down(**CREATING)
-    text = 'Failed to create pod sandbox: no runtime for "nvidia" is configured'
     said = event(machine.pods[0], "FailedCreatePodSandBox", text, timedelta(minutes=ago))
     machine.objects["events"] = [said]
     assert first(machine) == found

@@ -1,4 +1,4 @@
-"""What denies a container access to the driver's devices: SELinux or the nodes' mode."""
+"""Facts that decide between the causes of one message of a sandbox."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterator
 
 from pytest_gpu.causes import Evidence
+from pytest_gpu.discriminators import discriminator
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.gpu.kernel_log import kernel_log_of
 
 _DENIED = re.compile(r"\A(?>.*?avc:\s+denied).*nvidia")
 
-REFUSED = "sandbox/device-access-refused"
 ENFORCE = "/sys/fs/selinux/enforce"
 """``1`` where SELinux enforces its policy (selinuxfs, Documentation/admin-guide/LSM/SELinux)."""
 
 
-def refusals(node: Node) -> Iterator[Evidence]:
-    """Yield evidence of a refusal, none if it was not collected."""
+@discriminator("sandbox/access-denied")
+def access_denied(node: Node) -> Iterator[Evidence]:
+    """Yield what denies containers access to the driver's devices: SELinux, the nodes' mode."""
     if (known(lambda: node.evidence.read(ENFORCE)) or b"").strip() == b"1":
         yield Evidence(source=ENFORCE, text="1: SELinux is enforcing")
     log = known(lambda: kernel_log_of(node))

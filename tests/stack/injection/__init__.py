@@ -1,0 +1,1 @@
+"""What keeps containers with GPUs from starting."""
