@@ -8,6 +8,7 @@ from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.gpu import check_device_nodes, check_driver, check_health
+from pytest_gpu.stack.operands import check_operands
 
 pytestmark = pytest.mark.gpu_layer(Layer.DRIVER)
 
@@ -16,6 +17,8 @@ def test_kernel_module_is_loaded(gpu_node: Node) -> None:
     """NVIDIA's kernel module is loaded."""
     if finding := check_driver.module_not_loaded(gpu_node):
         fail(finding)
+    for finding in check_operands.driver_fails(gpu_node):
+        latent(finding)
 
 
 def test_driver_is_recent_enough(gpu_node: Node) -> None:

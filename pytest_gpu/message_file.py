@@ -26,6 +26,7 @@ class Where(enum.StrEnum):
         SANDBOX: crictl's error for a sandbox with the GPU handler.
         POD: the status of a pod that does not start, or an event of it.
         PLUGIN_POD: the same of the device plugin's pod.
+        OPERAND: the log, status or events of an operand that does not come up.
         ADMISSION: the API server's answer to a pod that is created.
         CUDA: what CUDA said in a pod.
         CONTAINERD: the journal of containerd's unit.
@@ -37,6 +38,7 @@ class Where(enum.StrEnum):
     SANDBOX = "sandbox"
     POD = "pod"
     PLUGIN_POD = "plugin-pod"
+    OPERAND = "operand"
     ADMISSION = "admission"
     CUDA = "cuda"
     CONTAINERD = "containerd"

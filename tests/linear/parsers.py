@@ -32,7 +32,7 @@ from pytest_gpu.stack.host import (
 from pytest_gpu.stack.injection import cgroups
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import check_access, disk_usage, kubelet, kubelet_flags
-from pytest_gpu.stack.operands import container_log, decisive, log_message, roles
+from pytest_gpu.stack.operands import container_log, decisive, log_message, roles, trouble
 from pytest_gpu.stack.pods import suite_pod
 from pytest_gpu.stack.repair import json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
@@ -353,6 +353,14 @@ PARSERS: _Table = {
     "image of a container": (
         lambda text: roles.role_of({"spec": {"containers": [{"image": text}]}}),
         ("nvidia/driver:1", "mirrored-nvidia-", "a/", "nvidia-driver-daemonset-"),
+    ),
+    "kind of trouble": (
+        lambda text: (trouble.kind_of("Error", text), trouble.kind_of("FailedCreate", text)),
+        (*MESSAGES, "cannot list resource ", "failed to parse ", "admission webhook "),
+    ),
+    "path in a message": (
+        trouble.path_in,
+        ("open /a/b: ", "/a/", "https://a/b ", "/a.b-c/@+"),
     ),
     "unit": (lambda text: list(systemd_text.assignments(text, "Service")), WORDS),
     "unit bound to another": (

@@ -65,6 +65,25 @@ class Operand:
         return named(self.controller) if self.controller is not None else self.role
 
     @property
+    def kind(self) -> str:
+        """The kind of that object as kubectl takes it: ``pod``, ``daemonset``."""
+        return "pod" if self.pod is not None else _kind(self._object).lower()
+
+    @property
+    def object_name(self) -> str:
+        """The name of that object in its namespace."""
+        return name_of(self._object)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of that object."""
+        return namespace_of(self._object)
+
+    @property
+    def _object(self) -> KubeObject:
+        return self.pod or self.controller or {}
+
+    @property
     def state(self) -> str:
         """What ``kubectl get pods`` shows, or that there is no pod."""
         return kubectl_state(self.pod) if self.pod is not None else "has no pod"

@@ -55,6 +55,16 @@ ROLES = (
 _MAKERS = frozenset({"DaemonSet", "ReplicaSet", "ClusterPolicy", "NVIDIADriver", "ComputeDomain"})
 """Kinds whose pods are believed by their labels alone; anybody may label a pod of their own."""
 
+_OPERATORS_NAMES = frozenset(
+    {
+        "nvidia-driver-ctr",
+        "nvidia-vgpu-manager-ctr",
+        "openshift-driver-toolkit-ctr",
+        "nvidia-container-toolkit-ctr",
+    }
+)
+"""Containers of the operator's pods: with their label they are believed, whoever made the pod."""
+
 _PROGRAMS: Mapping[str, str] = {
     "gpu-operator": OPERATOR,
     "nvidia-driver": DRIVER,
@@ -146,7 +156,8 @@ def role_of(thing: KubeObject) -> str | None:
         return role
     if is_plugin({**spec, "containers": shown}):
         return DEVICE_PLUGIN
-    by_label = _by_label(_labels(thing)) if made_by & _MAKERS else None
+    believed = made_by & _MAKERS or {str(each.get("name")) for each in shown} & _OPERATORS_NAMES
+    by_label = _by_label(_labels(thing)) if believed else None
     return by_label or _first(map(_by_image, shown)) or _by_init(spec)
 
 
