@@ -62,7 +62,9 @@ def waiting(role: str, init: str, state: Object = VALIDATING) -> Object:
 def blamed(node: Node, role: str) -> tuple[str, list[str]] | None:
     """Return the culprit's name, and the roles that wait for it."""
     found = culprit_for(node, role)
-    return found and (found.fault.operand.name, [each.role for each in found.waiting])
+    if found is None:
+        return None
+    return found.fault.operand.name, [each.role for each in found.waiting]
 
 
 @pytest.mark.parametrize("down", [DOWN, NO_IMAGE], ids=["crashes", "no image"])
