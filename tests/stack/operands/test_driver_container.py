@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,9 @@ class Cluster:
     def add(self, resource: str, *objects: Object) -> None:
         """Add Kubernetes objects."""
         path = self.copy.folder / f"kubernetes/{resource}.yaml"
-        known = yaml_text.load(path.read_text()) if path.exists() else {"kind": "List", "items": []}
-        known["items"] += objects
-        path.write_text(yaml_text.dump({"apiVersion": "v1", **known}))
+        items = yaml_text.load(path.read_text())["items"] if path.exists() else []
+        items += objects
+        path.write_text(yaml_text.dump({"apiVersion": "v1", "kind": "List", "items": items}))
 
     def log(self, text: str, restarts: int = 3) -> None:
         """Add the log of a run of the driver's container."""
@@ -103,7 +103,7 @@ class Cluster:
         return node
 
 
-def lines(node: Mapping[str, Any]) -> Sequence[tuple[str, int | None, str]]:
+def lines(node: Mapping[str, Any]) -> list[tuple[str, int | None, str]]:
     """Return the evidence of a node's cause."""
     return [(each["source"], each["line"], each["text"]) for each in node["evidence"]]
 

@@ -23,6 +23,7 @@ from pytest_gpu.stack.operands.fault import fault_of
 from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.pods import check_count, check_plugin, check_plugin_pod
 from pytest_gpu.stack.runtime import check_handler
+from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.gpu.gpu_machine import cause, machine
 from tests.stack.gpu.test_check_driver import unloaded
 from tests.stack.operands.made_up_operands import (
@@ -34,7 +35,7 @@ from tests.stack.operands.made_up_operands import (
     warning,
 )
 from tests.stack.runtime.runtime_machine import Machine
-from tests.stack.runtime.test_check_runtime import CONFIG, ONLY_RUNC
+from tests.stack.runtime.test_check_runtime import ONLY_RUNC
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
 
 Files = Mapping[str, str]
@@ -128,7 +129,7 @@ NOISE = st.sampled_from(
         ("info", "no error was found, all is fine"),
     )
 )
-STATES = st.sampled_from(
+STATES: st.SearchStrategy[Object] = st.sampled_from(
     (
         {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed"}},
         {"terminated": {"exitCode": 1, "reason": "Error"}},
