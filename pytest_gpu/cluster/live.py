@@ -243,7 +243,7 @@ def _listed(client: KubeClient) -> snapshot.Listed:
     """
     try:
         return snapshot.list_objects(client)
-    except ApiError as error:
+    except snapshot.NoNodesError as error:
         if error.status != FORBIDDEN:
             raise
         [right] = rights.refused(("nodes",))

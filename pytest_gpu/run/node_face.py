@@ -14,6 +14,7 @@ from pytest_gpu.stack.kube import objects
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtimes import runtimes_of
+from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 
 
@@ -33,3 +34,4 @@ class GpuNode(Node):
     driver = driver_of
     nvml = nvml_of
     kernel_log = kernel_log_of
+    operands = operands_of

@@ -234,6 +234,7 @@ MESSAGES = (
     '{{"level":"error","msg":"a{n:04}"}}\n',
     "2026/01/13 08:15:33 a.go:1: ",
     "2026-01-13 08:15:33,104 ERROR a\n",
+    '2025-03-04T10:00:00.123Z\tERROR\ta  b\tc {{"error": "d"}}\n',
     "panic: a\n",
     "NVRM: a\n",
 )

@@ -68,6 +68,7 @@ NOT_CALLED = {
 LESS = {
     "whole": "format: 1\nbase: sample:healthy-kubeadm\n",
     "broken": "format: 1\nbase: sample:nouveau\nnodes: {gpu-1: gpu-1}\n",
+    "waiting": "format: 1\nbase: sample:handler-mismatch-plugin-down\n",
     **{
         kind: f"format: 1\nbase: sample:healthy-kubeadm\nabsent: [{kind}]\n"
         for kind in ("nvml", "elf", "commands", "kernel-log", "outcomes", "kubernetes/pods.yaml")

@@ -22,6 +22,7 @@ from pytest_gpu.errors import NotInEvidence, Unproven
 from pytest_gpu.evidence import ClusterEvidence, Door, ElfSummary, NodeEvidence
 from pytest_gpu.layers import Layer
 from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.stack.operands.words import words_of
 from pytest_gpu.survey.survey import MAX_ROUNDS
 from pytest_gpu.survey.wishes import WishingCluster
 from tests.samples.sample_table import SAMPLES
@@ -164,8 +165,27 @@ def test_logs_of_nvidias_pods_are_asked_for() -> None:
         _, stream = visit(cluster, "rke2-agent-1")
     paths = [each["path"] for asked in stream.rounds for each in asked["tail"]]
     assert any("device-plugin" in path for path in paths)
+    assert any("/toolkit-validation/" in path for path in paths)
     assert all(path.startswith("/var/log/pods/") and path.endswith(".log") for path in paths)
     assert len(paths) == len(set(paths))
+
+
+def test_what_a_component_says_is_brought() -> None:
+    """The words of the plugin that sees no GPU are the same from a visit and from a recording."""
+    sample = "rke2-plugin-without-runtimeclass"
+    with open_recording(sample_path(sample), sample) as cluster:
+        seen, stream = visit(cluster, "rke2-agent-1")
+        node = GpuNode("rke2-agent-1", WishingCluster(cluster, seen))  # type: ignore[arg-type]
+        recorded = GpuNode("rke2-agent-1", cluster)
+        words = [list(_words(each)) for each in (node, recorded)]
+    assert words[0] == words[1]
+    assert ("Incompatible strategy detected auto", 2) in words[0]
+    assert not any("/var/log/pods/" in each["path"] for r in stream.rounds for each in r["read"])
+
+
+def _words(node: GpuNode) -> Iterator[tuple[str, int | None]]:
+    for operand in node.operands:
+        yield from ((said.text, said.line) for said in words_of(node, operand))
 
 
 def revisited(sample: str, folder: Path) -> Path:

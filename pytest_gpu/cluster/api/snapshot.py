@@ -72,11 +72,16 @@ class Listed:
             recorder.add_objects(resource, objects)
 
 
+class NoNodesError(ApiError):
+    """The nodes cannot be listed, so nothing can be tested."""
+
+
 def list_objects(client: KubeClient) -> Listed:
     """List everything that the layers need; Secrets are never read.
 
     Raises:
-        ApiError: the nodes cannot be listed.
+        NoNodesError: the nodes cannot be listed.
+        ApiError: the API server cannot be reached, or does not tell what it serves.
     """
     served = _served(client)
     refused: dict[str, ApiError] = {}
@@ -88,7 +93,9 @@ def list_objects(client: KubeClient) -> Listed:
             try:
                 found[name] = job.result()
             except ApiError as error:
-                if name == "nodes" or error.status == 0:
+                if name == "nodes":
+                    raise NoNodesError(error.status, error.reason, str(error)) from error
+                if error.status == 0:
                     raise
                 refused[name] = error
     missing = {name for name, group in _GROUPS.items() if group not in served}

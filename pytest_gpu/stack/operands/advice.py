@@ -56,7 +56,7 @@ def advice(node: Node, fault: Fault, values: Mapping[str, str]) -> Steps:
     kind = kind_of(fault)
     filling = Finding.of(kind, **{**values, **_of_container(fault), "node": node.name})
     steps = (fill_step(step, filling) for step in table()[kind])
-    return (*steps, *_path(kind, fault), *_log(kind, fault), *change_steps(node, fault, kind))
+    return (*steps, *_path(kind, fault), *_log(kind, fault), *change_steps(fault, kind))
 
 
 def _of_container(fault: Fault) -> Mapping[str, str]:

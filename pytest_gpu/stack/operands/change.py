@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.kube.objects import metadata, name_of, namespace_of, status_of
-from pytest_gpu.stack.kube.operator import HelmRelease, cluster_policy, helm_release
+from pytest_gpu.stack.kube.objects import name_of, namespace_of
+from pytest_gpu.stack.kube.operator import HelmRelease, helm_release
 from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.found import named
@@ -47,31 +46,18 @@ _KEYS: Mapping[str, str] = {
 _TOLERATIONS = "tolerations"
 
 
-def change_steps(node: Node, fault: Fault, kind: str) -> Steps:
+def change_steps(fault: Fault, kind: str) -> Steps:
     """Return the steps that change an operand where the change lasts; none if no change helps."""
     key = _TOLERATIONS if kind == trouble.TAINT else _KEYS.get(kind)
     if key is None:
         return ()
-    owner = _owner(node, fault.operand)
+    owner = fault.operand.owner
     if owner is not None and owner.get("kind") == "ClusterPolicy":
         return tuple(_by_policy(owner, fault.operand, key))
     if owner is not None:
         return tuple(_by_edit(owner, fault.operand, key))
     controller = fault.operand.controller
     return tuple(_by_controller(controller, fault.operand, key)) if controller else ()
-
-
-def _owner(node: Node, operand: Operand) -> KubeObject | None:
-    """Return what made the operand's controller; of a bare pod of the operator its ClusterPolicy.
-
-    A recorded pod may lack its owner; that of the operator is in the operator's own namespace.
-    """
-    policy = cluster_policy(node.cluster)
-    if operand.owner is not None or operand.controller is not None or policy is None:
-        return operand.owner
-    pod = operand.pod or {}
-    operators = status_of(policy).get("namespace") == namespace_of(pod)
-    return policy if operators and not metadata(pod).get("ownerReferences") else None
 
 
 def _by_policy(policy: KubeObject, operand: Operand, key: str) -> Iterator[Step]:

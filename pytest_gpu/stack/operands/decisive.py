@@ -19,6 +19,12 @@ _BAD = re.compile(
     r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
+# What only tells that something above failed, or that it will be tried again.
+_ECHO = re.compile(
+    r"\b(?:retry(?:ing)?|try(?:ing)? again|attempting again|command failed|exited with"
+    r"|exit (?:status|code):? \d{1,5}|returned a non-zero)\b|\bmake(?:\[\d{1,3}\])?: \*\*\* ",
+    re.IGNORECASE,
+)
 # What parts a wrapped error, and quotes, in which nothing does.
 _MARK = re.compile(r""": |"[^"]*+"?|`[^`]*+`?""")
 # A shell's trace, and frames below a panic: they repeat, and say nothing by themselves.
@@ -49,8 +55,8 @@ def decisive(lines: Sequence[LogLine]) -> Decisive | None:
     """Return the line of a program's log that says why it failed, ``None`` for an empty log.
 
     That is the first fatal one after the last start; else the first error; else the last line that
-    speaks of a failure; else the last line. What was before the last start counts only if nothing
-    after it is an error.
+    speaks of a failure, if possible of its own and not of one above; else the last line. What was
+    before the last start counts only if nothing after it is an error.
     """
     said = [Said(n, message_of(text)) for n, text in _messages(lines) if not _NOISE.match(text)]
     for part in (_since_last_start(said), said):
@@ -58,7 +64,8 @@ def decisive(lines: Sequence[LogLine]) -> Decisive | None:
             if found := next((each for each in part if _is(each, level)), None):
                 return Decisive(found.number, found.message.text)
     bad = [each for each in said if _speaks_of_failure(each.message)]
-    for each in (bad or said)[-1:]:
+    own = [each for each in bad if not _ECHO.search(each.message.text)]
+    for each in (own or bad or said)[-1:]:
         return Decisive(each.number, each.message.text)
     return None
 

@@ -15,11 +15,9 @@ from pytest_gpu.stack.kube.objects import (
     condition_of,
     metadata,
     object_of,
-    path_of,
     status_of,
     template_of,
 )
-from pytest_gpu.stack.operands.container_log import plain
 from pytest_gpu.stack.operands.operands import Operand, lacking
 from pytest_gpu.stack.operands.roles import VALIDATOR
 from pytest_gpu.stack.operands.state import Container
@@ -166,7 +164,7 @@ def _fault(
     reason: str,
     *more: Evidence,
 ) -> Fault:
-    said = dict.fromkeys((*words_of(node, operand), *_told(operand), *more))
+    said = dict.fromkeys((*words_of(node, operand), *more))
     evidence = (shown_state(operand), *tuple(said)[:_SHOWN])
     return Fault(operand=operand, container=container, reason=reason, evidence=evidence)
 
@@ -183,18 +181,3 @@ def state_text(operand: Operand) -> str:
     if operand.state == "Running":
         return "is Running, but not ready"
     return f"is {operand.state}"
-
-
-def _told(operand: Operand) -> Iterator[Evidence]:
-    """Yield what a pod's status and conditions say of it."""
-    if operand.pod is None:
-        return
-    where = f"pod {path_of(operand.pod)}"
-    status = status_of(operand.pod)
-    if message := status.get("message"):
-        reason = status.get("reason") or status.get("phase")
-        yield Evidence(source=f"{where}, status", text=plain(f"{reason}: {message}"))
-    for each in operand.conditions:
-        if each.kind == "PodScheduled" and each.status == "False" and each.message:
-            text = plain(f"{each.reason}: {each.message}")
-            yield Evidence(source=f"{where}, condition {each.kind}", text=text)

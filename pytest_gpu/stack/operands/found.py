@@ -13,7 +13,9 @@ from pytest_gpu.stack.kube.objects import (
     namespace_of,
     optional,
     path_of,
+    spec_of,
 )
+from pytest_gpu.stack.kube.operator import cluster_policy, helm_release
 from pytest_gpu.stack.kube.pod_state import ended
 from pytest_gpu.stack.kube.pods import node_of
 from pytest_gpu.stack.operands.roles import role_of
@@ -35,6 +37,23 @@ OWNERS = {
     "clusterpolicies": "ClusterPolicy",
     "nvidiadrivers": "NVIDIADriver",
 }
+
+
+MADE_BY_OPERATOR = frozenset(
+    {
+        "nvidia-driver-daemonset",
+        "nvidia-container-toolkit-daemonset",
+        "nvidia-device-plugin-daemonset",
+        "nvidia-device-plugin-mps-control-daemon",
+        "gpu-feature-discovery",
+        "nvidia-dcgm",
+        "nvidia-dcgm-exporter",
+        "nvidia-mig-manager",
+        "nvidia-operator-validator",
+        "nvidia-cuda-validator",
+    }
+)
+"""Values of the label ``app`` of what the GPU operator makes from its ClusterPolicy."""
 
 
 @cluster_fact
@@ -86,7 +105,7 @@ def maker_of(cluster: ClusterEvidence, thing: KubeObject) -> KubeObject | None:
     """
     key = controller_key(thing)
     if key is None:
-        return None
+        return _selecting(cluster, thing) or _policy_of(cluster, thing)
     known = objects_by_key(cluster)
     # ClusterPolicy and NVIDIADriver have no namespace.
     found = known.get(key) or known.get((key[0], "default", key[2]))
@@ -94,6 +113,30 @@ def maker_of(cluster: ClusterEvidence, thing: KubeObject) -> KubeObject | None:
         return found
     above = maker_of(cluster, found) if found else None
     return above or known.get(("Deployment", key[1], _without_hash(thing, key[2]))) or found
+
+
+def _selecting(cluster: ClusterEvidence, pod: KubeObject) -> KubeObject | None:
+    """Return the DaemonSet that selects a pod which does not say what made it."""
+    if is_maker(pod):
+        return None
+    return next((each for each in optional(cluster, "daemonsets") if _selects(each, pod)), None)
+
+
+def _selects(daemonset: KubeObject, pod: KubeObject) -> bool:
+    wanted = (spec_of(daemonset).get("selector") or {}).get("matchLabels") or {}
+    same = bool(wanted) and namespace_of(daemonset) == namespace_of(pod)
+    return same and wanted.items() <= labels_of(pod).items()
+
+
+def is_maker(thing: KubeObject) -> bool:
+    """Say whether an object makes pods."""
+    return "template" in spec_of(thing)
+
+
+def _policy_of(cluster: ClusterEvidence, thing: KubeObject) -> KubeObject | None:
+    """Return the ClusterPolicy if an object that nothing else made has the operator's label."""
+    made = labels_of(thing).get("app", "") in MADE_BY_OPERATOR and not helm_release(thing)
+    return cluster_policy(cluster) if made else None
 
 
 def _without_hash(pod: KubeObject, name: str) -> str:

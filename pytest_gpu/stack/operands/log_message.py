@@ -24,6 +24,13 @@ _KLOG = re.compile(
     r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9} {1,8}\d{1,10} [^\s\]]{1,200}\] ?"
 )
 _GO = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? (?:[\w./-]{1,200}\.go:\d{1,6}: )?")
+# zap's console, of operators: "2025-01-02T10:00:00.000Z<TAB>ERROR<TAB>logger<TAB>text<TAB>{...}"
+_ZAP = re.compile(
+    r"(?:\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:?\d\d)|\d\.\d{1,20}e\+\d\d)"
+    r"(?:\t| {2,8})(?P<level>[A-Z]{4,6})(?:\t| {2,8})(?P<rest>.*)",
+    re.DOTALL,
+)
+_COLUMN = re.compile(r"\t| {2,8}(?=\S)")
 # What programs without a logger put in front: "[ERROR] text", "ERROR: text", a stamp before it.
 _STAMP = re.compile(r"\[?\d{4}-\d\d-\d\d[T ][\d:.,]{8,18}(?:Z|[+-]\d\d:?\d\d)?\]?[ \t]{1,8}")
 _WORD = re.compile(
@@ -53,17 +60,20 @@ def message_of(line: str) -> Message:
         return Message(_LEVELS[klog["level"].lower()], _with_cause(line[klog.end() :]))
     if _GO_PANIC.match(line):
         return Message(FATAL, line)
-    if found := _pairs(line):
-        return found
-    return _plain(line)
+    return _pairs(line) or _zap(line) or _plain(line)
 
 
 def _json(line: str) -> Message | None:
+    entry = _object(line)
+    return _entry(entry) if entry else None
+
+
+def _object(text: str) -> Mapping[str, Any] | None:
     try:
-        entry: Any = json.loads(line)
+        found: Any = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return _entry(entry) if isinstance(entry, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _pairs(line: str) -> Message | None:
@@ -106,6 +116,18 @@ def _unquoted(value: str) -> str:
         return str(json.loads(value))
     except ValueError:
         return value[1:-1]
+
+
+def _zap(line: str) -> Message | None:
+    """Return what a line of zap's console says: the logger's name goes, the error stays."""
+    zap = _ZAP.match(line)
+    if not zap or zap["level"].lower() not in _LEVELS:
+        return None
+    text, _, fields = zap["rest"].partition("{")
+    entry = _object(f"{{{fields}")
+    said = [part for part in _COLUMN.split((text if entry else zap["rest"]).strip()) if part]
+    cause = _first(entry or {}, _CAUSE_KEYS)
+    return _entry({"level": zap["level"], "msg": said[-1] if said else "", "error": cause})
 
 
 def _plain(line: str) -> Message:

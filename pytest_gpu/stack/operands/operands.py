@@ -20,6 +20,7 @@ from pytest_gpu.stack.kube.pod_state import ended, kubectl_state
 from pytest_gpu.stack.operands.found import (
     CONTROLLERS,
     controller_key,
+    is_maker,
     maker_of,
     named,
     pods_by_node,
@@ -42,8 +43,8 @@ class Operand:
         role: what it does, one of ``roles.ROLES``.
         pod: its pod, ``None`` if its controller has made none.
         controller: the DaemonSet, Deployment or other object that makes its pods, if it is known.
-        owner: what made the controller, such as the ClusterPolicy: what must be changed to change
-            the controller for good.
+        owner: what made the controller or the pod, such as the ClusterPolicy: what must be changed
+            to change them for good. An installation by Helm has none: ``operator.helm_release``.
         containers: its init containers and containers, in the order they start.
         events: warnings about the pod, then about its controller, each newest first.
         conditions: those of the pod, or of the controller if there is no pod.
@@ -113,12 +114,12 @@ def operands_of(node: Node) -> tuple[Operand, ...]:
     Raises:
         NotInEvidence: the pods were not read.
     """
-    cluster, pods = node.cluster, pods_by_node(node.cluster).get(node.name, ())
-    here = {key[1:] for _, pod in pods if (key := controller_key(pod))}
-    found = [_of_pod(cluster, role, pod) for role, pod in pods]
-    for each in fitting(cluster, node.name):
-        if (role := role_of(each)) and (namespace_of(each), name_of(each)) not in here:
-            found.append(_without_pod(cluster, role, each))
+    cluster = node.cluster
+    there = pods_by_node(cluster).get(node.name, ())
+    found = [_of_pod(cluster, role, pod) for role, pod in there]
+    made = {path_of(each.controller) for each in found if each.controller is not None}
+    missing = (each for each in fitting(cluster, node.name) if path_of(each) not in made)
+    found += (_without_pod(cluster, role, each) for each in missing if (role := role_of(each)))
     return _sorted(found)
 
 
@@ -165,13 +166,15 @@ def lacking(controller: KubeObject) -> int:
 
 
 def _of_pod(cluster: ClusterEvidence, role: str, pod: KubeObject) -> Operand:
-    controller = maker_of(cluster, pod)
+    maker = maker_of(cluster, pod)
+    # The operator makes some pods itself.
+    controller = maker if maker is not None and is_maker(maker) else None
     above = events_of(cluster, controller) if controller is not None else ()
     return Operand(
         role=role,
         pod=pod,
         controller=controller,
-        owner=maker_of(cluster, controller) if controller is not None else None,
+        owner=maker_of(cluster, controller) if controller is not None else maker,
         containers=containers_in(pod),
         events=(*events_of(cluster, pod), *above),
         conditions=conditions_in(pod),

@@ -53,17 +53,7 @@ ROLES = (
 """All roles; none waits for one that stands after it."""
 
 _MAKERS = frozenset({"DaemonSet", "ReplicaSet", "ClusterPolicy", "NVIDIADriver", "ComputeDomain"})
-"""Kinds whose pods are believed by their labels alone; anybody may label a pod of their own."""
-
-_OPERATORS_NAMES = frozenset(
-    {
-        "nvidia-driver-ctr",
-        "nvidia-vgpu-manager-ctr",
-        "openshift-driver-toolkit-ctr",
-        "nvidia-container-toolkit-ctr",
-    }
-)
-"""Containers of the operator's pods: with their label they are believed, whoever made the pod."""
+"""Kinds whose pods are believed by their labels alone, as are pods that nothing made."""
 
 _PROGRAMS: Mapping[str, str] = {
     "gpu-operator": OPERATOR,
@@ -156,8 +146,7 @@ def role_of(thing: KubeObject) -> str | None:
         return role
     if is_plugin({**spec, "containers": shown}):
         return DEVICE_PLUGIN
-    believed = made_by & _MAKERS or {str(each.get("name")) for each in shown} & _OPERATORS_NAMES
-    by_label = _by_label(_labels(thing)) if believed else None
+    by_label = _by_label(_labels(thing)) if made_by <= _MAKERS else None
     return by_label or _first(map(_by_image, shown)) or _by_init(spec)
 
 

@@ -13,6 +13,11 @@ _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Reasons of a container that waits for others, not because of itself."""
 
 
+_BAD = frozenset({"ReplicaFailure", "Failed", "FailureTarget", "Error", "Stalled", "Degraded"})
+_GOOD = frozenset({"PodScheduled", "Available", "Progressing", "Ready"})
+"""Types of conditions of pods, workloads, ClusterPolicy and NVIDIADriver that tell a failure."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How one run of a container ended.
@@ -44,7 +49,7 @@ class Container:
         reason: why it waits, or how it ended.
         message: what the kubelet or the container says about it.
         exit: the exit code of a container that has ended.
-        restarts: how often it was started again.
+        restarts: the number of times it was started again.
         ready: whether it is ready; an init container: whether it is done.
         last: how the run before this one ended, ``None`` for the first run.
     """
@@ -76,12 +81,26 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A condition in the status of an object."""
+    """A condition in the status of an object.
+
+    Attributes:
+        kind: its type, such as ``Ready``.
+        status: ``True``, ``False`` or ``Unknown``.
+        reason: one word about the last change.
+        message: what its controller says.
+    """
 
     kind: str
     status: str
     reason: str
     message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether it tells that something is wrong, by what its type means."""
+        return (self.kind in _BAD and self.status == "True") or (
+            self.kind in _GOOD and self.status == "False"
+        )
 
 
 def containers_in(pod: KubeObject) -> tuple[Container, ...]:

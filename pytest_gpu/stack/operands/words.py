@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.kube.objects import path_of
+from pytest_gpu.stack.kube.objects import path_of, status_of
 from pytest_gpu.stack.operands.container_log import lines_of, plain
 from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
 from pytest_gpu.stack.operands.operands import Operand
-from pytest_gpu.stack.operands.state import Container, containers_in
+from pytest_gpu.stack.operands.state import Condition, Container, conditions_in, containers_in
+from pytest_gpu.stack.operands.users import UsersPod
 
 
 def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
-    """Return what an operand says, best first: logs, messages, then recent events.
+    """Return what an operand says, best first: logs, messages, recent events, conditions.
 
     Of a container that fails, or is not ready, this is the line of its log that says why, and what
     the kubelet says of it. It explains the operand's state; it does not prove one.
@@ -24,13 +25,46 @@ def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
     events = tuple(each.evidence for each in operand.events if each.fresh)
     if operand.pod is None:
         # A controller that makes no pod tries again ever more seldom.
-        return events or tuple(each.evidence for each in operand.events[:1])
+        last = tuple(each.evidence for each in operand.events[:1])
+        return (*(events or last), *_of_conditions(operand.name, operand.conditions))
     said = (
         each
         for container in troubled(operand.containers)
         for each in (*_logged(node, operand.pod, container), *_told(operand.pod, container))
     )
-    return tuple({(each.source, each.text): each for each in (*said, *events)}.values())
+    return _once(*refused(operand.pod), *said, *events, *unscheduled(operand.pod))
+
+
+def words_about(pod: UsersPod) -> tuple[Evidence, ...]:
+    """Return what Kubernetes says about a user's pod; its logs are nobody's business."""
+    told = (e for container in troubled(pod.containers) for e in _told(pod.pod, container))
+    events = (each.evidence for each in pod.events if each.fresh)
+    return _once(*refused(pod.pod), *told, *events, *unscheduled(pod.pod))
+
+
+def _once(*words: Evidence) -> tuple[Evidence, ...]:
+    return tuple({(each.source, each.text): each for each in words}.values())
+
+
+def refused(pod: KubeObject) -> Iterator[Evidence]:
+    """Yield why a pod has ended as a whole: evicted, or refused by the kubelet."""
+    status = status_of(pod)
+    if status.get("phase") == "Failed" and status.get("reason"):
+        text = f"{status['reason']}: {status.get('message') or ''}".removesuffix(": ")
+        yield Evidence(source=f"pod {path_of(pod)}", text=shortened(plain(text)))
+
+
+def unscheduled(pod: KubeObject) -> Iterator[Evidence]:
+    """Yield why the scheduler finds no node for a pod."""
+    found = (each for each in conditions_in(pod) if each.kind == "PodScheduled")
+    yield from _of_conditions(f"pod {path_of(pod)}", found)
+
+
+def _of_conditions(of: str, conditions: Iterable[Condition]) -> Iterator[Evidence]:
+    for each in conditions:
+        if each.failed and each.message:
+            text = shortened(plain(f"{each.reason}: {each.message}"))
+            yield Evidence(source=f"condition {each.kind} of {of}", text=text)
 
 
 def logged_by(node: Node, pod: KubeObject) -> tuple[Evidence, ...]:

@@ -6,12 +6,13 @@ container ended may be the end of its log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import Node, cluster_fact
+from pytest_gpu.known import known
 from pytest_gpu.stack.kube.events import FRESH, event_text, fresh_events
 from pytest_gpu.stack.kube.nodes import quantity
 from pytest_gpu.stack.kube.objects import (
@@ -32,8 +33,8 @@ from pytest_gpu.stack.kube.pod_state import kubectl_state
 from pytest_gpu.stack.kube.pods import gpu_requests, node_of
 from pytest_gpu.stack.operands.container_log import plain
 from pytest_gpu.stack.operands.found import Key, controller_key
-from pytest_gpu.stack.operands.roles import role_of
 from pytest_gpu.stack.operands.state import Container, containers_in
+from pytest_gpu.stack.operands.users import users_pods_of
 from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, some
 
 _CRASHES = frozenset({"CrashLoopBackOff", "Error", "OOMKilled", "ContainerCannotRun"})
@@ -81,7 +82,7 @@ def not_offered(node: Node) -> Finding | None:
     offered = _offered(node.cluster)
     waiting = [
         (pod, key)
-        for pod in _by_node(node.cluster).get("", ())
+        for pod in _unplaced(node.cluster)
         if _waits_here(node, pod)
         for key in gpu_requests(spec_of(pod))
         if key not in offered
@@ -96,20 +97,18 @@ def not_offered(node: Node) -> Finding | None:
     )
 
 
-def _users(node: Node) -> Sequence[KubeObject]:
-    """Return the users' pods on a node that ask for a GPU and are not being deleted."""
-    return _by_node(node.cluster).get(node.name, ())
+def _users(node: Node) -> Iterator[KubeObject]:
+    """Yield the users' pods on a node that ask for a GPU and are not being deleted."""
+    for each in known(lambda: users_pods_of(node)) or ():
+        if gpu_requests(spec_of(each.pod)) and not metadata(each.pod).get("deletionTimestamp"):
+            yield each.pod
 
 
 @cluster_fact
-def _by_node(cluster: ClusterEvidence) -> Mapping[str, Sequence[KubeObject]]:
-    """Return these pods of every node; those of none under an empty name."""
-    found: dict[str, list[KubeObject]] = {}
-    for pod in sorted(optional(cluster, "pods"), key=path_of):
-        asks = gpu_requests(spec_of(pod)) and not metadata(pod).get("deletionTimestamp")
-        if asks and role_of(pod) is None:
-            found.setdefault(node_of(pod) or "", []).append(pod)
-    return found
+def _unplaced(cluster: ClusterEvidence) -> Sequence[KubeObject]:
+    """Return the pods that ask for a GPU and have no node."""
+    pods = (pod for pod in optional(cluster, "pods") if node_of(pod) is None)
+    return tuple(sorted((pod for pod in pods if gpu_requests(spec_of(pod))), key=path_of))
 
 
 def _with_gpu(pod: KubeObject) -> Iterator[Container]:
@@ -144,8 +143,8 @@ def _is_refused(node: Node, pod: KubeObject) -> bool:
 
 @cluster_fact
 def _running(cluster: ClusterEvidence) -> frozenset[Key]:
-    """Return the controllers of GPU pods of which one runs or has succeeded."""
-    pods = (pod for pods in _by_node(cluster).values() for pod in pods)
+    """Return the controllers of pods of which one runs or has succeeded."""
+    pods = optional(cluster, "pods")
     run = (pod for pod in pods if status_of(pod).get("phase") in {"Running", "Succeeded"})
     return frozenset(key for pod in run if (key := controller_key(pod)))
 

@@ -11,12 +11,13 @@ from pytest_gpu.cluster.recording.recorded import open_recording
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.operands.logs import log_paths
 from pytest_gpu.stack.operands.operands import operands_of
+from pytest_gpu.stack.operands.roles import DEVICE_PLUGIN, TOOLKIT
 from pytest_gpu.stack.pods import check_plugin_pod
 from tests.samples.sample_copy import SampleCopy
 from tests.samples.sample_table import SAMPLES
 from tests.stack.gpu.gpu_machine import cause, said
 from tests.stack.operands.made_up_operands import Object, log_path, node_with
-from tests.stack.operands.test_chain import DEVICE_PLUGIN, DOWN, TOOLKIT, operand, waiting
+from tests.stack.operands.test_chain import DOWN, operand, waiting
 from tests.support import yaml_text
 from tests.support.judging import judge
 

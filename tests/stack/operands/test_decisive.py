@@ -44,6 +44,18 @@ CRI = "2026-01-13T08:15:33.104220781Z stderr F "
         ),
         ('{"severity":"INFO","message":"up"}', INFO, "up"),
         (
+            "2025-03-04T10:00:00.123Z\tERROR\tcontrollers.ClusterPolicy\tReconciler error"
+            '\t{"namespace": "", "error": "no label for the kernel"}',
+            ERROR,
+            "Reconciler error: no label for the kernel",
+        ),
+        (
+            '1.6662113914e+09    INFO    setup    starting manager    {"a": 1}',
+            INFO,
+            "starting manager",
+        ),
+        ("2025-03-04T10:00:00.123Z\tDEBUG\tsetup\tnothing {here}", INFO, "nothing {here}"),
+        (
             "panic: runtime error: index out of range [3]",
             FATAL,
             "panic: runtime error: index out of range [3]",
@@ -116,6 +128,33 @@ def test_the_decisive_line(log: str, number: int, text: str | None) -> None:
     assert found is not None
     assert found.number == number
     assert text in {None, found.text}
+
+
+@pytest.mark.parametrize(
+    ("log", "number"),
+    [
+        (  # the operator's validator runs nvidia-smi again and again
+            "running command chroot with args [/host nvidia-smi]\n"
+            "Failed to initialize NVML: Driver/library version mismatch\n"
+            'level=warning msg="error running command: exit status 18"\n'
+            "command failed, retrying after 5 seconds",
+            2,
+        ),
+        (  # a build of the kernel modules
+            "/usr/src/nvidia-550.54/nv.c:12:3: error: implicit declaration of function 'f'\n"
+            "make[2]: *** [scripts/Makefile.build:243: nv.o] Error 1\n"
+            "make: *** [Makefile:80: modules] Error 2",
+            1,
+        ),
+        ("make: *** No rule to make target 'modules'.  Stop.\nmake: *** [x] Error 2", 2),
+        ("starting\ncommand failed, retrying after 5 seconds", 2),
+    ],
+)
+def test_an_echo_counts_only_where_nothing_else_tells_of_a_failure(log: str, number: int) -> None:
+    """It says that something above failed."""
+    found = decisive(lines_of(log))
+    assert found is not None
+    assert found.number == number
 
 
 START = "level=info msg=starting\nlevel=info msg=reading"

@@ -76,8 +76,8 @@ class Cluster:
     def add(self, resource: str, *objects: Object) -> None:
         """Add Kubernetes objects."""
         path = self.copy.folder / f"kubernetes/{resource}.yaml"
-        items = yaml_text.load(path.read_text())["items"] if path.exists() else []
-        items += objects
+        known: list[Object] = yaml_text.load(path.read_text())["items"] if path.exists() else []
+        items = [*known, *objects]
         path.write_text(yaml_text.dump({"apiVersion": "v1", "kind": "List", "items": items}))
 
     def log(self, text: str, restarts: int = 3) -> None:
@@ -187,7 +187,11 @@ def test_an_own_driver_object(tmp_path: Path) -> None:
         driver_pod(NO_IMAGE, node="another-node"),
         driver_pod(NO_IMAGE)
         | {
-            "metadata": {"name": "mine", "labels": {"app": "nvidia-driver-daemonset"}},
+            "metadata": {
+                "name": "mine",
+                "labels": {"app": "nvidia-driver-daemonset"},
+                "ownerReferences": [{"kind": "StatefulSet", "name": "mine", "controller": True}],
+            },
             "spec": {"nodeName": "gpu-1", "containers": [{"name": "app", "image": "x/driver:1"}]},
         },
     ],

@@ -58,6 +58,39 @@ def test_it_knows_what_makes_its_pods_and_what_made_that() -> None:
     assert found.name == "pod gpu-stack/x-7k2vn"
 
 
+def test_a_recorded_pod_may_not_say_what_made_it() -> None:
+    """Then the DaemonSet that selects it has, and without one the operator, by its label."""
+    labels = {"app": "nvidia-driver-daemonset"}
+    made = pod(DRIVES, owner=None, labels=labels)
+    makes = workload(made, metadata={"labels": labels}, spec={"selector": {"matchLabels": labels}})
+    cni = pod(container("cilium:1"), labels={"app": "cni"})
+    other = workload(cni, name="y", spec={"selector": {"matchLabels": {"app": "cni"}}})
+    found = only(node_with(made, daemonsets=[other, makes], clusterpolicies=[POLICY]))
+    assert (found.controller, found.owner) == (makes, POLICY)
+    found = only(node_with(made, daemonsets=[], clusterpolicies=[POLICY]))
+    assert (found.controller, found.owner) == (None, POLICY)
+    mine = pod(DRIVES, owner=None, labels={"app": "my-driver"})
+    assert only(node_with(mine, clusterpolicies=[POLICY])).owner is None
+
+
+def test_what_helm_installed_belongs_to_no_policy() -> None:
+    """Also where the operator runs beside it and gives the same labels."""
+    labels = {"app": "nvidia-device-plugin-daemonset"}
+    notes = {"meta.helm.sh/release-name": "mine", "meta.helm.sh/release-namespace": "gpu-stack"}
+    made = pod(container("k8s-device-plugin:1", name="nvidia-device-plugin"), labels=labels)
+    makes = workload(made, metadata={"labels": labels, "annotations": notes})
+    found = only(node_with(made, daemonsets=[makes], clusterpolicies=[POLICY]))
+    assert (found.controller, found.owner) == (makes, None)
+
+
+def test_the_operators_own_pods_have_no_controller() -> None:
+    """It makes its validators of CUDA and of the plugin itself."""
+    validates = container("gpu-operator-validator:1")
+    made = pod(validates, owner=("ClusterPolicy", "cluster-policy"))
+    found = only(node_with(made, clusterpolicies=[POLICY]))
+    assert (found.controller, found.owner) == (None, POLICY)
+
+
 def test_a_daemonset_that_made_no_pod_here_is_an_operand_without_a_pod() -> None:
     """One that does not select the node is none."""
     makes = workload(pod(DRIVES), spec={})

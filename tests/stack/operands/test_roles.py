@@ -108,13 +108,14 @@ def test_a_program_shows_the_role(role: str, runs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("role", "labels"), BY_LABEL)
 def test_labels_show_the_role_of_what_a_controller_made(role: str, labels: dict[str, str]) -> None:
-    """A vendor's image may have any name; a pod that somebody labelled by hand proves nothing."""
+    """A vendor's image may have any name; a recorded pod may not say what made it."""
     renamed = container("registry.example.com/gpu/component-7:2")
     made = pod(renamed, labels=labels)
     assert role_of(made) == role
     assert role_of(workload(made)) == role
-    assert role_of(pod(renamed, labels=labels, owner=None)) is None
+    assert role_of(pod(renamed, labels=labels, owner=None)) == role
     assert role_of(pod(renamed, labels=labels, owner=("Job", "x"))) is None
+    assert role_of(pod({**renamed, **ASKS}, labels=labels)) is None
 
 
 def test_every_role_is_found() -> None:

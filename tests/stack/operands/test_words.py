@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import Entry
 from pytest_gpu.stack.operands.logs import LOG_LIMIT, MAX_LOGS, log_paths
-from pytest_gpu.stack.operands.operands import operands_of
+from pytest_gpu.stack.operands.operands import cluster_operands, operands_of
 from pytest_gpu.stack.operands.words import logged_by, words_of
 from tests.stack.operands.made_up_operands import (
     CRASHED,
@@ -144,6 +145,34 @@ def test_a_controller_without_pods_has_its_last_words() -> None:
     [words] = words_of(node, operands_of(node)[0])
     assert words.source == "event of daemonset gpu-stack/x, 22 min ago"
     assert words.text == "FailedCreate: exceeded quota: pods"
+
+
+def test_a_condition_speaks_where_no_event_does() -> None:
+    """Events are gone after an hour; the condition stays as long as what it tells."""
+    failure = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": 'pods "x" is forbidden: violates PodSecurity "restricted:latest"',
+    }
+    past = {"type": "Available", "status": "True", "reason": "a", "message": "fine"}
+    makes = workload(pod(TOOL), "Deployment", status={"conditions": [past, failure]})
+    node = node_with(deployments=[makes])
+    [operand] = cluster_operands(node.cluster)
+    [words] = words_of(node, operand)
+    assert words.source == "condition ReplicaFailure of deployment gpu-stack/x"
+    assert words.text.startswith("FailedCreate: pods")
+
+
+def test_an_evicted_operand_has_the_kubelets_reason() -> None:
+    """It has no container left to ask."""
+    gone: dict[str, Any] = {
+        "phase": "Failed",
+        "reason": "Evicted",
+        "message": "The node was low on memory.\n",
+    }
+    [words] = _words(pod(TOOL, containerStatuses=[], **gone))
+    assert words.text == "Evicted: The node was low on memory."
 
 
 def test_a_ready_operand_says_nothing() -> None:

@@ -76,12 +76,9 @@ def test_a_pod_that_does_not_crash_here(made: Object) -> None:
     assert users.crashing(node(made)) is None
 
 
-REFUSED = {"phase": "Failed", "statuses": []}
-
-
 def refused(reason: str, minutes: int = 2, name: str = "train") -> Object:
     """Return a pod that a kubelet has refused."""
-    found = pod(name, age=timedelta(minutes=minutes), **REFUSED)
+    found = pod(name, age=timedelta(minutes=minutes), phase="Failed", statuses=[])
     found["status"] |= {"reason": reason, "message": "Pod was rejected: Allocate failed"}
     found["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "rs"}]
     return found

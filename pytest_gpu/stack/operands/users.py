@@ -1,0 +1,73 @@
+"""Users' pods that need a GPU of a node: their state and events, never their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import Node, cluster_fact, fact
+from pytest_gpu.stack.kube.objects import path_of, status_of
+from pytest_gpu.stack.kube.pod_state import kubectl_state
+from pytest_gpu.stack.kube.pods import asks_for_cdi, node_of, uses_gpu
+from pytest_gpu.stack.operands.object_events import Event, events_of
+from pytest_gpu.stack.operands.roles import role_of
+from pytest_gpu.stack.operands.state import Container, containers_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsersPod:
+    """A user's pod that needs a GPU.
+
+    Attributes:
+        pod: the pod.
+        containers: its init containers and containers, in the order they start.
+        events: warnings about it, newest first.
+    """
+
+    pod: KubeObject
+    containers: tuple[Container, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in evidence."""
+        return f"pod {path_of(self.pod)}"
+
+    @property
+    def state(self) -> str:
+        """What ``kubectl get pods`` shows."""
+        return kubectl_state(self.pod)
+
+    @property
+    def failing(self) -> Container | None:
+        """The first container that cannot start or has ended with an error, now."""
+        return next((each for each in self.containers if each.failed), None)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was refused or evicted, or has a container that fails."""
+        return status_of(self.pod).get("phase") == "Failed" or self.failing is not None
+
+
+@fact
+def users_pods_of(node: Node) -> tuple[UsersPod, ...]:
+    """Return the users' GPU pods of a node, without those that have succeeded.
+
+    Raises:
+        NotInEvidence: the pods were not read.
+    """
+    return tuple(
+        UsersPod(pod=pod, containers=containers_in(pod), events=events_of(node.cluster, pod))
+        for pod in _by_node(node.cluster).get(node.name, ())
+    )
+
+
+@cluster_fact
+def _by_node(cluster: ClusterEvidence) -> Mapping[str, Sequence[KubeObject]]:
+    found: dict[str, list[KubeObject]] = {}
+    for pod in sorted(cluster.objects("pods"), key=path_of):
+        needs = uses_gpu(pod) or asks_for_cdi(pod)
+        if needs and status_of(pod).get("phase") != "Succeeded" and not role_of(pod):
+            found.setdefault(node_of(pod) or "", []).append(pod)
+    return found
