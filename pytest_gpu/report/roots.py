@@ -19,7 +19,7 @@ _PCI = re.compile(
 )
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _UNIT = re.compile(r"(?<![\w@.-])[\w@.-]{1,128}\.service\b")
-_OBJECT = re.compile(r"(?:pod|daemonset|deployment|job) [a-z0-9.-]{1,253}/[a-z0-9.-]{1,253}")
+_OBJECT = re.compile(r"\b(?:pod|daemonset|deployment|job) [a-z0-9.-]{1,253}+/[a-z0-9.-]{1,253}+")
 
 
 def root_of(finding: Finding, first: Result, results: Sequence[Result]) -> Finding:
