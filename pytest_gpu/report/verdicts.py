@@ -99,8 +99,9 @@ def _with_facts(
 
 
 def _blamed(node: Mapping[str, Any]) -> str:
-    """Return what the first line of a node's evidence is about, such as ``pod a/b``."""
-    return str(node["evidence"][0]["source"]) if node["evidence"] else ""
+    """Return whose state is the first line of a node's evidence, such as ``pod a/b``."""
+    first = node["evidence"][0] if node["evidence"] else {"source": "", "text": ""}
+    return str(first["source"]) if first["text"].startswith("is ") else ""
 
 
 def _with_pods(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.report.test_verdicts import node
-from tests.support.made_up import document, finding, result
+from tests.support.made_up import document, finding, pod, result
 
 LINE = {"source": "/etc/cdi/nvidia.yaml", "line": 7, "text": "path: /dev/nvidia3"}
 
@@ -90,6 +90,17 @@ def test_a_latent_finding_above_explains_nothing_below() -> None:
         result("gpu-1", "runtimeclass-pod", latent=[found]),
     ]
     assert node(document(results, all_layers=True))["cause"] == "sandbox/effect"
+
+
+@pytest.mark.parametrize(("text", "waits"), [("is Error", ["b"]), ("its class: x", ["a", "b"])])
+def test_who_is_to_blame_does_not_wait(text: str, waits: list[str]) -> None:
+    """A pod whose state is the first line of evidence is the cause; a mere mention is not."""
+    failed = finding(
+        "runtime/x", evidence=[said("pod default/a", text), said("pod default/b", "is x")]
+    )
+    results = [result("gpu-1", "runtime", "failed", finding=failed)]
+    doc = document(results, waiting=lambda *_: [pod("a"), pod("b")])
+    assert [each["name"] for each in doc["causes"][0]["waiting_pods"]] == waits
 
 
 def test_what_is_proven_below_is_not_swallowed_by_what_fails_above() -> None:
