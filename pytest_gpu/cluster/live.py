@@ -247,4 +247,4 @@ def _listed(client: KubeClient) -> snapshot.Listed:
         if error.status != FORBIDDEN:
             raise
         [right] = rights.refused(("nodes",))
-        raise GpuError(f"this user may not {right}: {right.use}") from error
+        raise GpuError(f"this user may not {right}: {right.use} ({error})") from error
