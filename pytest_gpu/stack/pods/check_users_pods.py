@@ -80,13 +80,7 @@ def refused(node: Node) -> Finding | None:
 def not_offered(node: Node) -> Finding | None:
     """Find pods that wait for a GPU resource that no node of the cluster offers."""
     offered = _offered(node.cluster)
-    waiting = [
-        (pod, key)
-        for pod in _unplaced(node.cluster)
-        if _waits_here(node, pod)
-        for key in gpu_requests(spec_of(pod))
-        if key not in offered
-    ]
+    waiting = [each for each in _in_vain(node.cluster) if _waits_here(node, each[0])]
     if not waiting or not offered:
         return None
     return Finding.of(
@@ -105,10 +99,11 @@ def _users(node: Node) -> Iterator[KubeObject]:
 
 
 @cluster_fact
-def _unplaced(cluster: ClusterEvidence) -> Sequence[KubeObject]:
-    """Return the pods that ask for a GPU and have no node."""
-    pods = (pod for pod in optional(cluster, "pods") if node_of(pod) is None)
-    return tuple(sorted((pod for pod in pods if gpu_requests(spec_of(pod))), key=path_of))
+def _in_vain(cluster: ClusterEvidence) -> Sequence[tuple[KubeObject, str]]:
+    """Return the pods without a node and each GPU resource of theirs that no node offers."""
+    pods = sorted((p for p in optional(cluster, "pods") if node_of(p) is None), key=path_of)
+    asked = ((pod, key) for pod in pods for key in gpu_requests(spec_of(pod)))
+    return tuple((pod, key) for pod, key in asked if key not in _offered(cluster))
 
 
 def _with_gpu(pod: KubeObject) -> Iterator[Container]:
