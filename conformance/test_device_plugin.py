@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.causes import fail
+from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
+from pytest_gpu.stack.operands import check_operands
 from pytest_gpu.stack.pods import check_count, check_plugin, check_plugin_pod
 
 pytestmark = pytest.mark.gpu_layer(Layer.DEVICE_PLUGIN)
@@ -46,6 +47,8 @@ def test_node_advertises_gpus(gpu_node: Node) -> None:
     """The kubelet has GPUs to allocate: the plugin has registered at least one."""
     if finding := check_count.not_registered(gpu_node):
         fail(finding)
+    for finding in check_operands.others_fail(gpu_node):
+        latent(finding)
 
 
 def test_every_device_is_healthy(gpu_node: Node) -> None:

@@ -10,6 +10,7 @@ from pytest_gpu.layers import Layer
 from pytest_gpu.looks import each_of, first_of
 from pytest_gpu.stack.cdi import check_absent_gpus, check_devices, check_specs
 from pytest_gpu.stack.docker import check_docker
+from pytest_gpu.stack.operands import check_operands
 from pytest_gpu.stack.runtime import (
     check_cgroups,
     check_cri,
@@ -80,6 +81,8 @@ def test_gpu_injection_is_configured(gpu_node: Node) -> None:
     """The files that containerd reads define an NVIDIA handler, or CDI devices replace it."""
     if finding := check_handler.no_gpu_handler(gpu_node):
         fail(finding)
+    for finding in check_operands.toolkit_fails(gpu_node):
+        latent(finding)
 
 
 def test_cri_answers(gpu_node: Node) -> None:

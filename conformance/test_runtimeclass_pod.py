@@ -7,8 +7,9 @@ import pytest
 from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
+from pytest_gpu.looks import each_of
 from pytest_gpu.stack.kubelet import check_pressure
-from pytest_gpu.stack.pods import check_cordon, check_pods, check_suite_pod
+from pytest_gpu.stack.pods import check_cordon, check_pods, check_suite_pod, check_users_pods
 
 pytestmark = pytest.mark.gpu_layer(Layer.RUNTIMECLASS_POD)
 
@@ -39,6 +40,13 @@ def test_gpu_pods_can_start(gpu_node: Node) -> None:
     """No GPU pod currently fails to start because of the GPU stack."""
     if finding := check_pods.failing_to_start(gpu_node):
         fail(finding)
+    checks = (
+        check_users_pods.crashing,
+        check_users_pods.refused,
+        check_users_pods.not_offered,
+    )
+    for finding in each_of(gpu_node, *checks):
+        latent(finding)
 
 
 def test_pod_with_a_gpu_starts(gpu_node: Node) -> None:

@@ -27,6 +27,7 @@ class Where(enum.StrEnum):
         POD: the status of a pod that does not start, or an event of it.
         ANY_POD: the words with which a node refuses a pod or sandbox, with or without a GPU.
         PLUGIN_POD: that of POD of the device plugin's pod.
+        OPERAND: the log, status or events of an operand that does not come up.
         ADMISSION: the API server's answer to a pod that is created.
         CUDA: what CUDA said in a pod.
         CONTAINERD: the journal of containerd's unit.
@@ -38,6 +39,7 @@ class Where(enum.StrEnum):
     POD = "pod"
     ANY_POD = "any-pod"
     PLUGIN_POD = "plugin-pod"
+    OPERAND = "operand"
     ADMISSION = "admission"
     CUDA = "cuda"
     CONTAINERD = "containerd"

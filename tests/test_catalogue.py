@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,23 @@ def test_every_causes_file_of_the_stack_is_in_the_catalogue() -> None:
     assert len(texts) > 5
     assert sum(text.count("\ntitle = ") for text in texts) == len(catalogue())
     assert catalogue() is catalogue()
+
+
+SAID_BY_PODS = {("runtimeclass/handler-unknown", "sandbox/handler-refused")}
+"""What a pod of a higher layer can say, too."""
+
+
+def test_explains_goes_from_cause_to_consequence() -> None:
+    """What is named in full goes upwards and in no circle; a pattern means at least one cause."""
+    known = catalogue()
+    named = {name: {*cause.explains} & known.keys() for name, cause in known.items()}
+    assert sum(map(len, named.values())) > 20
+    assert set(TopologicalSorter(named).static_order()) == set(known)
+    for name, cause in known.items():
+        below = {each for each in named[name] if known[each].layer < cause.layer}
+        assert {(name, each) for each in below} <= SAID_BY_PODS, name
+        for pattern in cause.explains:
+            assert any(fnmatchcase(each, pattern) for each in known), (name, pattern)
 
 
 def test_an_id_stands_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from pytest_gpu.layers import Layer
 from pytest_gpu.report import findings, layer_cells
 from pytest_gpu.report.findings import Result
+from pytest_gpu.report.roots import Finding, root_of
 from pytest_gpu.report.run_info import RunInfo
 
 Entry = dict[str, Any]
@@ -24,14 +25,15 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
     unproven = _unproven(results, cells, run)
     errors = [findings.as_open(result) for result in results if result["state"] == "error"]
     first = _first_failed(results)
+    root = None if first is None else root_of(findings.finding_of(first), first, results)
     return {
         "name": name,
         "verdict": _verdict(first, errors, unproven),
-        **_cause(first),
+        **_cause(first, root),
         "silent": first is not None and bool(first.get("silent")),
         "not_judged": [*not_judged, *_wholly_unproven(first, unproven, cells)],
         "conforms_up_to": _conforms_up_to(cells),
-        **_seen(first, results),
+        **_seen(first, root, results),
         "unproven": unproven,
         "missing": _missing(results, cells),
         "implied": [
@@ -69,23 +71,22 @@ def _wholly_unproven(
     return [entry for entry in unproven if entry["layer"] in unknown]
 
 
-def _cause(first: Result | None) -> Entry:
-    if first is None:
+def _cause(first: Result | None, root: Finding | None) -> Entry:
+    if first is None or root is None:
         return dict.fromkeys(("layer", "cause", "title", "why")) | {
             "evidence": [],
             "check": [],
             "fix": [],
             "fix_kinds": [],
         }
-    entry = findings.as_seen(first, findings.finding_of(first))
+    entry = findings.as_seen(first, root)
     del entry["test"]
     return entry
 
 
-def _seen(first: Result | None, results: Sequence[Result]) -> Entry:
+def _seen(first: Result | None, root: Finding | None, results: Sequence[Result]) -> Entry:
     """Return also_seen, consequences and latent: all findings except the cause itself."""
-    nothing: Entry = {"cause": None, "fix": [], "explains": []}
-    cause = findings.finding_of(first) if first is not None else nothing
+    cause = root or {"cause": None, "fix": [], "explains": []}
     failed = [
         findings.as_seen(result, findings.finding_of(result))
         for result in results
@@ -102,10 +103,15 @@ def _seen(first: Result | None, results: Sequence[Result]) -> Entry:
         "latent": findings.distinct(
             entry
             for entry in latent
-            if not findings.same_repair(entry, cause)
-            and not findings.covered(cause, entry["cause"])
+            if not findings.same_repair(entry, cause) and not _swallowed(entry, first, cause)
         ),
     }
+
+
+def _swallowed(latent: Entry, first: Result | None, cause: Finding) -> bool:
+    """Say whether a latent finding is only a consequence of the cause: none below it is."""
+    below = first is not None and Layer.parse(latent["layer"]) < findings.layer_of(first)
+    return not below and findings.covered(cause, latent["cause"])
 
 
 def _missing(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[str]:

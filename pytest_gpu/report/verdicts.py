@@ -46,7 +46,11 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
         for entry in _judged(results, nodes, run)
     ]
     labels = facts.node_labels(cluster)
-    causes = [_with_pods(cause, cluster, waiting) for cause in grouping.causes(judged, labels)]
+    blamed = {node["name"]: _blamed(node) for node in judged}
+    causes = [
+        _with_pods(cause, cluster, waiting, {blamed[name] for name in cause["nodes"]})
+        for cause in grouping.causes(judged, labels)
+    ]
     document: dict[str, Any] = {
         "version": VERSION,
         "run": facts.run_facts(run, cluster),
@@ -94,10 +98,20 @@ def _with_facts(
     return entry
 
 
+def _blamed(node: Mapping[str, Any]) -> str:
+    """Return whose state is the first line of a node's evidence, such as ``pod a/b``."""
+    first = node["evidence"][0] if node["evidence"] else {"source": "", "text": ""}
+    return str(first["source"]) if first["text"].startswith("is ") else ""
+
+
 def _with_pods(
-    cause: dict[str, Any], cluster: ClusterEvidence, waiting: WaitingPods
+    cause: dict[str, Any], cluster: ClusterEvidence, waiting: WaitingPods, blamed: Collection[str]
 ) -> dict[str, Any]:
-    cause["waiting_pods"] = facts.waiting_as_json(lambda: waiting(cluster, cause["nodes"]))
+    """Add the pods that wait; one that is to blame itself is none of them."""
+    pods = facts.waiting_as_json(lambda: waiting(cluster, cause["nodes"]))
+    cause["waiting_pods"] = pods and [
+        pod for pod in pods if f"pod {pod['namespace']}/{pod['name']}" not in blamed
+    ]
     return cause
 
 

@@ -47,7 +47,7 @@ from pytest_gpu.stack.kubelet import (
     kubelet_flags,
     unit_end,
 )
-from pytest_gpu.stack.operands import container_log, decisive, log_message, roles
+from pytest_gpu.stack.operands import container_log, decisive, log_message, roles, trouble
 from pytest_gpu.stack.pods import start_refusal, suite_pod
 from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
@@ -409,6 +409,14 @@ PARSERS: _Table = {
     "image of a container": (
         lambda text: roles.role_of({"spec": {"containers": [{"image": text}]}}),
         ("nvidia/driver:1", "mirrored-nvidia-", "a/", "nvidia-driver-daemonset-"),
+    ),
+    "kind of trouble": (
+        lambda text: (trouble.kind_of("Error", text), trouble.kind_of("FailedCreate", text)),
+        (*MESSAGES, "cannot list resource ", "failed to parse ", "admission webhook "),
+    ),
+    "path in a message": (
+        trouble.path_in,
+        ("open /a/b: ", "/a/", "https://a/b ", "/a.b-c/@+"),
     ),
     "unit": (lambda text: list(systemd_text.assignments(text, "Service")), WORDS),
     "unit bound to another": (

@@ -248,7 +248,8 @@ def test_latent_findings_are_shown_and_do_not_change_the_verdict() -> None:
 def test_latent_finding_that_the_cause_explains_is_not_told() -> None:
     """It goes with the cause."""
     results = broken("gpu-1", "runtime", explains=["docker/*"])
-    results[0]["latent"] = [finding("docker/x"), finding("driver/x")]
+    beside = next(each for each in results if each["layer"] == "runtime")
+    beside["latent"] = [finding("docker/x"), finding("driver/x")]
     assert [one["cause"] for one in node(document(results))["latent"]] == ["driver/x"]
 
 

@@ -19,6 +19,7 @@ from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.host.failed_units import failed_gpu_units
 from pytest_gpu.stack.kube.operator import change_values
+from pytest_gpu.stack.operands.check_operands import driver_culprit
 
 OLDEST = (470,)
 """The oldest driver branch that NVIDIA's container toolkit and device plugin support."""
@@ -58,7 +59,12 @@ def module_not_loaded(node: Node) -> Finding | None:
         return None
     if reserved_for_machines(node):
         unproven("the node's label gives its GPUs to virtual machines: no driver is expected here")
-    return unsupported_gpu(node) or _refused_signature(node) or _module_file(node)
+    return (
+        unsupported_gpu(node)
+        or _refused_signature(node)
+        or driver_culprit(node, *_not_loaded(), *_gpus_without_driver(node))
+        or _module_file(node)
+    )
 
 
 def platform_gpu(node: Node) -> bool:
@@ -153,10 +159,15 @@ def too_old(node: Node) -> Finding | None:
 def library_missing(node: Node) -> Finding | None:
     """Say whether NVML's or CUDA's library is missing on the host."""
     if not _has_nvml(node):
-        return Finding.of("driver/nvml-library-missing", _absent(NVML))
+        return _culprit_or("driver/nvml-library-missing", node, NVML)
     if driver_of(node).libcuda is None:
-        return Finding.of("driver/libcuda-missing", _absent(CUDA))
+        return _culprit_or("driver/libcuda-missing", node, CUDA)
     return None
+
+
+def _culprit_or(cause: str, node: Node, library: str) -> Finding:
+    """Return the driver container that brings the libraries if it fails, else the cause."""
+    return driver_culprit(node, _absent(library)) or Finding.of(cause, _absent(library))
 
 
 def _has_nvml(node: Node) -> bool:

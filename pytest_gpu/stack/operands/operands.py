@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import Node, cluster_fact, fact
 from pytest_gpu.stack.kube.objects import (
+    name_of,
+    namespace_of,
     optional,
     path_of,
     spec_of,
@@ -62,6 +64,25 @@ class Operand:
         if self.pod is not None:
             return f"pod {path_of(self.pod)}"
         return named(self.controller) if self.controller is not None else self.role
+
+    @property
+    def kind(self) -> str:
+        """The kind of that object as kubectl takes it: ``pod``, ``daemonset``."""
+        return "pod" if self.pod is not None else _kind(self._object).lower()
+
+    @property
+    def object_name(self) -> str:
+        """The name of that object in its namespace."""
+        return name_of(self._object)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of that object."""
+        return namespace_of(self._object)
+
+    @property
+    def _object(self) -> KubeObject:
+        return self.pod or self.controller or {}
 
     @property
     def state(self) -> str:

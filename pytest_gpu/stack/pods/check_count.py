@@ -18,6 +18,7 @@ from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kube.sharing import Sharing
+from pytest_gpu.stack.operands.check_operands import offering_culprit
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of
 from pytest_gpu.text.naming import count, listed
 from pytest_gpu.text.shell import command
@@ -36,9 +37,13 @@ def not_registered(node: Node) -> Finding | None:
     expect_gpus(node)
     cause = "device-plugin/advertises-zero" if capacity else "device-plugin/not-registered"
     shown = ", ".join(f"{key}: {amount}" for key, amount in capacity.items())
+    text = f"capacity: {shown or 'no key nvidia.com/gpu'}"
+    symptom = Evidence(source=f"node {node.name}", text=text)
+    if finding := offering_culprit(node, symptom):
+        return finding
     return Finding.of(
         cause,
-        Evidence(source=f"node {node.name}", text=f"capacity: {shown or 'no key nvidia.com/gpu'}"),
+        symptom,
         Evidence(source=plugin.name, text="runs" if plugin.running else "does not run"),
         plugin=plugin.name,
         restart_plugin=restart_plugin(plugin),

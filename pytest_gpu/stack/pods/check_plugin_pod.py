@@ -25,6 +25,7 @@ from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
+from pytest_gpu.stack.operands.check_operands import plugin_advice, plugin_culprit
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
@@ -97,9 +98,12 @@ def not_running(node: Node) -> Finding | None:
             return Finding.of(error.cause, said, *error.evidence, **values)
     state = kubectl_state(plugin.pod)
     cause = _why(plugin, state, texts)
+    shown = Evidence(source=plugin.name, text=f"is {state}")
+    if cause == "device-plugin/waits-for-toolkit" and (found := plugin_culprit(node, shown)):
+        return found
     return Finding.of(
         cause,
-        Evidence(source=plugin.name, text=f"is {state}"),
+        shown,
         *texts[:3],
         *logged_by(node, plugin.pod)[:2],
         plugin=plugin.name,
@@ -107,6 +111,7 @@ def not_running(node: Node) -> Finding | None:
         namespace=path_of(plugin.pod).partition("/")[0],
         pod_name=path_of(plugin.pod).partition("/")[2],
         state=state,
+        advice=plugin_advice(node),
     )
 
 

@@ -24,6 +24,7 @@ from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kubelet.beside import beside
 from pytest_gpu.stack.kubelet.containerd import containerd_of, others
 from pytest_gpu.stack.kubelet.listeners import config_path
+from pytest_gpu.stack.operands.check_operands import toolkit_culprit
 from pytest_gpu.stack.runtime.check_cri import unreadable
 from pytest_gpu.stack.runtime.handler_fix import define_handler
 from pytest_gpu.stack.runtime.other_program import named_starts_another, prove_none, starts_another
@@ -135,6 +136,8 @@ def _never_written(node: Node) -> Finding:
     if finding := writes_rendered(node):
         return finding
     if finding := overwritten(node, define_handler(node)) or installed_after_start(node):
+        return finding
+    if finding := toolkit_culprit(node, now_there(node), *beside(node)):
         return finding
     return Finding.of(
         "runtime/handler-not-configured",

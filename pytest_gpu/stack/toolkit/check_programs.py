@@ -18,6 +18,7 @@ from pytest_gpu.stack.host.processes import SEARCH_PATH
 from pytest_gpu.stack.host.program import Program
 from pytest_gpu.stack.injection.reached import gpu_runtimes
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.operands.check_operands import toolkit_culprit
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.broken_default import of_all_pods
@@ -80,6 +81,8 @@ def _missing(node: Node, runtime: Handler) -> Finding:
     gone = _gone(node, binary)
     if runtime.name == containerd_of(node).default_runtime and toolkit_of(node).daemonset is None:
         return _uninstalled(node, runtime, gone)
+    if finding := toolkit_culprit(node, runtime.source, Evidence(source=binary, text=gone)):
+        return of_all_pods(node, runtime, finding)
     found = Finding.of(
         "runtime/binary-missing",
         runtime.source,

@@ -1,0 +1,142 @@
+"""Operands wait for each other; the first one that fails by itself is the culprit.
+
+Source: assets/ of NVIDIA's gpu-operator (the init containers ``driver-validation`` and
+``toolkit-validation`` of each operand), and what the operator and node feature discovery make:
+DaemonSets, and the labels by which these select nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
+from pytest_gpu.stack.operands.fault import UNTOLERATED, Fault, fault_of, unfinished
+from pytest_gpu.stack.operands.operands import Operand, cluster_operands, operands_of
+from pytest_gpu.stack.operands.roles import (
+    DCGM,
+    DEVICE_PLUGIN,
+    DRA,
+    DRIVER,
+    GFD,
+    MIG_MANAGER,
+    MPS,
+    NFD,
+    OPERATOR,
+    TOOLKIT,
+    VALIDATOR,
+)
+from pytest_gpu.text.naming import listed
+
+WAITS_FOR: Mapping[str, tuple[str, ...]] = {
+    NFD: (),
+    OPERATOR: (),
+    DRIVER: (),
+    TOOLKIT: (DRIVER,),
+    MIG_MANAGER: (TOOLKIT,),
+    MPS: (TOOLKIT,),
+    DEVICE_PLUGIN: (TOOLKIT, MIG_MANAGER, MPS),
+    DRA: (TOOLKIT,),
+    GFD: (TOOLKIT,),
+    DCGM: (TOOLKIT,),
+    VALIDATOR: (DEVICE_PLUGIN,),
+}
+"""Which operands on the node must work before one can: the nearest ones."""
+
+MAKERS = (OPERATOR, NFD)
+"""What makes operands for a node: they matter where there is none, not later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Culprit:
+    """The first operand of a chain that does not come up by itself.
+
+    Attributes:
+        fault: how it fails.
+        waiting: the node's operands that wait for it; they are not causes.
+    """
+
+    fault: Fault
+    waiting: tuple[Operand, ...]
+
+    @property
+    def role(self) -> str:
+        """The culprit's role."""
+        return self.fault.operand.role
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Its state and words, then who waits for it."""
+        if not self.waiting:
+            return self.fault.evidence
+        names = listed(f"{each.object_name} ({each.state})" for each in self.waiting)
+        return (*self.fault.evidence, Evidence(source="what waits for it", text=names))
+
+
+def culprit_for(node: Node, role: str) -> Culprit | None:
+    """Return why an operand of a role does not work on a node, ``None`` if nothing shows it.
+
+    That is the operand itself if it fails by itself, else the nearest one that it waits for and
+    that does; where there is no such operand, it is what should have made one.
+    """
+    if not here(node, role):
+        return next(failing(node, *MAKERS), None)
+    fault = _first_fault(node, role) or _first_unfinished(node, role)
+    return _culprit(node, fault) if fault else None
+
+
+def failing(node: Node, *roles: str) -> Iterator[Culprit]:
+    """Yield the operands of these roles that fail by themselves, in the order of the chain.
+
+    An operand that a taint keeps away is left out: often that is meant.
+    """
+    for role in roles:
+        for operand in here(node, role):
+            fault = fault_of(node, operand)
+            if fault and fault.reason != UNTOLERATED:
+                yield _culprit(node, fault)
+
+
+def here(node: Node, role: str) -> tuple[Operand, ...]:
+    """Return the operands of a role on a node; of the makers also those that serve all nodes."""
+    found = list(known(lambda: operands_of(node)) or ())
+    if role in MAKERS:
+        names = {each.name for each in found}
+        everywhere = known(lambda: cluster_operands(node.cluster)) or ()
+        found += (each for each in everywhere if each.name not in names)
+    return tuple(each for each in found if each.role == role)
+
+
+def _first_fault(node: Node, role: str) -> Fault | None:
+    mine = here(node, role)
+    faults = (fault_of(node, each) for each in mine)
+    if own := next((each for each in faults if each), None):
+        return own
+    if mine and all(each.ready for each in mine):
+        return None
+    above = (_first_fault(node, each) for each in WAITS_FOR[role])
+    return next((each for each in above if each), None)
+
+
+def _first_unfinished(node: Node, role: str) -> Fault | None:
+    """Return an operand of a role that neither fails nor waits, and has not come up."""
+    found = (unfinished(node, each) for each in here(node, role))
+    return next((each for each in found if each), None)
+
+
+def _culprit(node: Node, fault: Fault) -> Culprit:
+    operands = known(lambda: operands_of(node)) or ()
+    above = fault.operand.role
+    waiting = (
+        each
+        for each in operands
+        if not each.ready and _is_below(each.role, above) and fault_of(node, each) is None
+    )
+    return Culprit(fault=fault, waiting=tuple(waiting))
+
+
+def _is_below(role: str, above: str) -> bool:
+    """Say whether operands of a role wait for those of another one, also by way of others."""
+    return any(each == above or _is_below(each, above) for each in WAITS_FOR[role])

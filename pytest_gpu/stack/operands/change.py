@@ -1,0 +1,112 @@
+"""Where an operand is changed for good: at what made it, which would overwrite any other change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.stack.kube.objects import name_of, namespace_of
+from pytest_gpu.stack.kube.operator import HelmRelease, helm_release
+from pytest_gpu.stack.operands import trouble
+from pytest_gpu.stack.operands.fault import Fault
+from pytest_gpu.stack.operands.found import named
+from pytest_gpu.stack.operands.operands import Operand
+from pytest_gpu.stack.operands.roles import (
+    DCGM,
+    DEVICE_PLUGIN,
+    DRIVER,
+    GFD,
+    MIG_MANAGER,
+    MPS,
+    TOOLKIT,
+    VALIDATOR,
+)
+from pytest_gpu.steps import Step, Steps, typed
+from pytest_gpu.text.shell import command
+
+_SECTIONS: Mapping[str, str] = {
+    DRIVER: "driver",
+    TOOLKIT: "toolkit",
+    DEVICE_PLUGIN: "devicePlugin",
+    MPS: "devicePlugin",
+    GFD: "gfd",
+    DCGM: "dcgmExporter",
+    MIG_MANAGER: "migManager",
+    VALIDATOR: "validator",
+}
+"""The part of a ClusterPolicy that an operand is made from."""
+
+_KEYS: Mapping[str, str] = {
+    trouble.IMAGE: "version",
+    trouble.CONFIGURATION: "env",
+    trouble.RESOURCES: "resources",
+}
+"""What is changed there, for the kinds of trouble that a change of the operand ends."""
+
+_TOLERATIONS = "tolerations"
+
+
+def change_steps(fault: Fault, kind: str) -> Steps:
+    """Return the steps that change an operand where the change lasts; none if no change helps."""
+    key = _TOLERATIONS if kind == trouble.TAINT else _KEYS.get(kind)
+    if key is None:
+        return ()
+    owner = fault.operand.owner
+    if owner is not None and owner.get("kind") == "ClusterPolicy":
+        return tuple(_by_policy(owner, fault.operand, key))
+    if owner is not None:
+        return tuple(_by_edit(owner, fault.operand, key))
+    controller = fault.operand.controller
+    return tuple(_by_controller(controller, fault.operand, key)) if controller else ()
+
+
+def _by_policy(policy: KubeObject, operand: Operand, key: str) -> Iterator[Step]:
+    section = "daemonsets" if key == _TOLERATIONS else _SECTIONS.get(operand.role, "operator")
+    path = f"{section}.{key}"
+    if release := helm_release(policy):
+        yield from _by_values(release, f"The operator makes {operand.name} from {path}", path)
+        return
+    yield Step("words", f"The operator makes it from {path} of the ClusterPolicy. Change it there:")
+    yield typed("cluster", command("kubectl edit clusterpolicy {name}", name=name_of(policy)))
+
+
+def _by_values(release: HelmRelease, start: str, path: str) -> Iterator[Step]:
+    where = f"the values of the Helm release {release.name}"
+    if path.endswith(".version"):
+        yield Step("words", f"{start} in {where}. If the tag is wrong, set another one:")
+        yield typed("helm", release.upgrade(f"{path}=VERSION"))
+        return
+    yield Step(
+        "words",
+        f"{start} in {where}. Put the whole list or map into a file, since Helm replaces lists:",
+    )
+    yield typed("helm", command("{line} -f values.yaml", line=release.upgrade()))
+
+
+def _by_edit(owner: KubeObject, operand: Operand, key: str) -> Iterator[Step]:
+    kind = str(owner.get("kind") or "").lower()
+    yield Step("words", f"{operand.name} is made from {key} of {kind} {name_of(owner)}:")
+    yield typed("cluster", command("kubectl edit {kind} {name}", kind=kind, name=name_of(owner)))
+
+
+def _by_controller(controller: KubeObject, operand: Operand, key: str) -> Iterator[Step]:
+    kind = str(controller.get("kind") or "DaemonSet").lower()
+    what = "image" if key == "version" else key
+    if release := helm_release(controller, chart=""):
+        text = f"Helm's release {release.name} writes {named(controller)}: set its {what} there."
+        yield Step("words", f"{text} Its values now:")
+        yield typed(
+            "helm",
+            command("helm get values {name} -n {ns}", name=release.name, ns=release.namespace),
+        )
+        return
+    yield Step("words", f"Change its {what} in {named(controller)}:")
+    yield typed(
+        "cluster",
+        command(
+            "kubectl edit {kind} {name} -n {namespace}",
+            kind=kind,
+            name=name_of(controller),
+            namespace=namespace_of(controller),
+        ),
+    )

@@ -1,0 +1,106 @@
+"""Which operand is to blame for what a layer lacks, and which fail although the node works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.checks import check
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.kube.operator import policy_section
+from pytest_gpu.stack.operands.chain import Culprit, culprit_for, failing, here
+from pytest_gpu.stack.operands.roles import (
+    DCGM,
+    DEVICE_PLUGIN,
+    DRA,
+    DRIVER,
+    GFD,
+    MIG_MANAGER,
+    MPS,
+    NFD,
+    OPERATOR,
+    TOOLKIT,
+    VALIDATOR,
+)
+from pytest_gpu.stack.operands.telling import advice_of, told
+from pytest_gpu.steps import Steps
+
+Causes = Mapping[str, str]
+
+# Each layer has its own causes and those of the layers below.
+_DRIVER: Causes = {
+    OPERATOR: "operator/operand-fails",
+    NFD: "operator/operand-fails",
+    DRIVER: "driver/operand-fails",
+}
+_RUNTIME: Causes = {**_DRIVER, TOOLKIT: "runtime/operand-fails"}
+_BESIDE = (MIG_MANAGER, MPS, DRA)
+_WATCHING = (GFD, DCGM, VALIDATOR)
+_PLUGIN: Causes = {
+    **_RUNTIME,
+    **dict.fromkeys((*_BESIDE, *_WATCHING), "device-plugin/operand-fails"),
+}
+
+
+def driver_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return the operand because of which a node has no driver, ``None`` if none is to blame.
+
+    Where the driver is not the operator's, the operator has nothing to do with it.
+    """
+    if not here(node, DRIVER) and policy_section(node.cluster, "driver").get("enabled") is not True:
+        return None
+    return _told(node, culprit_for(node, DRIVER), _DRIVER, symptom)
+
+
+def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return the operand because of which the runtime was not set up, ``None`` if none fails."""
+    culprit = culprit_for(node, TOOLKIT)
+    return _told(node, culprit, _RUNTIME, symptom) if culprit and culprit.fault.fails else None
+
+
+def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return the operand that fails so that no plugin works, unless that is the plugin itself."""
+    culprit = culprit_for(node, DEVICE_PLUGIN)
+    if culprit is None or culprit.role == DEVICE_PLUGIN or not culprit.fault.fails:
+        return None
+    return _told(node, culprit, _PLUGIN, symptom)
+
+
+def plugin_advice(node: Node) -> Steps:
+    """Return what a plugin that fails by itself says should be done; no steps if it does not."""
+    culprit = culprit_for(node, DEVICE_PLUGIN)
+    return advice_of(node, culprit.fault) if culprit and culprit.role == DEVICE_PLUGIN else ()
+
+
+def offering_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return what fails beside a plugin that runs and offers nothing, ``None`` if nothing does."""
+    return _told(node, next(failing(node, *_BESIDE), None), _PLUGIN, symptom)
+
+
+@check("operands/driver-fails", visit=False)
+def driver_fails(node: Node) -> Iterator[Finding]:
+    """Find a driver container that fails on a node whose driver is loaded."""
+    return _each(node, _DRIVER, DRIVER)
+
+
+@check("operands/toolkit-fails", visit=False)
+def toolkit_fails(node: Node) -> Iterator[Finding]:
+    """Find a container toolkit that fails on a node whose runtime is set up."""
+    return _each(node, _RUNTIME, TOOLKIT)
+
+
+@check("operands/others-fail", visit=False)
+def others_fail(node: Node) -> Iterator[Finding]:
+    """Find the other operands that fail although the node offers its GPUs."""
+    return _each(node, _PLUGIN, NFD, OPERATOR, *_BESIDE, *_WATCHING)
+
+
+def _each(node: Node, causes: Causes, *roles: str) -> Iterator[Finding]:
+    for culprit in failing(node, *roles):
+        yield told(node, culprit, causes[culprit.role])
+
+
+def _told(
+    node: Node, culprit: Culprit | None, causes: Causes, symptom: tuple[Evidence, ...]
+) -> Finding | None:
+    return told(node, culprit, causes[culprit.role], *symptom) if culprit else None

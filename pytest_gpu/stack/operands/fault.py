@@ -1,0 +1,183 @@
+"""How an operand fails by itself, unlike one that works, starts, or waits for another one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pytest_gpu.causes import Evidence
+from pytest_gpu.evidence import KubeObject
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
+from pytest_gpu.stack.kube.nodes import show_taint, taints, tolerates
+from pytest_gpu.stack.kube.objects import (
+    condition_of,
+    metadata,
+    object_of,
+    status_of,
+    template_of,
+)
+from pytest_gpu.stack.operands.operands import Operand, lacking
+from pytest_gpu.stack.operands.roles import VALIDATOR
+from pytest_gpu.stack.operands.state import Container
+from pytest_gpu.stack.operands.words import words_of
+
+# gpu-operator v25.3.4, assets/state-*/0500_daemonset.yaml: init containers that only wait.
+_WAITS = re.compile(r"[a-z-]{1,40}-validation")
+_OWN_WORK = frozenset({"cuda-validation", "plugin-validation"})
+"""Init containers of the validator that wait for nobody: they try what they validate."""
+
+_BEFORE_START = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
+"""Warnings about a pod whose containers cannot be made yet."""
+
+
+UNTOLERATED = "Untolerated"
+"""The reason of an operand that a taint keeps away: often that is meant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """An operand that does not come up.
+
+    Attributes:
+        operand: what does not come up.
+        container: the container that fails, ``None`` if there is no single one.
+        reason: one word of Kubernetes, such as ``ImagePullBackOff``; may be empty.
+        evidence: its state, then its own words, best first.
+        fails: whether it fails; else it has neither failed nor come up.
+    """
+
+    operand: Operand
+    container: Container | None
+    reason: str
+    evidence: tuple[Evidence, ...]
+    fails: bool = True
+
+    @property
+    def said(self) -> str:
+        """What it says best, empty if it says nothing."""
+        return self.evidence[1].text if len(self.evidence) > 1 else ""
+
+
+def fault_of(node: Node, operand: Operand) -> Fault | None:
+    """Return how an operand fails by itself, ``None`` if it does not."""
+    if operand.ready:
+        return None
+    if operand.pod is None:
+        return _without_pod(node, operand)
+    if metadata(operand.pod).get("deletionTimestamp"):
+        return None
+    found = _failing(operand) or _not_begun(operand) or _refused(operand.pod)
+    return found and _fault(node, operand, *found)
+
+
+def unfinished(node: Node, operand: Operand) -> Fault | None:
+    """Return an operand that has not come up as a fault, unless it waits for another one."""
+    if operand.pod is None or operand.ready or any(map(_waits, _active(operand))):
+        return None
+    container = next(_active(operand), None)
+    return replace(_fault(node, operand, container, ""), fails=False)
+
+
+Where = tuple[Container | None, str]
+
+
+def _failing(operand: Operand) -> Where | None:
+    """Return the first container that fails by itself; one that waits for others does not."""
+    failing = operand.failing
+    if failing is None or _waits_for_others(operand, failing):
+        return None
+    reason = failing.reason
+    if reason in {"CrashLoopBackOff", "Error"} and failing.end and failing.end.reason:
+        reason = failing.end.reason
+    return failing, reason
+
+
+def _waits_for_others(operand: Operand, container: Container) -> bool:
+    own = operand.role == VALIDATOR and container.name in _OWN_WORK
+    return _waits(container) and not own
+
+
+def _waits(container: Container) -> bool:
+    return container.init and _WAITS.fullmatch(container.name) is not None
+
+
+def _active(operand: Operand) -> Iterator[Container]:
+    """Yield the containers that are not done: the first of them is where the pod stands."""
+    return (each for each in operand.containers if not (each.ready or _is_done(each)))
+
+
+def _is_done(container: Container) -> bool:
+    return container.state == "terminated" and container.exit == 0
+
+
+def _not_begun(operand: Operand) -> Where | None:
+    """Return why the containers of a pod are not made, by a recent warning."""
+    if any(each.state in {"running", "terminated"} for each in operand.containers):
+        return None
+    event = next((e for e in operand.events if e.fresh and e.reason in _BEFORE_START), None)
+    return (None, event.reason) if event else None
+
+
+def _refused(pod: KubeObject) -> Where | None:
+    """Return why the scheduler or the kubelet refuses a pod."""
+    status = status_of(pod)
+    if status.get("phase") == "Failed":
+        return None, str(status.get("reason") or "Failed")
+    placed = condition_of(pod, "PodScheduled") or {}
+    if placed.get("status") == "False":
+        return None, str(placed.get("reason") or "Unschedulable")
+    return None
+
+
+def _without_pod(node: Node, operand: Operand) -> Fault | None:
+    """Return why a controller has no pod here, ``None`` if nothing shows that it should."""
+    if repelled := tuple(_repelled(node, operand)):
+        return _fault(node, operand, None, UNTOLERATED, *repelled)
+    refused = next((each for each in operand.events if each.reason == "FailedCreate"), None)
+    if lacking(operand.controller or {}) or (refused and refused.fresh):
+        return _fault(node, operand, None, refused.reason if refused else "")
+    return None
+
+
+def _repelled(node: Node, operand: Operand) -> Iterator[Evidence]:
+    """Yield the taints of the node that keep a controller's pods away."""
+    template = template_of(operand.controller or {})
+    for taint in known(lambda: tuple(taints(object_of(node)))) or ():
+        own = str(taint.get("key", "")).startswith("node.kubernetes.io/")
+        hard = taint.get("effect") in {"NoSchedule", "NoExecute"} and not own
+        if hard and not tolerates(template.get("tolerations") or (), taint):
+            yield Evidence(
+                source=f"node {node.name}", text=f"untolerated taint {show_taint(taint)}"
+            )
+
+
+_SHOWN = 4
+"""Lines of an operand's own words that are shown."""
+
+
+def _fault(
+    node: Node,
+    operand: Operand,
+    container: Container | None,
+    reason: str,
+    *more: Evidence,
+) -> Fault:
+    said = dict.fromkeys((*words_of(node, operand), *more))
+    evidence = (shown_state(operand), *tuple(said)[:_SHOWN])
+    return Fault(operand=operand, container=container, reason=reason, evidence=evidence)
+
+
+def shown_state(operand: Operand) -> Evidence:
+    """Return an operand's state as evidence."""
+    return Evidence(source=operand.name, text=state_text(operand))
+
+
+def state_text(operand: Operand) -> str:
+    """Return an operand's state as it follows its name: ``is Init:Error``, ``has no pod``."""
+    if operand.pod is None:
+        return operand.state
+    if operand.state == "Running":
+        return "is Running, but not ready"
+    return f"is {operand.state}"

@@ -1,0 +1,85 @@
+"""The finding of an operand that does not come up: by its own words if they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_gpu.causes import Evidence, Finding
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.message_file import Where
+from pytest_gpu.messages import understood
+from pytest_gpu.stack.operands.advice import advice
+from pytest_gpu.stack.operands.chain import Culprit
+from pytest_gpu.stack.operands.fault import Fault, state_text
+from pytest_gpu.stack.operands.operands import Operand
+from pytest_gpu.stack.operands.roles import (
+    DCGM,
+    DEVICE_PLUGIN,
+    DRA,
+    DRIVER,
+    GFD,
+    MIG_MANAGER,
+    MPS,
+    NFD,
+    OPERATOR,
+    TOOLKIT,
+    VALIDATOR,
+)
+from pytest_gpu.steps import Steps
+
+COMPONENTS: Mapping[str, str] = {
+    NFD: "node feature discovery",
+    OPERATOR: "GPU operator",
+    DRIVER: "driver container",
+    TOOLKIT: "container toolkit",
+    MIG_MANAGER: "MIG manager",
+    DEVICE_PLUGIN: "device plugin",
+    MPS: "MPS control daemon",
+    DRA: "DRA driver",
+    GFD: "GPU feature discovery",
+    DCGM: "DCGM exporter",
+    VALIDATOR: "operator's validator",
+}
+"""What an operand is called, by its role."""
+
+
+def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Finding:
+    """Return the finding of an operand that does not come up.
+
+    ``cause`` is the one of its layer, which is taken if no row of the messages knows its words.
+    ``symptom`` is what the layer lacks because of it.
+    """
+    fault = culprit.fault
+    evidence = (*culprit.evidence, *symptom)
+    for said in fault.evidence[1:]:
+        if meaning := understood(node, said.text, Where.OPERAND):
+            first = (said, *(each for each in evidence if each is not said))
+            return Finding.of(meaning.cause, *first, *meaning.evidence, **meaning.values)
+    values = _values(fault.operand)
+    return Finding.of(
+        cause,
+        *evidence,
+        component=values["component"],
+        object=values["object"],
+        state=values["state"],
+        kind=values["kind"],
+        name=values["name"],
+        namespace=values["namespace"],
+        advice=advice_of(node, fault),
+    )
+
+
+def advice_of(node: Node, fault: Fault) -> Steps:
+    """Return the steps that follow from what an operand says."""
+    return advice(node, fault, _values(fault.operand))
+
+
+def _values(operand: Operand) -> Mapping[str, str]:
+    return {
+        "component": COMPONENTS[operand.role],
+        "object": operand.name,
+        "state": state_text(operand),
+        "kind": operand.kind,
+        "name": operand.object_name,
+        "namespace": operand.namespace,
+    }

@@ -1,0 +1,160 @@
+"""What kind of trouble a component's own words tell of: it decides what can be advised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+IMAGE = "image"
+MOUNT = "mount"
+QUOTA = "quota"
+POD_SECURITY = "pod-security"
+PRIORITY_CLASS = "priority-class"
+WEBHOOK = "webhook"
+ADMISSION = "admission"
+SCHEDULING = "scheduling"
+TAINT = "taint"
+RBAC = "rbac"
+PERMISSION = "permission"
+PATH = "path"
+NETWORK = "network"
+CONFIGURATION = "configuration"
+RESOURCES = "resources"
+CRASH = "crash"
+UNKNOWN = "unknown"
+
+_REASONS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "ImagePullBackOff",
+            "ErrImagePull",
+            "ErrImageNeverPull",
+            "ImageInspectError",
+            "InvalidImageName",
+            "RegistryUnavailable",
+            "SignatureValidationFailed",
+        ),
+        IMAGE,
+    ),
+    "CreateContainerConfigError": CONFIGURATION,
+    "FailedMount": MOUNT,
+    "FailedAttachVolume": MOUNT,
+    "FailedScheduling": SCHEDULING,
+    "Unschedulable": SCHEDULING,
+    "Untolerated": TAINT,
+    "OOMKilled": RESOURCES,
+}
+"""What the kubelet's and the scheduler's own reasons tell; the others need the message."""
+
+
+def _any(*words: str) -> re.Pattern[str]:
+    return re.compile("|".join(words), re.IGNORECASE)
+
+
+_REFUSALS = (
+    (_any(r"exceeded quota", r"insufficient quota", r"failed quota"), QUOTA),
+    (_any(r"violates PodSecurity"), POD_SECURITY),
+    (_any(r"no PriorityClass with name"), PRIORITY_CLASS),
+    (_any(r"admission webhook", r"failed calling webhook"), WEBHOOK),
+)
+"""Who refuses a pod, by the words of the API server."""
+
+_WORDS = (
+    (
+        _any(
+            r"^panic:",
+            r"\bSIG(?:SEGV|ABRT|BUS|ILL)\b",
+            r"segmentation fault",
+            r"core dumped",
+            r"runtime error: ",
+            r"^fatal error: ",
+            r"^Traceback \(most recent call last\)",
+        ),
+        CRASH,
+    ),
+    (_any(r"cannot \w{1,20} resource", r'is forbidden: User "system:'), RBAC),
+    (
+        _any(
+            r"permission denied",
+            r"operation not permitted",
+            r"access denied",
+            r"read-only file system",
+            r"insufficient permissions",
+        ),
+        PERMISSION,
+    ),
+    (
+        _any(
+            r"cannot allocate memory",
+            r"out of memory",
+            r"no space left on device",
+            r"too many open files",
+            r"disk quota exceeded",
+        ),
+        RESOURCES,
+    ),
+    (_any(r"dial unix \S"), PATH),
+    (
+        _any(
+            r"dial (?:tcp|udp)",
+            r"connection (?:refused|reset|timed out)",
+            r"no route to host",
+            r"network is unreachable",
+            r"no such host",
+            r"could not resolve (?:host|proxy)",
+            r"temporary failure (?:in name resolution|resolving)",
+            r"i/o timeout",
+            r"TLS handshake",
+            r"x509: ",
+        ),
+        NETWORK,
+    ),
+    (
+        _any(
+            r"unknown (?:flag|option|field|command|key|strategy)",
+            r"invalid (?:value|argument|option|flag|strategy|config)",
+            r"flag provided but not defined",
+            r"unrecogni[sz]ed (?:option|argument|flag)",
+            r"unsupported (?:option|value|strategy|version)",
+            r"cannot unmarshal",
+            r"(?:error|failed to) (?:parse|parsing|unmarshal|decode|validate) ",
+            r"(?<![\w./-])(?:yaml|toml|json): ",
+        ),
+        CONFIGURATION,
+    ),
+    (
+        _any(
+            r"no such file or directory",
+            r"not a directory",
+            r"no such device",
+            r"file exists",
+            r"executable file not found",
+            r"command not found",
+            r"cannot open shared object file",
+            r"does not exist",
+        ),
+        PATH,
+    ),
+)
+"""What a line of a log tells, the surest first."""
+
+_PATH = re.compile(r"(?<![\w:/.])/[\w.@+-]{1,255}(?:/[\w.@+-]{1,255}){0,20}")
+
+
+def kind_of(reason: str, text: str) -> str:
+    """Return the kind of a trouble from a one-word reason and the decisive line; else unknown."""
+    if found := _REASONS.get(reason):
+        return found
+    if reason == "FailedCreate":
+        return _first(_REFUSALS, text) or ADMISSION
+    return _first(_WORDS, text) or UNKNOWN
+
+
+def _first(rules: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str | None:
+    return next((kind for pattern, kind in rules if pattern.search(text)), None)
+
+
+def path_in(text: str) -> str | None:
+    """Return the last path of a file that a line names, ``None`` if it names none."""
+    found = _PATH.findall(text)
+    return str(found[-1]) if found else None

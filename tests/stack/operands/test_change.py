@@ -1,0 +1,87 @@
+"""An operand is changed where the change lasts: at what made it; and only if a change helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_gpu.stack.operands.chain import culprit_for
+from pytest_gpu.stack.operands.roles import TOOLKIT
+from pytest_gpu.stack.operands.telling import advice_of
+from tests.stack.operands.made_up_operands import Object, log_path, node_with, workload
+from tests.stack.operands.test_chain import DOWN, NO_IMAGE, operand
+
+POLICY: Object = {
+    "kind": "ClusterPolicy",
+    "metadata": {"name": "policy-a"},
+    "spec": {},
+    "status": {"namespace": "gpu-stack"},
+}
+HELM: Object = {
+    "annotations": {
+        "meta.helm.sh/release-name": "toolkits",
+        "meta.helm.sh/release-namespace": "infra",
+    }
+}
+BY_POLICY: Object = {
+    "ownerReferences": [{"kind": "ClusterPolicy", "name": "policy-a", "controller": True}]
+}
+
+
+def fix(metadata: Object, line: str = "", policy: Object | None = None) -> str:
+    """Return the steps for a toolkit: without a line of its log its image is missing."""
+    made = operand(TOOLKIT, main=DOWN if line else NO_IMAGE)
+    daemonset = workload(made, name=TOOLKIT, metadata=metadata)
+    files = {log_path(made, restarts=4): f'time="2026-01-13T08:15:33Z" level=error msg="{line}"\n'}
+    node = node_with(
+        made,
+        files=files if line else {},
+        daemonsets=[daemonset],
+        clusterpolicies=[policy] if policy else [],
+    )
+    found = culprit_for(node, TOOLKIT)
+    assert found is not None
+    return "\n".join(step.shown for step in advice_of(node, found.fault))
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [("", "version"), ("unknown option x", "env"), ("cannot allocate memory", "resources")],
+)
+def test_the_policy_that_makes_it(line: str, key: str) -> None:
+    """Without Helm the ClusterPolicy itself; with Helm its values, in which lists are whole."""
+    said = fix(BY_POLICY, line, POLICY)
+    assert f"The operator makes it from toolkit.{key} of the ClusterPolicy" in said
+    assert "$ kubectl edit clusterpolicy policy-a" in said
+    owned = {**POLICY, "metadata": {**POLICY["metadata"], **HELM}}
+    said = fix(BY_POLICY, line, owned)
+    assert f"from toolkit.{key} in the values of the Helm release toolkits" in said
+    assert "helm upgrade toolkits" in said
+    assert "kubectl edit" not in said
+
+
+def test_a_daemonset_of_nobody_or_of_a_chart() -> None:
+    """No ClusterPolicy and no operator is named where there is none."""
+    said = fix({})
+    assert "$ kubectl edit daemonset toolkit -n gpu-stack" in said
+    assert "olicy" not in said
+    said = fix(HELM)
+    assert "$ helm get values toolkits -n infra" in said
+    assert "kubectl edit" not in said
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("open /run/nvidia/x: no such file or directory", "$ ls -ld /run/nvidia/x"),
+        ("open /run/nvidia/x: permission denied", "apparmor"),
+        ("dial tcp 10.0.0.1:443: i/o timeout", "name resolution"),
+        ("panic: runtime error: nil map", "crashed"),
+        ("the flux is out of tune", "No cause is known for this message"),
+    ],
+)
+def test_what_no_change_of_the_operand_ends(line: str, told: str) -> None:
+    """The steps follow from the line; the log is named, and nothing is to be edited."""
+    said = fix(BY_POLICY, line, POLICY)
+    assert told in said
+    assert "kubectl logs toolkit-x1 -n gpu-stack -c main --tail=50 --previous" in said
+    assert "edit" not in said

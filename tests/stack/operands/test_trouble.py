@@ -1,0 +1,66 @@
+"""What kind of trouble a message tells of: one of each kind, and a near miss."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_gpu.stack.operands import trouble
+from pytest_gpu.stack.operands.advice import UNFINISHED, table
+from pytest_gpu.stack.operands.trouble import kind_of, path_in
+
+CASES = [
+    ("ImagePullBackOff", 'Back-off pulling image "r.example/driver:1"', trouble.IMAGE),
+    ("InvalidImageName", "couldn't parse image name", trouble.IMAGE),
+    ("FailedMount", 'MountVolume.SetUp failed: configmap "x" not found', trouble.MOUNT),
+    ("FailedCreate", 'pods "x-" is forbidden: exceeded quota: q, requested: pods=1', trouble.QUOTA),
+    ("FailedCreate", "insufficient quota to match these scopes: [{PriorityClass", trouble.QUOTA),
+    ("FailedCreate", 'violates PodSecurity "restricted:v1.31": hostPath', trouble.POD_SECURITY),
+    ("FailedCreate", "no PriorityClass with name gpu was found", trouble.PRIORITY_CLASS),
+    ("FailedCreate", 'admission webhook "x.io" denied the request', trouble.WEBHOOK),
+    ("FailedCreate", 'serviceaccount "x" not found', trouble.ADMISSION),
+    ("Unschedulable", "0/3 nodes are available: 3 Insufficient cpu", trouble.SCHEDULING),
+    ("Error", 'nodes is forbidden: User "system:serviceaccount:a:b" cannot list', trouble.RBAC),
+    ("Error", "open /dev/nvidiactl: permission denied", trouble.PERMISSION),
+    ("Error", "open /dev/nvidiactl: permissions were checked", trouble.UNKNOWN),
+    ("Error", "open /config/config.yaml: no such file or directory", trouble.PATH),
+    ("Error", "dial unix /run/x.sock: connect: connection refused", trouble.PATH),
+    ("Error", "dial tcp 10.96.0.1:443: connect: connection refused", trouble.NETWORK),
+    ("Error", "dialled the number and was refused", trouble.UNKNOWN),
+    ("Error", "Could not resolve host: archive.example.com", trouble.NETWORK),
+    ("Error", 'unknown strategy "cdi-everything"', trouble.CONFIGURATION),
+    ("Error", "the strategy is unknown to nobody", trouble.UNKNOWN),
+    ("CreateContainerConfigError", 'secret "x" not found', trouble.CONFIGURATION),
+    ("OOMKilled", "", trouble.RESOURCES),
+    ("Error", "write /var/lib/x: no space left on device", trouble.RESOURCES),
+    ("Error", "panic: runtime error: index out of range [3]", trouble.CRASH),
+    ("Error", "no need to panic: it works", trouble.UNKNOWN),
+    ("Error", "the flux is out of tune", trouble.UNKNOWN),
+    ("", "", trouble.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("reason", "text", "kind"), CASES)
+def test_the_kind_follows_from_reason_and_words(reason: str, text: str, kind: str) -> None:
+    """The kubelet's own reasons come first."""
+    assert kind_of(reason, text) == kind
+
+
+def test_every_kind_has_its_steps() -> None:
+    """None is advised nothing."""
+    kinds = {value for name, value in vars(trouble).items() if name.isupper() and name[0] != "_"}
+    assert set(table()) == {*kinds, UNFINISHED}
+    assert all(table().values())
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("failed to load /etc/a.toml: open /etc/b.d/c.toml: permission denied", "/etc/b.d/c.toml"),
+        ("get https://a.example/b: no route to host", None),
+        ("open a/b: no such file or directory", None),
+        ("nothing", None),
+    ],
+)
+def test_the_last_path_of_a_line_is_where_it_failed(text: str, path: str | None) -> None:
+    """A URL and a relative path are none of the node's."""
+    assert path_in(text) == path
