@@ -1,4 +1,4 @@
-"""Whether containerd injects CDI devices now, and how to make it do so.
+"""Whether the container runtime injects CDI devices now, and how to make containerd do so.
 
 Source: containerd's CRI (``enable_cdi``: unknown to 1.6, off by default in 1.7, on in 2.x).
 """
@@ -12,6 +12,8 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.stack.containerd.config_file import CRI_V1, CRI_V2, CRI_V3, subtable
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.repair.file_owner import owners_first
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
@@ -25,8 +27,14 @@ SWITCH = "RUNTIME_ENABLE_CDI"
 
 @fact
 def cdi_off(node: Node) -> tuple[Evidence, ...]:
-    """Return evidence that containerd injects no CDI devices, none if it does."""
-    containerd = containerd_of(node)
+    """Return evidence that the container runtime injects no CDI devices, none if it does."""
+    runtime = runtime_of(node)
+    if isinstance(runtime, Containerd):
+        return _off_in_containerd(node, runtime)
+    return () if runtime.cdi_enabled else (runtime.origin("cdi_enabled"),)
+
+
+def _off_in_containerd(node: Node, containerd: Containerd) -> tuple[Evidence, ...]:
     config, live = containerd.config, containerd.live
     if not containerd.generation.knows_cdi:
         source = f"containerd {containerd.release}"
@@ -66,6 +74,12 @@ def _switches(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             for key in keys:
                 value = subtable(value, key)
             yield from ((*keys, key) for key in value if key.lower() == "enable_cdi")
+
+
+def can_be_on(node: Node) -> bool:
+    """Say whether the container runtime can inject CDI devices if it is told to."""
+    runtime = runtime_of(node)
+    return not isinstance(runtime, Containerd) or runtime.generation.knows_cdi
 
 
 def off_values(node: Node) -> Mapping[str, Value]:

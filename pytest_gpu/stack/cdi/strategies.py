@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence, join
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.cdi.cdi_off import cdi_off
+from pytest_gpu.stack.cdi.cdi_off import can_be_on, cdi_off
 from pytest_gpu.stack.cdi.handler_modes import PREFIX, deaf_modes, heeding, reading
 from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.kube.device_plugin import (
@@ -21,7 +21,6 @@ from pytest_gpu.stack.kube.device_plugin import (
     strategy,
 )
 from pytest_gpu.stack.kube.objects import node_info, object_of
-from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.toolkit.check_config import own_configs
 from pytest_gpu.stack.toolkit.own_config import ACCEPTED_BY
@@ -86,7 +85,7 @@ def _of_annotations(node: Node, plugin: DevicePlugin) -> Obstacle | None:
     if (standard and not off) or heeding(node, prefix):
         return None
     kept = _not_passed_on(node, prefix)
-    if standard and (not kept or containerd_of(node).generation.knows_cdi):
+    if standard and (not kept or can_be_on(node)):
         return Obstacle(cause=OFF, seen=(*off, *kept, *deaf_modes(node)))
     asked = Evidence(source=plugin.name, text=f"CDI_ANNOTATION_PREFIX={prefix}")
     if kept:

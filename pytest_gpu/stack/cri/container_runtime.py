@@ -88,8 +88,9 @@ class ContainerRuntime(Protocol):
 
         Args:
             value: the name of a property of this class that is set in the files
-                (``default_runtime``, ``cdi_enabled``, ``cdi_dirs``), or with ``handler`` one of a
-                :class:`Handler` (``binary``, ``runtime_type``, ``systemd_cgroup``).
+                (``default_runtime``, ``cdi_enabled``, ``cdi_dirs``) or ``pause_image``, or with
+                ``handler`` one of a :class:`Handler` (``binary``, ``runtime_type``,
+                ``systemd_cgroup``).
             handler: the handler's name.
 
         Returns:

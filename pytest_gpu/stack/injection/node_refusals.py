@@ -17,7 +17,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings, understood
-from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.runtime import runtime_of
 
 NO_POD = "No pod can start on this node"
 
@@ -90,4 +90,4 @@ def refused_by_node(node: Node, said: Evidence, scope: str = NO_POD) -> Finding 
 def _image_setting(node: Node) -> Iterator[Evidence]:
     """Yield the line that names the pause image, none where the runtime's files are not known."""
     with suppress(Unproven):
-        yield containerd_of(node).config.origin("sandbox_image")
+        yield runtime_of(node).origin("pause_image")

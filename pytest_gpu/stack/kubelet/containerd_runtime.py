@@ -18,6 +18,7 @@ _IN_CRI: Mapping[str, str] = {
     "default_runtime": "default_runtime_name",
     "cdi_enabled": "enable_cdi",
     "cdi_dirs": "cdi_spec_dirs",
+    "pause_image": "sandbox_image",
 }
 _IN_HANDLER: Mapping[str, tuple[str, ...]] = {
     "binary": ("options", "BinaryName"),
@@ -172,8 +173,8 @@ class Containerd:
         """Return the file and line that a value comes from.
 
         Args:
-            value: ``default_runtime``, ``cdi_enabled`` or ``cdi_dirs``; of a handler: ``binary``,
-                ``runtime_type`` or ``systemd_cgroup``.
+            value: ``default_runtime``, ``cdi_enabled``, ``cdi_dirs`` or ``pause_image``; of a
+                handler: ``binary``, ``runtime_type`` or ``systemd_cgroup``.
             handler: the handler whose value is meant, empty for containerd's own.
 
         Raises:

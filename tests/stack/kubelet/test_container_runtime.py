@@ -12,6 +12,7 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.run.node_face import GpuNode
+from pytest_gpu.stack.cdi.cdi_off import can_be_on, cdi_off
 from pytest_gpu.stack.cdi.requests import ways
 from pytest_gpu.stack.cdi.specs import cdi_of
 from pytest_gpu.stack.cri.container_runtime import ContainerRuntime
@@ -20,6 +21,7 @@ from pytest_gpu.stack.host.nvidia_programs import is_nvidia
 from pytest_gpu.stack.host.processes import Process, processes_of
 from pytest_gpu.stack.injection.cgroup_wanted import wanted_driver
 from pytest_gpu.stack.injection.injected import injects
+from pytest_gpu.stack.injection.node_refusals import refused_by_node
 from pytest_gpu.stack.injection.reached import gpu_runtimes, handed_out_now, pod_runtimes
 from pytest_gpu.stack.kubelet.check_access import kubelet_stopped
 from pytest_gpu.stack.kubelet.containerd import CRI_O, containerd_of
@@ -230,6 +232,25 @@ def test_it_reads_the_cdi_specs() -> None:
     assert {(way.reader, way.directories) for way in ways(node)} == {("CRI-O", ("/opt/cdi",))}
 
 
+def test_it_says_itself_whether_it_injects_cdi_devices() -> None:
+    """If not, by its own file; nobody asks for the version of containerd."""
+    off = on(CriO(cdi_enabled=False), CdiMachine())
+    assert cdi_off(on(CriO(), CdiMachine())) == ()
+    assert cdi_off(off) == (Evidence(source=CONF, text="cdi_enabled"),)
+    assert can_be_on(off)
+
+
+def test_a_pause_image_is_named_by_its_own_file() -> None:
+    """Whatever the setting is called there."""
+    words = (
+        'error creating pod sandbox with name "k8s_a": initializing source'
+        " docker://registry.lan/pause:3.10: pinging container registry registry.lan: i/o timeout"
+    )
+    finding = refused_by_node(on(CriO()), Evidence(source="crictl run (control)", text=words))
+    assert cause(finding) == "sandbox/pause-image-not-reached"
+    assert f"{CONF}: pause_image" in told(finding)
+
+
 def test_the_cgroup_driver_that_it_is_to_have() -> None:
     """A kubelet that does not ask has its own; one that asks is told by a line of CRI-O's file."""
     wanted = wanted_driver(on(CriO(tells_cgroup_driver=False)))
@@ -249,7 +270,7 @@ def test_a_kubelet_that_stopped_while_it_runs() -> None:
 
 
 ABOVE = ("injection", "pods", "sandbox", "cdi", "docker")
-ITS_OWN = {"pytest_gpu.stack.cdi.check_devices": "enable_cdi, and how to switch it on"}
+ITS_OWN = {"pytest_gpu.stack.cdi.cdi_off": "enable_cdi, and how to switch it on"}
 """Modules of these packages that ask containerd about its own files, and about what."""
 
 
