@@ -89,8 +89,11 @@ def _meaning(row: Row, match: re.Match[str]) -> Meaning:
 
 
 def _said(value: str) -> str:
-    """Return a value without the name of the gRPC code that containerd puts behind an error."""
-    return value.strip().removesuffix(": unknown")
+    """Return a value without the full stop of a sentence, and without a gRPC code behind it.
+
+    containerd puts the name of the code behind an error.
+    """
+    return value.strip().removesuffix(": unknown").removesuffix(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

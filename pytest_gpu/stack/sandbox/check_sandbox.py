@@ -70,7 +70,7 @@ def gpu_run(node: Node) -> Finding | None:
 def _why_it_fails(node: Node, run: SandboxRun) -> Finding:
     shown = Evidence(source=run.command, text=run.error)
     control = Evidence(source="crictl run", text="the control sandbox (default handler) starts")
-    values = {"why": run.error, "scope": _NO_SANDBOX, **names(node, run)}
+    values = {"why": run.why, "scope": _NO_SANDBOX, **names(node, run)}
     if error := understood(node, run.text, Where.SANDBOX):
         found = {**values, **error.values}
         return Finding.of(error.cause, shown, control, *error.evidence, **found)

@@ -50,7 +50,7 @@ def why_refused(node: Node, sandboxes: Sandboxes, run: SandboxRun) -> Finding:
         "sandbox/control-fails",
         said,
         scope=scope,
-        why=run.error,
+        why=run.why,
         handler=default_handler(node),
         config=config_path(node),
     )

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import NodeEvidence
 from pytest_gpu.stack.injection.node_refusals import node_refusal
+from pytest_gpu.stack.operands.decisive import shortened
 from pytest_gpu.stack.sandbox.logged import messages
 
 # Every two seconds the kubelet kills sandboxes that it does not own; the resulting errors look like
@@ -28,6 +29,8 @@ _REAPED = re.compile(
 )
 _NO_IMAGE = re.compile(r"[Ff]ailed to pull|pull(ing)? image|failed to resolve (image|reference)")
 _ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
+_SILENT = re.compile(r",? ?\bstd(?:out|err):\s*+(?=,|\Z)")
+"""Of a hook that failed: an output that holds nothing."""
 _LATE = re.compile(r"DeadlineExceeded|context deadline exceeded|timed out")
 
 OTHER_IMAGE = "--gpu-image=IMAGE names another"
@@ -93,6 +96,11 @@ class SandboxRun:
         It comes without crictl's own prefix, and with shortened IDs of sandboxes.
         """
         return _ID.sub(r"\1…", self._last.rpartition("desc = ")[2])
+
+    @property
+    def why(self) -> str:
+        """The same, short enough for a title: without outputs of a hook that hold nothing."""
+        return shortened(_SILENT.sub("", self.error))
 
     @property
     def refusal(self) -> str:

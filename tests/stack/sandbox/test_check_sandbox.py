@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_gpu.causes import title_of
 from pytest_gpu.errors import Unproven
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.repair.json_diff import edited
@@ -14,6 +15,7 @@ from pytest_gpu.stack.sandbox import check_sandbox as diagnose
 from pytest_gpu.stack.sandbox.check_files import control, corrected, lint
 from pytest_gpu.stack.sandbox.sandboxes import SandboxFiles, read, shipped_files
 from tests.stack.kube.kube_machine import Machine, cause, run, sandbox, suite_pod, told
+from tests.support.told import full
 
 CALICO = (
     'rpc error: code = Unknown desc = failed to setup network for sandbox "58b5": plugin'
@@ -23,6 +25,7 @@ SLICE = (
     'OCI runtime create failed: runc create failed: expected cgroupsPath to be of format "slice:'
     'prefix:name" for systemd cgroups, got "/kubepods/besteffort/ID" instead: unknown'
 )
+HOOK = "error running createContainer hook #2: exit status 3"
 GOOD = """{
   "metadata": {"name": "t", "namespace": "default"},
   "linux": {
@@ -243,6 +246,25 @@ def test_sandboxes_that_the_kubelet_removed_prove_nothing(error: str) -> None:
     """They look like faults of the runtime, and are none."""
     with pytest.raises(Unproven):
         diagnose.gpu_run(gpu(error))
+
+
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [
+        (f"{HOOK}, stdout: , stderr: quux", f"{HOOK}, stderr: quux"),
+        (f"{HOOK}, stdout: quux, stderr: ", f"{HOOK}, stdout: quux"),
+        (f"{HOOK}, stdout: quux, stderr: quuz", f"{HOOK}, stdout: quux, stderr: quuz"),
+        (f"failed to start: {'runc: ' * 60}quux 0x7f", "failed to start: ...: runc: quux 0x7f"),
+    ],
+)
+def test_a_title_has_the_words_that_decide_and_the_evidence_has_all(error: str, title: str) -> None:
+    """Outputs that hold nothing, and what only wraps the error, are left out of it."""
+    found = diagnose.gpu_run(gpu(error))
+    assert found is not None
+    said = title_of(full(found))
+    assert all(part in said for part in title.split("..."))
+    assert len(said) < 300
+    assert found.evidence[0].text == error.strip()
 
 
 @pytest.mark.parametrize("end", [{"exit": 137}, {"attempts": 5, "reaped": 5}])
