@@ -82,7 +82,6 @@ def _by_style(
         path=spec.path,
         asked=_STYLES[style(asked)],
         offered=_STYLES[style(found)],
-        device=name,
         rename=name_both(node, spec.path, kind),
         settings=_by_plugin(node, plugin, style(found)),
     )
@@ -157,7 +156,6 @@ def _only_all(node: Node, registry: Registry, lost: Sequence[str]) -> Finding | 
         registry.told(lost[0]),
         *_unresolvable(lost, spec),
         device=lost[0],
-        path=spec.path,
         plugin=plugin.name,
         settings=set_plugin(node.cluster, plugin, {LIST_STRATEGY: "cdi-annotations,cdi-cri"}),
         patch=_default_kind(node, MANAGEMENT_KIND, "nvidia.com/gpu"),
@@ -188,7 +186,6 @@ def _other_kind(node: Node, registry: Registry, lost: Sequence[str]) -> Finding 
                 path=spec.path,
                 kind=kind,
                 offered=spec.kind,
-                device=lost[0],
                 generate=generate(node, f"{spec.path.rpartition('/')[0]}/nvidia.yaml", kind),
                 patch=_default_kind(node, kind, spec.kind),
             )
