@@ -13,7 +13,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings
 from pytest_gpu.parsing import json_document, shell_words, toml, yaml_document
-from pytest_gpu.stack.cdi import specs
+from pytest_gpu.stack.cdi import regenerate, specs
 from pytest_gpu.stack.cdi.document import line_of
 from pytest_gpu.stack.containerd import (
     config_file,
@@ -114,6 +114,11 @@ def _merged(evidence: FakeNode) -> object:
     return lines, files, merge.merge(evidence.read, evidence.names, _CONFIG, (1, 7, 0))
 
 
+def _names_told(text: str) -> object:
+    node = _node(files={regenerate.ENV: text}, complete=["/"])
+    return list(regenerate.strategies_told(node, regenerate.REFRESHED))
+
+
 def _lines_found(text: str) -> object:
     """Look up each key of a file, as findings about many handlers do."""
     file = config_file.parse("x", text.encode())
@@ -138,7 +143,7 @@ def _sandbox(text: str) -> object:
         attempts=2,
         reaped=0,
     )
-    return run.error, run.inconclusive
+    return run.why, run.inconclusive
 
 
 def _globbed(text: str) -> object:
@@ -337,6 +342,10 @@ PARSERS: _Table = {
     "cgroup driver of the kubelet": (_cgroup_line, (" 'cgroupDriver' :", *YAML)),
     "CDI spec": (_bytes(lambda text: specs.parse("/etc/cdi/a.yaml", text)), (*YAML, *JSON)),
     "line of a CDI spec": (_bytes(lambda text: line_of(text, ("devices", 0))), YAML),
+    "names in a refreshed CDI spec": (
+        _names_told,
+        (f"{regenerate.STRATEGIES}=uuid\n", f"{regenerate.STRATEGIES}", "A=b\n"),
+    ),
     "kernel log": (_printed("dmesg", _kernel_log), LOG),
     "driver version": (
         _in_file(driver.VERSION_FILE, lambda node: driver.read(node).version),
