@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -23,6 +22,7 @@ from pytest_gpu.run.session import GpuSession
 from pytest_gpu.run.suite import shipped_tests
 from tests.conftest import MakeCluster
 from tests.support.runs import QUIET, run_here
+from tests.support.told import full
 
 NO_DRIVER = "sample:no-driver"
 OWN_POD = """
@@ -288,11 +288,10 @@ def test_a_node_that_fails_below_gets_no_objects(
 
     def no_driver(gpu_node: Node) -> None:
         if gpu_node.name == "gpu-2":
-            fail(Finding.of("driver/not-installed"))
+            fail(Finding.of("driver/not-installed", operator=()))
 
     monkeypatch.setattr(below_module, "shipped_tests", lambda _: {"test_driver": no_driver})
-    values = {"node": "gpu-2", "how": ""}
-    monkeypatch.setattr(below_module, "filled", lambda found, _: replace(found, values=values))
+    monkeypatch.setattr(below_module, "filled", lambda found, _: full(found))
     monkeypatch.setattr(session, "why_not_asked", lambda _: None)
     session.ensure_outcomes(Layer.SANDBOX, "gpu-1")
     [(layer, nodes)] = [call.args for call in starter.bring.call_args_list]
