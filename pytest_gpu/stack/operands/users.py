@@ -1,4 +1,4 @@
-"""Users' pods that need a GPU of a node: their state and events, never their logs."""
+"""Users' pods that need a GPU of a node: their state, never their logs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pytest_gpu.gpu_node import Node, cluster_fact, fact
 from pytest_gpu.stack.kube.objects import path_of, status_of
 from pytest_gpu.stack.kube.pod_state import kubectl_state
 from pytest_gpu.stack.kube.pods import asks_for_cdi, node_of, uses_gpu
-from pytest_gpu.stack.operands.object_events import Event, events_of
 from pytest_gpu.stack.operands.roles import role_of
 from pytest_gpu.stack.operands.state import Container, containers_in
 
@@ -22,12 +21,10 @@ class UsersPod:
     Attributes:
         pod: the pod.
         containers: its init containers and containers, in the order they start.
-        events: warnings about it, newest first.
     """
 
     pod: KubeObject
     containers: tuple[Container, ...]
-    events: tuple[Event, ...]
 
     @property
     def name(self) -> str:
@@ -39,16 +36,6 @@ class UsersPod:
         """What ``kubectl get pods`` shows."""
         return kubectl_state(self.pod)
 
-    @property
-    def failing(self) -> Container | None:
-        """The first container that cannot start or has ended with an error, now."""
-        return next((each for each in self.containers if each.failed), None)
-
-    @property
-    def failed(self) -> bool:
-        """Whether it was refused or evicted, or has a container that fails."""
-        return status_of(self.pod).get("phase") == "Failed" or self.failing is not None
-
 
 @fact
 def users_pods_of(node: Node) -> tuple[UsersPod, ...]:
@@ -58,7 +45,7 @@ def users_pods_of(node: Node) -> tuple[UsersPod, ...]:
         NotInEvidence: the pods were not read.
     """
     return tuple(
-        UsersPod(pod=pod, containers=containers_in(pod), events=events_of(node.cluster, pod))
+        UsersPod(pod=pod, containers=containers_in(pod))
         for pod in _by_node(node.cluster).get(node.name, ())
     )
 

@@ -13,7 +13,6 @@ from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.state import Condition, Container, conditions_in, containers_in
-from pytest_gpu.stack.operands.users import UsersPod
 
 
 def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
@@ -33,13 +32,6 @@ def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
         for each in (*_logged(node, operand.pod, container), *_told(operand.pod, container))
     )
     return _once(*refused(operand.pod), *said, *events, *unscheduled(operand.pod))
-
-
-def words_about(pod: UsersPod) -> tuple[Evidence, ...]:
-    """Return what Kubernetes says about a user's pod; its logs are nobody's business."""
-    told = (e for container in troubled(pod.containers) for e in _told(pod.pod, container))
-    events = (each.evidence for each in pod.events if each.fresh)
-    return _once(*refused(pod.pod), *told, *events, *unscheduled(pod.pod))
 
 
 def _once(*words: Evidence) -> tuple[Evidence, ...]:

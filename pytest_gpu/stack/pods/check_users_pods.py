@@ -13,7 +13,7 @@ from pytest_gpu.checks import check
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import Node, cluster_fact
 from pytest_gpu.known import known
-from pytest_gpu.stack.kube.events import FRESH, event_text, fresh_events
+from pytest_gpu.stack.kube.events import FRESH
 from pytest_gpu.stack.kube.nodes import quantity
 from pytest_gpu.stack.kube.objects import (
     condition_of,
@@ -29,12 +29,12 @@ from pytest_gpu.stack.kube.objects import (
     time_of,
 )
 from pytest_gpu.stack.kube.placement import unmet
-from pytest_gpu.stack.kube.pod_state import kubectl_state
 from pytest_gpu.stack.kube.pods import gpu_requests, node_of
-from pytest_gpu.stack.operands.container_log import plain
+from pytest_gpu.stack.operands import words
 from pytest_gpu.stack.operands.found import Key, controller_key
-from pytest_gpu.stack.operands.state import Container, containers_in
-from pytest_gpu.stack.operands.users import users_pods_of
+from pytest_gpu.stack.operands.object_events import events_of
+from pytest_gpu.stack.operands.state import Container
+from pytest_gpu.stack.operands.users import UsersPod, users_pods_of
 from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, some
 
 _CRASHES = frozenset({"CrashLoopBackOff", "Error", "OOMKilled", "ContainerCannotRun"})
@@ -47,16 +47,16 @@ _REFUSALS = ("UnexpectedAdmissionError", "TopologyAffinityError", "OutOfnvidia.c
 @check("pods/users-pods-crash", visit=False)
 def crashing(node: Node) -> Finding | None:
     """Find users' pods on the node whose containers with a GPU crash now."""
-    found = [(pod, each) for pod in _users(node) for each in _with_gpu(pod) if _crashes(each)]
+    found = [(user, each) for user in _users(node) for each in _with_gpu(user) if _crashes(each)]
     if not found:
         return None
-    pod, container = found[0]
+    user, container = found[0]
     return Finding.of(
         "runtimeclass-pod/users-pods-crash",
         *(line for each in found[:SHOWN] for line in _crash_lines(*each)),
-        pods=some([path_of(pod) for pod, _ in found]),
-        pod_name=name_of(pod),
-        namespace=namespace_of(pod),
+        pods=some([path_of(user.pod) for user, _ in found]),
+        pod_name=name_of(user.pod),
+        namespace=namespace_of(user.pod),
         container=container.name,
     )
 
@@ -64,12 +64,12 @@ def crashing(node: Node) -> Finding | None:
 @check("pods/users-pods-refused", visit=False)
 def refused(node: Node) -> Finding | None:
     """Find users' pods that the kubelet has just refused because of their devices."""
-    found = [pod for pod in _users(node) if _is_refused(node, pod)]
+    found = [user.pod for user in _users(node) if _is_refused(node, user.pod)]
     if not found:
         return None
     return Finding.of(
         "runtimeclass-pod/users-pods-refused",
-        *map(_refusal, found[:SHOWN]),
+        *(said for pod in found[:SHOWN] for said in words.refused(pod)),
         pods=some(list(map(path_of, found))),
         pod_name=name_of(found[0]),
         namespace=namespace_of(found[0]),
@@ -91,11 +91,11 @@ def not_offered(node: Node) -> Finding | None:
     )
 
 
-def _users(node: Node) -> Iterator[KubeObject]:
+def _users(node: Node) -> Iterator[UsersPod]:
     """Yield the users' pods on a node that ask for a GPU and are not being deleted."""
     for each in known(lambda: users_pods_of(node)) or ():
         if gpu_requests(spec_of(each.pod)) and not metadata(each.pod).get("deletionTimestamp"):
-            yield each.pod
+            yield each
 
 
 @cluster_fact
@@ -106,25 +106,24 @@ def _in_vain(cluster: ClusterEvidence) -> Sequence[tuple[KubeObject, str]]:
     return tuple((pod, key) for pod, key in asked if key not in _offered(cluster))
 
 
-def _with_gpu(pod: KubeObject) -> Iterator[Container]:
+def _with_gpu(user: UsersPod) -> Iterator[Container]:
     """Yield the containers that asked for a GPU."""
-    specs = containers_of(spec_of(pod))
+    specs = containers_of(spec_of(user.pod))
     names = {str(each.get("name")) for each in specs if gpu_requests({"containers": [each]})}
-    if status_of(pod).get("phase") not in {"Succeeded", "Failed"}:
-        yield from (each for each in containers_in(pod) if each.name in names and not each.init)
+    if status_of(user.pod).get("phase") != "Failed":
+        yield from (each for each in user.containers if each.name in names and not each.init)
 
 
 def _crashes(container: Container) -> bool:
     return container.failed and container.reason in _CRASHES
 
 
-def _crash_lines(pod: KubeObject, container: Container) -> Iterator[Evidence]:
-    where = f"pod {path_of(pod)}"
-    yield Evidence(source=where, text=f"is {kubectl_state(pod)}")
+def _crash_lines(user: UsersPod, container: Container) -> Iterator[Evidence]:
+    yield Evidence(source=user.name, text=f"is {user.state}")
     if (end := container.end) and end.exit is not None:
         text = f"ended with exit code {end.exit} ({end.reason or 'no reason'})"
         again = f", started again {container.restarts} times" if container.restarts > 1 else ""
-        yield Evidence(source=f"{where}, container {container.name}", text=f"{text}{again}")
+        yield Evidence(source=f"{user.name}, container {container.name}", text=f"{text}{again}")
 
 
 def _is_refused(node: Node, pod: KubeObject) -> bool:
@@ -142,12 +141,6 @@ def _running(cluster: ClusterEvidence) -> frozenset[Key]:
     pods = optional(cluster, "pods")
     run = (pod for pod in pods if status_of(pod).get("phase") in {"Running", "Succeeded"})
     return frozenset(key for pod in run if (key := controller_key(pod)))
-
-
-def _refusal(pod: KubeObject) -> Evidence:
-    status = status_of(pod)
-    text = plain(f"{status.get('reason')}: {status.get('message') or 'no message'}")
-    return Evidence(source=f"pod {path_of(pod)}, status", text=text)
 
 
 @cluster_fact
@@ -170,12 +163,6 @@ def _waits_here(node: Node, pod: KubeObject) -> bool:
 
 
 def _waiting_lines(node: Node, pod: KubeObject, key: str) -> Sequence[Evidence]:
-    where = f"pod {path_of(pod)}"
-    state = Evidence(source=where, text=f"is Pending, asks for {key}")
-    said = str((condition_of(pod, "PodScheduled") or {}).get("message") or "")
-    if not said:
-        events = fresh_events(node.cluster, pod)
-        said = next((event_text(each) for each in events if each.get("type") == "Warning"), "")
-    return (
-        (state, Evidence(source=f"{where}, PodScheduled", text=plain(said))) if said else (state,)
-    )
+    state = Evidence(source=f"pod {path_of(pod)}", text=f"is Pending, asks for {key}")
+    warnings = [each.evidence for each in events_of(node.cluster, pod) if each.fresh]
+    return (state, *(tuple(words.unscheduled(pod)) or warnings[:1]))

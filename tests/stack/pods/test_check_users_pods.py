@@ -89,7 +89,7 @@ def test_a_pod_that_was_just_refused(reason: str) -> None:
     """The kubelet's words are the evidence."""
     text = f"{reason}: Pod was rejected: Allocate failed"
     found = users.refused(node(refused(reason)))
-    assert lines(found) == [("pod default/train, status", text)]
+    assert lines(found) == [("pod default/train", text)]
 
 
 def test_a_refusal_that_is_over() -> None:
@@ -106,8 +106,8 @@ def pending(resource: str, message: str = "0/1 nodes: 1 Insufficient", **spec: A
     found = pod("wants", node=None, phase="Pending", statuses=[])
     found["spec"]["containers"][0]["resources"] = {"limits": {resource: "1"}}
     found["spec"] |= spec
-    placed = {"type": "PodScheduled", "status": "False", "message": message}
-    found["status"]["conditions"] = [placed]
+    placed = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    found["status"]["conditions"] = [{**placed, "message": message}]
     return found
 
 
@@ -117,7 +117,7 @@ def test_a_resource_that_no_node_offers(resource: str) -> None:
     found = users.not_offered(node(pending(resource)))
     assert lines(found) == [
         ("pod default/wants", f"is Pending, asks for {resource}"),
-        ("pod default/wants, PodScheduled", "0/1 nodes: 1 Insufficient"),
+        ("condition PodScheduled of pod default/wants", "Unschedulable: 0/1 nodes: 1 Insufficient"),
         ("kubectl get nodes", "allocatable: nvidia.com/gpu"),
     ]
 
