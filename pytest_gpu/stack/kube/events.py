@@ -1,10 +1,12 @@
-"""Recent events. Old events are not evidence, because their reason may be fixed."""
+"""Events about an object. Old events are not evidence, because their reason may be fixed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.gpu_node import cluster_fact
 from pytest_gpu.stack.kube.objects import metadata, name_of, namespace_of, optional, time_of
 from pytest_gpu.stack.kube.pod_state import messages
 
@@ -21,18 +23,42 @@ def fresh_events(cluster: ClusterEvidence, thing: KubeObject) -> tuple[KubeObjec
 
     Old events are not evidence: their reason may be fixed.
     """
-    found = [e for e in optional(cluster, "events") if _is_about(e, thing)]
-    fresh = [e for e in found if cluster.taken - event_time(e, cluster.taken) <= FRESH]
-    return tuple(sorted(fresh, key=lambda e: event_time(e, cluster.taken), reverse=True))
+    found = events_about(cluster, thing)
+    return tuple(e for e in found if cluster.taken - event_time(e, cluster.taken) <= FRESH)
 
 
-def _is_about(event: KubeObject, thing: KubeObject) -> bool:
-    about = event.get("involvedObject") or event.get("regarding") or {}
-    uid = metadata(thing).get("uid")
-    if uid and about.get("uid") and about["uid"] != uid:
-        return False
-    same = about.get("name") == name_of(thing)
-    return same and (about.get("namespace") or "default") == namespace_of(thing)
+def events_about(cluster: ClusterEvidence, thing: KubeObject) -> tuple[KubeObject, ...]:
+    """Return the events about an object, whatever their age, newest first."""
+    where = namespace_of(thing), name_of(thing)
+    found = _by_object(cluster).get(where, ())
+    return tuple(each for each in found if _is_same(subject(each), thing))
+
+
+def _is_same(about: Mapping[str, object], thing: KubeObject) -> bool:
+    """Say whether an event's reference can mean this object, not another one of its name."""
+    pairs = (
+        (about.get("uid"), metadata(thing).get("uid")),
+        (about.get("kind"), thing.get("kind")),
+    )
+    return all(not one or not other or one == other for one, other in pairs)
+
+
+@cluster_fact
+def _by_object(cluster: ClusterEvidence) -> Mapping[tuple[str, str], Sequence[KubeObject]]:
+    """Return all events, newest first, by namespace and name of what they are about."""
+    found: dict[tuple[str, str], list[KubeObject]] = {}
+    events = optional(cluster, "events")
+    for event in sorted(events, key=lambda e: event_time(e, cluster.taken), reverse=True):
+        about = subject(event)
+        where = str(about.get("namespace") or "default"), str(about.get("name"))
+        found.setdefault(where, []).append(event)
+    return found
+
+
+def subject(event: KubeObject) -> Mapping[str, object]:
+    """Return the reference to what an event is about."""
+    found: Mapping[str, object] = event.get("involvedObject") or event.get("regarding") or {}
+    return found
 
 
 def event_time(event: KubeObject, taken: datetime) -> datetime:

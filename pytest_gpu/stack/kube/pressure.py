@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
-from pytest_gpu.stack.kube.events import FRESH, event_text, event_time
+from pytest_gpu.stack.kube.events import FRESH, event_text, event_time, subject
 from pytest_gpu.stack.kube.objects import (
     condition_of,
     name_of,
@@ -119,7 +119,7 @@ def _events(cluster: ClusterEvidence, node: KubeObject, kind: str) -> Iterator[E
 
 def _is_about(event: KubeObject, node: KubeObject) -> bool:
     # The kubelet gives the node's name as its unique ID.
-    about = event.get("involvedObject") or event.get("regarding") or {}
+    about = subject(event)
     return about.get("kind") == "Node" and about.get("name") == name_of(node)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
-from pytest_gpu.gpu_node import cluster_fact
-from pytest_gpu.stack.kube.events import FRESH, event_text, event_time
-from pytest_gpu.stack.kube.objects import metadata, name_of, namespace_of, optional
+from pytest_gpu.stack.kube.events import FRESH, event_text, event_time, events_about
 from pytest_gpu.stack.operands.container_log import plain
 from pytest_gpu.stack.operands.found import named
 
@@ -46,18 +43,8 @@ class Event:
 
 def events_of(cluster: ClusterEvidence, thing: KubeObject) -> tuple[Event, ...]:
     """Return the warnings about an object, newest first."""
-    where = namespace_of(thing), name_of(thing)
-    found = (e for e in _by_object(cluster).get(where, ()) if _is_same(_about(e), thing))
-    return tuple(_event(cluster, each, named(thing)) for each in found)
-
-
-def _is_same(about: Mapping[str, object], thing: KubeObject) -> bool:
-    """Say whether an event's reference can mean this object, not another one of its name."""
-    pairs = (
-        (about.get("uid"), metadata(thing).get("uid")),
-        (about.get("kind"), thing.get("kind")),
-    )
-    return all(not one or not other or one == other for one, other in pairs)
+    warnings = (e for e in events_about(cluster, thing) if e.get("type") == "Warning")
+    return tuple(_event(cluster, each, named(thing)) for each in warnings)
 
 
 def _event(cluster: ClusterEvidence, event: KubeObject, about: str) -> Event:
@@ -67,23 +54,3 @@ def _event(cluster: ClusterEvidence, event: KubeObject, about: str) -> Event:
         text=plain(event_text(event)),
         age=cluster.taken - event_time(event, cluster.taken),
     )
-
-
-@cluster_fact
-def _by_object(cluster: ClusterEvidence) -> Mapping[tuple[str, str], Sequence[KubeObject]]:
-    found: dict[tuple[str, str], list[KubeObject]] = {}
-    for event in sorted(
-        optional(cluster, "events"),
-        key=lambda each: event_time(each, cluster.taken),
-        reverse=True,
-    ):
-        if event.get("type") == "Warning":
-            about = _about(event)
-            where = str(about.get("namespace") or "default"), str(about.get("name"))
-            found.setdefault(where, []).append(event)
-    return found
-
-
-def _about(event: KubeObject) -> Mapping[str, object]:
-    found: Mapping[str, object] = event.get("involvedObject") or event.get("regarding") or {}
-    return found
