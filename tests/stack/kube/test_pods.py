@@ -139,3 +139,15 @@ def test_old_events_and_those_of_a_namesake_are_no_evidence() -> None:
     ]
     cluster = FakeCluster(objects={"events": events})
     assert [each["message"] for each in fresh_events(cluster, made)] == ["now"]
+
+
+def test_an_event_about_another_object_of_that_name_is_not_about_it() -> None:
+    """Of another kind, or of a pod that had the name before."""
+    made = {"kind": "Pod", **pod("trainer")}
+    made["metadata"]["uid"] = "new"
+    other, former = event(made, "FailedCreate", "its job"), event(made, "BackOff", "former")
+    other["involvedObject"]["kind"] = "Job"
+    former["involvedObject"]["uid"] = "old"
+    events = [other, former, event(made, "Failed", "now")]
+    cluster = FakeCluster(objects={"pods": [made], "events": events})
+    assert [each["message"] for each in fresh_events(cluster, made)] == ["now"]
