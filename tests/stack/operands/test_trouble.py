@@ -32,7 +32,11 @@ CASES = [
     ("Error", 'invalid runtime "podman"; expected one of [docker]', trouble.CONFIGURATION),
     ("Error", "invalid restart mode specified: reload", trouble.CONFIGURATION),
     ("Error", "the signature is invalid", trouble.UNKNOWN),
-    ("Error", 'could not parse "yes" as bool value', trouble.CONFIGURATION),
+    (
+        "Error",
+        'could not parse "x" as bool value from environment variable "A"',
+        trouble.CONFIGURATION,
+    ),
     ("Error", "could not parse what the peer sent", trouble.UNKNOWN),
     ("Error", "error locating executable: nvidia-ctk: not found", trouble.PATH),
     ("Error", "no NVIDIA device nodes found", trouble.PATH),
