@@ -19,10 +19,12 @@ _BAD = re.compile(
     r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
-# What only tells that something above failed, or that it will be tried again.
+# What only tells that something above failed, or that it will be tried again. The driver container
+# resolves no kernel version also where it reaches no repository.
 _ECHO = re.compile(
-    r"\b(?:retry(?:ing)?|try(?:ing)? again|attempting again|command failed|exited with"
-    r"|exit (?:status|code):? \d{1,5}|returned a non-zero)\b|\bmake(?:\[\d{1,3}\])?: \*\*\* ",
+    r"\b(?:could not resolve linux kernel version|retry(?:ing)?|try(?:ing)? again"
+    r"|attempting again|command failed|exited with|exit (?:status|code):? \d{1,5}"
+    r"|returned a non-zero)\b|\bmake(?:\[\d{1,3}\])?: \*\*\* ",
     re.IGNORECASE,
 )
 # What a program calls an error, or fatal, and is not why it ended: it goes on, or was told to end.

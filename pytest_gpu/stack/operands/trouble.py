@@ -21,6 +21,9 @@ NETWORK = "network"
 CONFIGURATION = "configuration"
 RESOURCES = "resources"
 CRASH = "crash"
+SIGNATURE = "signature"
+KERNEL_PACKAGES = "kernel-packages"
+IN_USE = "in-use"
 UNKNOWN = "unknown"
 
 _REASONS: Mapping[str, str] = {
@@ -72,6 +75,19 @@ _WORDS = (
         ),
         CRASH,
     ),
+    # errno(3): ENOKEY and EKEYREJECTED, as modprobe prints them.
+    (_any(r"key was rejected by service", r"required key not available"), SIGNATURE),
+    # NVIDIA/gpu-driver-container, ubuntu22.04/nvidia-driver at 7796e73; apt and dnf themselves.
+    (
+        _any(
+            r"could not resolve Linux kernel version",
+            r"unable to locate package linux-(?:headers|image|modules)-",
+            r"unable to find a match: kernel-(?:headers|devel|core)-",
+        ),
+        KERNEL_PACKAGES,
+    ),
+    # The same; NVIDIA/k8s-driver-manager, which unloads the driver before.
+    (_any(r"kernel modules, driver is in use", r"failed to unload driver: "), IN_USE),
     (_any(r"cannot \w{1,20} resource", r'is forbidden: User "system:'), RBAC),
     (
         _any(

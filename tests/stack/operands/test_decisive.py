@@ -148,6 +148,13 @@ def test_the_decisive_line(log: str, number: int, text: str | None) -> None:
         ),
         ("make: *** No rule to make target 'modules'.  Stop.\nmake: *** [x] Error 2", 2),
         ("starting\ncommand failed, retrying after 5 seconds", 2),
+        (  # the driver container, NVIDIA/gpu-driver-container, ubuntu22.04/nvidia-driver
+            "Resolving Linux kernel version...\n"
+            "W: Failed to fetch http://a.example/  Temporary failure resolving 'a.example'\n"
+            "Could not resolve Linux kernel version",
+            2,
+        ),
+        ("Resolving Linux kernel version...\nCould not resolve Linux kernel version", 2),
     ],
 )
 def test_an_echo_counts_only_where_nothing_else_tells_of_a_failure(log: str, number: int) -> None:
