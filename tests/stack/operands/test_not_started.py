@@ -124,3 +124,12 @@ def test_the_repaired_twin() -> None:
     made = pod(TOOL)
     event = warning(made, "FailedCreatePodSandBox", f"{SHIM}: {PROGRAM}")
     assert found(node_with(made, events=[event])) is None
+
+
+@pytest.mark.parametrize("words", ["Insufficient Permissions", "insufficient permissions"])
+def test_a_container_that_runs_and_may_not_use_the_devices(words: str) -> None:
+    """Its own log says so, whoever started it; another answer of NVML is its own trouble."""
+    log = f'time="2026-01-13T08:15:33Z" level=error msg="Failed to initialize NVML: {words}"'
+    assert cause(found(ended("", "Error", {3: log}))) == "sandbox/device-access-refused"
+    other = log.replace(words, "Unknown Error")
+    assert cause(found(ended("", "Error", {3: other}))) == "device-plugin/operand-fails"
