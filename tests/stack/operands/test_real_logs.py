@@ -12,7 +12,15 @@ from pytest_gpu.stack.operands.decisive import decisive
 from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.operands.trouble import kind_of
 from pytest_gpu.stack.operands.words import words_of
-from tests.stack.operands.made_up_operands import CRASHED, container, log_path, node_with, pod
+from tests.stack.operands.made_up_operands import (
+    CRASHED,
+    Object,
+    container,
+    log_path,
+    node_with,
+    pod,
+)
+from tests.stack.operands.test_driver_container import CRASH, Cluster
 
 FOLDER = Path(__file__).parent / "real"
 
@@ -114,3 +122,48 @@ def test_nothing_that_a_healthy_program_prints_is_called_a_trouble(name: str) ->
     found = decisive(lines_of(log(name)))
     assert found is not None
     assert kind_of("", found.text) == trouble.UNKNOWN
+
+
+TOOLKIT: Object = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "toolkit-4hx7c",
+        "namespace": "gpu-operator",
+        "labels": {"app": "nvidia-container-toolkit-daemonset"},
+        "ownerReferences": [{"kind": "DaemonSet", "name": "toolkit", "controller": True}],
+    },
+    "spec": {
+        "nodeName": "gpu-1",
+        "containers": [{"name": "ctr", "image": "nvcr.io/nvidia/k8s/container-toolkit:v1.20.2"}],
+    },
+    "status": {
+        "phase": "Running",
+        "containerStatuses": [{"name": "ctr", "state": CRASH, "restartCount": 3, "ready": False}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("broken", "causes"),
+    [
+        ("\n[plugins.x\n", ["runtime/config-invalid", "runtime/operand-fails"]),
+        ("\n[metrics\n", ["runtime/config-invalid", "runtime/operand-fails"]),
+        ("", ["runtime/operand-fails"]),
+    ],
+)
+def test_a_toolkit_that_crashes_over_a_file_comes_after_that_file(
+    broken: str, causes: list[str], tmp_path: Path
+) -> None:
+    """It says nothing of it: its advice tells no story, and the invalid file is named first."""
+    cluster = Cluster("healthy-kubeadm", tmp_path)
+    cluster.add("pods", TOOLKIT)
+    path = cluster.copy.node / "files/etc/containerd/config.toml"
+    path.write_text(path.read_text() + broken)
+    said = cluster.copy.node / "files/var/log/pods/gpu-operator_toolkit-4hx7c/ctr/3.log"
+    said.parent.mkdir(parents=True)
+    said.write_text(log("toolkit-panics"))
+    latent = cluster.verdict()["latent"]
+    assert [each["cause"] for each in latent] == causes
+    assert "panic: runtime error" in str(latent[-1]["evidence"])
+    assert "does not say over what" in str(latent[-1]["fix"])
