@@ -23,6 +23,8 @@ _LOG_HELPS = frozenset(
     {
         trouble.CONFIGURATION,
         trouble.CRASH,
+        trouble.IN_USE,
+        trouble.KERNEL_PACKAGES,
         trouble.NETWORK,
         trouble.PATH,
         trouble.PERMISSION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.stack.kube.objects import name_of, namespace_of
+from pytest_gpu.stack.kube.objects import name_of, namespace_of, spec_of
 from pytest_gpu.stack.kube.operator import HelmRelease, helm_release
 from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.fault import Fault
@@ -36,14 +36,21 @@ _SECTIONS: Mapping[str, str] = {
 }
 """The part of a ClusterPolicy that an operand is made from."""
 
+_PRECOMPILED = "usePrecompiled"
+"""Modules that are built before, for a kernel of the distribution, and signed with its key."""
+
 _KEYS: Mapping[str, str] = {
     trouble.IMAGE: "version",
     trouble.CONFIGURATION: "env",
     trouble.RESOURCES: "resources",
+    trouble.KERNEL_PACKAGES: "repoConfig",
+    trouble.SIGNATURE: _PRECOMPILED,
 }
 """What is changed there, for the kinds of trouble that a change of the operand ends."""
 
 _TOLERATIONS = "tolerations"
+_OF_DRIVER = frozenset({"repoConfig", _PRECOMPILED})
+"""Keys of the driver in the operator's objects; a controller that others made has none of them."""
 
 
 def change_steps(fault: Fault, kind: str) -> Steps:
@@ -52,12 +59,24 @@ def change_steps(fault: Fault, kind: str) -> Steps:
     if key is None:
         return ()
     owner = fault.operand.owner
+    if key in _OF_DRIVER and not _settles(fault, key):
+        return ()
     if owner is not None and owner.get("kind") == "ClusterPolicy":
         return tuple(_by_policy(owner, fault.operand, key))
     if owner is not None:
         return tuple(_by_edit(owner, fault.operand, key))
     controller = fault.operand.controller
     return tuple(_by_controller(controller, fault.operand, key)) if controller else ()
+
+
+def _settles(fault: Fault, key: str) -> bool:
+    """Say whether the object from which the driver is made has a key, and not yet switched on."""
+    owner = fault.operand.owner
+    if owner is None or fault.operand.role != DRIVER:
+        return False
+    spec = spec_of(owner)
+    section = spec.get("driver") or {} if owner.get("kind") == "ClusterPolicy" else spec
+    return section.get(key) is not True
 
 
 def _by_policy(policy: KubeObject, operand: Operand, key: str) -> Iterator[Step]:
@@ -75,6 +94,10 @@ def _by_values(release: HelmRelease, start: str, path: str) -> Iterator[Step]:
     if path.endswith(".version"):
         yield Step("words", f"{start} in {where}. If the tag is wrong, set another one:")
         yield typed("helm", release.upgrade(f"{path}=VERSION"))
+        return
+    if path.endswith(f".{_PRECOMPILED}"):
+        yield Step("words", f"{start} in {where}. Precompiled modules are signed:")
+        yield typed("helm", release.upgrade(f"{path}=true"))
         return
     yield Step(
         "words",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pytest_gpu.stack.operands.container_log import LogLine
+from pytest_gpu.stack.operands.container_log import LogLine, plain
 from pytest_gpu.stack.operands.log_message import ERROR, FATAL, Message, message_of
 
 LONGEST_SHOWN = 240
@@ -19,12 +19,18 @@ _BAD = re.compile(
     r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
-# What only tells that something above failed, or that it will be tried again.
+# What only tells that something above failed, or that it will be tried again. The driver container
+# resolves no kernel version also where it reaches no repository.
 _ECHO = re.compile(
-    r"\b(?:retry(?:ing)?|try(?:ing)? again|attempting again|command failed|exited with"
-    r"|exit (?:status|code):? \d{1,5}|returned a non-zero)\b|\bmake(?:\[\d{1,3}\])?: \*\*\* ",
+    r"\b(?:could not resolve linux kernel version|retry(?:ing)?|try(?:ing)? again"
+    r"|attempting again|command failed|exited with|exit (?:status|code):? \d{1,5}"
+    r"|returned a non-zero)\b|\bmake(?:\[\d{1,3}\])?: \*\*\* ",
     re.IGNORECASE,
 )
+# What a program calls an error, or fatal, and is not why it ended: it goes on, or was told to end.
+# Sources: nvidia-container-toolkit v1.20.2, cmd/nvidia-ctk-installer/toolkit/toolkit.go;
+# gpu-operator v25.3.4, validator/main.go.
+_ASIDE = re.compile(r"ignoring error\b|exiting due to signal\b", re.IGNORECASE)
 # What parts a wrapped error, and quotes, in which nothing does.
 _MARK = re.compile(r""": |"[^"]*+"?|`[^`]*+`?""")
 # A shell's trace, and frames below a panic: they repeat, and say nothing by themselves.
@@ -62,16 +68,23 @@ def decisive(lines: Sequence[LogLine]) -> Decisive | None:
     for part in (_since_last_start(said), said):
         for level in (FATAL, ERROR):
             if found := next((each for each in part if _is(each, level)), None):
-                return Decisive(found.number, found.message.text)
+                return _decisive(found)
     bad = [each for each in said if _speaks_of_failure(each.message)]
     own = [each for each in bad if not _ECHO.search(each.message.text)]
     for each in (own or bad or said)[-1:]:
-        return Decisive(each.number, each.message.text)
+        return _decisive(each)
     return None
 
 
+def _decisive(said: Said) -> Decisive:
+    """Return a message as one line: its first paragraph, the others are advice."""
+    text = said.message.text.partition("\n\n")[0]
+    return Decisive(said.number, text if text.isprintable() else plain(text))
+
+
 def _is(said: Said, level: str) -> bool:
-    return said.message.level == level and bool(said.message.text)
+    text = said.message.text
+    return said.message.level == level and bool(text) and not _ASIDE.match(text)
 
 
 def _since_last_start(said: Sequence[Said]) -> Sequence[Said]:

@@ -38,6 +38,8 @@ _WORD = re.compile(
     r"(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
+# gpu-operator v25.3.4, validator/main.go: main prints why it ends as information.
+_OWN_END = re.compile(r"Error: ")
 _GO_PANIC = re.compile(r"panic: |fatal error: |Fatal Python error: ")
 _PAIR = re.compile(r'(?P<key>[A-Za-z_][\w.]{0,40})=(?P<value>"(?:[^"\\]|\\.)*+"|[^\s"]*+)')
 _TEXT_KEYS = ("msg", "message")
@@ -90,7 +92,8 @@ def _entry(entry: Mapping[str, Any]) -> Message | None:
     if not text and not cause:
         return None
     both = text if cause in text else f"{text}: {cause}" if text else cause
-    return Message(_LEVELS.get(level, ""), both)
+    known = _LEVELS.get(level, "")
+    return Message("" if known == INFO and _OWN_END.match(both) else known, both)
 
 
 def _first(entry: Mapping[str, Any], keys: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import ClusterEvidence, KubeObject, NodeEvidence
 from pytest_gpu.known import known
 from pytest_gpu.stack.kube.objects import annotations_of, metadata, name_of, namespace_of, path_of
@@ -23,6 +24,7 @@ MAX_LOGS = 60
 """Logs of one node; those of containers that fail come first."""
 
 FOLDER = "/var/log/pods"
+_LOG_OF = "log of "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,11 @@ def _paths(pod: KubeObject, container: Container) -> Iterator[str]:
             yield path_of_log(pod, container, number)
 
 
+def is_logged(said: Evidence) -> bool:
+    """Say whether a line comes from a container's log, not from Kubernetes."""
+    return said.source.startswith(_LOG_OF)
+
+
 def path_of_log(pod: KubeObject, container: Container, number: int) -> str:
     """Return where the kubelet keeps the log of one run of a container, 0 the first."""
     # A mirror pod's folder has the hash of its file instead.
@@ -91,7 +98,7 @@ def _log(
         path, content = rotated, known(lambda: node.read(rotated))
     if content is None:
         return None
-    source = f"log of pod {path_of(pod)}, container {container.name}{run}"
+    source = f"{_LOG_OF}pod {path_of(pod)}, container {container.name}{run}"
     entry = known(lambda: node.entry(node.resolve(path)))
     size = entry.size or 0 if entry else 0
     # A visit brings the end of a longer file: then the first line was cut.

@@ -21,6 +21,9 @@ NETWORK = "network"
 CONFIGURATION = "configuration"
 RESOURCES = "resources"
 CRASH = "crash"
+SIGNATURE = "signature"
+KERNEL_PACKAGES = "kernel-packages"
+IN_USE = "in-use"
 UNKNOWN = "unknown"
 
 _REASONS: Mapping[str, str] = {
@@ -72,6 +75,19 @@ _WORDS = (
         ),
         CRASH,
     ),
+    # errno(3): ENOKEY and EKEYREJECTED, as modprobe prints them.
+    (_any(r"key was rejected by service", r"required key not available"), SIGNATURE),
+    # NVIDIA/gpu-driver-container, ubuntu22.04/nvidia-driver at 7796e73; apt and dnf themselves.
+    (
+        _any(
+            r"could not resolve Linux kernel version",
+            r"unable to locate package linux-(?:headers|image|modules)-",
+            r"unable to find a match: kernel-(?:headers|devel|core)-",
+        ),
+        KERNEL_PACKAGES,
+    ),
+    # The same; NVIDIA/k8s-driver-manager, which unloads the driver before.
+    (_any(r"kernel modules, driver is in use", r"failed to unload driver: "), IN_USE),
     (_any(r"cannot \w{1,20} resource", r'is forbidden: User "system:'), RBAC),
     (
         _any(
@@ -112,11 +128,15 @@ _WORDS = (
     (
         _any(
             r"unknown (?:flag|option|field|command|key|strategy)",
-            r"invalid (?:value|argument|option|flag|strategy|config)",
+            r"invalid (?:value|argument|option|flag|strategy|config|mode|runtime|restart mode)",
+            r"invalid (?:--?[a-z]|CDI (?:vendor|class) name)",
             r"flag provided but not defined",
-            r"unrecogni[sz]ed (?:option|argument|flag)",
-            r"unsupported (?:option|value|strategy|version)",
+            r"unrecogni[sz]ed (?:option|argument|flag|runtime)",
+            r"unsupported (?:option|value|strategy|version|config source|type for )",
             r"cannot unmarshal",
+            r"unexpected token",
+            r"value from environment variable",
+            r"expected containerd config version",
             r"(?:error|failed to) (?:parse|parsing|unmarshal|decode|validate) ",
             r"(?<![\w./-])(?:yaml|toml|json): ",
         ),
@@ -132,6 +152,10 @@ _WORDS = (
             r"command not found",
             r"cannot open shared object file",
             r"does not exist",
+            r"ERROR_LIBRARY_NOT_FOUND",
+            r"error locating \w{1,20}: ",
+            r"no NVIDIA device(?:s| nodes) found",
+            r"no runtime binary found",
         ),
         PATH,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.stack.operands.chain import culprit_for
-from pytest_gpu.stack.operands.roles import TOOLKIT
+from pytest_gpu.stack.operands.roles import DRIVER, TOOLKIT
 from pytest_gpu.stack.operands.telling import advice_of
 from tests.stack.operands.made_up_operands import Object, log_path, node_with, workload
 from tests.stack.operands.test_chain import DOWN, NO_IMAGE, operand
@@ -27,18 +27,19 @@ BY_POLICY: Object = {
 }
 
 
-def fix(metadata: Object, line: str = "", policy: Object | None = None) -> str:
-    """Return the steps for a toolkit: without a line of its log its image is missing."""
-    made = operand(TOOLKIT, main=DOWN if line else NO_IMAGE)
-    daemonset = workload(made, name=TOOLKIT, metadata=metadata)
+def fix(metadata: Object, line: str = "", policy: Object | None = None, role: str = TOOLKIT) -> str:
+    """Return the steps for an operand: without a line of its log its image is missing."""
+    made = operand(role, main=DOWN if line else NO_IMAGE)
+    daemonset = workload(made, name=role, metadata=metadata)
     files = {log_path(made, restarts=4): f'time="2026-01-13T08:15:33Z" level=error msg="{line}"\n'}
     node = node_with(
         made,
         files=files if line else {},
         daemonsets=[daemonset],
-        clusterpolicies=[policy] if policy else [],
+        clusterpolicies=[policy] if policy and policy["kind"] == "ClusterPolicy" else [],
+        nvidiadrivers=[policy] if policy and policy["kind"] == "NVIDIADriver" else [],
     )
-    found = culprit_for(node, TOOLKIT)
+    found = culprit_for(node, role)
     assert found is not None
     return "\n".join(step.shown for step in advice_of(node, found.fault))
 
@@ -84,4 +85,58 @@ def test_what_no_change_of_the_operand_ends(line: str, told: str) -> None:
     said = fix(BY_POLICY, line, POLICY)
     assert told in said
     assert "kubectl logs toolkit-x1 -n gpu-stack -c main --tail=50 --previous" in said
+    assert "edit" not in said
+
+
+REJECTED = "could not insert 'nvidia': Key was rejected by service"
+NO_HEADERS = "E: Unable to locate package linux-headers-6.8.0-31-generic"
+OWN_DRIVER: Object = {"kind": "NVIDIADriver", "metadata": {"name": "driver-b"}, "spec": {}}
+BY_DRIVER: Object = {
+    "ownerReferences": [{"kind": "NVIDIADriver", "name": "driver-b", "controller": True}]
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "key"), [(REJECTED, "usePrecompiled"), (NO_HEADERS, "repoConfig")]
+)
+def test_the_driver_container_is_changed_where_the_operator_makes_it(line: str, key: str) -> None:
+    """In the ClusterPolicy, Helm's values or the NVIDIADriver; no package of the host is named."""
+    said = fix(BY_POLICY, line, POLICY, DRIVER)
+    assert f"The operator makes it from driver.{key} of the ClusterPolicy" in said
+    owned = {**POLICY, "metadata": {**POLICY["metadata"], **HELM}}
+    assert f"driver.{key} in the values of the Helm release" in fix(BY_POLICY, line, owned, DRIVER)
+    by_driver = fix(BY_DRIVER, line, OWN_DRIVER, DRIVER)
+    assert f"is made from {key} of nvidiadriver driver-b" in by_driver
+    assert "$ kubectl edit nvidiadriver driver-b" in by_driver
+    assert not {"apt", "dnf", "dkms"} & set(f"{said} {by_driver}".split())
+
+
+def test_helm_switches_precompiled_modules_on() -> None:
+    """One value: no file is needed."""
+    owned = {**POLICY, "metadata": {**POLICY["metadata"], **HELM}}
+    said = fix(BY_POLICY, REJECTED, owned, DRIVER)
+    assert "--set driver.usePrecompiled=true" in said
+    assert "values.yaml" not in said
+
+
+def test_what_is_in_force_is_not_advised() -> None:
+    """Nor a key of the operator where it does not make the driver, nor one for another operand."""
+    precompiled = {**POLICY, "spec": {"driver": {"usePrecompiled": True}}}
+    for said in (
+        fix(BY_POLICY, REJECTED, precompiled, DRIVER),
+        fix({}, REJECTED, None, DRIVER),
+        fix({}, NO_HEADERS, None, DRIVER),
+        fix(BY_POLICY, REJECTED, POLICY),
+    ):
+        assert "Precompiled" not in said
+        assert "repoConfig" not in said
+        assert "edit" not in said
+
+
+def test_a_driver_in_use() -> None:
+    """What holds it is to be found and ended; nothing is to be edited."""
+    line = "failed to uninstall components: failed to unload driver: device or resource busy"
+    said = fix(BY_POLICY, line, POLICY, DRIVER)
+    assert "$ sudo lsof /dev/nvidia*" in said
+    assert said.index("kubectl drain gpu-1") < said.index("sudo reboot")
     assert "edit" not in said

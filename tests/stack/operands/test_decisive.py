@@ -148,6 +148,13 @@ def test_the_decisive_line(log: str, number: int, text: str | None) -> None:
         ),
         ("make: *** No rule to make target 'modules'.  Stop.\nmake: *** [x] Error 2", 2),
         ("starting\ncommand failed, retrying after 5 seconds", 2),
+        (  # the driver container, NVIDIA/gpu-driver-container, ubuntu22.04/nvidia-driver
+            "Resolving Linux kernel version...\n"
+            "W: Failed to fetch http://a.example/  Temporary failure resolving 'a.example'\n"
+            "Could not resolve Linux kernel version",
+            2,
+        ),
+        ("Resolving Linux kernel version...\nCould not resolve Linux kernel version", 2),
     ],
 )
 def test_an_echo_counts_only_where_nothing_else_tells_of_a_failure(log: str, number: int) -> None:
@@ -155,6 +162,54 @@ def test_an_echo_counts_only_where_nothing_else_tells_of_a_failure(log: str, num
     found = decisive(lines_of(log))
     assert found is not None
     assert found.number == number
+
+
+@pytest.mark.parametrize(
+    ("log", "number", "text"),
+    [
+        (  # nvidia-ctk-installer --ignore-errors goes on
+            'level=error msg="Ignoring error: no devices"\nlevel=error msg="error running x: y"',
+            2,
+            "error running x: y",
+        ),
+        ('level=info msg=a\nlevel=error msg="Ignoring error: b"\n', 2, "Ignoring error: b"),
+        ('level=error msg=why\nlevel=fatal msg="Exiting due to signal [x]"', 1, "why"),
+        (  # a near miss: it is about a signal, and an error
+            'level=error msg="existing signal is lost"\nlevel=error msg=b',
+            1,
+            "existing signal is lost",
+        ),
+        (  # the validator's own end is called information
+            'level=info msg="version: v1"\ntoolkit is not ready\nlevel=info msg="Error: no x"',
+            3,
+            "Error: no x",
+        ),
+        ('could not link\nlevel=info msg="Errors: 0"', 1, "could not link"),
+    ],
+)
+def test_what_a_program_calls_an_error_need_not_be_why_it_ended(
+    log: str, number: int, text: str
+) -> None:
+    """It went on after one, or was told to end; and one calls its error information."""
+    found = decisive(lines_of(log))
+    assert found is not None
+    assert (found.number, found.text) == (number, text)
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (r'level=error msg="no a\nno b"', "no a no b"),
+        (r'level=error msg="no a\n\nThe following may help:\nb"', "no a"),
+        (r'{"level":"error","msg":"no \u001b[31mred\u0007 a"}', "no red a"),
+        (r'level=error msg="no  a"', "no  a"),
+    ],
+)
+def test_a_decisive_message_is_one_line_that_controls_no_terminal(said: str, text: str) -> None:
+    """Escapes of the logger bring line ends and control characters back."""
+    found = decisive(lines_of(said))
+    assert found is not None
+    assert found.text == text
 
 
 START = "level=info msg=starting\nlevel=info msg=reading"

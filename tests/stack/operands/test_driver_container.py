@@ -145,6 +145,49 @@ def test_a_log_that_says_why(tmp_path: Path) -> None:
     assert "helm" not in fix
 
 
+@pytest.mark.parametrize(
+    ("log", "line", "fix"),
+    [
+        (
+            "Loading NVIDIA driver kernel modules...\n+ modprobe nvidia\n"
+            "modprobe: ERROR: could not insert 'nvidia': Key was rejected by service\n",
+            3,
+            ("mokutil --sb-state", "--set driver.usePrecompiled=true"),
+        ),
+        (
+            "Updating the package cache...\nResolving Linux kernel version...\n"
+            "Could not resolve Linux kernel version\n",
+            3,
+            ("headers", "driver.repoConfig"),
+        ),
+        (
+            'time="2026-01-13T08:15:33Z" level=info msg="Unloading NVIDIA driver"\n'
+            'time="2026-01-13T08:15:34Z" level=error msg="failed to uninstall nvidia driver '
+            'components: failed to unload driver: resource temporarily unavailable"\n',
+            2,
+            ("sudo lsof /dev/nvidia*", "sudo reboot"),
+        ),
+    ],
+    ids=["signature", "kernel", "in use"],
+)
+def test_what_the_driver_container_often_says(
+    log: str, line: int, fix: tuple[str, str], tmp_path: Path
+) -> None:
+    """Each has its own steps, for who makes the container; no package of the host is named."""
+    cluster = Cluster("no-driver", tmp_path)
+    cluster.enabled()
+    cluster.add("daemonsets", daemonset("ClusterPolicy"))
+    cluster.add("pods", driver_pod(CRASH))
+    cluster.log(log)
+    node = cluster.verdict()
+    assert node["cause"] == "driver/operand-fails"
+    [said] = [each for each in lines(node) if each[0].startswith("log of pod")]
+    assert said[1] == line
+    told = "\n".join(node["fix"])
+    assert all(each in told for each in fix)
+    assert not {"apt", "apt-get", "dnf", "dkms"} & set(told.split())
+
+
 def test_a_quota_that_refuses_its_pods(tmp_path: Path) -> None:
     """The DaemonSet makes no pod: its event is quoted, whatever its age, and the quota advised."""
     cluster = Cluster("no-driver", tmp_path)
