@@ -7,8 +7,19 @@ from collections.abc import Iterator, Mapping
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
 from pytest_gpu.stack.kube.operator import policy_section
-from pytest_gpu.stack.operands.chain import Culprit, culprit_for, failing, here
+from pytest_gpu.stack.operands.chain import (
+    Culprit,
+    culprit_for,
+    failing,
+    here,
+    waiting_evidence,
+    waiting_for,
+    without_pod,
+)
+from pytest_gpu.stack.operands.no_driver_pod import why_not_selected
+from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.operands.roles import (
     DCGM,
     DEVICE_PLUGIN,
@@ -50,6 +61,22 @@ def driver_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     if not here(node, DRIVER) and policy_section(node.cluster, "driver").get("enabled") is not True:
         return None
     return _told(node, culprit_for(node, DRIVER), _DRIVER, symptom)
+
+
+def driver_absent(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return why a node without driver has no pod of the operator's driver.
+
+    ``None`` if it has one, if the driver is not the operator's, or if the pods were not read.
+    """
+    if culprit := without_pod(node, DRIVER):
+        return _told(node, culprit, _DRIVER, symptom)
+    owned = policy_section(node.cluster, "driver").get("enabled") is True
+    if not owned or here(node, DRIVER) or known(lambda: operands_of(node)) is None:
+        return None
+    why = why_not_selected(node)
+    waiting = waiting_evidence(waiting_for(node, DRIVER))
+    evidence = (*why.evidence, *waiting, *symptom)
+    return Finding.of("driver/no-driver-pod", *evidence, advice=why.advice)
 
 
 def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
