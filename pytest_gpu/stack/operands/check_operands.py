@@ -93,6 +93,12 @@ def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     return _told(node, culprit, _PLUGIN, symptom)
 
 
+def toolkit_absent(node: Node) -> Iterator[Evidence]:
+    """Say that a node has no pod of the toolkit, so that nothing tells why others wait for it."""
+    if known(lambda: operands_of(node)) is not None and not here(node, TOOLKIT):
+        yield Evidence(source=f"pods of node {node.name}", text="none is the container toolkit's")
+
+
 def plugin_advice(node: Node) -> Steps:
     """Return what a plugin that fails by itself says should be done; no steps if it does not."""
     culprit = culprit_for(node, DEVICE_PLUGIN)
