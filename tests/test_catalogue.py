@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pytest_gpu import catalogue as catalogue_module
 from pytest_gpu.catalogue import catalogue, load
 from pytest_gpu.causes import Finding, fix_of, steps_of
+from pytest_gpu.consequences import consequences, directed
 from pytest_gpu.errors import GpuError
 from pytest_gpu.layers import Layer
 from pytest_gpu.steps import Slot, Step, Value, read_step
@@ -77,21 +79,61 @@ def test_every_causes_file_of_the_stack_is_in_the_catalogue() -> None:
     assert catalogue() is catalogue()
 
 
-SAID_BY_PODS = {("runtimeclass/handler-unknown", "sandbox/handler-refused")}
-"""What a pod of a higher layer can say, too."""
+SAID_LOWER_TOO = {
+    ("runtimeclass/handler-unknown", "sandbox/handler-refused"),
+    *(
+        (f"runtime/{name}", "sandbox/cgroup-refuses")
+        for name in (
+            "cgroup-driver-differs",
+            "kubelet-cgroup-driver-differs",
+            "runc-cgroup-driver-differs",
+            "systemd-cgroup-without-systemd",
+        )
+    ),
+}
+"""Consequences that a pod of a lower layer can meet, too."""
 
 
 def test_explains_goes_from_cause_to_consequence() -> None:
-    """What is named in full goes upwards and in no circle; a pattern means at least one cause."""
-    known = catalogue()
-    named = {name: {*cause.explains} & known.keys() for name, cause in known.items()}
-    assert sum(map(len, named.values())) > 20
-    assert set(TopologicalSorter(named).static_order()) == set(known)
+    """Patterns, too: upwards or beside, and in no circle; each means at least one cause."""
+    known, explained = catalogue(), consequences()
+    assert sum(map(len, explained.values())) > 1000
+    assert set(TopologicalSorter(explained).static_order()) == set(known)
     for name, cause in known.items():
-        below = {each for each in named[name] if known[each].layer < cause.layer}
-        assert {(name, each) for each in below} <= SAID_BY_PODS, name
+        below = {each for each in explained[name] if known[each].layer < cause.layer}
+        assert {(name, each) for each in below} <= SAID_LOWER_TOO, name
         for pattern in cause.explains:
-            assert any(fnmatchcase(each, pattern) for each in known), (name, pattern)
+            assert any(fnmatchcase(each, pattern) for each in explained[name]), (name, pattern)
+
+
+def test_two_that_explain_each_other_by_patterns_explain_nothing(tmp_path: Path) -> None:
+    """A name in full decides; a pattern means nothing below, and the cause itself never."""
+    wishes = {
+        "runtime/a": ["runtime/*", "driver/*"],
+        "runtime/b": ["runtime/*", "sandbox/x"],
+        "runtime/c": ["runtime/a", "runtime/d"],
+        "runtime/d": ["sandbox/*"],
+        "sandbox/x": ["runtime/*"],
+        "driver/e": [],
+    }
+    assert directed(load(explaining(tmp_path, wishes))) == {
+        "runtime/a": {"runtime/d"},
+        "runtime/b": {"runtime/c", "runtime/d", "sandbox/x"},
+        "runtime/c": {"runtime/a", "runtime/d"},
+        "runtime/d": {"sandbox/x"},
+        "sandbox/x": set(),
+        "driver/e": set(),
+    }
+
+
+def explaining(folder: Path, wishes: Mapping[str, list[str]]) -> Path:
+    """Write causes that explain others; return the folder of their file."""
+    texts = (
+        CAUSE.replace("runtime/x", name).replace("why =", f"explains = {patterns}\nwhy =", 1)
+        for name, patterns in wishes.items()
+    )
+    write(folder, "".join(texts))
+    return folder
 
 
 def test_an_id_stands_once(tmp_path: Path) -> None:

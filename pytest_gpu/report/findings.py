@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pytest_gpu.consequences import consequences
 from pytest_gpu.layers import Layer
 
 Result = Mapping[str, Any]
@@ -72,6 +73,9 @@ def below(results: Sequence[Result]) -> tuple[list[Result], list[dict[str, Any]]
 
 def covered(finding: Mapping[str, Any], other: str) -> bool:
     """Return whether the other cause is only a consequence of the first finding."""
+    known = consequences().get(finding["cause"])
+    if known is not None and other in consequences():
+        return other in known
     return any(fnmatchcase(other, pattern) for pattern in finding["explains"])
 
 

@@ -1,7 +1,7 @@
 """A latent finding below that explains a failure above is its cause.
 
-It must say so in the catalogue (``explains``), and both must speak of the same thing: a GPU, a line
-of a file, a unit, an object of Kubernetes.
+It must say so in the catalogue (``explains``), and both must speak of the same thing: a GPU or a
+device node of one, a line of a file, a unit, an object of Kubernetes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ _PCI = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{4,8}:([0-9a-f]{2}:[0-9a-f]{2})(?![0-9a-f])", re.IGNORECASE
 )
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# Only nodes with a number belong to one GPU; /dev/nvidiactl and the like are everybody's.
+_DEVICE = re.compile(
+    r"/dev/(?:nvidia|nvidia-caps/nvidia-cap|dri/card|dri/renderD)\d{1,4}(?![\w/-])"
+)
 _UNIT = re.compile(r"(?<![\w@.-])[\w@.-]{1,128}\.service\b")
 _OBJECT = re.compile(r"\b(?:pod|daemonset|deployment|job) [a-z0-9.-]{1,253}+/[a-z0-9.-]{1,253}+")
 
@@ -49,6 +53,6 @@ def _things(finding: Finding) -> Iterator[object]:
             # Many findings name one file; only its line is one thing.
             yield source, each["line"]
         yield from (match[1].lower() for match in _PCI.finditer(f"{source} {text}"))
-        for pattern in (_UUID, _UNIT):
+        for pattern in (_UUID, _DEVICE, _UNIT):
             yield from pattern.findall(f"{source} {text}")
         yield from _OBJECT.findall(source)

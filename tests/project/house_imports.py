@@ -25,6 +25,7 @@ WORDS = (
     "pytest_gpu.cause_entry",
     "pytest_gpu.cause_file",
     "pytest_gpu.causes",
+    "pytest_gpu.consequences",
     "pytest_gpu.finding_json",
     "pytest_gpu.checks",
     "pytest_gpu.discriminators",

@@ -9,7 +9,7 @@ import pytest
 from tests.report.test_verdicts import node
 from tests.support.made_up import document, finding, pod, result
 
-LINE = {"source": "/etc/cdi/nvidia.yaml", "line": 7, "text": "path: /dev/nvidia3"}
+LINE = {"source": "/etc/cdi/nvidia.yaml", "line": 7, "text": "hostPath: /usr/lib/libcuda.so.1"}
 
 
 def said(source: str, text: str = "x", line: int | None = None) -> dict[str, Any]:
@@ -23,6 +23,7 @@ SAME = [
         said("dmesg", "NVRM: Xid (PCI:0000:17:00): 79"),
         said("/sys/bus/pci/devices/0000:17:00.0", "gone"),
     ),
+    (said("a.yaml", "names /dev/nvidia3: not there"), said("crictl", 'stat "/dev/nvidia3": no')),
     (said("NVML", "00000000:CA:00.0 has no link"), said("container x", "0000:ca:00.0: no device")),
     (
         said("systemctl status nvidia-fabricmanager.service", "failed"),
@@ -37,6 +38,8 @@ OTHER = [
     (LINE, {**LINE, "line": 8}),
     (LINE, {**LINE, "line": None}),
     (said("dmesg", "0000:17:00.0"), said("dmesg", "0000:18:00.0")),
+    (said("x", "names /dev/nvidia3"), said("x", "/dev/nvidia31 and /dev/nvidia3/x")),
+    (said("x", "/dev/nvidiactl"), said("x", "/dev/nvidiactl")),
     (said("x", "a.service"), said("x", "b.service")),
     (said("pod a/toolkit-1"), said("pod b/toolkit-1")),
     (said("dmesg", "at 12:17:00 it ended"), said("dmesg", "at 12:17:00 it began")),

@@ -245,6 +245,25 @@ def test_latent_findings_are_shown_and_do_not_change_the_verdict() -> None:
     assert doc["run"]["exit_code"] == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "beside"),
+    [
+        ("runtime/template-not-read", "runtime/toolkit-other-paths", True),
+        ("runtime/config-invalid", "runtime/containerd-not-running", False),
+        ("runtime/containerd-not-running", "runtime/config-invalid", True),
+    ],
+)
+def test_an_effect_swallows_no_cause(first: str, second: str, beside: bool) -> None:
+    """Of two whose patterns mean each other, only one that names the other explains it."""
+    results = [
+        result("gpu-1", "runtime", "failed", finding=finding(cause, explains=["runtime/*"]))
+        for cause in (first, second)
+    ]
+    entry = node(document(results))
+    assert [each["cause"] for each in entry["also_seen"]] == ([second] if beside else [])
+    assert len(entry["consequences"]) == (not beside)
+
+
 def test_latent_finding_that_the_cause_explains_is_not_told() -> None:
     """It goes with the cause."""
     results = broken("gpu-1", "runtime", explains=["docker/*"])

@@ -19,7 +19,7 @@ from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.host.failed_units import failed_gpu_units
 from pytest_gpu.stack.kube.operator import change_values
-from pytest_gpu.stack.operands.check_operands import driver_culprit
+from pytest_gpu.stack.operands.check_operands import driver_absent, driver_culprit
 
 OLDEST = (470,)
 """The oldest driver branch that NVIDIA's container toolkit and device plugin support."""
@@ -116,6 +116,8 @@ def _module_file(node: Node) -> Finding:
         return Finding.of("driver/no-module-for-this-kernel", *evidence, others, kernel=kernel)
     if installed:
         return Finding.of("driver/module-not-loaded", *evidence)
+    if absent := driver_absent(node, *evidence):
+        return absent
     install = change_values(node.cluster, "driver.enabled", value=True)
     return Finding.of("driver/not-installed", *evidence, operator=install)
 

@@ -18,6 +18,7 @@ from pytest_gpu.steps import Step, Steps, read_step, typed
 from pytest_gpu.text.shell import Command, command
 
 UNFINISHED = "unfinished"
+PODLESS = "podless"
 
 _LOG_HELPS = frozenset(
     {
@@ -47,6 +48,8 @@ def kind_of(fault: Fault) -> str:
     """Return the kind of trouble that an operand is in."""
     if not fault.fails:
         return UNFINISHED
+    if fault.operand.pod is None and not fault.said:
+        return PODLESS
     return trouble.kind_of(fault.reason, fault.said)
 
 
@@ -56,9 +59,14 @@ def advice(node: Node, fault: Fault, values: Mapping[str, str]) -> Steps:
     ``values`` fill the placeholders; those of its container are added here.
     """
     kind = kind_of(fault)
-    filling = Finding.of(kind, **{**values, **_of_container(fault), "node": node.name})
-    steps = (fill_step(step, filling) for step in table()[kind])
+    steps = steps_for(kind, {**values, **_of_container(fault), "node": node.name})
     return (*steps, *_path(kind, fault), *_log(kind, fault), *change_steps(fault, kind))
+
+
+def steps_for(entry: str, values: Mapping[str, str]) -> Steps:
+    """Return the steps of one entry of the table, filled with these values."""
+    filling = Finding.of(entry, **values)
+    return tuple(fill_step(step, filling) for step in table()[entry])
 
 
 def _of_container(fault: Fault) -> Mapping[str, str]:

@@ -7,13 +7,13 @@ DaemonSets, and the labels by which these select nodes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.stack.operands.fault import UNTOLERATED, Fault, fault_of, unfinished
+from pytest_gpu.stack.operands.fault import UNTOLERATED, Fault, fault_of, podless, unfinished
 from pytest_gpu.stack.operands.operands import Operand, cluster_operands, operands_of
 from pytest_gpu.stack.operands.roles import (
     DCGM,
@@ -69,10 +69,14 @@ class Culprit:
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Its state and words, then who waits for it."""
-        if not self.waiting:
-            return self.fault.evidence
-        names = listed(f"{each.object_name} ({each.state})" for each in self.waiting)
-        return (*self.fault.evidence, Evidence(source="what waits for it", text=names))
+        return (*self.fault.evidence, *waiting_evidence(self.waiting))
+
+
+def waiting_evidence(waiting: Sequence[Operand]) -> Iterator[Evidence]:
+    """Yield who waits, with their states; nothing if nobody does."""
+    if waiting:
+        names = listed(f"{each.object_name} ({each.state})" for each in waiting)
+        yield Evidence(source="what waits for it", text=names)
 
 
 def culprit_for(node: Node, role: str) -> Culprit | None:
@@ -109,6 +113,12 @@ def here(node: Node, role: str) -> tuple[Operand, ...]:
     return tuple(each for each in found if each.role == role)
 
 
+def without_pod(node: Node, role: str) -> Culprit | None:
+    """Return the operand of a role that selects a node and has no pod there, if there is one."""
+    found = (each for each in here(node, role) if each.pod is None)
+    return next((_culprit(node, podless(node, each)) for each in found), None)
+
+
 def _first_fault(node: Node, role: str) -> Fault | None:
     mine = here(node, role)
     faults = (fault_of(node, each) for each in mine)
@@ -127,14 +137,16 @@ def _first_unfinished(node: Node, role: str) -> Fault | None:
 
 
 def _culprit(node: Node, fault: Fault) -> Culprit:
-    operands = known(lambda: operands_of(node)) or ()
-    above = fault.operand.role
-    waiting = (
+    return Culprit(fault=fault, waiting=waiting_for(node, fault.operand.role))
+
+
+def waiting_for(node: Node, above: str) -> tuple[Operand, ...]:
+    """Return the operands of a node that wait for those of a role and do not fail themselves."""
+    return tuple(
         each
-        for each in operands
+        for each in known(lambda: operands_of(node)) or ()
         if not each.ready and _is_below(each.role, above) and fault_of(node, each) is None
     )
-    return Culprit(fault=fault, waiting=tuple(waiting))
 
 
 def _is_below(role: str, above: str) -> bool:

@@ -7,8 +7,19 @@ from collections.abc import Iterator, Mapping
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.known import known
 from pytest_gpu.stack.kube.operator import policy_section
-from pytest_gpu.stack.operands.chain import Culprit, culprit_for, failing, here
+from pytest_gpu.stack.operands.chain import (
+    Culprit,
+    culprit_for,
+    failing,
+    here,
+    waiting_evidence,
+    waiting_for,
+    without_pod,
+)
+from pytest_gpu.stack.operands.no_driver_pod import why_not_selected
+from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.operands.roles import (
     DCGM,
     DEVICE_PLUGIN,
@@ -52,6 +63,22 @@ def driver_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     return _told(node, culprit_for(node, DRIVER), _DRIVER, symptom)
 
 
+def driver_absent(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return why a node without driver has no pod of the operator's driver.
+
+    ``None`` if it has one, if the driver is not the operator's, or if the pods were not read.
+    """
+    if culprit := without_pod(node, DRIVER):
+        return _told(node, culprit, _DRIVER, symptom)
+    owned = policy_section(node.cluster, "driver").get("enabled") is True
+    if not owned or here(node, DRIVER) or known(lambda: operands_of(node)) is None:
+        return None
+    why = why_not_selected(node)
+    waiting = waiting_evidence(waiting_for(node, DRIVER))
+    evidence = (*why.evidence, *waiting, *symptom)
+    return Finding.of("driver/no-driver-pod", *evidence, advice=why.advice)
+
+
 def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     """Return the operand because of which the runtime was not set up, ``None`` if none fails."""
     culprit = culprit_for(node, TOOLKIT)
@@ -64,6 +91,12 @@ def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     if culprit is None or culprit.role == DEVICE_PLUGIN or not culprit.fault.fails:
         return None
     return _told(node, culprit, _PLUGIN, symptom)
+
+
+def toolkit_absent(node: Node) -> Iterator[Evidence]:
+    """Say that a node has no pod of the toolkit, so that nothing tells why others wait for it."""
+    if known(lambda: operands_of(node)) is not None and not here(node, TOOLKIT):
+        yield Evidence(source=f"pods of node {node.name}", text="none is the container toolkit's")
 
 
 def plugin_advice(node: Node) -> Steps:

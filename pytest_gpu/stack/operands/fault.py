@@ -80,6 +80,15 @@ def unfinished(node: Node, operand: Operand) -> Fault | None:
     return replace(_fault(node, operand, container, ""), fails=False)
 
 
+def podless(node: Node, operand: Operand) -> Fault:
+    """Return a controller that selects a node and has no pod there as a fault.
+
+    That it should have one must be known otherwise; what is said of it, however old, explains it.
+    """
+    reason = operand.events[0].reason if operand.events else ""
+    return _fault(node, operand, None, reason)
+
+
 Where = tuple[Container | None, str]
 
 

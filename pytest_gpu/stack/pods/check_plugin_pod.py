@@ -25,7 +25,7 @@ from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.operands.check_operands import plugin_advice, plugin_culprit
+from pytest_gpu.stack.operands.check_operands import plugin_advice, plugin_culprit, toolkit_absent
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
@@ -98,12 +98,14 @@ def not_running(node: Node) -> Finding | None:
             return Finding.of(error.cause, said, *error.evidence, **values)
     state = kubectl_state(plugin.pod)
     cause = _why(plugin, state, texts)
+    waits = cause == "device-plugin/waits-for-toolkit"
     shown = Evidence(source=plugin.name, text=f"is {state}")
-    if cause == "device-plugin/waits-for-toolkit" and (found := plugin_culprit(node, shown)):
+    if waits and (found := plugin_culprit(node, shown)):
         return found
     return Finding.of(
         cause,
         shown,
+        *(toolkit_absent(node) if waits else ()),
         *texts[:3],
         *logged_by(node, plugin.pod)[:2],
         plugin=plugin.name,

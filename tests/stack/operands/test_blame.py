@@ -51,6 +51,17 @@ def test_a_plugin_that_waits_for_a_toolkit_that_works() -> None:
     assert cause(check_plugin_pod.not_running(node)) == "device-plugin/waits-for-toolkit"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_who_waits_is_not_to_blame_for_what_is_not_in_evidence(there: bool) -> None:
+    """No toolkit's pod to look at: that is said, and the plugin's log is no cause."""
+    plugin = waiting(DEVICE_PLUGIN, "toolkit-validation")
+    pods = [operand(TOOLKIT), plugin] if there else [plugin]
+    found = check_plugin_pod.not_running(node_with(*pods, daemonsets=[]))
+    assert cause(found) == "device-plugin/waits-for-toolkit"
+    told = "pods of node gpu-1: none is the container toolkit's"
+    assert (told in said(found)) is not there
+
+
 class Noisy:
     """A healthy sample whose operands have restarted before and print errors in passing."""
 
