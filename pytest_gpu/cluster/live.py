@@ -185,7 +185,7 @@ class LiveCluster:
         try:
             self._created = True
             self.objects.prepare()
-            for line in sweep(self.objects):
+            for line in sweep(self.objects, self._listed.objects.get("pods")):
                 self.write(f"gpu: {line}")
         except ApiError as error:
             if error.status == 0:
