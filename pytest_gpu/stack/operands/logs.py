@@ -110,7 +110,9 @@ def _printed(
 ) -> Log | None:
     """Return the log as ``kubectl logs`` printed it, ``None`` if nobody recorded that."""
     found = printed(node, pod, container, previous=previous)
-    return found and Log(source=source, lines=lines_of(found.text), whole=found.whole)
+    if found is None:
+        return None
+    return Log(source=source, lines=lines_of(found.text), whole=found.whole)
 
 
 def _rotated(node: NodeEvidence, path: str) -> str | None:

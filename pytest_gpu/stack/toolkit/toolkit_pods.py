@@ -40,9 +40,10 @@ def stale_validators(node: Node) -> Iterator[Evidence]:
 
     They validate once, in init containers; their state shows how things were when they started.
     """
-    for pod in _pods(node, VALIDATOR):
-        if pod.state in {"Running", "Completed"}:
-            text = f"still {pod.state}: stale, it validated at its start and never looks again"
+    pods = list(_pods(node, VALIDATOR))
+    for state in ("Running", "Completed"):
+        for pod in (each for each in pods if each.state == state):
+            text = f"still {state}: stale, it validated at its start and never looks again"
             yield Evidence(source=_source(pod), text=text)
 
 
