@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.checked import checked_items
-from pytest_gpu.cluster.api.run_objects import REMOVAL_TIME, RunObjects, remove, wait_for_pods
+from pytest_gpu.cluster.api.run_objects import RunObjects, delete, wait_for_pods
 from pytest_gpu.cluster.daemon_pool import DaemonPool
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.evidence import KubeObject
@@ -92,8 +92,8 @@ def try_pods(
 ) -> Mapping[str, Outcome]:
     """Run a GPU pod on each node; return the outcomes by node, as a recording holds them.
 
-    All start at once; pods that are done wait for the others, at most ``timeout`` seconds. Nothing
-    stays in the cluster; what cannot be removed is listed under ``left``.
+    All start at once; pods that are done wait for the others, at most ``timeout`` seconds. All are
+    deleted then; ``left`` says why that was refused.
     """
     flight = Flight(objects=objects, timeout=timeout)
     try:
@@ -238,11 +238,11 @@ def _log(flight: Flight, pod: KubeObject, container: str) -> str:
 
 
 def _remove(flight: Flight) -> list[str]:
-    """Remove all that this flight created; return a description of what is left."""
-    if not flight.created:
-        return []
-    run, client = flight.objects.run, flight.objects.client
+    """Delete what this flight created, without waiting; return why that was refused."""
+    run = flight.objects.run
     try:
-        return list(remove(client, run.namespace, flight.selector, REMOVAL_TIME))
+        if flight.created:
+            delete(flight.objects.client, run.namespace, flight.selector)
     except ApiError as error:
         return [f"objects of the suite's GPU pods: {error}; remove them with: {run.removal}"]
+    return []

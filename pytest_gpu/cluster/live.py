@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_gpu.asked import Asked
-from pytest_gpu.cluster.api import rights, snapshot
+from pytest_gpu.cluster.api import reviews, rights, snapshot
 from pytest_gpu.cluster.api.answers import FORBIDDEN, ApiError
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.run_marks import SUITE, new_run
@@ -74,7 +74,8 @@ class LiveCluster:
         run = new_run(client, self.settings.live.namespace, self.longest, create=create)
         self.door = LiveDoor(reach, client, run)
         # A review of rights is itself created: a read-only run finds missing rights when refused.
-        self.rights = rights.ask(client, self._wanted(run.namespace) if create else ())
+        wanted = self._wanted(run.namespace) if create else ()
+        self.rights = reviews.ask(client, run.namespace, wanted)
         self._listed = _listed(client)
         self._recorder = Recorder(self.folder, taken=datetime.now(UTC))
         self._listed.write(self._recorder)
@@ -184,7 +185,7 @@ class LiveCluster:
         try:
             self._created = True
             self.objects.prepare()
-            for line in sweep(self.objects):
+            for line in sweep(self.objects, self._listed.objects.get("pods")):
                 self.write(f"gpu: {line}")
         except ApiError as error:
             if error.status == 0:

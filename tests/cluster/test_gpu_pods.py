@@ -11,6 +11,7 @@ import yaml
 
 from pytest_gpu.cluster import gpu_pods
 from pytest_gpu.cluster.api import pod_trouble
+from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.gpu_pods import try_pods
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import Door
@@ -282,11 +283,24 @@ def test_a_container_that_hangs_has_told_it_in_its_log() -> None:
     assert cause(finding) == "runtimeclass-pod/cuda-gives-no-answer"
 
 
-def test_what_cannot_be_removed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_that_does_not_go_is_left_to_the_runs_clean_up() -> None:
+    """Nobody waits twice until it is gone."""
+    api = PodApi(stuck=True)
+    assert "left" not in outcome(api)
+    assert api.calls[-1][0] == "DELETE"
+    assert [each.partition("/")[0] for each in api.objects().remove_all(within=0.1)] == ["pods"]
+
+
+def test_a_removal_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that does it by hand."""
-    monkeypatch.setattr(gpu_pods, "REMOVAL_TIME", 0.1)
-    left = outcome(PodApi(stuck=True))["left"]
-    assert [thing.partition("/")[0] for thing in left] == ["pods"]
+    api = PodApi()
+
+    def refuse(path: str, **query: object) -> None:
+        raise ApiError(500, "", "etcd is full")
+
+    monkeypatch.setattr(api, "delete", refuse)
+    (left,) = outcome(api)["left"]
+    assert "etcd is full; remove them with: kubectl delete pods -n pytest-gpu" in left
 
 
 def test_a_pod_that_somebody_removed_proves_nothing() -> None:

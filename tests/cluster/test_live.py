@@ -123,7 +123,7 @@ def test_requests_do_not_grow_with_watching(run: Run, api: FakeApi) -> None:
     run()
     about_nodes = [each for each in api.requests if "visit-" in each or "POST */pods" in each]
     assert len(about_nodes) <= 4
-    assert len(api.requests) - len(about_nodes) < 35
+    assert len(api.requests) - len(about_nodes) <= 25
 
 
 def test_pods_are_as_small_and_short_lived_as_can_be(run: Run, api: FakeApi) -> None:

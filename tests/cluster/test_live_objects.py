@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_gpu.cluster.api import kept, pod_trouble, rights, slow_waits, snapshot
+from pytest_gpu.cluster.api import kept, pod_trouble, reviews, rights, slow_waits, snapshot
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.client import KubeClient
 from pytest_gpu.cluster.api.login import open_client
@@ -265,7 +265,54 @@ def test_a_review_that_makes_no_sense_allows_nothing(
     """A right is there if the API server says true."""
     monkeypatch.setattr(client, "create", lambda *_: {"status": status})
     right = rights.Right(verb="list", resource="pods")
-    assert rights.ask(client, [right]).missing == (right,)
+    assert reviews.ask(client, "x", [right]).missing == (right,)
+
+
+RULE = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods/exec"]}
+WANTED = rights.Right(verb="get", resource="pods/exec", namespace="x")
+NAMED = rights.Right(verb="get", resource="namespaces", only="x")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rule", "given"),
+    [
+        (WANTED, RULE, True),
+        (WANTED, {**RULE, "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, True),
+        (WANTED, {**RULE, "resources": ["*/exec"]}, True),
+        (WANTED, {**RULE, "resources": ["pods"]}, False),
+        (WANTED, {**RULE, "verbs": ["create"]}, False),
+        (WANTED, {**RULE, "apiGroups": ["apps"]}, False),
+        (WANTED, {**RULE, "resourceNames": ["other"]}, False),
+        (NAMED, {**RULE, "resources": ["namespaces"], "resourceNames": ["x"]}, True),
+        (NAMED, {**RULE, "resources": ["namespaces"], "resourceNames": ["y"]}, False),
+        (WANTED, {**RULE, "verbs": None, "resourceNames": 7}, False),
+    ],
+)
+def test_a_rule_gives_what_rbac_says_that_it_gives(
+    wanted: rights.Right, rule: Mapping[str, Any], given: bool
+) -> None:
+    """Wildcards, subresources and names of objects as RBAC compares them."""
+    assert reviews.Rules(rules=[rule]).give(wanted) is given
+
+
+def test_all_rights_are_asked_about_at_once(client: KubeClient, api: FakeApi) -> None:
+    """One request, however many rights."""
+    api.denied.add("get pods/exec")
+    found = reviews.ask(client, "pytest-gpu", rights.creating("pytest-gpu"))
+    assert [str(each) for each in found.missing] == ["get pods/exec in the namespace pytest-gpu"]
+    assert len(api.requests) == 1
+
+
+def test_rights_that_no_rule_shows_are_asked_about_one_by_one(
+    client: KubeClient, api: FakeApi
+) -> None:
+    """A cloud's authorizer answers, but does not list its rules."""
+    api.silent = True
+    api.denied.add("get pods/exec")
+    wanted = rights.creating("pytest-gpu")
+    found = reviews.ask(client, "pytest-gpu", wanted)
+    assert [str(each) for each in found.missing] == ["get pods/exec in the namespace pytest-gpu"]
+    assert len(api.requests) == 1 + len(wanted)
 
 
 @pytest.mark.parametrize("status", [[], "yes", 7])
@@ -275,7 +322,7 @@ def test_a_review_of_another_shape_is_one_line(
     """It was an exception of ours."""
     monkeypatch.setattr(client, "create", lambda *_: {"status": status})
     with pytest.raises(ApiError, match="is not an object"):
-        rights.ask(client, [rights.Right(verb="list", resource="pods")])
+        reviews.ask(client, "x", [rights.Right(verb="list", resource="pods")])
 
 
 @pytest.mark.parametrize(
@@ -373,7 +420,7 @@ def test_pods_of_huge_clusters_are_kept_where_they_may_matter(
 def test_missing_right_is_known_by_verb_and_resource(client: KubeClient, api: FakeApi) -> None:
     """And said as the API server would say it."""
     api.denied |= {"get pods/exec", "list events"}
-    found = rights.ask(client, (*rights.reading(), *rights.creating("pytest-gpu")))
+    found = reviews.ask(client, "pytest-gpu", (*rights.reading(), *rights.creating("pytest-gpu")))
     assert sorted(map(str, found.missing)) == [
         "get pods/exec in the namespace pytest-gpu",
         "list events in the whole cluster",
@@ -385,7 +432,7 @@ def test_missing_right_is_known_by_verb_and_resource(client: KubeClient, api: Fa
 def test_watching_is_no_reason_not_to_look(client: KubeClient, api: FakeApi) -> None:
     """Without it pods are listed again and again."""
     api.denied |= {"watch pods", "create pods/exec", "list events"}
-    found = rights.ask(client, (*rights.reading(), *rights.creating("pytest-gpu")))
+    found = reviews.ask(client, "pytest-gpu", (*rights.reading(), *rights.creating("pytest-gpu")))
     assert (len(found.missing), found.to_visit) == (3, None)
 
 

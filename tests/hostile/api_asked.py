@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 NODES, PODS = "GET /api/v1/nodes[?]*", "GET /api/v1/pods[?]*"
-GROUPS, REVIEWS = "GET /apis", "POST *selfsubjectaccessreviews"
+GROUPS, REVIEWS = "GET /apis", "POST *selfsubjectrulesreviews"
 OURS = "GET /api/v1/namespaces/pytest-gpu"
 VISITS, WATCH = f"{OURS}/pods[?]label*", f"{OURS}/pods[?]*watch=true*"
 

@@ -82,7 +82,7 @@ MOMENTS = {
     "pytest starts": "GET *at=start",
     "a worker starts": "GET *at=worker",
     "the cluster is opened": "GET /api/v1/nodes?limit*",
-    "rights are checked": "POST *selfsubjectaccessreviews",
+    "rights are checked": "POST *selfsubjectrulesreviews",
     "tests are collected": "GET *at=collection",
     "pods are created": "POST */pods",
     "pods are waited for": "GET *watch=true*",

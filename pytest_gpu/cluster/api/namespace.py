@@ -7,7 +7,8 @@ from typing import Any
 
 from pytest_gpu.cluster.api.answers import ApiError
 from pytest_gpu.cluster.api.client import KubeClient
-from pytest_gpu.cluster.api.rights import Right, ask
+from pytest_gpu.cluster.api.reviews import ask
+from pytest_gpu.cluster.api.rights import Right
 
 NAMESPACES = "/api/v1/namespaces"
 
@@ -36,14 +37,15 @@ def is_missing(client: KubeClient, name: str) -> bool:
         raise
 
 
-def may_make(client: KubeClient) -> bool:
-    """Return whether this user may create and delete namespaces.
+def may_make(client: KubeClient, name: str) -> bool:
+    """Return whether this user may create and delete namespaces; ``name`` is one that is missing.
 
     Raises:
         ApiError: the API server cannot be reached.
     """
     verbs = ("create", "delete")
-    return not ask(client, [Right(verb=verb, resource="namespaces") for verb in verbs]).missing
+    wanted = [Right(verb=verb, resource="namespaces") for verb in verbs]
+    return not ask(client, name, wanted).missing
 
 
 def make(client: KubeClient, name: str, head: dict[str, Any]) -> None:

@@ -1,15 +1,9 @@
-"""What this user may do in the cluster, asked once; missing rights are named."""
+"""The rights that a run needs, what each is for, and which of them are missing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-
-from pytest_gpu.cluster.api.answers import ApiError, part
-from pytest_gpu.cluster.api.client import KubeClient
-from pytest_gpu.cluster.daemon_pool import DaemonPool
-
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,39 +129,3 @@ def creating(namespace: str) -> tuple[Right, ...]:
         Right(verb=verb, resource=resource, namespace=namespace, use=use)
         for verb, resource, use in wanted
     )
-
-
-def ask(client: KubeClient, wanted: Iterable[Right]) -> Rights:
-    """Ask the API server about every right, all at once.
-
-    Raises:
-        ApiError: it cannot be reached, or does not know this user.
-    """
-    rights = tuple(wanted)
-    with DaemonPool(8, "gpu-rights") as pool:
-        allowed = pool.map(lambda right: _is_allowed(client, right), rights)
-    return Rights(missing=tuple(r for r, may in zip(rights, allowed, strict=True) if not may))
-
-
-def _is_allowed(client: KubeClient, right: Right) -> bool:
-    resource, _, subresource = right.resource.partition("/")
-    attributes = {
-        "verb": right.verb,
-        "group": right.group,
-        "resource": resource,
-        "subresource": subresource,
-        "namespace": right.namespace,
-        "name": right.only,
-    }
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    try:
-        answer = client.create(REVIEWS, review)
-    except ApiError as error:
-        if error.status == 403:  # nobody may ask: the requests themselves will show it
-            return True
-        raise
-    return part(answer, "status").get("allowed") is True

@@ -93,7 +93,7 @@ def new_run(client: KubeClient, wanted: str, seconds: float, *, create: bool) ->
     """
     ends = datetime.now(UTC) + timedelta(seconds=seconds)
     run = Run(id=secrets.token_hex(4), namespace=wanted, ends=ends, owner=this_process())
-    own = create and namespace.is_missing(client, wanted) and namespace.may_make(client)
+    own = create and namespace.is_missing(client, wanted) and namespace.may_make(client, wanted)
     run = replace(run, namespace=f"{wanted}-{run.id}", own=True) if own else run
     return replace(run, priority=_priority(client)) if create else run
 

@@ -108,13 +108,18 @@ def remove(
     Raises:
         ApiError: the API server refused it, or cannot be reached.
     """
-    path, deadline = collection(where, "pods"), time.monotonic() + within
-    _delete(client, path, selector)
-    return tuple(f"pods/{name}" for name in _remaining(client, path, selector, deadline, tell))
+    deadline = time.monotonic() + within
+    delete(client, where, selector)
+    return tuple(f"pods/{name}" for name in _remaining(client, where, selector, deadline, tell))
 
 
-def _delete(client: KubeClient, path: str, selector: str) -> None:
-    """Delete a collection, or its objects one by one if only that is allowed."""
+def delete(client: KubeClient, where: str, selector: str) -> None:
+    """Delete pods by a label selector, or one by one if only that is allowed; wait for nothing.
+
+    Raises:
+        ApiError: the API server refused it, or cannot be reached.
+    """
+    path = collection(where, "pods")
     try:
         client.delete(path, labelSelector=selector, gracePeriodSeconds=0)
     except ApiError as error:
@@ -128,16 +133,16 @@ def _delete(client: KubeClient, path: str, selector: str) -> None:
 
 
 def _remaining(
-    client: KubeClient, path: str, selector: str, deadline: float, tell: Callable[[str], None]
+    client: KubeClient, where: str, selector: str, deadline: float, tell: Callable[[str], None]
 ) -> Sequence[str]:
     left: Sequence[str] = ()
-    for known in states(client, path, selector, deadline):
+    for known in states(client, collection(where, "pods"), selector, deadline):
         left = sorted(known)
         if not left:
             break
         if any("deletionTimestamp" not in metadata(thing) for thing in known.values()):
             # It was created after the collection was deleted: a request in flight at Ctrl-C.
-            _delete(client, path, selector)
+            delete(client, where, selector)
         tell(f"{len(left)} pods left")
     return left
 

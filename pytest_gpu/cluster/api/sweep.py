@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pytest_gpu.cluster.api.answers import ApiError
@@ -21,11 +21,14 @@ from pytest_gpu.cluster.api.run_marks import (
 from pytest_gpu.cluster.api.run_objects import RunObjects
 from pytest_gpu.cluster.recording.owner import is_dead
 from pytest_gpu.evidence import KubeObject
-from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, time_of
+from pytest_gpu.stack.kube.objects import annotations_of, labels_of, name_of, namespace_of, time_of
 
 
-def sweep(objects: RunObjects) -> Iterator[str]:
+def sweep(objects: RunObjects, pods: Sequence[KubeObject] | None) -> Iterator[str]:
     """Remove what earlier runs left behind; yield a line for each of these runs.
+
+    ``pods`` are all pods of the cluster, ``None`` if they were not read: if none is an earlier
+    run's, nothing is asked for.
 
     A run is over when its deadline has passed, when the process that was responsible for it is
     gone, or when it has pods and all of them have ended. Objects of other runs are not touched.
@@ -33,6 +36,8 @@ def sweep(objects: RunObjects) -> Iterator[str]:
     Raises:
         ApiError: the cluster cannot be reached.
     """
+    if _is_clean(objects, pods):
+        return
     for run, things in _earlier(objects).items():
         own = next((name_of(thing) for kind, thing in things if kind == "namespaces"), "")
         count = f"{len(things)} object{'s' * (len(things) > 1)} of an earlier run ({run})"
@@ -48,6 +53,17 @@ def sweep(objects: RunObjects) -> Iterator[str]:
             yield f"could not remove: {count}: {error}; remove it with: {command}"
         else:
             yield f"removed: {count}"
+
+
+def _is_clean(objects: RunObjects, pods: Sequence[KubeObject] | None) -> bool:
+    """Return whether no earlier run left a pod; of namespaces, pods tell nothing."""
+    return not (objects.run.own or pods is None or any(_is_others(objects, pod) for pod in pods))
+
+
+def _is_others(objects: RunObjects, pod: KubeObject) -> bool:
+    labels = labels_of(pod)
+    ours = labels.get(MANAGED_BY) == SUITE and namespace_of(pod) == objects.run.namespace
+    return ours and labels.get(RUN, objects.run.id) != objects.run.id
 
 
 def _earlier(objects: RunObjects) -> Mapping[str, list[tuple[str, KubeObject]]]:

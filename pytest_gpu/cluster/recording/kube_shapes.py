@@ -54,7 +54,9 @@ _POD_SPEC: Any = {
     "nodeName": kube_names.object_name,
     "runtimeClassName": kube_names.object_name,
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _TERMS}},
+    "resourceClaims": [{}],
 }
+_DEVICES: Any = {"requests": [{"exactly": {}, "firstAvailable": [{}]}]}
 _ENDED: Any = {"exitCode": shapes.integer}
 _PHASES: Any = {"waiting": {}, "running": {}, "terminated": _ENDED}
 _CONTAINER_STATUS: Any = {
@@ -105,6 +107,7 @@ SHAPES: Mapping[str, Any] = {
             "conditions": [{}],
             "containerStatuses": [_CONTAINER_STATUS],
             "initContainerStatuses": [_CONTAINER_STATUS],
+            "resourceClaimStatuses": [{}],
         },
     },
     "daemonsets": _WORKLOAD,
@@ -117,7 +120,10 @@ SHAPES: Mapping[str, Any] = {
         "status": {"conditions": [{}]},
     },
     "nvidiadrivers": {"status": {"conditions": [{}]}},
-    "resourceclaims": {"status": {"conditions": [{}]}},
+    "resourceclaims": {
+        "spec": {"devices": _DEVICES},
+        "status": {"conditions": [{}], "allocation": {}},
+    },
     "configmaps": {"data": {}},
     "runtimeclasses": {"handler": _handler},
     "events": {

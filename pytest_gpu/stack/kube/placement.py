@@ -32,11 +32,15 @@ def unmet(pod_spec: Mapping[str, Any], node: KubeObject) -> Mapping[str, str]:
 
 def fits(daemonset: KubeObject, node: KubeObject) -> bool:
     """Say whether a DaemonSet selects a node; taints are not checked."""
-    template = template_of(daemonset)
-    affinity = (template.get("affinity") or {}).get("nodeAffinity") or {}
+    return takes(node, template_of(daemonset))
+
+
+def takes(node: KubeObject, pod_spec: Mapping[str, Any]) -> bool:
+    """Say whether a node has what a pod's nodeSelector and affinity require."""
+    affinity = (pod_spec.get("affinity") or {}).get("nodeAffinity") or {}
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
     terms = required.get("nodeSelectorTerms") or ()
-    return not unmet(template, node) and (not terms or any(_term(each, node) for each in terms))
+    return not unmet(pod_spec, node) and (not terms or any(_term(each, node) for each in terms))
 
 
 def _term(term: Mapping[str, Any], node: KubeObject) -> bool:

@@ -1,7 +1,8 @@
 """Logs of operands on their node, in the kubelet's folder: needs no right to read logs.
 
-Source: the kubelet's ``/var/log/pods/NAMESPACE_NAME_UID/CONTAINER/RESTARTS.log``. Logs are read of
-operands only, never of users' pods.
+Source: the kubelet's ``/var/log/pods/NAMESPACE_NAME_UID/CONTAINER/RESTARTS.log``. A recording may
+have them as the output of ``kubectl logs`` instead. Logs are read of operands only, never of
+users' pods.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.kube.objects import annotations_of, metadata, name_of, namespace_of, path_of
 from pytest_gpu.stack.operands.container_log import LogLine, lines_of
 from pytest_gpu.stack.operands.found import pods_by_node
+from pytest_gpu.stack.operands.kubectl_logs import printed
 from pytest_gpu.stack.operands.state import Container, containers_in
 
 LOG_LIMIT = 1 << 16
@@ -94,11 +96,13 @@ def _log(
 ) -> Log | None:
     path = path_of_log(pod, container, number)
     content = known(lambda: node.read(path))
+    source = f"{_LOG_OF}pod {path_of(pod)}, container {container.name}{run}"
+    if content is None:
+        return _printed(node, pod, container.name, source, previous=bool(run))
     if content == b"" and (rotated := _rotated(node, path)):
         path, content = rotated, known(lambda: node.read(rotated))
     if content is None:
         return None
-    source = f"{_LOG_OF}pod {path_of(pod)}, container {container.name}{run}"
     entry = known(lambda: node.entry(node.resolve(path)))
     size = entry.size or 0 if entry else 0
     # A visit brings the end of a longer file: then the first line was cut.
@@ -106,6 +110,16 @@ def _log(
     lines = lines_of(content.decode(errors="replace"))
     kept = tuple(line for line in lines if whole or line.number > 1)
     return Log(source=source, lines=kept, whole=whole)
+
+
+def _printed(
+    node: NodeEvidence, pod: KubeObject, container: str, source: str, *, previous: bool
+) -> Log | None:
+    """Return the log as ``kubectl logs`` printed it, ``None`` if nobody recorded that."""
+    found = printed(node, pod, container, previous=previous)
+    if found is None:
+        return None
+    return Log(source=source, lines=lines_of(found.text), whole=found.whole)
 
 
 def _rotated(node: NodeEvidence, path: str) -> str | None:

@@ -23,12 +23,13 @@ from pytest_gpu.stack.kubelet.file_times import (
     file_against_start,
     runs_otherwise,
 )
+from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.repair.config_fix import Fix
 from pytest_gpu.stack.repair.file_owner import owner_lines
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.toolkit_pods import (
-    PodState,
     stale_validators,
+    started_at,
     toolkit_pod,
     toolkit_pod_evidence,
     toolkit_start,
@@ -103,13 +104,14 @@ def bootstrap_copy(node: Node) -> str | None:
     return None
 
 
-def _after_boot(node: Node, pod: PodState) -> tuple[Evidence, ...]:
+def _after_boot(node: Node, pod: Operand) -> tuple[Evidence, ...]:
     """Return evidence that the file was rewritten at boot, after the toolkit's pod had written."""
     changed = changed_at(node, containerd_of(node).config_path)
     boot = boot_time((node.evidence.read("/proc/stat") or b"").decode(errors="replace"))
     if changed is None or boot is None or not boot <= changed <= boot + AFTER_BOOT:
         return ()
-    if pod.started is None or pod.started > changed:
+    started = started_at(pod)
+    if started is None or started > changed:
         return ()
     path = containerd_of(node).config_path
     text = f"the node booted {clock(boot)}; {path} was written {changed - boot:.0f} s later"

@@ -28,6 +28,14 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HELD_TIME = 120.0
 """Seconds after which a request that nobody releases is answered."""
 
+VERBS = ("get", "list", "watch", "create", "delete", "deletecollection")
+RESOURCES = (
+    *("pods", "pods/exec", "pods/log", "namespaces", "priorityclasses", "nodes", "events"),
+    *("daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "runtimeclasses"),
+    *("clusterpolicies", "nvidiadrivers", "resourceslices", "resourceclaims"),
+)
+"""Rights that a user of this server has, unless they are denied."""
+
 GROUPS = {"apps": "v1", "node.k8s.io": "v1", "nvidia.com": "v1"}
 
 
@@ -36,7 +44,8 @@ class FakeApi:
     """What the server knows; ``objects`` by collection and ``namespace/name``.
 
     ``roots`` are the folders of nodes; ``trouble`` maps a node to the status of pods on it, and
-    ``denied`` holds "verb resource" of rights that are missing. With ``pulling``, each new pod has
+    ``denied`` holds "verb resource" of rights that are missing; ``silent``: only reviews of
+    single rights tell. With ``pulling``, each new pod has
     the event that its image is being pulled. A watch ends after
     ``quiet`` seconds without a change. ``requests`` is what was asked; ``agents`` who asked. A
     request that matches ``hold`` (``METHOD path``) sets ``reached`` and waits for ``release``.
@@ -47,6 +56,7 @@ class FakeApi:
     trouble: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
+    silent: bool = False
     sticky: bool = False
     pulling: bool = False
     quiet: float = 0.3
@@ -81,6 +91,16 @@ class FakeApi:
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Return all objects of a collection."""
         return list(self.objects.get(kind, {}).values())
+
+    def rules(self) -> dict[str, Any]:
+        """Return the status of a review of rules: all rights but those that are denied.
+
+        With ``silent``, nobody lists his rules.
+        """
+        every = {f"{verb} {what}" for verb in VERBS for what in RESOURCES} - self.denied
+        pairs = (right.split(" ") for right in sorted(every))
+        rules = [{"verbs": [v], "apiGroups": ["*"], "resources": [what]} for v, what in pairs]
+        return {"resourceRules": [] if self.silent else rules, "incomplete": self.silent}
 
     def asked(self, pattern: str) -> list[str]:
         """Return the requests, ``METHOD path``, that match a pattern."""
@@ -159,6 +179,9 @@ class Handler(BaseHTTPRequestHandler):
         """Create."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self._refused():
+            return
+        if self.url.path.endswith("selfsubjectrulesreviews"):
+            self._send({"status": self.api.rules()})
             return
         if self.url.path.endswith("selfsubjectaccessreviews"):
             wanted = body["spec"]["resourceAttributes"]

@@ -149,16 +149,33 @@ def test_dead_owner_and_ended_pods_are_swept(objects: RunObjects, api: FakeApi) 
     leftover(api, "alive", this_process())
     leftover(api, "elsewhere", "0123456789ab.1.1")
     leftover(api, "ended", "0123456789ab.1.1", "Failed")
-    lines = list(sweep(objects))
+    lines = list(sweep(objects, None))
     assert {pod["metadata"]["name"] for pod in api.of("pods")} == {"alive", "elsewhere"}
     assert len([line for line in lines if line.startswith("removed: ")]) == 2
     assert all("kubectl delete" in line for line in lines if line.startswith("not removed"))
 
 
+def test_the_list_of_all_pods_shows_whether_anything_is_to_be_swept(
+    objects: RunObjects, api: FakeApi
+) -> None:
+    """Pods of this run and of others are no leftovers; without the list, nobody knows."""
+    objects.create_pod(POD)
+    api.put("pods", {"metadata": {"name": "web", "namespace": "pytest-gpu"}})
+    clean = api.of("pods")
+    leftover(api, "ended", "0123456789ab.1.1", "Failed")
+    elsewhere = {"name": "x", "namespace": "other", "labels": {"pytest-gpu/run": "y"}}
+    asked = len(api.requests)
+    assert list(sweep(objects, [*clean, {"metadata": elsewhere}])) == []
+    assert len(api.requests) == asked
+    for known in (None, api.of("pods")):
+        assert [line[:8] for line in sweep(objects, known)] == ["removed:"]
+        leftover(api, "ended", "0123456789ab.1.1", "Failed")
+
+
 def test_things_of_others_are_never_swept(objects: RunObjects, api: FakeApi) -> None:
     """Without our labels nothing is ours, whatever it is called."""
     api.put("pods", {"metadata": {"name": "visit-x", "namespace": "pytest-gpu"}, "spec": {}})
-    assert list(sweep(objects)) == []
+    assert list(sweep(objects, None)) == []
     assert len(api.of("pods")) == 1
 
 
@@ -177,7 +194,7 @@ def test_labels_alone_make_no_namespace_ours(
     labels = {"app.kubernetes.io/managed-by": "pytest-gpu", "pytest-gpu/run": run}
     api.drop("namespaces", "/pytest-gpu")
     api.put("namespaces", {"metadata": {"name": name, "labels": labels}})
-    list(sweep(RunObjects(client, new_run(client, "pytest-gpu", 600, create=True))))
+    list(sweep(RunObjects(client, new_run(client, "pytest-gpu", 600, create=True)), None))
     assert (api.of("namespaces") == []) is gone
 
 

@@ -10,9 +10,9 @@ from tests.lab.cluster import LabCluster
 from tests.lab.control_plane import audit
 from tests.lab.control_plane.account import Account
 
-PER_NODE = 10
-PER_CLUSTER = 70
-"""For the cluster as a whole: reviews of rights, lists, watches, cleaning up."""
+PER_NODE = 4
+PER_CLUSTER = 25
+"""For the cluster as a whole: a review of rights, lists, watches, cleaning up."""
 
 Requests = Counter[tuple[str, str]]
 
