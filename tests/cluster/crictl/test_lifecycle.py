@@ -14,7 +14,7 @@ import yaml
 
 from pytest_gpu.cluster.crictl import leftovers, lifecycle, tool
 from pytest_gpu.cluster.crictl.bench import SandboxOptions
-from pytest_gpu.cluster.crictl.lifecycle import try_sandboxes
+from pytest_gpu.cluster.crictl.lifecycle import TIMED_OUT, try_sandboxes
 from pytest_gpu.cluster.recording.owner import this_process
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import CommandResult
@@ -210,6 +210,15 @@ def test_an_unknown_error_among_losses_is_a_loss() -> None:
     starts = [failing(EOF_OF_RUNC), failing(NO_SHIM), failing(EOF_OF_RUNC), *[failing(NO_SHIM)] * 2]
     gpu = tried(CrictlNode(starts=[fine, *starts]))["runs"][1]
     assert (gpu["attempts"], gpu["reaped"]) == (5, 5)
+
+
+def test_a_start_that_takes_too_long_is_not_repeated() -> None:
+    """Each would take as long; what crictl waited for is not known."""
+    outcome = tried(CrictlNode(starts=[fine, lambda *_: answer((), TIMED_OUT)]))
+    gpu = outcome["runs"][1]
+    assert (gpu["exit"], gpu["attempts"], gpu["reaped"]) == (TIMED_OUT, 1, 0)
+    with pytest.raises(Unproven, match="did not finish in time"):
+        diagnose.gpu_run(judged(outcome))
 
 
 def test_five_losses_are_no_fault_of_the_gpu() -> None:
