@@ -30,6 +30,8 @@ _LOG_HELPS = frozenset(
         trouble.PATH,
         trouble.PERMISSION,
         trouble.RBAC,
+        trouble.SILENT,
+        trouble.STOPPED,
         trouble.UNKNOWN,
         UNFINISHED,
     }
@@ -50,7 +52,16 @@ def kind_of(fault: Fault) -> str:
         return UNFINISHED
     if fault.operand.pod is None and not fault.said:
         return PODLESS
-    return trouble.kind_of(fault.reason, fault.said)
+    kind = trouble.kind_of(fault.reason, fault.said)
+    return _kind_of_end(fault) if kind == trouble.UNKNOWN else kind
+
+
+def _kind_of_end(fault: Fault) -> str:
+    """Return what the end of a container tells whose words tell nothing."""
+    container = fault.container
+    end = container.end if container and container.has_run else None
+    kind = trouble.kind_of_exit(end.exit if end else None)
+    return trouble.SILENT if kind == trouble.UNKNOWN and end and not fault.said else kind
 
 
 def advice(node: Node, fault: Fault, values: Mapping[str, str]) -> Steps:
@@ -78,6 +89,7 @@ def _of_container(fault: Fault) -> Mapping[str, str]:
         "container": name,
         "image": str(found.get("image") or ""),
         "account": str(spec.get("serviceAccountName") or "default"),
+        "missing": " ".join(trouble.missing_in(fault.said) or ()),
     }
 
 
@@ -92,7 +104,8 @@ def _path(kind: str, fault: Fault) -> Iterator[Step]:
 
 
 def _log(kind: str, fault: Fault) -> Iterator[Step]:
-    if kind in _LOG_HELPS and fault.operand.pod and fault.container:
+    helps = kind in _LOG_HELPS and fault.operand.pod
+    if helps and fault.container and fault.container.has_run:
         yield typed("cluster", log_command(fault))
 
 

@@ -57,7 +57,7 @@ def change_steps(fault: Fault, kind: str) -> Steps:
     """Return the steps that change an operand where the change lasts; none if no change helps."""
     key = _TOLERATIONS if kind == trouble.TAINT else _KEYS.get(kind)
     if key is None:
-        return ()
+        return tuple(_by_name(fault))
     owner = fault.operand.owner
     if key in _OF_DRIVER and not _settles(fault, key):
         return ()
@@ -67,6 +67,23 @@ def change_steps(fault: Fault, kind: str) -> Steps:
         return tuple(_by_edit(owner, fault.operand, key))
     controller = fault.operand.controller
     return tuple(_by_controller(controller, fault.operand, key)) if controller else ()
+
+
+def _by_name(fault: Fault) -> Iterator[Step]:
+    """Yield where the operator is told the name of a ConfigMap that an operand lacks."""
+    policy, missing = fault.operand.owner, trouble.missing_in(fault.said)
+    if policy is None or policy.get("kind") != "ClusterPolicy" or missing is None:
+        return
+    for section in sorted({*_SECTIONS.values()}):
+        config = (spec_of(policy).get(section) or {}).get("config") or {}
+        if missing == ("configmap", config.get("name")):
+            path = f"{section}.config.name"
+            yield Step("words", f"The operator was told that name in {path} of the ClusterPolicy.")
+            if release := helm_release(policy):
+                yield typed("helm", release.upgrade(f"{path}=NAME"))
+            else:
+                line = command("kubectl edit clusterpolicy {name}", name=name_of(policy))
+                yield typed("cluster", line)
 
 
 def _settles(fault: Fault, key: str) -> bool:

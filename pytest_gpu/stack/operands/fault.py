@@ -21,7 +21,7 @@ from pytest_gpu.stack.kube.objects import (
 from pytest_gpu.stack.operands.operands import Operand, lacking
 from pytest_gpu.stack.operands.roles import VALIDATOR
 from pytest_gpu.stack.operands.state import Container
-from pytest_gpu.stack.operands.words import words_of
+from pytest_gpu.stack.operands.words import endings, words_of
 
 # gpu-operator v25.3.4, assets/state-*/0500_daemonset.yaml: init containers that only wait.
 _WAITS = re.compile(r"[a-z-]{1,40}-validation")
@@ -44,7 +44,8 @@ class Fault:
         operand: what does not come up.
         container: the container that fails, ``None`` if there is no single one.
         reason: one word of Kubernetes, such as ``ImagePullBackOff``; may be empty.
-        evidence: its state, then its own words, best first.
+        evidence: its state, how it ended, then its own words.
+        words: its own words, best first.
         fails: whether it fails; else it has neither failed nor come up.
     """
 
@@ -52,12 +53,13 @@ class Fault:
     container: Container | None
     reason: str
     evidence: tuple[Evidence, ...]
+    words: tuple[Evidence, ...] = ()
     fails: bool = True
 
     @property
     def said(self) -> str:
         """What it says best, empty if it says nothing."""
-        return self.evidence[1].text if len(self.evidence) > 1 else ""
+        return self.words[0].text if self.words else ""
 
 
 def fault_of(node: Node, operand: Operand) -> Fault | None:
@@ -173,9 +175,15 @@ def _fault(
     reason: str,
     *more: Evidence,
 ) -> Fault:
-    said = dict.fromkeys((*words_of(node, operand), *more))
-    evidence = (shown_state(operand), *tuple(said)[:_SHOWN])
-    return Fault(operand=operand, container=container, reason=reason, evidence=evidence)
+    words = tuple(dict.fromkeys((*words_of(node, operand), *more)))[:_SHOWN]
+    ended = endings(operand.pod) if operand.pod else ()
+    return Fault(
+        operand=operand,
+        container=container,
+        reason=reason,
+        evidence=(shown_state(operand), *ended, *words),
+        words=words,
+    )
 
 
 def shown_state(operand: Operand) -> Evidence:

@@ -67,7 +67,7 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     fault = culprit.fault
     evidence = (*culprit.evidence, *symptom)
     values = _values(fault.operand)
-    for said in fault.evidence[1:]:
+    for said in fault.words:
         if meaning := _meaning(node, fault, said):
             first = (said, *(each for each in evidence if each is not said))
             own = {"handler": _handler(fault.operand), "scope": f"{values['object']} cannot start"}

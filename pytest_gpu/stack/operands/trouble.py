@@ -24,6 +24,9 @@ CRASH = "crash"
 SIGNATURE = "signature"
 KERNEL_PACKAGES = "kernel-packages"
 IN_USE = "in-use"
+MISSING = "missing-object"
+STOPPED = "stopped"
+SILENT = "silent"
 UNKNOWN = "unknown"
 
 _REASONS: Mapping[str, str] = {
@@ -162,16 +165,37 @@ _WORDS = (
 )
 """What a line of a log tells, the surest first."""
 
+_MISSING = re.compile(
+    r'\b(?P<kind>configmap|secret)s? "(?P<name>[^"\s]{1,253})" not found', re.IGNORECASE
+)
+# signal(7): 128 plus the number of the signal that ended a program. Of these the program itself
+# is the reason; SIGKILL and SIGTERM others send.
+_CRASHED = frozenset({132, 134, 135, 136, 139})
+_STOPPED = frozenset({137, 143})
+
 _PATH = re.compile(r"(?<![\w:/.])/[\w.@+-]{1,255}(?:/[\w.@+-]{1,255}){0,20}")
 
 
 def kind_of(reason: str, text: str) -> str:
     """Return the kind of a trouble from a one-word reason and the decisive line; else unknown."""
+    if reason == "CreateContainerConfigError" and missing_in(text):
+        return MISSING
     if found := _REASONS.get(reason):
         return found
     if reason == "FailedCreate":
         return _first(_REFUSALS, text) or ADMISSION
     return _first(_WORDS, text) or UNKNOWN
+
+
+def kind_of_exit(code: int | None) -> str:
+    """Return the kind of a trouble of which only an exit code tells."""
+    return CRASH if code in _CRASHED else STOPPED if code in _STOPPED else UNKNOWN
+
+
+def missing_in(text: str) -> tuple[str, str] | None:
+    """Return kind and name of an object that a message says is not there, ``None`` if none is."""
+    found = _MISSING.search(text)
+    return (found["kind"].lower(), found["name"]) if found else None
 
 
 def _first(rules: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str | None:
