@@ -22,11 +22,15 @@ PODLESS = "podless"
 
 _LOG_HELPS = frozenset(
     {
+        trouble.ADDRESS,
+        trouble.COMPILER,
         trouble.CONFIGURATION,
         trouble.CRASH,
         trouble.IN_USE,
         trouble.KERNEL_PACKAGES,
         trouble.NETWORK,
+        trouble.NVML,
+        trouble.PACKAGES,
         trouble.PATH,
         trouble.PERMISSION,
         trouble.RBAC,

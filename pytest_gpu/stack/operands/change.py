@@ -44,7 +44,9 @@ _KEYS: Mapping[str, str] = {
     trouble.CONFIGURATION: "env",
     trouble.RESOURCES: "resources",
     trouble.KERNEL_PACKAGES: "repoConfig",
+    trouble.PACKAGES: "repoConfig",
     trouble.SIGNATURE: _PRECOMPILED,
+    trouble.COMPILER: _PRECOMPILED,
 }
 """What is changed there, for the kinds of trouble that a change of the operand ends."""
 
@@ -113,7 +115,7 @@ def _by_values(release: HelmRelease, start: str, path: str) -> Iterator[Step]:
         yield typed("helm", release.upgrade(f"{path}=VERSION"))
         return
     if path.endswith(f".{_PRECOMPILED}"):
-        yield Step("words", f"{start} in {where}. Precompiled modules are signed:")
+        yield Step("words", f"{start} in {where}. Precompiled modules are built and signed beforehand:")
         yield typed("helm", release.upgrade(f"{path}=true"))
         return
     yield Step(

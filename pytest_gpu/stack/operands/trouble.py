@@ -24,6 +24,10 @@ CRASH = "crash"
 SIGNATURE = "signature"
 KERNEL_PACKAGES = "kernel-packages"
 IN_USE = "in-use"
+COMPILER = "compiler"
+PACKAGES = "packages"
+NVML = "nvml"
+ADDRESS = "address"
 MISSING = "missing-object"
 STOPPED = "stopped"
 SILENT = "silent"
@@ -91,6 +95,12 @@ _WORDS = (
     ),
     # The same; NVIDIA/k8s-driver-manager, which unloads the driver before.
     (_any(r"kernel modules, driver is in use", r"failed to unload driver: "), IN_USE),
+    # gcc and clang, which build the kernel module.
+    (_any(r"unrecogni[sz]ed command-line option", r"unknown argument: '-"), COMPILER),
+    # go-nvml, by which NVML's errors are names where the library itself does not load; and
+    # nvidia-smi itself.
+    (_any(r"(?-i:\bERROR_[A-Z_]{3,40}\b)", r"failed to initialize NVML: "), NVML),
+    (_any(r"address already in use"), ADDRESS),
     (_any(r"cannot \w{1,20} resource", r'is forbidden: User "system:'), RBAC),
     (
         _any(
@@ -140,6 +150,12 @@ _WORDS = (
             r"unexpected token",
             r"value from environment variable",
             r"expected containerd config version",
+            # go-toml: line and column of what it cannot read.
+            r"\(\d{1,6}, \d{1,6}\): ",
+            # encoding/csv, reader.go; apimachinery, pkg/runtime/error.go.
+            r"wrong number of fields",
+            r"parse error on line \d",
+            r"no kind \S{1,100} is registered for version",
             r"(?:error|failed to) (?:parse|parsing|unmarshal|decode|validate) ",
             r"(?<![\w./-])(?:yaml|toml|json): ",
         ),
@@ -155,13 +171,18 @@ _WORDS = (
             r"command not found",
             r"cannot open shared object file",
             r"does not exist",
-            r"ERROR_LIBRARY_NOT_FOUND",
             r"error locating \w{1,20}: ",
             r"no NVIDIA device(?:s| nodes) found",
             r"no runtime binary found",
         ),
         PATH,
     ),
+    (
+        _any(r"(?:unable|failed) to (?:load|parse|read|decode) (?:[\w-]{1,30} )?config\b"),
+        CONFIGURATION,
+    ),
+    # apt-get and dnf themselves.
+    (_any(r"^E: ", r"unable to find a match: ", r"no package \S{1,100} available"), PACKAGES),
 )
 """What a line of a log tells, the surest first."""
 
