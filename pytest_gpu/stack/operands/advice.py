@@ -45,7 +45,12 @@ _LOG_HELPS = frozenset(
 @cache
 def table() -> Mapping[str, Sequence[Step]]:
     """Return the steps of each kind of trouble, with their placeholders."""
-    text = files("pytest_gpu.stack.operands").joinpath("advice.toml").read_text(encoding="utf-8")
+    return read_table("pytest_gpu.stack.operands", "advice.toml")
+
+
+def read_table(package: str, name: str) -> Mapping[str, Sequence[Step]]:
+    """Return the steps by kind from a file of a package, with their placeholders."""
+    text = files(package).joinpath(name).read_text(encoding="utf-8")
     steps = {kind: map(read_step, entries) for kind, entries in tomllib.loads(text).items()}
     return {kind: tuple(e for e in each if isinstance(e, Step)) for kind, each in steps.items()}
 

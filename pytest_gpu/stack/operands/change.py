@@ -115,7 +115,9 @@ def _by_values(release: HelmRelease, start: str, path: str) -> Iterator[Step]:
         yield typed("helm", release.upgrade(f"{path}=VERSION"))
         return
     if path.endswith(f".{_PRECOMPILED}"):
-        yield Step("words", f"{start} in {where}. Precompiled modules are built and signed beforehand:")
+        yield Step(
+            "words", f"{start} in {where}. Precompiled modules are built and signed beforehand:"
+        )
         yield typed("helm", release.upgrade(f"{path}=true"))
         return
     yield Step(

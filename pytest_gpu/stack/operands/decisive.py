@@ -114,7 +114,7 @@ def shortened(text: str, longest: int = LONGEST_SHOWN) -> str:
     if len(text) <= longest:
         return text
     head, *rest = unwrapped(text)
-    if not rest or len(rest[-1]) > longest // 2:
+    if not rest or len(rest[-1]) > longest * 3 // 4:
         return f"{text[: longest - 4]} ..."
     tail = ""
     for part in reversed(rest):

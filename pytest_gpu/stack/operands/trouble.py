@@ -119,6 +119,7 @@ _WORDS = (
             r"no space left on device",
             r"too many open files",
             r"disk quota exceeded",
+            r"\bOOM.killer\b",
         ),
         RESOURCES,
     ),
