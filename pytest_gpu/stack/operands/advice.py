@@ -13,6 +13,7 @@ from pytest_gpu.stack.kube.objects import all_containers_of, spec_of, template_o
 from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.change import change_steps
 from pytest_gpu.stack.operands.fault import Fault
+from pytest_gpu.stack.operands.host_path import mounts_of, on_host
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.steps import Step, Steps, read_step, typed
 from pytest_gpu.text.shell import Command, command
@@ -62,6 +63,8 @@ def kind_of(fault: Fault) -> str:
     if fault.operand.pod is None and not fault.said:
         return PODLESS
     kind = trouble.kind_of(fault.reason, fault.said)
+    if kind == trouble.IMAGE:
+        return trouble.kind_of_pull("\n".join(each.text for each in fault.words))
     return _kind_of_end(fault) if kind == trouble.UNKNOWN else kind
 
 
@@ -97,9 +100,16 @@ def _of_container(fault: Fault) -> Mapping[str, str]:
     return {
         "container": name,
         "image": str(found.get("image") or ""),
+        "registry": _registry(str(found.get("image") or "")),
         "account": str(spec.get("serviceAccountName") or "default"),
         "missing": " ".join(trouble.missing_in(fault.said) or ()),
     }
+
+
+def _registry(image: str) -> str:
+    """Return the host in an image's name; names without one are Docker Hub's."""
+    host, _, rest = image.partition("/")
+    return host if rest and ("." in host or ":" in host) else "registry-1.docker.io"
 
 
 def _spec(operand: Operand) -> Mapping[str, object]:
@@ -107,9 +117,18 @@ def _spec(operand: Operand) -> Mapping[str, object]:
 
 
 def _path(kind: str, fault: Fault) -> Iterator[Step]:
-    """Yield the command that shows the path that the decisive line names."""
-    if kind in {trouble.PATH, trouble.PERMISSION} and (path := trouble.path_in(fault.said)):
+    """Yield the command that shows, on the host, the path that the decisive line names."""
+    if kind in {trouble.PATH, trouble.PERMISSION} and (path := _host_path(fault)):
         yield typed("node", command("ls -ld {path}", path=path))
+
+
+def _host_path(fault: Fault) -> str | None:
+    path = trouble.path_in(fault.said)
+    if path is None or fault.container is None:
+        return path
+    specs = (_spec(fault.operand), template_of(fault.operand.controller or {}))
+    mounts = (mounts_of(spec, fault.container.name) for spec in specs)
+    return on_host(path, next(filter(None, mounts), {}))
 
 
 def _log(kind: str, fault: Fault) -> Iterator[Step]:

@@ -41,6 +41,8 @@ _PRECOMPILED = "usePrecompiled"
 
 _KEYS: Mapping[str, str] = {
     trouble.IMAGE: "version",
+    trouble.IMAGE_ABSENT: "version",
+    trouble.IMAGE_REFUSED: "imagePullSecrets",
     trouble.CONFIGURATION: "env",
     trouble.RESOURCES: "resources",
     trouble.KERNEL_PACKAGES: "repoConfig",

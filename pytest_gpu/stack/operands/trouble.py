@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 
 IMAGE = "image"
+IMAGE_ABSENT = "image-absent"
+IMAGE_REFUSED = "image-refused"
+IMAGE_NOT_REACHED = "image-not-reached"
 MOUNT = "mount"
 QUOTA = "quota"
 POD_SECURITY = "pod-security"
@@ -187,6 +190,18 @@ _WORDS = (
 )
 """What a line of a log tells, the surest first."""
 
+_PULLS = (
+    (_any(r"no space left on device"), RESOURCES),
+    # containerd, core/remotes/docker: what fails before the registry answers.
+    (
+        _any(r"failed to do request: ", r"dial (?:tcp|udp)", r"i/o timeout", r"x509: "),
+        IMAGE_NOT_REACHED,
+    ),
+    (_any(r"\b40[13]\b", r"unauthorized", r"denied", r"toomanyrequests|\b429\b"), IMAGE_REFUSED),
+    (_any(r": not found", r"manifest unknown", r"does not exist"), IMAGE_ABSENT),
+)
+"""What the registry answers, or does not."""
+
 _MISSING = re.compile(
     r'\b(?P<kind>configmap|secret)s? "(?P<name>[^"\s]{1,253})" not found', re.IGNORECASE
 )
@@ -207,6 +222,11 @@ def kind_of(reason: str, text: str) -> str:
     if reason == "FailedCreate":
         return _first(_REFUSALS, text) or ADMISSION
     return _first(_WORDS, text) or UNKNOWN
+
+
+def kind_of_pull(text: str) -> str:
+    """Return why an image is not pulled, by all that is said of it."""
+    return _first(_PULLS, text) or IMAGE
 
 
 def kind_of_exit(code: int | None) -> str:

@@ -73,7 +73,7 @@ def test_a_daemonset_of_nobody_or_of_a_chart() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("open /run/nvidia/x: no such file or directory", "$ ls -ld /run/nvidia/x"),
+        ("open /proc/driver/x: no such file or directory", "$ ls -ld /proc/driver/x"),
         ("open /run/nvidia/x: permission denied", "apparmor"),
         ("dial tcp 10.0.0.1:443: i/o timeout", "name resolution"),
         ("panic: runtime error: nil map", "crashed"),
