@@ -27,7 +27,7 @@ _STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)
 # what they set; other sequences; and single control characters.
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]{0,32}[ -/]{0,4}[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,512}(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,128}(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]{1,4}[0-~]|\x1b[0-OQ-WYZc-~]"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )

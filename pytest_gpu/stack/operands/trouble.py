@@ -154,12 +154,6 @@ _WORDS = (
             r"unexpected token",
             r"value from environment variable",
             r"expected containerd config version",
-            # go-toml: line and column of what it cannot read.
-            r"\(\d{1,6}, \d{1,6}\): ",
-            # encoding/csv, reader.go; apimachinery, pkg/runtime/error.go.
-            r"wrong number of fields",
-            r"parse error on line \d",
-            r"no kind \S{1,100} is registered for version",
             r"(?:error|failed to) (?:parse|parsing|unmarshal|decode|validate) ",
             r"(?<![\w./-])(?:yaml|toml|json): ",
         ),
@@ -182,11 +176,19 @@ _WORDS = (
         PATH,
     ),
     (
-        _any(r"(?:unable|failed) to (?:load|parse|read|decode) (?:[\w-]{1,30} )?config\b"),
+        _any(
+            r"(?:unable|failed) to (?:load|parse|read|decode) (?:[\w-]{1,30} )?config\b",
+            # go-toml: line and column of what it cannot read.
+            r"\(\d{1,6}, \d{1,6}\): ",
+            # encoding/csv, reader.go; apimachinery, pkg/runtime/error.go.
+            r"wrong number of fields",
+            r"parse error on line \d",
+            r"no kind \S{1,40} is registered for version",
+        ),
         CONFIGURATION,
     ),
     # apt-get and dnf themselves.
-    (_any(r"^E: ", r"unable to find a match: ", r"no package \S{1,100} available"), PACKAGES),
+    (_any(r"^E: ", r"unable to find a match: ", r"no package \S{1,60} available"), PACKAGES),
 )
 """What a line of a log tells, the surest first."""
 

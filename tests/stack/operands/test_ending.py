@@ -11,6 +11,7 @@ from pytest_gpu.stack.operands.chain import culprit_for
 from pytest_gpu.stack.operands.roles import DEVICE_PLUGIN, TOOLKIT
 from pytest_gpu.stack.operands.telling import advice_of
 from pytest_gpu.stack.pods import check_plugin_pod
+from tests.stack.kube.kube_machine import Machine
 from tests.stack.kube.kube_machine import told as all_of
 from tests.stack.operands.made_up_operands import (
     Object,
@@ -21,7 +22,7 @@ from tests.stack.operands.made_up_operands import (
 )
 from tests.stack.operands.test_chain import operand
 from tests.stack.operands.test_change import BY_POLICY, HELM, POLICY
-from tests.stack.pods.test_check_plugin import Machine, down
+from tests.stack.pods.test_check_plugin import down
 
 BACK_OFF = "back-off 5m0s restarting failed container=main pod=x-7k2vn_gpu-stack(uid)"
 WHERE = "pod gpu-stack/toolkit-x1, container main"
