@@ -91,15 +91,14 @@ def _echoes(said: Sequence[Said]) -> Sequence[Said]:
 def _closing(said: Sequence[Said], at: Sequence[int]) -> Iterator[Said]:
     """Yield the last of the messages at these places, and those that it ends with, oldest first."""
     start = len(at) - 1
-    while start > 0 and not _went_on(said[at[start - 1] : at[start] + 1]):
+    while start > 0 and not went_on(said[at[start - 1] : at[start] + 1]):
         start -= 1
     yield from (said[each] for each in at[max(start, 0) :])
 
 
-def _went_on(between: Sequence[Said]) -> bool:
-    """Say whether a program worked on from one error to the next: it says so, or took its time."""
-    first, *middle, last = between
-    return _apart(first, last) or any(_is_progress(each.message) for each in middle)
+def went_on(said: Sequence[Said]) -> bool:
+    """Say whether a program worked on from an error to the last message: by its words or time."""
+    return _apart(said[0], said[-1]) or any(_is_progress(each.message) for each in said[1:])
 
 
 def _apart(first: Said, last: Said) -> bool:

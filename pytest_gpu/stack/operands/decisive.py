@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_gpu.stack.operands.closing import Said, died_of
+from pytest_gpu.stack.operands.closing import Said, died_of, went_on
 from pytest_gpu.stack.operands.container_log import LogLine, plain
 from pytest_gpu.stack.operands.log_message import message_of
 
@@ -34,18 +34,20 @@ class Decisive:
     text: str
 
 
-def decisive(lines: Sequence[LogLine]) -> Decisive | None:
+def decisive(lines: Sequence[LogLine], *, stopped: bool = False) -> Decisive | None:
     """Return the line of a program's log that says why it failed, ``None`` for an empty log.
 
     That is the error that it ended with since its last start; else the one before that start; else
-    the last line.
+    the last line. If it was ``stopped`` from outside, an error after which it worked on is none.
     """
     said = [
         Said(line.number, message_of(line.text), _second(line.text))
         for line in _messages(lines)
         if not _NOISE.match(line.text)
     ]
-    found = died_of(_since_last_start(said)) or died_of(said) or (said[-1] if said else None)
+    found = died_of(_since_last_start(said)) or died_of(said)
+    if found is None or (stopped and went_on(said[said.index(found) :])):
+        found = said[-1] if said else None
     return _decisive(found) if found else None
 
 

@@ -14,6 +14,7 @@ from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.state import Condition, Container, conditions_in, containers_in
+from pytest_gpu.stack.operands.trouble import STOPPED, kind_of_exit
 
 # The kubelet's event of a crash loop: it repeats the state.
 _STATE = re.compile(r"Back-off restarting failed container")
@@ -94,9 +95,17 @@ def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evide
     if not container.has_run:
         return
     for read in (last_log, previous_log):
-        if said := decisive_of(read(node.evidence, pod, container)):
+        if said := decisive_of(
+            read(node.evidence, pod, container), stopped=_was_stopped(container)
+        ):
             yield said
             return
+
+
+def _was_stopped(container: Container) -> bool:
+    """Say whether something outside ended the run whose log is read."""
+    end = container.end if container.failed else None
+    return end is not None and kind_of_exit(end.exit) == STOPPED
 
 
 def _told(pod: KubeObject, container: Container) -> Iterator[Evidence]:
@@ -110,9 +119,9 @@ def _told(pod: KubeObject, container: Container) -> Iterator[Evidence]:
         yield Evidence(source=where, text=shortened(text))
 
 
-def decisive_of(log: Log | None) -> Evidence | None:
+def decisive_of(log: Log | None, *, stopped: bool = False) -> Evidence | None:
     """Return the line of a log that says why, ``None`` for one that is empty or unknown."""
-    said = decisive(log.lines) if log else None
+    said = decisive(log.lines, stopped=stopped) if log else None
     if log is None or said is None:
         return None
     line = said.number if log.whole else None

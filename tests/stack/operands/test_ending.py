@@ -110,6 +110,25 @@ def test_the_exit_code_decides_the_advice_where_no_words_do(
     assert advice.count("kubectl logs") == (reason != "OOMKilled")
 
 
+SURVIVED = """\
+E0113 08:15:32.104220       1 reflector.go:158] dial tcp 10.96.0.1:443: connection refused
+I0113 08:15:41.104220       1 main.go:99] Registered device plugin with the kubelet
+"""
+
+
+@pytest.mark.parametrize("code", [137, 143])
+def test_an_error_that_it_survived_is_not_why_it_was_stopped(code: int) -> None:
+    """Without work after it, or where the program ended by itself, the error counts."""
+    evidence, advice = judged(ended(code), SURVIVED)
+    assert evidence[-1].text == "Registered device plugin with the kubelet"
+    assert "143 SIGTERM" in advice
+    alone = SURVIVED.partition("\n")[0] + "\nI0113 08:15:33.1 1 main.go:9] Shutting down\n"
+    for status, log in ((ended(code), alone), (ended(1), SURVIVED)):
+        evidence, advice = judged(status, log)
+        assert "connection refused" in evidence[-1].text
+        assert "name resolution" in advice
+
+
 def lacking(name: str, policy: Object) -> str:
     """Return the advice for a device plugin that lacks a ConfigMap."""
     missing = {"reason": "CreateContainerConfigError", "message": f'configmap "{name}" not found'}
