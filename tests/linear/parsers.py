@@ -47,7 +47,7 @@ from pytest_gpu.stack.kubelet import (
     kubelet_flags,
     unit_end,
 )
-from pytest_gpu.stack.operands import container_log, decisive, log_message, roles, trouble
+from pytest_gpu.stack.operands import container_log, decisive, log_message, named_in, roles, trouble
 from pytest_gpu.stack.pods import start_refusal, suite_pod
 from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
@@ -424,7 +424,7 @@ PARSERS: _Table = {
         (*MESSAGES, "cannot list resource ", "failed to parse ", "admission webhook "),
     ),
     "path in a message": (
-        trouble.path_in,
+        named_in.path_in,
         ("open /a/b: ", "/a/", "https://a/b ", "/a.b-c/@+"),
     ),
     "unit": (lambda text: list(systemd_text.assignments(text, "Service")), WORDS),

@@ -11,6 +11,7 @@ from pytest_gpu.stack.distributions.distribution import Distribution
 from pytest_gpu.stack.kubelet.unit_end import UnitEnd
 from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.advice import read_table
+from pytest_gpu.stack.operands.named_in import path_in
 from pytest_gpu.steps import Step, Steps, typed
 from pytest_gpu.text.shell import command
 
@@ -45,7 +46,7 @@ def unit_advice(end: UnitEnd, unit: str, where: str) -> Steps:
 
 def _path(kind: str, said: str) -> Iterator[Step]:
     """Yield the commands that show the path that the words name."""
-    path = trouble.path_in(said)
+    path = path_in(said)
     if kind == DISK:
         yield typed("node", command("df -h {path}", path=path or "/"))
     elif path and kind in {trouble.PATH, trouble.PERMISSION}:

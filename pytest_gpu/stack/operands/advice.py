@@ -14,6 +14,7 @@ from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.change import change_steps
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.host_path import mounts_of, on_host
+from pytest_gpu.stack.operands.named_in import missing_in, path_in
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.steps import Step, Steps, read_step, typed
 from pytest_gpu.text.shell import Command, command
@@ -102,7 +103,7 @@ def _of_container(fault: Fault) -> Mapping[str, str]:
         "image": str(found.get("image") or ""),
         "registry": _registry(str(found.get("image") or "")),
         "account": str(spec.get("serviceAccountName") or "default"),
-        "missing": " ".join(trouble.missing_in(fault.said) or ()),
+        "missing": " ".join(missing_in(fault.said) or ()),
     }
 
 
@@ -123,7 +124,7 @@ def _path(kind: str, fault: Fault) -> Iterator[Step]:
 
 
 def _host_path(fault: Fault) -> str | None:
-    path = trouble.path_in(fault.said)
+    path = path_in(fault.said)
     if path is None or fault.container is None:
         return path
     specs = (_spec(fault.operand), template_of(fault.operand.controller or {}))

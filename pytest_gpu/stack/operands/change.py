@@ -11,6 +11,7 @@ from pytest_gpu.stack.kube.operator import HelmRelease, helm_release
 from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.found import named
+from pytest_gpu.stack.operands.named_in import missing_in
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.roles import (
     DCGM,
@@ -107,7 +108,7 @@ def _by_config_map(fault: Fault) -> Iterator[Step]:
 
 def _by_name(fault: Fault) -> Iterator[Step]:
     """Yield where the operator is told the name of a ConfigMap that an operand lacks."""
-    policy, missing = fault.operand.owner, trouble.missing_in(fault.said)
+    policy, missing = fault.operand.owner, missing_in(fault.said)
     if policy is None or policy.get("kind") != "ClusterPolicy" or missing is None:
         return
     for section in sorted({*_SECTIONS.values()}):

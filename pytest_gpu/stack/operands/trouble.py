@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from pytest_gpu.stack.operands.named_in import missing_in
+
 IMAGE = "image"
 IMAGE_ABSENT = "image-absent"
 IMAGE_REFUSED = "image-refused"
@@ -204,15 +206,10 @@ _PULLS = (
 )
 """What the registry answers, or does not."""
 
-_MISSING = re.compile(
-    r'\b(?P<kind>configmap|secret)s? "(?P<name>[^"\s]{1,253})" not found', re.IGNORECASE
-)
 # signal(7): 128 plus the number of the signal that ended a program. Of these the program itself
 # is the reason; SIGKILL and SIGTERM others send.
 _CRASHED = frozenset({132, 134, 135, 136, 139})
 _STOPPED = frozenset({137, 143})
-
-_PATH = re.compile(r"(?<![\w:/.])/[\w.@+-]{1,255}(?:/[\w.@+-]{1,255}){0,20}")
 
 
 def kind_of(reason: str, text: str) -> str:
@@ -236,17 +233,5 @@ def kind_of_exit(code: int | None) -> str:
     return CRASH if code in _CRASHED else STOPPED if code in _STOPPED else UNKNOWN
 
 
-def missing_in(text: str) -> tuple[str, str] | None:
-    """Return kind and name of an object that a message says is not there, ``None`` if none is."""
-    found = _MISSING.search(text)
-    return (found["kind"].lower(), found["name"]) if found else None
-
-
 def _first(rules: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str | None:
     return next((kind for pattern, kind in rules if pattern.search(text)), None)
-
-
-def path_in(text: str) -> str | None:
-    """Return the last path of a file that a line names, ``None`` if it names none."""
-    found = _PATH.findall(text)
-    return str(found[-1]) if found else None

@@ -6,8 +6,9 @@ import pytest
 
 from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.advice import PODLESS, UNFINISHED, table
+from pytest_gpu.stack.operands.named_in import path_in
 from pytest_gpu.stack.operands.no_driver_pod import Why
-from pytest_gpu.stack.operands.trouble import kind_of, path_in
+from pytest_gpu.stack.operands.trouble import kind_of
 
 CASES = [
     ("ImagePullBackOff", 'Back-off pulling image "r.example/driver:1"', trouble.IMAGE),
