@@ -127,6 +127,37 @@ NODE = {
     "memory": Refusal(
         "fork/exec /usr/bin/runc: cannot allocate memory", "sandbox/node-out-of-memory"
     ),
+    "shim-damaged": Refusal(
+        'failed to start sandbox "1f": failed to create containerd task: failed to start shim: start'
+        " failed: fork/exec /usr/bin/containerd-shim-runc-v2: exec format error",
+        "sandbox/containerd-program-unusable",
+        says="cannot start /usr/bin/containerd-shim-runc-v2: exec format error",
+    ),
+    "shim-gone": Refusal(
+        "failed to create containerd task: failed to start shim: start failed: fork/exec /var/lib/"
+        "rancher/rke2/data/v1.31.4-rke2r1-a1/bin/containerd-shim-runc-v2: no such file or directory",
+        "sandbox/containerd-program-unusable",
+        says="v1.31.4-rke2r1-a1/bin/containerd-shim-runc-v2: no such file or directory",
+    ),
+    "shim-not-installed": Refusal(
+        'failed to start shim: failed to resolve runtime path: runtime "io.containerd.runc.v2" '
+        'binary not installed "containerd-shim-runc-v2": file does not exist',
+        "sandbox/containerd-program-unusable",
+        says="cannot start containerd-shim-runc-v2: file does not exist",
+    ),
+    "runc-gone": Refusal(
+        "OCI runtime create failed: unable to retrieve OCI runtime error (open /run/containerd/io."
+        "containerd.runtime.v2.task/k8s.io/9c/log.json: no such file or directory): exec: "
+        '"runc": executable file not found in $PATH',
+        "sandbox/containerd-program-unusable",
+        says="cannot start runc: executable file not found",
+    ),
+    "runc-not-executable": Refusal(
+        "unable to retrieve OCI runtime error (open /run/x/log.json: no such file or directory): "
+        "fork/exec /usr/local/sbin/runc: permission denied",
+        "sandbox/containerd-program-unusable",
+        says="cannot start /usr/local/sbin/runc: permission denied",
+    ),
     "no-systemd": Refusal(
         f"{RUNC}systemd not running on this host, cannot use systemd cgroups manager: unknown",
         "sandbox/control-fails",
@@ -301,6 +332,15 @@ def test_a_broken_default_handler_of_nvidias_keeps_every_pod_from_starting(
     finding = control(tried(Refusal(words), Machine(default="nvidia")))
     assert cause(finding) == found
     assert 'default runtime "nvidia": no pod can start on this node' in told(finding)
+
+
+@pytest.mark.parametrize("name", ["shim-damaged", "shim-gone", "runc-gone"])
+def test_containerds_own_programs_are_not_nvidias(name: str) -> None:
+    """Also where NVIDIA's handler is the default one: its program is another file."""
+    text = told(control(tried(NODE[name], Machine(default="nvidia"))))
+    assert "toolkit pod" not in text
+    assert "install the toolkit" not in text
+    assert "No pod can start on this node: containerd cannot start" in text
 
 
 def test_the_line_that_names_the_pause_image_is_shown() -> None:
