@@ -59,6 +59,11 @@ def listed(commands: Sequence[CommandResult]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if _belongs(name)))[:MOST]
 
 
+def listed_for_gpus(commands: Sequence[CommandResult]) -> tuple[str, ...]:
+    """Return those that belong to GPUs: of them the journal is read, too."""
+    return tuple(name for name in listed(commands) if _OF_GPUS.search(name))
+
+
 def _names(text: str) -> Iterator[str]:
     for line in text.splitlines():
         words = line.removeprefix("●").split(maxsplit=4)
@@ -81,8 +86,10 @@ def failed_units(commands: Sequence[CommandResult]) -> tuple[FailedUnit, ...]:
     return tuple(found)
 
 
-def failed_gpu_units(commands: Sequence[CommandResult]) -> Iterator[Evidence]:
-    """Yield the state and the last words of each unit for GPUs that failed."""
+def failed_gpu_units(
+    commands: Sequence[CommandResult], named: re.Pattern[str] = _OF_GPUS
+) -> Iterator[Evidence]:
+    """Yield the state and the last words of each unit for GPUs that failed and is named so."""
     for unit in failed_units(commands):
-        if unit.for_gpus:
+        if unit.for_gpus and named.search(unit.name):
             yield from unit.status.evidence

@@ -128,14 +128,15 @@ NODE = {
         "fork/exec /usr/bin/runc: cannot allocate memory", "sandbox/node-out-of-memory"
     ),
     "shim-damaged": Refusal(
-        'failed to start sandbox "1f": failed to create containerd task: failed to start shim: start'
-        " failed: fork/exec /usr/bin/containerd-shim-runc-v2: exec format error",
+        'failed to start sandbox "1f": failed to create containerd task: failed to start shim: '
+        "start failed: fork/exec /usr/bin/containerd-shim-runc-v2: exec format error",
         "sandbox/containerd-program-unusable",
         says="cannot start /usr/bin/containerd-shim-runc-v2: exec format error",
     ),
     "shim-gone": Refusal(
-        "failed to create containerd task: failed to start shim: start failed: fork/exec /var/lib/"
-        "rancher/rke2/data/v1.31.4-rke2r1-a1/bin/containerd-shim-runc-v2: no such file or directory",
+        "failed to create containerd task: failed to start shim: start failed: fork/exec /var/"
+        "lib/rancher/rke2/data/v1.31.4-rke2r1-a1/bin/containerd-shim-runc-v2: no such file or "
+        "directory",
         "sandbox/containerd-program-unusable",
         says="v1.31.4-rke2r1-a1/bin/containerd-shim-runc-v2: no such file or directory",
     ),
