@@ -8,7 +8,7 @@ from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.looks import each_of, first_of
-from pytest_gpu.stack.cdi import check_absent_gpus, check_devices, check_specs
+from pytest_gpu.stack.cdi import check_absent_gpus, check_devices, check_refresh, check_specs
 from pytest_gpu.stack.docker import check_docker
 from pytest_gpu.stack.operands import check_operands
 from pytest_gpu.stack.runtime import (
@@ -176,6 +176,8 @@ def test_cdi_devices_asked_for_exist(gpu_node: Node) -> None:
     if finding := check_devices.not_taken(gpu_node) or check_devices.device_missing(gpu_node):
         fail(finding)
     if finding := check_absent_gpus.names_absent_gpu(gpu_node):
+        latent(finding)
+    if finding := check_refresh.refresh_fails(gpu_node):
         latent(finding)
 
 

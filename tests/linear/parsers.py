@@ -13,7 +13,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings
 from pytest_gpu.parsing import json_document, shell_words, toml, yaml_document
-from pytest_gpu.stack.cdi import regenerate, specs
+from pytest_gpu.stack.cdi import refresh, regenerate, specs
 from pytest_gpu.stack.cdi.document import line_of
 from pytest_gpu.stack.containerd import (
     config_file,
@@ -115,8 +115,9 @@ def _merged(evidence: FakeNode) -> object:
 
 
 def _names_told(text: str) -> object:
-    node = _node(files={regenerate.ENV: text}, complete=["/"])
-    return list(regenerate.strategies_told(node, regenerate.REFRESHED))
+    node = _node(files={refresh.ENV: text}, complete=["/"])
+    path = refresh.refreshed_path(node)
+    return path, list(regenerate.strategies_told(node, refresh.REFRESHED))
 
 
 def _lines_found(text: str) -> object:

@@ -18,7 +18,11 @@ from pytest_gpu.stack.cdi.check_devices import not_taken
 from pytest_gpu.stack.cdi.specs import cdi_of
 from pytest_gpu.stack.containerd.search import written
 from pytest_gpu.stack.host.processes import processes_of
-from pytest_gpu.stack.injection.injected import beside_the_files, default_evidence
+from pytest_gpu.stack.injection.injected import (
+    beside_the_files,
+    default_evidence,
+    needs_no_handler,
+)
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kubelet.beside import beside
@@ -103,6 +107,8 @@ def still_live(node: Node) -> bool:
 def _cdi_serves(node: Node) -> bool:
     """Say whether CDI devices are all that this node needs: no GPU pod names a class.
 
+    They are defined, or the plugin names them.
+
     Raises:
         NotInEvidence: no device is known, but not every directory of specs was listed.
     """
@@ -110,6 +116,8 @@ def _cdi_serves(node: Node) -> bool:
         return True
     if _uses_gpu_class(node) or not containerd_of(node).config.cdi_enabled:
         return False
+    if needs_no_handler(node):
+        return True  # whether the devices that it names are defined is a requirement of its own
     if cdi_of(node).unknown and not cdi_of(node).gpu_devices:
         raise NotInEvidence(node.name, f"the content of {', '.join(cdi_of(node).unknown)}")
     return bool(cdi_of(node).gpu_devices)

@@ -26,7 +26,7 @@ def advice(unit: str, words: str) -> Steps:
     service = f"{unit}.service"
     return (
         *reason(unit, words),
-        Step("words", "Then start it again, and see that it stays well:"),
+        Step("words", "Then start the service again, and see that it stays well:"),
         typed("node", command("sudo systemctl reset-failed {service}", service=service)),
         typed("node", command("sudo systemctl restart {service}", service=service)),
     )
