@@ -51,8 +51,8 @@ def install(node: Node, runtime: Handler) -> Steps:
     package = typed("node", command(line))
     if not _is_operators(str(runtime.binary)):
         said = (
-            "Install the NVIDIA container toolkit again, which brings it, or replace the node by one"
-            " from a sound image. All pods start again then, and containerd needs no restart:"
+            "Install the NVIDIA container toolkit again, which brings it, or replace the node by"
+            " one from a sound image. All pods start again then, and containerd needs no restart:"
         )
         return (Step("words", said), package)
     if back := change_values(node.cluster, "toolkit.enabled", value=True):
