@@ -20,6 +20,7 @@ from pytest_gpu.stack.runtime import (
     check_templates,
 )
 from pytest_gpu.stack.toolkit import (
+    check_aside,
     check_config,
     check_device_access,
     check_env,
@@ -125,6 +126,7 @@ def test_handler_starts_an_installed_runtime(gpu_node: Node) -> None:
         check_executable.damaged,
         check_executable.wrong_architecture,
         check_programs.no_low_level_runtime,
+        check_aside.steps_aside,
     )
     if finding := first_of(gpu_node, *checks):
         fail(finding)
