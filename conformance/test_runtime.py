@@ -16,6 +16,7 @@ from pytest_gpu.stack.runtime import (
     check_cri,
     check_handler,
     check_restart,
+    check_sections,
     check_serving,
     check_templates,
 )
@@ -55,6 +56,8 @@ def test_containerd_can_read_its_configuration(gpu_node: Node) -> None:
     elif finding:
         fail(finding)
     if finding := check_cri.versions_mixed(gpu_node):
+        latent(finding)
+    if finding := check_sections.section_twice(gpu_node):
         latent(finding)
     for finding in check_cri.others_unreadable(gpu_node):
         latent(finding)
