@@ -31,7 +31,7 @@ _STEPS = tuple(
         ),
         (r"no process of the node was recognised as its kubelet", _COLLECT),
         (r"to virtual machines", "--gpu-nodes leaves the node out"),
-        (r"the kernel module nvidia is not loaded", "load the driver first: modprobe nvidia"),
+        (r"the kernel module nvidia is not loaded", "repair what the driver layer tells first"),
         (r"NVML did not answer", "see what nvidia-smi says on the node"),
         (r"CRI-O, whose configuration is not judged|has a root file system of its own", _PODS),
         (r"has no handler that injects GPUs, and no CDI device", _PODS),

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_gpu.causes import Finding
+from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.host.processes import processes_of
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.sandbox import check_sandbox
@@ -348,6 +349,35 @@ def test_the_line_that_names_the_pause_image_is_shown() -> None:
     """With the file and the line, where they are known."""
     text = told(control(tried(NODE["pause-dns"])))
     assert "sandbox_image" in text
+
+
+def with_line(monkeypatch: pytest.MonkeyPatch, image: str, asked: str) -> str:
+    """Return what is told of a refused pause image while a file names an image."""
+    line = Evidence(source="/etc/x.toml", line=7, text=f'sandbox_image = "{image}"')
+    monkeypatch.setattr(Containerd, "origin", lambda *_: line)
+    return told(control(tried(Refusal(pulled(asked, "401 Unauthorized")))))
+
+
+@pytest.mark.parametrize("image", ["registry.k8s.io/pause:3.10", "602401143452/eks/pause:3.10"])
+def test_a_file_that_names_another_pause_image_by_now_is_said_to_be_newer(
+    monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    """The running containerd asks for one, the file names another: a restart makes it count."""
+    text = with_line(monkeypatch, image, ECR)
+    assert f'"{image}"  (not live: the running one asks for {ECR})' in text
+    assert "makes the file count" in text
+
+
+@pytest.mark.parametrize("image", ["registry.k8s.io/pause:3.10", "docker.io/rancher/pause:3.6"])
+def test_a_file_that_names_this_pause_image_is_quoted_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    """Also where it leaves out the usual registry."""
+    short = image.removeprefix("docker.io/")
+    text = with_line(monkeypatch, short, image)
+    assert f'/etc/x.toml:7: sandbox_image = "{short}"' in text
+    assert "not live" not in text
+    assert "makes the file count" not in text
 
 
 def test_the_kernels_line_about_a_denial_is_shown() -> None:
