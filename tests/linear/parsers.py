@@ -8,7 +8,7 @@ from typing import Any
 from pytest_gpu.causes import Evidence
 from pytest_gpu.cluster.recording import listing, node_files, yaml_io
 from pytest_gpu.cluster.recording.view import Recorded, View
-from pytest_gpu.evidence import Entry
+from pytest_gpu.evidence import ElfSummary, Entry
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings
@@ -38,6 +38,7 @@ from pytest_gpu.stack.host import (
     systemd_text,
     systemd_unit,
 )
+from pytest_gpu.stack.host.program import Program
 from pytest_gpu.stack.injection import cgroups, node_refusals
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import (
@@ -53,7 +54,7 @@ from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
 from pytest_gpu.stack.sandbox import config_files, lacking, logged, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
-from pytest_gpu.stack.toolkit import chain, check_programs, own_config
+from pytest_gpu.stack.toolkit import chain, check_aside, check_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
 
 _NOTHING = FakeCluster(objects={})
@@ -118,6 +119,12 @@ def _names_told(text: str) -> object:
     node = _node(files={refresh.ENV: text}, complete=["/"])
     path = refresh.refreshed_path(node)
     return path, list(regenerate.strategies_told(node, refresh.REFRESHED))
+
+
+def _wrapper_looks(text: str) -> object:
+    script = ElfSummary(path="/w", machine="script", interpreter="/bin/sh", needed=(), versions={})
+    node = _node(files={"/w": text}, elf={"/w": script}, complete=["/"])
+    return check_aside._look(node, Program(node.evidence, "/w"))
 
 
 def _lines_found(text: str) -> object:
@@ -346,6 +353,10 @@ PARSERS: _Table = {
     "names in a refreshed CDI spec": (
         _names_told,
         (f"{regenerate.STRATEGIES}=uuid\n", f"{regenerate.STRATEGIES}", "A=b\n"),
+    ),
+    "wrapper of the toolkit": (
+        _wrapper_looks,
+        ('cat /proc/modules | grep -e "^nvidia "\n', "cat /proc/modules\n", 'grep -e "^nvidia "'),
     ),
     "kernel log": (_printed("dmesg", _kernel_log), LOG),
     "driver version": (

@@ -14,7 +14,7 @@ from pytest_gpu.text.shell import command
 # nvidia-container-toolkit v1.20.2, pkg/nvcdi/lib-nvml.go.
 _TOO_EARLY = re.compile(
     r"(?i)driver not loaded|failed to query NVIDIA devices|communicate with the NVIDIA driver"
-    r"|no devices were found|empty device edits|lib(?:cuda|nvidia-ml)\.so\S*: not found"
+    r"|no devices were found|empty device edits|lib(?:cuda|nvidia-ml)\.so[\w.]{0,40}: not found"
 )
 _OTHER_VERSION = re.compile(r"match with (?:the )?driver version|[Vv]ersion mismatch")
 _FULL = re.compile(r"no space left on device|disk quota exceeded")

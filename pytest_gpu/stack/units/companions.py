@@ -89,8 +89,8 @@ COMPANIONS = (
 )
 """What is known of such services, the surest first. Laptops' power management has no place here."""
 
-_BESIDE_GPUS = re.compile(r"dkms|akmods.*|(?!.*nvidia).*(?:kmod|module).*")
-"""Units that serve other hardware, too: only their words tell whether it is about NVIDIA's."""
+_OF_MODULES = re.compile(r"dkms|kmod|module")
+"""Units that serve other hardware, too: name or words tell whether it is about NVIDIA's."""
 
 _NOT_NEEDED = re.compile(r"NV_WARN_NOTHING_TO_DO")
 """The Fabric Manager's words on a node without NVSwitches (NVIDIA/open-gpu-kernel-modules)."""
@@ -130,4 +130,4 @@ def _is_of_others(unit: FailedUnit, log: Sequence[LogLine]) -> bool:
     words = " ".join(line.message for line in log)
     if _NOT_NEEDED.search(words):
         return True
-    return _BESIDE_GPUS.fullmatch(unit.name) is not None and "nvidia" not in words
+    return _OF_MODULES.search(unit.name) is not None and "nvidia" not in f"{unit.name} {words}"
