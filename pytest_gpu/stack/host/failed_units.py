@@ -34,6 +34,9 @@ _OF_GPUS = re.compile(
     r"nvidia|(?<![a-z])gpu|cuda|dcgm|nvlsm|fabricmanager|dkms|akmods|kmod|modules?[-_]load"
     r"|load[-_](?:kernel[-_])?modules?"
 )
+OF_THE_FABRIC = re.compile(r"fabricmanager|nvlsm")
+"""Units that join GPUs to the NVLink fabric."""
+
 _OF_THE_RUNTIME = re.compile(
     r"containerd|docker|cri-?o\b|cri-dockerd|kubelet|kubelite|\bk3s\b|rke2|\bk0s|nodeadm"
     r"|snap\.(?:microk8s|k8s)\."
