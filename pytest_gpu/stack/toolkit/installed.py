@@ -47,8 +47,9 @@ def owner_of(binary: str) -> str:
 
 def install(node: Node, runtime: Handler) -> Steps:
     """Return the steps that bring a handler's program back where no DaemonSet does it."""
-    line = "sudo apt-get install --reinstall nvidia-container-toolkit   # or: dnf reinstall, zypper"
-    package = typed("node", command(line))
+    package = typed(
+        "node", command("sudo apt-get install --reinstall nvidia-container-toolkit   # or: dnf")
+    )
     if not _is_operators(str(runtime.binary)):
         said = (
             "Install the NVIDIA container toolkit again, which brings it, or replace the node by"
