@@ -17,7 +17,7 @@ from pytest_gpu.stack.cdi.cdi_off import cdi_off, off_values
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
 from pytest_gpu.stack.cdi.naming import named_otherwise
-from pytest_gpu.stack.cdi.refresh import why_not_made
+from pytest_gpu.stack.cdi.refresh import said_of
 from pytest_gpu.stack.cdi.regenerate import generate, remake
 from pytest_gpu.stack.cdi.requests import MANAGEMENT_KIND, plugin_of
 from pytest_gpu.stack.cdi.specs import CdiSpec
@@ -77,7 +77,7 @@ def _missing(node: Node, registry: Registry, lost: list[str]) -> Finding:
         _cause(node, registry, lost, spec),
         registry.told(lost[0]),
         *_seen(node, registry, lost, spec),
-        *_not_made(node, path),
+        *said_of(node, path),
         device=lost[0],
         devices=join(lost),
         kind=kind,
@@ -88,12 +88,6 @@ def _missing(node: Node, registry: Registry, lost: list[str]) -> Finding:
         remake=remake(node, path, kind),
         generate=generate(node, path, kind),
     )
-
-
-def _not_made(node: Node, path: str) -> tuple[Evidence, ...]:
-    """Return why the toolkit's own unit did not make a spec, nothing if it did not fail over it."""
-    failure = why_not_made(node, path)
-    return failure.end.evidence if failure else ()
 
 
 def _file_name(kind: str) -> str:

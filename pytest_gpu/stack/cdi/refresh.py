@@ -82,6 +82,12 @@ def why_not_made(node: Node, path: str) -> RefreshFailure | None:
     return failure if makes(node, path) or _could_not_write(node, failure, path) else None
 
 
+def said_of(node: Node, path: str) -> tuple[Evidence, ...]:
+    """Return what the service's failure says of a spec that it should have made anew."""
+    failure = why_not_made(node, path)
+    return failure.end.evidence if failure else ()
+
+
 def _could_not_write(node: Node, failure: RefreshFailure, path: str) -> bool:
     said = failure.end.said
     written = trouble.path_in(said)

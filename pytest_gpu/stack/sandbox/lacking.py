@@ -11,6 +11,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.parsing import json_document
+from pytest_gpu.stack.cdi.refresh import said_of
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.injection.of_any_runtime import config_path, default_handler
 from pytest_gpu.stack.sandbox.injecting import injecting
@@ -93,6 +94,7 @@ def _not_injected(
         return Finding.of(
             "sandbox/cdi-spec-lacks-them",
             *shown,
+            *said_of(node, way.spec.path),
             spec=way.spec.path,
             remake=way.remade(node),
             **values,

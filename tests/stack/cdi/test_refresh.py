@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.stack.cdi import check_devices
+from pytest_gpu.stack.cdi import check_devices, check_specs
 from pytest_gpu.stack.cdi.check_refresh import refresh_fails
-from tests.stack.cdi.cdi_machine import CDI_MODE, OWN, PLUGIN_SPEC, CdiMachine, by, spec
+from tests.stack.cdi.cdi_machine import (
+    CDI_MODE,
+    OWN,
+    PLUGIN_SPEC,
+    TOOLKIT_SPEC,
+    CdiMachine,
+    by,
+    spec,
+    toolkit_spec,
+)
 from tests.stack.kube.kube_machine import cause, told
 from tests.stack.units.failing import FULL, MODE, TOO_EARLY, commands, failed, logged
 
@@ -112,6 +121,19 @@ def test_the_plugins_spec_is_not_the_services(line: str) -> None:
     assert cause(finding) == MISSING
     assert line not in told(finding)
     assert UNIT not in told(finding)
+
+
+def test_its_words_are_why_its_spec_is_stale() -> None:
+    """The spec of the service names what is gone; that of the plugin is not the service's."""
+    machine = by_handler(TOO_EARLY)
+    machine.specs, machine.gone = {TOOLKIT_SPEC: toolkit_spec()}, ("/dev/nvidia1",)
+    finding = check_specs.spec_in_use_wrong(machine.node())
+    assert cause(finding) == "runtime/cdi-spec-stale"
+    assert TOO_EARLY in told(finding)
+    assert "After=" in told(finding)
+    plugins = check_specs.spec_in_use_wrong(refused(TOO_EARLY, gone=("/dev/nvidia1",)).node())
+    assert cause(plugins) == "runtime/cdi-spec-stale"
+    assert UNIT not in told(plugins)
 
 
 def test_the_node_is_well_when_both_are_made() -> None:
