@@ -37,6 +37,9 @@ _OF_GPUS = re.compile(
 OF_THE_FABRIC = re.compile(r"fabricmanager|nvlsm")
 """Units that join GPUs to the NVLink fabric."""
 
+OF_DEVICE_NODES = re.compile(r"persistenced|\A(?:nvidia|gpu)(?>.*?(?:mod|load))")
+"""Units that load NVIDIA's modules and make their device nodes at boot."""
+
 _OF_THE_RUNTIME = re.compile(
     r"containerd|docker|cri-?o\b|cri-dockerd|kubelet|kubelite|\bk3s\b|rke2|\bk0s|nodeadm"
     r"|snap\.(?:microk8s|k8s)\."
