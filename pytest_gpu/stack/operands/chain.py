@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.stack.operands.fault import UNTOLERATED, Fault, fault_of, podless, unfinished
+from pytest_gpu.stack.operands.fault import (
+    NOT_STARTED,
+    UNTOLERATED,
+    Fault,
+    fault_of,
+    podless,
+    unfinished,
+)
 from pytest_gpu.stack.operands.operands import Operand, cluster_operands, operands_of
 from pytest_gpu.stack.operands.roles import (
     DCGM,
@@ -27,6 +34,15 @@ from pytest_gpu.stack.operands.roles import (
     OPERATOR,
     TOOLKIT,
     VALIDATOR,
+)
+from pytest_gpu.stack.operands.state import has_run
+from pytest_gpu.stack.operands.waits import (
+    DRIVER_VALIDATION,
+    TRIES,
+    awaits,
+    awaits_validator,
+    is_validation,
+    withholds,
 )
 from pytest_gpu.text.naming import listed
 
@@ -47,6 +63,9 @@ WAITS_FOR: Mapping[str, tuple[str, ...]] = {
 
 MAKERS = (OPERATOR, NFD)
 """What makes operands for a node: they matter where there is none, not later."""
+
+_SETS_UP = (DRIVER, TOOLKIT)
+"""Whom all others must wait for, also if they do not fail and just never come up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +117,7 @@ def failing(node: Node, *roles: str) -> Iterator[Culprit]:
     """
     for role in roles:
         for operand in here(node, role):
-            fault = fault_of(node, operand)
+            fault = _own(node, operand)
             if fault and fault.reason != UNTOLERATED:
                 yield _culprit(node, fault)
 
@@ -119,25 +138,75 @@ def without_pod(node: Node, role: str) -> Culprit | None:
     return next((_culprit(node, podless(node, each)) for each in found), None)
 
 
+def _own(node: Node, operand: Operand) -> Fault | None:
+    """Return how an operand fails by itself, ``None`` if what it waits for may be why."""
+    fault = fault_of(node, operand)
+    if fault is None or any(_lacks(node, role) for role in _excuses(fault)):
+        return None
+    return fault
+
+
+def _excuses(fault: Fault) -> tuple[str, ...]:
+    """Return the roles that must work before a fault is one of its own.
+
+    A validation tries what others have done. One that the node cannot start may need them as well.
+    """
+    if fault.container is None or not is_validation(fault.container):
+        return ()
+    if fault.reason in NOT_STARTED:
+        return WAITS_FOR[fault.operand.role]
+    return TRIES.get(fault.container.name, ()) if has_run(fault.container) else ()
+
+
+def _lacks(node: Node, role: str) -> bool:
+    """Say whether an operand of a role, or one that it waits for, does not work on a node."""
+    there = known(lambda: operands_of(node)) or ()
+    return any(not e.ready for e in there if e.role == role or _is_below(role, e.role))
+
+
 def _first_fault(node: Node, role: str) -> Fault | None:
     mine = here(node, role)
-    faults = (fault_of(node, each) for each in mine)
+    faults = (_own(node, each) for each in mine)
     if own := next((each for each in faults if each), None):
         return own
     if mine and all(each.ready for each in mine):
         return None
     above = (_first_fault(node, each) for each in WAITS_FOR[role])
-    return next((each for each in above if each), None)
+    return next((each for each in above if each), None) or _withheld(node, mine)
+
+
+def _withheld(node: Node, mine: Sequence[Operand]) -> Fault | None:
+    """Return how the validator fails to prove that the toolkit works, if these wait for that."""
+    if not any(map(awaits_validator, mine)):
+        return None
+    faults = (_own(node, each) for each in here(node, VALIDATOR))
+    return next((e for e in faults if e and withholds(e.operand, e.container)), None)
 
 
 def _first_unfinished(node: Node, role: str) -> Fault | None:
-    """Return an operand of a role that neither fails nor waits, and has not come up."""
-    found = (unfinished(node, each) for each in here(node, role))
-    return next((each for each in found if each), None)
+    """Return the first operand that neither fails nor waits, and has not come up."""
+    mine = here(node, role)
+    found = (unfinished(node, each) for each in mine if not _waits(node, each))
+    if own := next((each for each in found if each), None):
+        return own
+    if mine and all(each.ready for each in mine):
+        return None
+    above = (_first_unfinished(node, each) for each in WAITS_FOR[role] if each in _SETS_UP)
+    return next((each for each in above if each), None)
+
+
+def _waits(node: Node, operand: Operand) -> bool:
+    """Say whether an operand waits for another one: for a driver only if one may still come."""
+    what = awaits(operand)
+    return bool(what) and (what != DRIVER_VALIDATION or _lacks(node, DRIVER))
 
 
 def _culprit(node: Node, fault: Fault) -> Culprit:
-    return Culprit(fault=fault, waiting=waiting_for(node, fault.operand.role))
+    waiting = waiting_for(node, fault.operand.role)
+    if withholds(fault.operand, fault.container):
+        there = known(lambda: operands_of(node)) or ()
+        waiting += tuple(each for each in there if awaits_validator(each))
+    return Culprit(fault=fault, waiting=waiting)
 
 
 def waiting_for(node: Node, above: str) -> tuple[Operand, ...]:
@@ -145,7 +214,7 @@ def waiting_for(node: Node, above: str) -> tuple[Operand, ...]:
     return tuple(
         each
         for each in known(lambda: operands_of(node)) or ()
-        if not each.ready and _is_below(each.role, above) and fault_of(node, each) is None
+        if not each.ready and _is_below(each.role, above) and _own(node, each) is None
     )
 
 

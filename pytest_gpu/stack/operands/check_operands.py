@@ -80,15 +80,14 @@ def driver_absent(node: Node, *symptom: Evidence) -> Finding | None:
 
 
 def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand because of which the runtime was not set up, ``None`` if none fails."""
-    culprit = culprit_for(node, TOOLKIT)
-    return _told(node, culprit, _RUNTIME, symptom) if culprit and culprit.fault.fails else None
+    """Return the operand because of which the runtime was not set up, ``None`` if all work."""
+    return _told(node, culprit_for(node, TOOLKIT), _RUNTIME, symptom)
 
 
 def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand that fails so that no plugin works, unless that is the plugin itself."""
+    """Return the operand because of which no plugin works, unless that is the plugin itself."""
     culprit = culprit_for(node, DEVICE_PLUGIN)
-    if culprit is None or culprit.role == DEVICE_PLUGIN or not culprit.fault.fails:
+    if culprit is None or culprit.role == DEVICE_PLUGIN:
         return None
     return _told(node, culprit, _PLUGIN, symptom)
 

@@ -52,6 +52,7 @@ class Container:
         restarts: the number of times it was started again.
         ready: whether it is ready; an init container: whether it is done.
         last: how the run before this one ended, ``None`` for the first run.
+        since: when a running container started, empty for all others.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Container:
     restarts: int
     ready: bool
     last: Ended | None
+    since: str
 
     @property
     def failed(self) -> bool:
@@ -77,6 +79,11 @@ class Container:
         if self.state == "terminated":
             return Ended(exit=self.exit, reason=self.reason, message=self.message)
         return self.last
+
+
+def has_run(container: Container) -> bool:
+    """Say whether its latest run is what it says: one that cannot be created has not run."""
+    return container.state != "waiting" or container.reason == "CrashLoopBackOff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +143,7 @@ def _container(name: str, status: Mapping[str, Any], *, init: bool) -> Container
         restarts=int(status.get("restartCount") or 0),
         ready=bool(status.get("ready")),
         last=_ended((status.get("lastState") or {}).get("terminated")),
+        since=_text(state, "startedAt") if kind == "running" else "",
     )
 
 
