@@ -16,6 +16,7 @@ from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.state import Container, has_run
 from pytest_gpu.stack.operands.waits import DRIVER_VALIDATION
+from pytest_gpu.stack.operands.words import refused
 from pytest_gpu.steps import Step, Steps, read_step, typed
 from pytest_gpu.text.shell import Command, command
 
@@ -23,6 +24,7 @@ UNFINISHED = "unfinished"
 NOT_BEGUN = "not-begun"
 DRIVER_AWAITED = "driver-awaited"
 PODLESS = "podless"
+ENDED = "ended"
 
 _LOG_HELPS = frozenset(
     {
@@ -55,6 +57,8 @@ def kind_of(fault: Fault) -> str:
         return _unfinished(fault.container)
     if fault.operand.pod is None and not fault.said:
         return PODLESS
+    if fault.operand.pod is not None and next(refused(fault.operand.pod), None):
+        return ENDED
     return trouble.kind_of(fault.reason, fault.said)
 
 

@@ -44,7 +44,7 @@ from pytest_gpu.stack.operands.waits import (
     is_validation,
     withholds,
 )
-from pytest_gpu.text.naming import listed
+from pytest_gpu.text.naming import WAITING, listed
 
 WAITS_FOR: Mapping[str, tuple[str, ...]] = {
     NFD: (),
@@ -95,7 +95,7 @@ def waiting_evidence(waiting: Sequence[Operand]) -> Iterator[Evidence]:
     """Yield who waits, with their states; nothing if nobody does."""
     if waiting:
         names = listed(f"{each.object_name} ({each.state})" for each in waiting)
-        yield Evidence(source="what waits for it", text=names)
+        yield Evidence(source=WAITING, text=names)
 
 
 def culprit_for(node: Node, role: str) -> Culprit | None:

@@ -50,10 +50,11 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     """Return the finding of an operand that does not come up.
 
     ``cause`` is the one of its layer, which is taken if no row of the messages knows its words.
-    ``symptom`` is what the layer lacks because of it.
+    ``symptom`` is what the layer lacks because of it; one that waits is shown among those.
     """
     fault = culprit.fault
-    evidence = (*culprit.evidence, *symptom)
+    waits = {each.name for each in culprit.waiting}
+    evidence = (*culprit.evidence, *(each for each in symptom if each.source not in waits))
     values = _values(fault.operand)
     for said in fault.evidence[1:]:
         if meaning := _meaning(node, fault, said):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
+from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings, understood
@@ -16,20 +17,35 @@ from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.nodes import show_taint, taints, tolerates
 from pytest_gpu.stack.kube.objects import (
     labels_of,
+    name_of,
+    namespace_of,
     object_of,
     path_of,
     spec_of,
     template_of,
 )
 from pytest_gpu.stack.kube.placement import unmet
-from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
+from pytest_gpu.stack.kube.pod_state import (
+    container_statuses,
+    has_started,
+    kubectl_state,
+    messages,
+)
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.operands.check_operands import plugin_advice, plugin_culprit, toolkit_absent
+from pytest_gpu.stack.operands.check_operands import (
+    ended_plugin,
+    plugin_advice,
+    plugin_culprit,
+    toolkit_absent,
+)
+from pytest_gpu.stack.operands.fault import Fault
+from pytest_gpu.stack.operands.telling import advice_of
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
-from pytest_gpu.steps import Step, Steps
+from pytest_gpu.steps import Step, Steps, typed
+from pytest_gpu.text.shell import command
 
 _READY_FILE = "toolkit-ready"
 _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
@@ -44,6 +60,8 @@ def not_scheduled(node: Node) -> Finding | None:
     expect_gpus(node)
     if finding := refuses_pods(node):
         return finding
+    if gone := ended_plugin(node):
+        return _ended(node, gone)
     daemonset = plugin.daemonsets[0]
     reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
     return Finding.of(
@@ -52,6 +70,21 @@ def not_scheduled(node: Node) -> Finding | None:
         *reasons,
         daemonset=path_of(daemonset),
         toleration=_toleration(node, template_of(daemonset)),
+    )
+
+
+def _ended(node: Node, fault: Fault) -> Finding:
+    """Return the finding of a plugin's pod that has ended as a whole, and logs no more."""
+    pod = fault.operand
+    return Finding.of(
+        "device-plugin/not-running",
+        *fault.evidence,
+        pod=f"{pod.namespace}/{pod.object_name}",
+        namespace=pod.namespace,
+        pod_name=pod.object_name,
+        state=pod.state,
+        advice=advice_of(node, fault),
+        logs=(),
     )
 
 
@@ -114,7 +147,19 @@ def not_running(node: Node) -> Finding | None:
         pod_name=path_of(plugin.pod).partition("/")[2],
         state=state,
         advice=plugin_advice(node),
+        logs=tuple(_all_logs(plugin.pod)),
     )
+
+
+def _all_logs(pod: KubeObject) -> Iterator[Step]:
+    """Yield the command that shows the logs of a pod, if any container of it ever ran."""
+    line = command(
+        "kubectl logs {name} -n {namespace} --all-containers --previous --tail=20",
+        name=name_of(pod),
+        namespace=namespace_of(pod),
+    )
+    if has_started(pod):
+        yield typed("cluster", line)
 
 
 def _why(plugin: DevicePlugin, state: str, texts: list[Evidence]) -> str:
