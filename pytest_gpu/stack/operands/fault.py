@@ -95,10 +95,12 @@ def unfinished(node: Node, operand: Operand) -> Fault | None:
 
 
 def _since(node: Node, operand: Operand) -> str:
-    """Return how long a pod has been where it stands, empty if that is not known."""
+    """Return since when the container runs at which a pod stands, empty if that is not known."""
     at = stands_at(operand)
-    begun = time_of(at.since if at and at.since else status_of(operand.pod or {}).get("startTime"))
-    return f", for {lasting(node.cluster.taken - begun)}" if begun else ""
+    begun = time_of(at.since) if at else None
+    if at is None or begun is None:
+        return ""
+    return f"; {at.name} started {lasting(node.cluster.taken - begun)} ago"
 
 
 def podless(node: Node, operand: Operand) -> Fault:

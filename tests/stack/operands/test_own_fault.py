@@ -53,6 +53,7 @@ time="2026-03-01T08:15:01Z" level=info msg="Error: error validating toolkit inst
 \\"nvidia-smi\\": executable file not found in $PATH"
 """
 SMI = 'exec: "nvidia-smi": executable file not found in $PATH'
+STARTED = "driver-validation started 61 min ago"
 UNSTARTED: Object = {"state": {"waiting": {"reason": "PodInitializing"}}, "ready": False}
 
 
@@ -186,7 +187,7 @@ def test_a_wait_for_a_driver_that_nobody_fails_to_bring(driver: tuple[Object, ..
     for role in (TOOLKIT, DEVICE_PLUGIN):
         found = culprit(node_with(*driver, toolkit, plugin), role)
         assert (found.role, found.fault.fails) == (TOOLKIT, False)
-        assert "pod gpu-stack/toolkit-x1: is Init:0/1, for 61 min" in lines(found)
+        assert f"pod gpu-stack/toolkit-x1: is Init:0/1; {STARTED}" in lines(found)
         assert "what waits for it: device-plugin-x1 (Init:0/1)" in lines(found)
 
 

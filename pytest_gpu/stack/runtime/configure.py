@@ -1,0 +1,75 @@
+"""How a containerd without a GPU handler gets one: from whoever runs the toolkit on this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.kube.objects import name_of, namespace_of
+from pytest_gpu.stack.kube.operator import cluster_policy, operator_release, policy_section
+from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.toolkit.installed import installed
+from pytest_gpu.stack.toolkit.instructions import toolkit_of
+from pytest_gpu.stack.toolkit.operator_values import apply, in_force, values_file
+from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod
+from pytest_gpu.steps import Step, Steps, Value, typed
+from pytest_gpu.text.shell import command
+
+
+def configure(node: Node) -> Mapping[str, Value]:
+    """Return the steps by who configures containerd: ``settings``, ``again`` and ``install``.
+
+    New settings of a toolkit in the cluster, its start with those that it has, or a toolkit of the
+    host. Each is empty where it does not apply.
+    """
+    return {
+        "settings": tuple(_settings(node)),
+        "again": tuple(_again(node)),
+        "install": _install(node),
+    }
+
+
+def _settings(node: Node) -> Iterator[Step]:
+    """Yield the file of values and how it is applied, if a toolkit of the cluster lacks one."""
+    if _is_managed(node) and not in_force(node):
+        yield Step("file", values_file(node))
+        yield from apply(node)
+
+
+def _is_managed(node: Node) -> bool:
+    """Say whether a toolkit in the cluster configures this node, or an operator would make one."""
+    if toolkit_of(node).daemonset or toolkit_pod(node):
+        return True
+    off = policy_section(node.cluster, "toolkit").get("enabled") is False
+    return not off and bool(operator_release(node.cluster) or cluster_policy(node.cluster))
+
+
+def _again(node: Node) -> Iterator[Step]:
+    """Yield how a toolkit whose settings are right comes to write: it does so when it starts."""
+    daemonset = toolkit_of(node).daemonset
+    if daemonset is None or not in_force(node):
+        return
+    set_up = "The toolkit in the cluster is set to configure this containerd"
+    if pod := toolkit_pod(node):
+        yield Step("words", f"{set_up}, which it does when it starts. Let it start again:")
+        line = "kubectl delete pod {name} -n {namespace}"
+        yield typed("cluster", command(line, name=pod.object_name, namespace=pod.namespace))
+        return
+    yield Step("words", f"{set_up}, but has no pod on this node. See why:")
+    line = "kubectl describe daemonset {name} -n {namespace}"
+    about = {"name": name_of(daemonset), "namespace": namespace_of(daemonset)}
+    yield typed("cluster", command(line, **about))
+
+
+def _install(node: Node) -> Steps:
+    """Return how a toolkit of the host does it, where the cluster has none."""
+    if toolkit_of(node).daemonset or toolkit_pod(node):
+        return ()
+    first = "Or let" if _is_managed(node) else "Let"
+    own = f"{first} the NVIDIA container toolkit of this node do it:"
+    absent = (
+        f"{'Or install' if _is_managed(node) else 'Install'} the NVIDIA container toolkit and run:"
+    )
+    line = "sudo nvidia-ctk runtime configure --runtime=containerd --config={config}"
+    done = command(line, config=containerd_of(node).config_path)
+    return (Step("words", own if installed(node) else absent), typed("node", done))
