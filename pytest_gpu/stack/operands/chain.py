@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.kube.objects import condition_of, time_of
 from pytest_gpu.stack.operands.fault import (
     NOT_STARTED,
     UNTOLERATED,
@@ -141,12 +143,12 @@ def without_pod(node: Node, role: str) -> Culprit | None:
 def _own(node: Node, operand: Operand) -> Fault | None:
     """Return how an operand fails by itself, ``None`` if what it waits for may be why."""
     fault = fault_of(node, operand)
-    if fault is None or any(_lacks(node, role) for role in _excuses(fault)):
+    if fault is None or any(_excuses(node, fault, role) for role in _needs(fault)):
         return None
     return fault
 
 
-def _excuses(fault: Fault) -> tuple[str, ...]:
+def _needs(fault: Fault) -> tuple[str, ...]:
     """Return the roles that must work before a fault is one of its own.
 
     A validation tries what others have done. One that the node cannot start may need them as well.
@@ -158,10 +160,24 @@ def _excuses(fault: Fault) -> tuple[str, ...]:
     return TRIES.get(fault.container.name, ()) if has_run(fault.container) else ()
 
 
-def _lacks(node: Node, role: str) -> bool:
-    """Say whether an operand of a role, or one that it waits for, does not work on a node."""
+def _excuses(node: Node, fault: Fault, role: str) -> bool:
+    """Say whether operands of a role, or above, do not work, or did not when it was last tried."""
+    end = fault.container.end if fault.container else None
+    tried = time_of(end.since) if end else None
+    return any(not each.ready or _later(each, tried) for each in _from(node, role))
+
+
+def _later(operand: Operand, tried: datetime | None) -> bool:
+    """Say whether an operand has become ready since a time; not if that is not known."""
+    condition = condition_of(operand.pod, "Ready") if operand.pod else None
+    ready = time_of(condition.get("lastTransitionTime")) if condition else None
+    return tried is not None and ready is not None and ready > tried
+
+
+def _from(node: Node, role: str) -> Iterator[Operand]:
+    """Yield the operands of a role on a node, and of all roles that it waits for."""
     there = known(lambda: operands_of(node)) or ()
-    return any(not e.ready for e in there if e.role == role or _is_below(role, e.role))
+    return (each for each in there if each.role == role or _is_below(role, each.role))
 
 
 def _first_fault(node: Node, role: str) -> Fault | None:
@@ -198,7 +214,9 @@ def _first_unfinished(node: Node, role: str) -> Fault | None:
 def _waits(node: Node, operand: Operand) -> bool:
     """Say whether an operand waits for another one: for a driver only if one may still come."""
     what = awaits(operand)
-    return bool(what) and (what != DRIVER_VALIDATION or _lacks(node, DRIVER))
+    return bool(what) and (
+        what != DRIVER_VALIDATION or not all(each.ready for each in _from(node, DRIVER))
+    )
 
 
 def _culprit(node: Node, fault: Fault) -> Culprit:

@@ -28,6 +28,7 @@ from tests.stack.operands.made_up_operands import (
     warning,
     workload,
 )
+from tests.stack.operands.made_up_overlay import UNSTARTED
 from tests.stack.operands.test_chain import DOWN, IMAGES, NO_IMAGE, VALIDATING, operand, waiting
 from tests.support.fake_evidence import NOON
 
@@ -54,7 +55,6 @@ time="2026-03-01T08:15:01Z" level=info msg="Error: error validating toolkit inst
 """
 SMI = 'exec: "nvidia-smi": executable file not found in $PATH'
 STARTED = "driver-validation started 61 min ago"
-UNSTARTED: Object = {"state": {"waiting": {"reason": "PodInitializing"}}, "ready": False}
 
 
 def validator(at: str, state: Object = DOWN, *, name: str = "validator-x1") -> Object:
@@ -139,6 +139,23 @@ def test_a_validation_of_what_works_fails_by_itself() -> None:
     assert SMI in found.fault.said
     done = validator("plugin-validation", VALIDATING)
     assert not list(failing(node_with(operand(TOOLKIT), done, files=log), VALIDATOR))
+
+
+@pytest.mark.parametrize(("tried", "fails"), [(4, False), (1, True)])
+def test_a_validation_that_has_not_tried_again_yet_waits(tried: int, *, fails: bool) -> None:
+    """The kubelet starts it ever more seldom: the toolkit is ready since three minutes."""
+    ready = operand(TOOLKIT)
+    since = (NOON - timedelta(minutes=3)).isoformat()
+    ready["status"]["conditions"] = [
+        {"type": "Ready", "status": "True", "lastTransitionTime": since}
+    ]
+    began = (NOON - timedelta(minutes=tried)).isoformat()
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "startedAt": began}}
+    tries = validator("toolkit-validation", {**DOWN, "lastState": ended})
+    plugin = waiting(DEVICE_PLUGIN, "toolkit-validation")
+    node = node_with(ready, tries, plugin)
+    assert bool(list(failing(node, VALIDATOR))) is fails
+    assert (culprit_for(node, DEVICE_PLUGIN) is not None) is fails
 
 
 def test_who_waits_for_the_toolkit_waits_for_its_validation() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_gpu.stack.runtime import check_handler
 from pytest_gpu.stack.runtime.configure import configure
+from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.runtime.runtime_machine import Machine
 from tests.stack.runtime.test_check_runtime import (
-    CONFIG,
     ONLY_RUNC,
     cause,
     text_of,
