@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.kube.objects import name_of, namespace_of
 from pytest_gpu.stack.kube.operator import cluster_policy, operator_release, policy_section
 from pytest_gpu.stack.kubelet.containerd import containerd_of
@@ -49,9 +50,9 @@ def _again(node: Node) -> Iterator[Step]:
     daemonset = toolkit_of(node).daemonset
     if daemonset is None or not in_force(node):
         return
-    set_up = "The toolkit in the cluster is set to configure this containerd"
+    set_up = "The toolkit in the cluster has the settings for this containerd"
     if pod := toolkit_pod(node):
-        yield Step("words", f"{set_up}, which it does when it starts. Let it start again:")
+        yield Step("words", f"{set_up}, and acts on them when it starts. Let it start again:")
         line = "kubectl delete pod {name} -n {namespace}"
         yield typed("cluster", command(line, name=pod.object_name, namespace=pod.namespace))
         return
@@ -65,11 +66,11 @@ def _install(node: Node) -> Steps:
     """Return how a toolkit of the host does it, where the cluster has none."""
     if toolkit_of(node).daemonset or toolkit_pod(node):
         return ()
-    first = "Or let" if _is_managed(node) else "Let"
-    own = f"{first} the NVIDIA container toolkit of this node do it:"
-    absent = (
-        f"{'Or install' if _is_managed(node) else 'Install'} the NVIDIA container toolkit and run:"
-    )
+    managed = _is_managed(node)
+    absent = f"{'Or install' if managed else 'Install'} the NVIDIA container toolkit"
+    if distribution_of(node).finds_runtimes:
+        return (Step("words", f"{absent} on the host."),)
+    own = f"{'Or let' if managed else 'Let'} the NVIDIA container toolkit of this node do it:"
     line = "sudo nvidia-ctk runtime configure --runtime=containerd --config={config}"
     done = command(line, config=containerd_of(node).config_path)
-    return (Step("words", own if installed(node) else absent), typed("node", done))
+    return (Step("words", own if installed(node) else f"{absent} and run:"), typed("node", done))

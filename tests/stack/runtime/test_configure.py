@@ -9,7 +9,8 @@ import pytest
 from pytest_gpu.stack.runtime import check_handler
 from pytest_gpu.stack.runtime.configure import configure
 from tests.stack.containerd.test_merge import CONFIG
-from tests.stack.runtime.runtime_machine import Machine
+from tests.stack.containerd.test_templates import RUNC_3, rke2
+from tests.stack.runtime.runtime_machine import SOCKET, Machine
 from tests.stack.runtime.test_check_runtime import (
     ONLY_RUNC,
     cause,
@@ -104,3 +105,16 @@ def test_what_it_has_wrong_is(wrong: dict[str, str]) -> None:
     found = offered(machine(mounted(**wrong)))
     assert list(found) == ["settings"]
     assert "/run/containerd/containerd.sock" in found["settings"]
+
+
+def test_a_distribution_that_finds_the_runtime_itself() -> None:
+    """RKE2 needs the runtime and a restart; the toolkit in the cluster only its socket."""
+    node = rke2(RUNC_3)
+    node.live, node.binaries = ("runc",), ()
+    told = text_of(check_handler.no_gpu_handler(node.node()))
+    assert "Install the NVIDIA container toolkit on the host." in told
+    assert "nvidia-ctk" not in told
+    node.objects = toolkit_daemonset()
+    assert list(offered(node)) == ["settings"]
+    node.objects = toolkit_daemonset(CONTAINERD_SOCKET=SOCKET)
+    assert list(offered(node)) == ["again"]
