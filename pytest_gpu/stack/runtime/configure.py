@@ -10,7 +10,7 @@ from pytest_gpu.stack.kube.objects import name_of, namespace_of
 from pytest_gpu.stack.kube.operator import cluster_policy, operator_release, policy_section
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.toolkit.installed import installed
-from pytest_gpu.stack.toolkit.instructions import toolkit_of
+from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import apply, in_force, values_file
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod
 from pytest_gpu.steps import Step, Steps, Value, typed
@@ -46,20 +46,24 @@ def _is_managed(node: Node) -> bool:
 
 
 def _again(node: Node) -> Iterator[Step]:
-    """Yield how a toolkit whose settings are right comes to write: it does so when it starts."""
-    daemonset = toolkit_of(node).daemonset
-    if daemonset is None or not in_force(node):
+    """Yield how a toolkit whose settings are right comes to act on them, when it starts."""
+    if not in_force(node):
         return
     set_up = "The toolkit in the cluster has the settings for this containerd"
     if pod := toolkit_pod(node):
         yield Step("words", f"{set_up}, and acts on them when it starts. Let it start again:")
         line = "kubectl delete pod {name} -n {namespace}"
         yield typed("cluster", command(line, name=pod.object_name, namespace=pod.namespace))
-        return
-    yield Step("words", f"{set_up}, but has no pod on this node. See why:")
-    line = "kubectl describe daemonset {name} -n {namespace}"
-    about = {"name": name_of(daemonset), "namespace": namespace_of(daemonset)}
-    yield typed("cluster", command(line, **about))
+    elif daemonset := toolkit_of(node).daemonset:
+        yield Step("words", f"{set_up}, but no pod on this node. See why:")
+        line = "kubectl describe daemonset {name} -n {namespace}"
+        about = {"name": name_of(daemonset), "namespace": namespace_of(daemonset)}
+        yield typed("cluster", command(line, **about))
+    elif (policy := cluster_policy(node.cluster)) and _is_managed(node):
+        asks = "The ClusterPolicy asks for a toolkit with the settings for this containerd"
+        yield Step("words", f"{asks}, but no DaemonSet of it selects this node. See why:")
+        line = "kubectl describe clusterpolicy {name}"
+        yield typed("cluster", command(line, name=name_of(policy)))
 
 
 def _install(node: Node) -> Steps:
@@ -73,4 +77,10 @@ def _install(node: Node) -> Steps:
     own = f"{'Or let' if managed else 'Let'} the NVIDIA container toolkit of this node do it:"
     line = "sudo nvidia-ctk runtime configure --runtime=containerd --config={config}"
     done = command(line, config=containerd_of(node).config_path)
-    return (Step("words", own if installed(node) else f"{absent} and run:"), typed("node", done))
+    return (Step("words", own if _by_package(node) else f"{absent} and run:"), typed("node", done))
+
+
+def _by_package(node: Node) -> bool:
+    """Say whether the host has a toolkit of its own, not what a toolkit's pod left there."""
+    path = installed(node)
+    return path is not None and not path.startswith(f"{INSTALL_DIR}/")

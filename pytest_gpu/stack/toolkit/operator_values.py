@@ -75,8 +75,11 @@ def wanted_env(node: Node) -> Mapping[str, str]:
 
 
 def in_force(node: Node) -> bool:
-    """Say whether the toolkit's DaemonSet has all that this node's containerd needs of it."""
-    given = toolkit_of(node).rendered
+    """Say whether the toolkit has been given all that this node's containerd needs of it.
+
+    What the DaemonSet has counts; without one, what the ClusterPolicy asks for.
+    """
+    given = toolkit_of(node).rendered or toolkit_of(node).asked
     told = {**given, **{ALIASES[name]: given[name] for name in given if name in ALIASES}}
     return bool(given) and wanted_env(node).items() <= told.items()
 

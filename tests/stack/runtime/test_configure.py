@@ -28,6 +28,14 @@ INSIDE = {
 }
 """As the operator renders it: the host's folders under other paths."""
 
+ASKED = {
+    "CONTAINERD_CONFIG": "/etc/containerd/config.toml",
+    "CONTAINERD_SOCKET": "/run/containerd/containerd.sock",
+    "CONTAINERD_RUNTIME_CLASS": "nvidia",
+    "RUNTIME": "containerd",
+}
+"""As it is asked for: with the host's paths."""
+
 POLICY: Object = {"metadata": {"name": "cluster-policy"}, "spec": {}}
 
 
@@ -76,6 +84,17 @@ def test_an_operator_is_asked_first() -> None:
     assert "Or install" in found["install"]
     off = {**POLICY, "spec": {"toolkit": {"enabled": False}}}
     assert list(offered(machine({"clusterpolicies": [off]}))) == ["install"]
+
+
+def test_what_the_policy_asks_for_is_not_advised() -> None:
+    """The operator has made no DaemonSet of it: that is to be looked at."""
+    env = [{"name": name, "value": value} for name, value in ASKED.items()]
+    policy = {**POLICY, "spec": {"toolkit": {"env": env}}}
+    found = offered(machine({"clusterpolicies": [policy]}))
+    assert list(found) == ["again", "install"]
+    assert "kubectl describe clusterpolicy cluster-policy" in found["again"]
+    other = {**POLICY, "spec": {"toolkit": {"env": env[1:]}}}
+    assert list(offered(machine({"clusterpolicies": [other]}))) == ["settings", "install"]
 
 
 def test_what_the_daemonset_has_is_not_advised() -> None:
