@@ -7,61 +7,25 @@ DaemonSets, and the labels by which these select nodes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.stack.kube.objects import condition_of, time_of
-from pytest_gpu.stack.operands.fault import (
-    NOT_STARTED,
-    UNTOLERATED,
-    Fault,
-    fault_of,
-    podless,
-    unfinished,
-)
+from pytest_gpu.stack.operands.excuses import driver_may_come, own_fault
+from pytest_gpu.stack.operands.fault import UNTOLERATED, Fault, fault_of, podless, unfinished
 from pytest_gpu.stack.operands.operands import Operand, cluster_operands, operands_of
-from pytest_gpu.stack.operands.roles import (
-    DCGM,
-    DEVICE_PLUGIN,
-    DRA,
-    DRIVER,
-    GFD,
-    MIG_MANAGER,
-    MPS,
-    NFD,
-    OPERATOR,
-    TOOLKIT,
-    VALIDATOR,
-)
-from pytest_gpu.stack.operands.state import has_run
+from pytest_gpu.stack.operands.roles import DRIVER, NFD, OPERATOR, TOOLKIT, VALIDATOR
 from pytest_gpu.stack.operands.waits import (
     DRIVER_VALIDATION,
-    TRIES,
+    WAITS_FOR,
     awaits,
     awaits_validator,
-    is_validation,
+    is_below,
     withholds,
 )
 from pytest_gpu.text.naming import WAITING, listed
-
-WAITS_FOR: Mapping[str, tuple[str, ...]] = {
-    NFD: (),
-    OPERATOR: (),
-    DRIVER: (),
-    TOOLKIT: (DRIVER,),
-    MIG_MANAGER: (TOOLKIT,),
-    MPS: (TOOLKIT,),
-    DEVICE_PLUGIN: (TOOLKIT, MIG_MANAGER, MPS),
-    DRA: (TOOLKIT,),
-    GFD: (TOOLKIT,),
-    DCGM: (TOOLKIT,),
-    VALIDATOR: (DEVICE_PLUGIN,),
-}
-"""Which operands on the node must work before one can: the nearest ones."""
 
 MAKERS = (OPERATOR, NFD)
 """What makes operands for a node: they matter where there is none, not later."""
@@ -119,7 +83,7 @@ def failing(node: Node, *roles: str) -> Iterator[Culprit]:
     """
     for role in roles:
         for operand in here(node, role):
-            fault = _own(node, operand)
+            fault = own_fault(node, operand)
             if fault and fault.reason != UNTOLERATED:
                 yield _culprit(node, fault)
 
@@ -140,49 +104,9 @@ def without_pod(node: Node, role: str) -> Culprit | None:
     return next((_culprit(node, podless(node, each)) for each in found), None)
 
 
-def _own(node: Node, operand: Operand) -> Fault | None:
-    """Return how an operand fails by itself, ``None`` if what it waits for may be why."""
-    fault = fault_of(node, operand)
-    if fault is None or any(_excuses(node, fault, role) for role in _needs(fault)):
-        return None
-    return fault
-
-
-def _needs(fault: Fault) -> tuple[str, ...]:
-    """Return the roles that must work before a fault is one of its own.
-
-    A validation tries what others have done. One that the node cannot start may need them as well.
-    """
-    if fault.container is None or not is_validation(fault.container):
-        return ()
-    if fault.reason in NOT_STARTED:
-        return WAITS_FOR[fault.operand.role]
-    return TRIES.get(fault.container.name, ()) if has_run(fault.container) else ()
-
-
-def _excuses(node: Node, fault: Fault, role: str) -> bool:
-    """Say whether operands of a role, or above, do not work, or did not when it was last tried."""
-    end = fault.container.end if fault.container else None
-    tried = time_of(end.since) if end else None
-    return any(not each.ready or _later(each, tried) for each in _from(node, role))
-
-
-def _later(operand: Operand, tried: datetime | None) -> bool:
-    """Say whether an operand has become ready since a time; not if that is not known."""
-    condition = condition_of(operand.pod, "Ready") if operand.pod else None
-    ready = time_of(condition.get("lastTransitionTime")) if condition else None
-    return tried is not None and ready is not None and ready > tried
-
-
-def _from(node: Node, role: str) -> Iterator[Operand]:
-    """Yield the operands of a role on a node, and of all roles that it waits for."""
-    there = known(lambda: operands_of(node)) or ()
-    return (each for each in there if each.role == role or _is_below(role, each.role))
-
-
 def _first_fault(node: Node, role: str) -> Fault | None:
     mine = here(node, role)
-    faults = (_own(node, each) for each in mine)
+    faults = (own_fault(node, each) for each in mine)
     if own := next((each for each in faults if each), None):
         return own
     if mine and all(each.ready for each in mine):
@@ -195,7 +119,7 @@ def _withheld(node: Node, mine: Sequence[Operand]) -> Fault | None:
     """Return how the validator fails to prove that the toolkit works, if these wait for that."""
     if not any(map(awaits_validator, mine)):
         return None
-    faults = (_own(node, each) for each in here(node, VALIDATOR))
+    faults = (own_fault(node, each) for each in here(node, VALIDATOR))
     return next((e for e in faults if e and withholds(e.operand, e.container)), None)
 
 
@@ -213,10 +137,10 @@ def _first_unfinished(node: Node, role: str) -> Fault | None:
 
 def _waits(node: Node, operand: Operand) -> bool:
     """Say whether an operand waits for another one: for a driver only if one may still come."""
+    if fault_of(node, operand) is not None:
+        return own_fault(node, operand) is None
     what = awaits(operand)
-    return bool(what) and (
-        what != DRIVER_VALIDATION or not all(each.ready for each in _from(node, DRIVER))
-    )
+    return bool(what) and (what != DRIVER_VALIDATION or driver_may_come(node))
 
 
 def _culprit(node: Node, fault: Fault) -> Culprit:
@@ -232,10 +156,5 @@ def waiting_for(node: Node, above: str) -> tuple[Operand, ...]:
     return tuple(
         each
         for each in known(lambda: operands_of(node)) or ()
-        if not each.ready and _is_below(each.role, above) and _own(node, each) is None
+        if not each.ready and is_below(each.role, above) and own_fault(node, each) is None
     )
-
-
-def _is_below(role: str, above: str) -> bool:
-    """Say whether operands of a role wait for those of another one, also by way of others."""
-    return any(each == above or _is_below(each, above) for each in WAITS_FOR[role])

@@ -1,4 +1,4 @@
-"""Init containers of the GPU operator that wait for other operands, or try what these have done.
+"""Who waits for whom, and the init containers that wait or try what others have done.
 
 Source: NVIDIA/gpu-operator at 05da5d1, assets/state-*/0500_daemonset.yaml and
 cmd/nvidia-validator/main.go. ``driver-validation`` looks for a driver for ever; whatever it does
@@ -13,8 +13,35 @@ import re
 from collections.abc import Mapping
 
 from pytest_gpu.stack.operands.operands import Operand
-from pytest_gpu.stack.operands.roles import DEVICE_PLUGIN, TOOLKIT, VALIDATOR
+from pytest_gpu.stack.operands.roles import (
+    DCGM,
+    DEVICE_PLUGIN,
+    DRA,
+    DRIVER,
+    GFD,
+    MIG_MANAGER,
+    MPS,
+    NFD,
+    OPERATOR,
+    TOOLKIT,
+    VALIDATOR,
+)
 from pytest_gpu.stack.operands.state import Container
+
+WAITS_FOR: Mapping[str, tuple[str, ...]] = {
+    NFD: (),
+    OPERATOR: (),
+    DRIVER: (),
+    TOOLKIT: (DRIVER,),
+    MIG_MANAGER: (TOOLKIT,),
+    MPS: (TOOLKIT,),
+    DEVICE_PLUGIN: (TOOLKIT, MIG_MANAGER, MPS),
+    DRA: (TOOLKIT,),
+    GFD: (TOOLKIT,),
+    DCGM: (TOOLKIT,),
+    VALIDATOR: (DEVICE_PLUGIN,),
+}
+"""Which operands on the node must work before one can: the nearest ones."""
 
 DRIVER_VALIDATION = "driver-validation"
 TOOLKIT_VALIDATION = "toolkit-validation"
@@ -65,3 +92,8 @@ def withholds(operand: Operand, container: Container | None) -> bool:
     """Say whether others wait because a container fails: a stage of the validator up to theirs."""
     stages = {DRIVER_VALIDATION, TOOLKIT_VALIDATION}
     return operand.role == VALIDATOR and container is not None and container.name in stages
+
+
+def is_below(role: str, above: str) -> bool:
+    """Say whether operands of a role wait for those of another one, also by way of others."""
+    return any(each == above or is_below(each, above) for each in WAITS_FOR[role])

@@ -30,7 +30,7 @@ from tests.stack.operands.made_up_operands import (
 )
 from tests.stack.operands.made_up_overlay import UNSTARTED
 from tests.stack.operands.test_chain import DOWN, IMAGES, NO_IMAGE, VALIDATING, operand, waiting
-from tests.support.fake_evidence import NOON
+from tests.support.fake_evidence import NOON, FakeNode
 
 # NVIDIA/gpu-operator, cmd/nvidia-validator/main.go: with WITH_WAIT it tries again for ever where
 # there is no driver, and ends with 1 where what it does with the driver fails.
@@ -68,7 +68,9 @@ def validator(at: str, state: Object = DOWN, *, name: str = "validator-x1") -> O
     inits = [container(image, name=each) for each in stages]
     owner = ("DaemonSet", "validator")
     labels = {"app": "nvidia-operator-validator"}
-    return pod(container(image), name=name, owner=owner, labels=labels, inits=inits, statuses=told)
+    made = pod(container(image), name=name, owner=owner, labels=labels, inits=inits, statuses=told)
+    made["spec"]["runtimeClassName"] = "nvidia"
+    return made
 
 
 def culprit(node: Node, role: str) -> Culprit:
@@ -139,6 +141,26 @@ def test_a_validation_of_what_works_fails_by_itself() -> None:
     assert SMI in found.fault.said
     done = validator("plugin-validation", VALIDATING)
     assert not list(failing(node_with(operand(TOOLKIT), done, files=log), VALIDATOR))
+
+
+def test_a_validator_that_nothing_gives_a_gpu_is_no_culprit() -> None:
+    """It names no RuntimeClass and no CDI device: that is judged where pods are."""
+    tries = validator("toolkit-validation")
+    del tries["spec"]["runtimeClassName"]
+    assert not list(failing(node_with(operand(TOOLKIT), tries), VALIDATOR))
+    tries["metadata"]["annotations"] = {"nvidia.cdi.k8s.io/container.x": "nvidia.com/gpu=all"}
+    assert list(failing(node_with(operand(TOOLKIT), tries), VALIDATOR))
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_on_a_node_without_driver_its_validation_waits(*, absent: bool) -> None:
+    """Whether it runs or was started again: the driver's layer tells what is missing."""
+    ends = waiting(TOOLKIT, "driver-validation", DOWN)
+    files = {} if absent else {"/proc/driver/nvidia/version": "NVRM version: x"}
+    there = FakeNode(files=files, complete=["/", "/proc", "/proc/driver", "/proc/driver/nvidia"])
+    assert (culprit_for(node_with(ends, evidence=there), TOOLKIT) is None) is absent
+    runs = waiting(TOOLKIT, "driver-validation")
+    assert (culprit_for(node_with(runs, evidence=there), TOOLKIT) is None) is absent
 
 
 @pytest.mark.parametrize(("tried", "fails"), [(4, False), (1, True)])
