@@ -14,7 +14,7 @@ from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.change import change_steps
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.operands import Operand
-from pytest_gpu.stack.operands.state import Container, has_run
+from pytest_gpu.stack.operands.state import Container
 from pytest_gpu.stack.operands.waits import DRIVER_VALIDATION
 from pytest_gpu.stack.operands.words import refused
 from pytest_gpu.steps import Step, Steps, read_step, typed
@@ -64,7 +64,7 @@ def kind_of(fault: Fault) -> str:
 
 def _unfinished(container: Container | None) -> str:
     """Return how far a pod has come that neither fails nor works."""
-    if container is None or not has_run(container):
+    if container is None or not container.has_run:
         return NOT_BEGUN
     return DRIVER_AWAITED if container.name == DRIVER_VALIDATION else UNFINISHED
 

@@ -13,7 +13,6 @@ from pytest_gpu.stack.kube.runtimeclass import class_of
 from pytest_gpu.stack.operands.fault import NOT_STARTED, Fault, fault_of
 from pytest_gpu.stack.operands.operands import Operand, operands_of
 from pytest_gpu.stack.operands.roles import DRIVER, VALIDATOR
-from pytest_gpu.stack.operands.state import has_run
 from pytest_gpu.stack.operands.waits import (
     DRIVER_VALIDATION,
     TOOLKIT_VALIDATION,
@@ -37,7 +36,7 @@ def _is_excused(node: Node, fault: Fault) -> bool:
     at = fault.container
     if at is None or not is_validation(at):
         return False
-    if at.name == DRIVER_VALIDATION and has_run(at):
+    if at.name == DRIVER_VALIDATION and at.has_run:
         return _lacks_driver(node)
     return _has_no_class(fault) or any(_excuses(node, fault, role) for role in _needs(fault))
 
@@ -70,7 +69,7 @@ def _needs(fault: Fault) -> tuple[str, ...]:
     if fault.reason in NOT_STARTED:
         return WAITS_FOR[fault.operand.role]
     at = fault.container
-    return TRIES.get(at.name, ()) if at and has_run(at) else ()
+    return TRIES.get(at.name, ()) if at and at.has_run else ()
 
 
 def _excuses(node: Node, fault: Fault, role: str) -> bool:

@@ -82,10 +82,10 @@ class Container:
             return Ended(exit=self.exit, reason=self.reason, message=self.message, since=self.since)
         return self.last
 
-
-def has_run(container: Container) -> bool:
-    """Say whether its latest run is what it says: one that cannot be created has not run."""
-    return container.state != "waiting" or container.reason == "CrashLoopBackOff"
+    @property
+    def has_run(self) -> bool:
+        """Whether its latest run is what it says: one that cannot be created has not run."""
+        return self.state != "waiting" or self.reason == "CrashLoopBackOff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,7 @@ from pytest_gpu.stack.operands.container_log import lines_of, plain
 from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
 from pytest_gpu.stack.operands.operands import Operand
-from pytest_gpu.stack.operands.state import (
-    Condition,
-    Container,
-    conditions_in,
-    containers_in,
-    has_run,
-)
+from pytest_gpu.stack.operands.state import Condition, Container, conditions_in, containers_in
 
 
 def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
@@ -84,7 +78,7 @@ def troubled(containers: Sequence[Container]) -> tuple[Container, ...]:
 
 def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evidence]:
     """Yield the decisive line of the latest run that printed anything."""
-    if not has_run(container):
+    if not container.has_run:
         return
     for read in (last_log, previous_log):
         if said := decisive_of(read(node.evidence, pod, container)):
@@ -95,10 +89,10 @@ def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evide
 def _told(pod: KubeObject, container: Container) -> Iterator[Evidence]:
     """Yield what the kubelet says: how a container ended, or why it cannot start."""
     where = f"pod {path_of(pod)}, container {container.name}"
-    end = container.end if has_run(container) else None
+    end = container.end if container.has_run else None
     if end and end.message and (said := decisive(lines_of(end.message))):
         yield Evidence(source=f"{where}, when it ended", text=shortened(said.text))
-    elif container.message and not has_run(container):
+    elif container.message and not container.has_run:
         text = f"{container.reason}: {plain(container.message)}"
         yield Evidence(source=where, text=shortened(text))
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
-from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings, understood
@@ -17,8 +16,6 @@ from pytest_gpu.stack.kube.events import event_text, fresh_events
 from pytest_gpu.stack.kube.nodes import show_taint, taints, tolerates
 from pytest_gpu.stack.kube.objects import (
     labels_of,
-    name_of,
-    namespace_of,
     object_of,
     path_of,
     spec_of,
@@ -84,7 +81,7 @@ def _ended(node: Node, fault: Fault) -> Finding:
         pod_name=pod.object_name,
         state=pod.state,
         advice=advice_of(node, fault),
-        logs=(),
+        log=(),
     )
 
 
@@ -135,6 +132,7 @@ def not_running(node: Node) -> Finding | None:
     shown = Evidence(source=plugin.name, text=f"is {state}")
     if waits and (found := plugin_culprit(node, shown)):
         return found
+    advice = plugin_advice(node)
     return Finding.of(
         cause,
         shown,
@@ -146,19 +144,20 @@ def not_running(node: Node) -> Finding | None:
         namespace=path_of(plugin.pod).partition("/")[0],
         pod_name=path_of(plugin.pod).partition("/")[2],
         state=state,
-        advice=plugin_advice(node),
-        logs=tuple(_all_logs(plugin.pod)),
+        advice=advice,
+        log=() if advice else tuple(_all_logs(plugin)),
     )
 
 
-def _all_logs(pod: KubeObject) -> Iterator[Step]:
-    """Yield the command that shows the logs of a pod, if any container of it ever ran."""
-    line = command(
-        "kubectl logs {name} -n {namespace} --all-containers --previous --tail=20",
-        name=name_of(pod),
-        namespace=namespace_of(pod),
-    )
-    if has_started(pod):
+def _all_logs(plugin: DevicePlugin) -> Iterator[Step]:
+    """Yield the command that shows what the plugin's pod has logged, if it ever ran."""
+    if plugin.pod and has_started(plugin.pod):
+        namespace, _, name = path_of(plugin.pod).partition("/")
+        line = command(
+            "kubectl logs {name} -n {namespace} --all-containers --tail=20",
+            name=name,
+            namespace=namespace,
+        )
         yield typed("cluster", line)
 
 
