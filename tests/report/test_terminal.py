@@ -155,6 +155,19 @@ def test_long_names_keep_apart_in_the_table() -> None:
     assert "nodes: ip-10-225-49-[11,111].us-west-2.compute.internal" in shown
 
 
+def test_pods_that_the_evidence_lists_are_not_listed_again() -> None:
+    """What waits for the culprit has been told; the others, and one of a like name, have not."""
+    said = {"source": "what waits for it", "line": None, "text": "plugin-x (Init:0/1), gfd-x (Init"}
+    failed = finding("runtime/operand-fails", evidence=[said])
+    names = ["plugin-x", "gfd-x", "plugin-x2", "train"]
+    results = [result("gpu-1", "runtime", "failed", finding=failed)]
+    told = text(document(results, waiting=lambda *_: [pod(name) for name in names]))
+    listed = told.partition("GPU pods that wait on this node:")[2]
+    assert [name for name in names if f"default/{name}\n" in listed] == ["plugin-x2", "train"]
+    all_told = text(document(results, waiting=lambda *_: [pod("plugin-x")]))
+    assert "GPU pods that wait" not in all_told
+
+
 def test_commands_and_diffs_are_never_wrapped() -> None:
     """What people copy must work as it was copied."""
     heredoc = "$ cat > /etc/x <<'EOF'\n[plugins]\n\tkey = 1\nEOF"

@@ -14,11 +14,17 @@ from pytest_gpu.stack.operands import trouble
 from pytest_gpu.stack.operands.change import change_steps
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.operands import Operand
+from pytest_gpu.stack.operands.state import Container
+from pytest_gpu.stack.operands.waits import DRIVER_VALIDATION
+from pytest_gpu.stack.operands.words import refused
 from pytest_gpu.steps import Step, Steps, read_step, typed
 from pytest_gpu.text.shell import Command, command
 
 UNFINISHED = "unfinished"
+NOT_BEGUN = "not-begun"
+DRIVER_AWAITED = "driver-awaited"
 PODLESS = "podless"
+ENDED = "ended"
 
 _LOG_HELPS = frozenset(
     {
@@ -32,6 +38,7 @@ _LOG_HELPS = frozenset(
         trouble.RBAC,
         trouble.UNKNOWN,
         UNFINISHED,
+        DRIVER_AWAITED,
     }
 )
 
@@ -47,10 +54,19 @@ def table() -> Mapping[str, Sequence[Step]]:
 def kind_of(fault: Fault) -> str:
     """Return the kind of trouble that an operand is in."""
     if not fault.fails:
-        return UNFINISHED
+        return _unfinished(fault.container)
     if fault.operand.pod is None and not fault.said:
         return PODLESS
+    if fault.operand.pod is not None and next(refused(fault.operand.pod), None):
+        return ENDED
     return trouble.kind_of(fault.reason, fault.said)
+
+
+def _unfinished(container: Container | None) -> str:
+    """Return how far a pod has come that neither fails nor works."""
+    if container is None or not container.has_run:
+        return NOT_BEGUN
+    return DRIVER_AWAITED if container.name == DRIVER_VALIDATION else UNFINISHED
 
 
 def advice(node: Node, fault: Fault, values: Mapping[str, str]) -> Steps:

@@ -78,7 +78,7 @@ def troubled(containers: Sequence[Container]) -> tuple[Container, ...]:
 
 def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evidence]:
     """Yield the decisive line of the latest run that printed anything."""
-    if not _has_run(container):
+    if not container.has_run:
         return
     for read in (last_log, previous_log):
         if said := decisive_of(read(node.evidence, pod, container)):
@@ -86,18 +86,13 @@ def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evide
             return
 
 
-def _has_run(container: Container) -> bool:
-    """Say whether its latest run is what it says: one that cannot be created has not run."""
-    return container.state != "waiting" or container.reason == "CrashLoopBackOff"
-
-
 def _told(pod: KubeObject, container: Container) -> Iterator[Evidence]:
     """Yield what the kubelet says: how a container ended, or why it cannot start."""
     where = f"pod {path_of(pod)}, container {container.name}"
-    end = container.end if _has_run(container) else None
+    end = container.end if container.has_run else None
     if end and end.message and (said := decisive(lines_of(end.message))):
         yield Evidence(source=f"{where}, when it ended", text=shortened(said.text))
-    elif container.message and not _has_run(container):
+    elif container.message and not container.has_run:
         text = f"{container.reason}: {plain(container.message)}"
         yield Evidence(source=where, text=shortened(text))
 

@@ -30,6 +30,7 @@ from pytest_gpu.stack.kubelet.containerd import containerd_of, others
 from pytest_gpu.stack.kubelet.listeners import config_path
 from pytest_gpu.stack.operands.check_operands import toolkit_culprit
 from pytest_gpu.stack.runtime.check_cri import unreadable
+from pytest_gpu.stack.runtime.configure import configure
 from pytest_gpu.stack.runtime.handler_fix import define_handler
 from pytest_gpu.stack.runtime.other_program import named_starts_another, prove_none, starts_another
 from pytest_gpu.stack.runtime.overwritten import (
@@ -43,7 +44,7 @@ from pytest_gpu.stack.runtime.written_elsewhere import replaced, written_elsewhe
 from pytest_gpu.stack.toolkit.check_env import other_runtime, socket_ignored, writes_rendered
 from pytest_gpu.stack.toolkit.installed import binaries
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
-from pytest_gpu.stack.toolkit.operator_values import toolkit_values
+from pytest_gpu.stack.toolkit.operator_values import define_runc
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
 
 
@@ -153,6 +154,8 @@ def _never_written(node: Node) -> Finding:
         *beside(node),
         *binaries(node),
         *toolkit_pod_evidence(node),
-        **toolkit_values(node),
+        config=containerd_of(node).config_path,
+        runc=define_runc(node),
+        **configure(node),
         **define_handler(node).values,
     )
