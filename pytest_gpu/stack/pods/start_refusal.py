@@ -50,7 +50,7 @@ def refused_gpu_container(pod: KubeObject) -> Evidence | None:
     """
     asking = {each.get("name") for each in containers_of(spec_of(pod)) if _asks(each)}
     others = [status for status in container_statuses(pod) if status.get("name") not in asking]
-    if not any(_ran(status) for status in others):
+    if not any(ran(status) for status in others):
         return None
     found = (said for said in refused_containers(pod) if said[0] in asking)
     return next((said for _, said in found if not is_of_image(said.text)), None)
@@ -89,7 +89,7 @@ def _state(status: Mapping[str, Any]) -> tuple[str, str]:
     return str(told.get("reason") or ""), str(told.get("message") or "")
 
 
-def _ran(status: Mapping[str, Any]) -> bool:
+def ran(status: Mapping[str, Any]) -> bool:
     """Say whether a container runs or ran: one that was refused has ended, too."""
     state = status.get("state") or {}
     if "running" in state:

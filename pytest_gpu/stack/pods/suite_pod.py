@@ -10,6 +10,8 @@ from typing import Any
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.parsing import json_document
+from pytest_gpu.stack.kube.pod_state import container_statuses
+from pytest_gpu.stack.pods.start_refusal import ran
 
 _GPU = re.compile(r"/dev/nvidia\d+")
 
@@ -47,22 +49,32 @@ class SuitePod:
         pod: the Pod object at its end.
         events: the events about the pod, oldest first.
         containers: what each container saw, by its name: gpu and none.
+        printed: the containers whose output was kept, whether it is a report or not.
     """
 
     pod: KubeObject
     events: Sequence[KubeObject]
     rejected: str
     containers: Mapping[str, Seen]
+    printed: frozenset[str] = frozenset()
 
     def saw(self, container: str) -> Seen:
         """Return what a container saw: ``gpu`` asked for a GPU, ``none`` did not.
 
         Raises:
-            Unproven: it reported nothing.
+            Unproven: it did not run, or reported nothing.
         """
-        if container not in self.containers:
-            raise Unproven(f"the container {container!r} of the suite's pod reported nothing")
-        return self.containers[container]
+        if container in self.containers:
+            return self.containers[container]
+        if self.rejected:
+            raise Unproven(f"the pod was never created, so its container {container!r} saw nothing")
+        if not self._ran(container):
+            raise Unproven(f"the container {container!r} of the suite's pod did not start")
+        raise Unproven(f"the container {container!r} of the suite's pod reported nothing")
+
+    def _ran(self, container: str) -> bool:
+        statuses = (each for each in container_statuses(self.pod) if each.get("name") == container)
+        return container in self.printed or any(map(ran, statuses))
 
 
 def read(evidence: NodeEvidence) -> SuitePod:
@@ -96,6 +108,7 @@ def _parsed(outcome: Mapping[str, Any]) -> SuitePod:
         events=tuple(outcome.get("events") or ()),
         rejected=str(outcome.get("rejected") or ""),
         containers={name: seen for name, seen in told.items() if seen is not None},
+        printed=frozenset(told),
     )
 
 
