@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,18 +84,28 @@ def _pods_by_node(cluster: ClusterEvidence) -> Mapping[str, Sequence[KubeObject]
 
 
 def gpu_requests(pod_spec: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return the NVIDIA resources that a pod's containers ask for, such as {nvidia.com/gpu: 1}."""
-    found: dict[str, int] = {}
+    """Return the NVIDIA resources that a pod asks for, such as {nvidia.com/gpu: 1}.
+
+    Init containers run one after the other, before the rest, and give back what they had; a sidecar
+    among them goes on (Kubernetes: "Init Containers", "Resource sharing within containers").
+    """
+    beside: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    for init in pod_spec.get("initContainers") or ():
+        now = beside + Counter(_asked(init))
+        most |= now
+        if init.get("restartPolicy") == "Always":
+            beside = now
     for container in containers_of(pod_spec):
-        resources = container.get("resources") or {}
-        for key, amount in {**(resources.get("requests") or {}), **_limits(resources)}.items():
-            if key.startswith(RESOURCE_PREFIX) and quantity(amount):
-                found[key] = found.get(key, 0) + quantity(amount)
-    return found
+        beside.update(_asked(container))
+    return most | beside
 
 
-def _limits(resources: Mapping[str, Any]) -> Mapping[str, Any]:
-    return resources.get("limits") or {}
+def _asked(container: Mapping[str, Any]) -> Mapping[str, int]:
+    resources = container.get("resources") or {}
+    both = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    found = ((key, quantity(n)) for key, n in both.items() if key.startswith(RESOURCE_PREFIX))
+    return {key: n for key, n in found if n}
 
 
 def is_operand(pod: KubeObject) -> bool:

@@ -16,6 +16,8 @@ from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import containers_of, path_of, spec_of
 from pytest_gpu.stack.kube.pod_state import container_statuses
 from pytest_gpu.stack.kube.pods import gpu_requests
+from pytest_gpu.stack.operands.container_log import plain
+from pytest_gpu.stack.operands.state import Container
 
 NO_SANDBOX = "FailedCreatePodSandBox"
 _GOT_FURTHER = frozenset({"Pulling", "Pulled", "Created", "Started", "BackOff"})
@@ -64,6 +66,16 @@ def refused_containers(pod: KubeObject) -> Iterator[tuple[str, Evidence]]:
             name = str(status.get("name") or "")
             text = " ".join(f"{reason}: {message}".split())
             yield name, Evidence(source=f"pod {path_of(pod)}, container {name}", text=text)
+
+
+def refused_start(container: Container) -> str:
+    """Return the words with which a container was refused, empty if it ran the last time.
+
+    They also count while the kubelet waits before it tries again.
+    """
+    waits = container.reason == "CrashLoopBackOff" and container.last
+    told = waits or container
+    return plain(f"{told.reason}: {told.message}") if told.reason in _NOT_RUN else ""
 
 
 def is_of_image(text: str) -> bool:
