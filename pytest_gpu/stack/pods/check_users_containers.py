@@ -12,7 +12,15 @@ from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
-from pytest_gpu.stack.kube.objects import metadata, name_of, namespace_of, path_of, time_of
+from pytest_gpu.stack.kube.nodes import readiness
+from pytest_gpu.stack.kube.objects import (
+    metadata,
+    name_of,
+    namespace_of,
+    object_of,
+    path_of,
+    time_of,
+)
 from pytest_gpu.stack.operands.object_events import events_of
 from pytest_gpu.stack.operands.users import UsersPod, users_pods_of
 from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, some
@@ -59,7 +67,9 @@ def _pods(users: list[UsersPod]) -> dict[str, str]:
 
 @check("pods/users-pods-do-not-end", visit=False)
 def not_ending(node: Node) -> Finding | None:
-    """Find deleted pods of users with a GPU whose containers run on."""
+    """Find deleted pods of users with a GPU whose containers run on, by a kubelet that reports."""
+    if not readiness(object_of(node)).ready:
+        return None
     found = [each for each in known(lambda: users_pods_of(node)) or () if _is_overdue(node, each)]
     if not found:
         return None

@@ -28,9 +28,10 @@ LEASE = "failed to create containerd container: wobble registry has no entry for
 ASKS = {"limits": {GPU: "1"}}
 
 
-def node(*pods: Object, events: tuple[Object, ...] = ()) -> Node:
+def node(*pods: Object, events: tuple[Object, ...] = (), ready: str = "True") -> Node:
     """Return a node that works, with these pods."""
     about = node_object(capacity={GPU: "4"}, allocatable={GPU: "4"})
+    about["status"]["conditions"] = [{"type": "Ready", "status": ready}]
     objects = {"nodes": [about], "pods": list(pods), "events": list(events)}
     return Node("gpu-1", FakeCluster(objects=objects))
 
@@ -207,3 +208,8 @@ def test_a_deleted_pod_that_runs_on(name: str, minutes: int) -> None:
 def test_a_pod_that_holds_no_gpu_for_too_long(made: Object) -> None:
     """It has time yet, its containers have ended (a finalizer holds the object), or no GPU."""
     assert containers.not_ending(node(made)) is None
+
+
+def test_nothing_is_known_of_a_node_whose_kubelet_is_silent() -> None:
+    """Its pods' states are old, and it cannot end them: another layer tells why."""
+    assert containers.not_ending(node(deleted(200), ready="Unknown")) is None

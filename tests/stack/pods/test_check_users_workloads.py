@@ -101,11 +101,12 @@ def test_an_event_tells_it(resource: str, spec: Object, lacks: int) -> None:
     """Where no condition does: it is at most as old as controllers wait before they try again."""
     made = workload("train", spec=spec)
     said = event(made, "FailedCreate", f"Error creating: {QUOTA}", timedelta(minutes=16))
-    found = lines(workloads.podless(node(events=(said,), **{resource: [made]})))
+    there: dict[str, Any] = {resource: [made]}
+    found = lines(workloads.podless(node(events=(said,), **there)))
     assert found[0][1] == f"pods that it lacks: {lacks}, each asks for nvidia.com/gpu: 1"
     assert found[1][1] == f"FailedCreate: Error creating: {QUOTA}"
     old = event(made, "FailedCreate", f"Error creating: {QUOTA}", timedelta(minutes=21))
-    assert workloads.podless(node(events=(old,), **{resource: [made]})) is None
+    assert workloads.podless(node(events=(old,), **there)) is None
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,8 @@ def test_an_event_tells_it(resource: str, spec: Object, lacks: int) -> None:
 )
 def test_a_workload_that_lacks_nothing_here(resource: str, made: Object) -> None:
     """Nothing is noted."""
-    assert workloads.podless(node(**{resource: [made]})) is None
+    there: dict[str, Any] = {resource: [made]}
+    assert workloads.podless(node(**there)) is None
 
 
 def test_operands_are_told_elsewhere() -> None:
