@@ -13,6 +13,7 @@ from pytest_gpu.stack.kube.runtimeclass import class_of
 from pytest_gpu.stack.operands.advice import advice
 from pytest_gpu.stack.operands.chain import Culprit
 from pytest_gpu.stack.operands.fault import Fault, state_text
+from pytest_gpu.stack.operands.given import given
 from pytest_gpu.stack.operands.logs import is_logged
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.roles import (
@@ -65,7 +66,7 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     ``symptom`` is what the layer lacks because of it.
     """
     fault = culprit.fault
-    evidence = (*culprit.evidence, *symptom)
+    evidence = (*culprit.evidence, *given(fault), *symptom)
     values = _values(fault.operand)
     for said in fault.evidence[1:]:
         if meaning := _meaning(node, fault, said):
