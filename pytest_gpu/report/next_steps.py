@@ -54,7 +54,11 @@ _STEPS = tuple(
         (r"the Node object has no Ready condition", "see whether a kubelet reports for the node"),
         (r"has no allocatable nvidia\.com/gpu", "repair what the device-plugin layer tells first"),
         (r"the pod was never created, so|of the suite's pod did not start$", _POD),
-        (r"of the suite's pod reported nothing", "the pod's image must have Python: --gpu-image"),
+        (
+            r"of the suite's pod (?:ended with exit code (?:1|126|127), and )?reported nothing",
+            "the pod's image must have Python: --gpu-image",
+        ),
+        (r"of the suite's pod ended with ", "run the suite again"),
         (r"CUDA was not tried", "run the suite again with its own pod program"),
         (r"the GPU sandbox did not start|no \S+ sandbox was tried on this node", _FIRST),
         (r"it is not known which socket", _COLLECT),

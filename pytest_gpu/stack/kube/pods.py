@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,23 +88,26 @@ def gpu_requests(pod_spec: Mapping[str, Any]) -> Mapping[str, int]:
     Init containers run one after the other, before the rest, and give back what they had; a sidecar
     among them goes on (Kubernetes: "Init Containers", "Resource sharing within containers").
     """
-    beside: Counter[str] = Counter()
-    most: Counter[str] = Counter()
+    beside: dict[str, int] = {}
+    most: dict[str, int] = {}
     for init in pod_spec.get("initContainers") or ():
-        now = beside + Counter(_asked(init))
-        most |= now
+        now = dict(beside)
+        _add(now, init)
+        most.update({key: max(n, most.get(key, 0)) for key, n in now.items()})
         if init.get("restartPolicy") == "Always":
             beside = now
     for container in containers_of(pod_spec):
-        beside.update(_asked(container))
-    return most | beside
+        _add(beside, container)
+    return {key: max(n, most.get(key, 0)) for key, n in {**most, **beside}.items()}
 
 
-def _asked(container: Mapping[str, Any]) -> Mapping[str, int]:
+def _add(found: dict[str, int], container: Mapping[str, Any]) -> None:
+    """Add what a container asks for."""
     resources = container.get("resources") or {}
     both = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
-    found = ((key, quantity(n)) for key, n in both.items() if key.startswith(RESOURCE_PREFIX))
-    return {key: n for key, n in found if n}
+    for key, amount in both.items():
+        if key.startswith(RESOURCE_PREFIX) and quantity(amount):
+            found[key] = found.get(key, 0) + quantity(amount)
 
 
 def is_operand(pod: KubeObject) -> bool:

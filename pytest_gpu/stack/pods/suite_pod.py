@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_gpu.errors import Unproven
@@ -49,14 +49,14 @@ class SuitePod:
         pod: the Pod object at its end.
         events: the events about the pod, oldest first.
         containers: what each container saw, by its name: gpu and none.
-        printed: the containers whose output was kept, whether it is a report or not.
+        ended: the exit codes of the containers that ran, whether they reported or not.
     """
 
     pod: KubeObject
     events: Sequence[KubeObject]
     rejected: str
     containers: Mapping[str, Seen]
-    printed: frozenset[str] = frozenset()
+    ended: Mapping[str, int] = field(default_factory=dict)
 
     def saw(self, container: str) -> Seen:
         """Return what a container saw: ``gpu`` asked for a GPU, ``none`` did not.
@@ -70,11 +70,17 @@ class SuitePod:
             raise Unproven(f"the pod was never created, so its container {container!r} saw nothing")
         if not self._ran(container):
             raise Unproven(f"the container {container!r} of the suite's pod did not start")
+        if code := self.ended.get(container):
+            how = f"exit code {code}"
+            raise Unproven(
+                f"the container {container!r} of the suite's pod ended with {how}, and reported"
+                " nothing"
+            )
         raise Unproven(f"the container {container!r} of the suite's pod reported nothing")
 
     def _ran(self, container: str) -> bool:
         statuses = (each for each in container_statuses(self.pod) if each.get("name") == container)
-        return container in self.printed or any(map(ran, statuses))
+        return container in self.ended or any(map(ran, statuses))
 
 
 def read(evidence: NodeEvidence) -> SuitePod:
@@ -108,7 +114,7 @@ def _parsed(outcome: Mapping[str, Any]) -> SuitePod:
         events=tuple(outcome.get("events") or ()),
         rejected=str(outcome.get("rejected") or ""),
         containers={name: seen for name, seen in told.items() if seen is not None},
-        printed=frozenset(told),
+        ended={name: int(report.get("exit") or 0) for name, report in reports.items()},
     )
 
 

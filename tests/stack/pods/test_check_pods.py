@@ -411,6 +411,25 @@ def test_what_the_pod_did_not_tell_is_unproven() -> None:
         check_suite_pod.miscomputes(outcome(gpu=report(cuda={})).node())
 
 
+@pytest.mark.parametrize(
+    ("code", "helps"),
+    [
+        (127, "the pod's image must have Python: --gpu-image"),
+        (1, "the pod's image must have Python: --gpu-image"),
+        (139, "run the suite again"),
+        (137, "run the suite again"),
+    ],
+)
+def test_a_container_that_ended_without_a_report_has_its_exit_code_told(
+    code: int, helps: str
+) -> None:
+    """A program that was killed or crashed is no image without Python."""
+    made = outcome(gpu={"exit": code, "output": "Killed"})
+    with pytest.raises(Unproven, match=f"ended with exit code {code}, and reported") as raised:
+        check_suite_pod.miscomputes(made.node())
+    assert with_next_step(str(raised.value)).endswith(f"; {helps}")
+
+
 NEVER_RAN = [
     {
         "name": name,
