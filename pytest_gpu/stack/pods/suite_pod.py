@@ -10,7 +10,7 @@ from typing import Any
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.parsing import json_document
-from pytest_gpu.stack.kube.pod_state import container_statuses
+from pytest_gpu.stack.operands.state import containers_in
 from pytest_gpu.stack.pods.start_refusal import ran
 
 _GPU = re.compile(r"/dev/nvidia\d+")
@@ -79,8 +79,8 @@ class SuitePod:
         raise Unproven(f"the container {container!r} of the suite's pod reported nothing")
 
     def _ran(self, container: str) -> bool:
-        statuses = (each for each in container_statuses(self.pod) if each.get("name") == container)
-        return container in self.ended or any(map(ran, statuses))
+        there = (each for each in containers_in(self.pod) if each.name == container)
+        return container in self.ended or any(map(ran, there))
 
 
 def read(evidence: NodeEvidence) -> SuitePod:
