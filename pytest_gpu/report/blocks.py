@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from pytest_gpu.report.names import fold
-from pytest_gpu.report.text import Line, Span, age, cut, wrap
+from pytest_gpu.report.text import Line, Span, age, cut, cut_inside, wrap
 from pytest_gpu.text.naming import WAITING, count
 from pytest_gpu.text.visible import visible
 
@@ -115,7 +115,8 @@ class Block:
         """Yield ``source:line: text``, the text below its source where one line is too short."""
         number = "" if item["line"] is None else f":{item['line']}"
         where = f"{' '.join(item['source'].split())}{number}:"
-        lines = [cut(line.strip(), _LONGEST_LINE) for line in item["text"].splitlines() if line]
+        found = (line.strip() for line in item["text"].splitlines() if line)
+        lines = [cut_inside(line, _LONGEST_LINE) for line in found]
         if len(lines) == 1 and len(where) + len(lines[0]) + 5 <= self.width:
             yield from self.prose(f"{where} {lines[0]}", "    ", " " * 6)
             return

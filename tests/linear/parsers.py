@@ -52,7 +52,7 @@ from pytest_gpu.stack.operands import container_log, decisive, log_message, role
 from pytest_gpu.stack.pods import start_refusal, suite_pod
 from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
-from pytest_gpu.stack.sandbox import config_files, lacking, logged, sandboxes
+from pytest_gpu.stack.sandbox import config_files, lacking, logged, other_driver, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
 from pytest_gpu.stack.toolkit import chain, check_aside, check_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
@@ -505,7 +505,11 @@ PARSERS: _Table = {
         start_refusal.is_of_image,
         (*ERRORS, 'exec: "a{n:04}": ', "exec /a", 'exec: "nvidia'),
     ),
-    "container config of an admin": (lacking._visible, JSON),
+    "container config of an admin": (lacking.visible_devices, JSON),
+    "libraries of a sandbox": (
+        lambda text: other_driver.versions(text.split(" ")),
+        ("/libnvidia-ml.so.1.2 ", "libnvidia-ml.so.", "libnvidia-ml.so.1.", "1."),
+    ),
     "listing of a container": (config_files.listing_of, ("t stdout F a\n", "t stdout P a\n")),
     "report of a GPU pod": (lambda text: suite_pod._seen({"output": text}), JSON),
     "YAML of a recording": (_bytes(lambda text: yaml_io.load_all(text, "x")), (*YAML, *JSON)),

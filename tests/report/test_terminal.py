@@ -289,10 +289,42 @@ def test_long_evidence_is_cut_and_says_so() -> None:
     items = [{"source": "dmesg", "line": n, "text": "x" * 5000} for n in range(1, 15)]
     many = [{"source": "log", "line": None, "text": "\n".join(map(str, range(100, 150)))}]
     shown = text(document(broken("gpu-1", evidence=[*many, *items])))
-    assert "(4700 more characters)" in shown
+    assert "(4700 characters left out)" in shown
     assert "and 44 more lines (--gpu-report=FILE.json has all)" in shown
     assert "and 3 more (--gpu-report=FILE.json has all)" in shown
     assert len(shown) < 8000
+
+
+REFUSED = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc"
+    " create failed: unable to start container process: error during container init: error running"
+    " prestart hook #0: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'"
+    " nvidia-container-cli: "
+)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "requirement error: unsatisfied condition: cuda>=13.1, please update your driver",
+        "initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object",
+        "mount error: file creation failed: /run/k3s/rootfs/usr/lib/libcuda.so.1: file exists",
+    ],
+)
+def test_of_a_long_error_the_end_is_shown(why: str) -> None:
+    """Wrapped errors and lines of logs say at their end why; the middle is left out."""
+    items = [{"source": "pod ml/a", "line": None, "text": f"RunContainerError: {REFUSED}{why}"}]
+    shown = " ".join(text(document(broken("gpu-1", evidence=items))).split())
+    assert why in shown
+    assert "RunContainerError: failed to create containerd task: failed to" in shown
+    assert "characters left out" in shown
+
+
+def test_a_line_that_fits_is_shown_whole() -> None:
+    """Nothing is left out of it."""
+    line = f"{REFUSED[:200]}: end"
+    items = [{"source": "pod ml/a", "line": None, "text": line}]
+    assert line in " ".join(text(document(broken("gpu-1", evidence=items))).split())
 
 
 def test_colours_are_the_writers_business() -> None:

@@ -13,6 +13,7 @@ from pytest_gpu.stack.kube.runtimeclass import class_of
 from pytest_gpu.stack.operands.advice import advice
 from pytest_gpu.stack.operands.chain import Culprit
 from pytest_gpu.stack.operands.fault import NOT_STARTED, Fault, state_text
+from pytest_gpu.stack.operands.given import given
 from pytest_gpu.stack.operands.logs import is_logged
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.roles import (
@@ -54,7 +55,8 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     """
     fault = culprit.fault
     waits = {each.name for each in culprit.waiting}
-    evidence = (*culprit.evidence, *(each for each in symptom if each.source not in waits))
+    lacks = (each for each in symptom if each.source not in waits)
+    evidence = (*culprit.evidence, *given(fault), *lacks)
     values = _values(fault.operand)
     for said in fault.evidence[1:]:
         if meaning := _meaning(node, fault, said):

@@ -115,7 +115,7 @@ def asks_for_a_gpu(files: SandboxFiles) -> None:
     """
     if files.origin != "admin":
         return
-    visible = _visible(files.container_text)
+    visible = visible_devices(files.container_text)
     if visible in _NO_GPU:
         raise Unproven(
             f'{files.container_source} asks for no GPU (NVIDIA_VISIBLE_DEVICES="{visible}"); set it'
@@ -123,7 +123,8 @@ def asks_for_a_gpu(files: SandboxFiles) -> None:
         )
 
 
-def _visible(text: str) -> str | None:
+def visible_devices(text: str) -> str | None:
+    """Return NVIDIA_VISIBLE_DEVICES of a container config, ``None`` if it does not set it."""
     try:
         container = json_document(text)
     except ValueError:
