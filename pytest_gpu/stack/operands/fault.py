@@ -21,7 +21,7 @@ from pytest_gpu.stack.kube.objects import (
 from pytest_gpu.stack.operands.operands import Operand, lacking
 from pytest_gpu.stack.operands.state import Container
 from pytest_gpu.stack.operands.waits import stands_at
-from pytest_gpu.stack.operands.words import words_of
+from pytest_gpu.stack.operands.words import endings, words_of
 from pytest_gpu.text.duration import lasting
 
 _BEFORE_START = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
@@ -50,7 +50,8 @@ class Fault:
         operand: what does not come up.
         container: the container that fails, ``None`` if there is no single one.
         reason: one word of Kubernetes, such as ``ImagePullBackOff``; may be empty.
-        evidence: its state, then its own words, best first.
+        evidence: its state, how it ended, then its own words.
+        words: its own words, best first.
         fails: whether it fails; else it has neither failed nor come up.
     """
 
@@ -58,12 +59,13 @@ class Fault:
     container: Container | None
     reason: str
     evidence: tuple[Evidence, ...]
+    words: tuple[Evidence, ...] = ()
     fails: bool = True
 
     @property
     def said(self) -> str:
         """What it says best, empty if it says nothing."""
-        return self.evidence[1].text if len(self.evidence) > 1 else ""
+        return self.words[0].text if self.words else ""
 
 
 def fault_of(node: Node, operand: Operand) -> Fault | None:
@@ -178,9 +180,15 @@ def _fault(
     reason: str,
     *more: Evidence,
 ) -> Fault:
-    said = dict.fromkeys((*words_of(node, operand), *more))
-    evidence = (shown_state(operand), *tuple(said)[:_SHOWN])
-    return Fault(operand=operand, container=container, reason=reason, evidence=evidence)
+    words = tuple(dict.fromkeys((*words_of(node, operand), *more)))[:_SHOWN]
+    ended = endings(operand.pod) if operand.pod else ()
+    return Fault(
+        operand=operand,
+        container=container,
+        reason=reason,
+        evidence=(shown_state(operand), *ended, *words),
+        words=words,
+    )
 
 
 def shown_state(operand: Operand) -> Evidence:

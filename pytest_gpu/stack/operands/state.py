@@ -87,6 +87,15 @@ class Container:
         """Whether its latest run is what it says: one that cannot be created has not run."""
         return self.state != "waiting" or self.reason == "CrashLoopBackOff"
 
+    @property
+    def ending(self) -> str:
+        """How its latest run has ended, and how often it was started again; else empty."""
+        end = self.end if self.has_run else None
+        if end is None or end.exit is None:
+            return ""
+        again = f", started again {self.restarts} times" if self.restarts > 1 else ""
+        return f"ended with exit code {end.exit} ({end.reason or 'no reason'}){again}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:

@@ -58,7 +58,7 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     lacks = (each for each in symptom if each.source not in waits)
     evidence = (*culprit.evidence, *given(fault), *lacks)
     values = _values(fault.operand)
-    for said in fault.evidence[1:]:
+    for said in fault.words:
         if meaning := _meaning(node, fault, said):
             first = (said, *(each for each in evidence if each is not said))
             own = {"handler": _handler(fault.operand), "scope": f"{values['object']} cannot start"}

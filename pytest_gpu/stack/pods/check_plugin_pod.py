@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -38,12 +39,14 @@ from pytest_gpu.stack.operands.check_operands import (
 )
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.telling import advice_of
-from pytest_gpu.stack.operands.words import logged_by
+from pytest_gpu.stack.operands.words import endings, logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
 from pytest_gpu.steps import Step, Steps, typed
 from pytest_gpu.text.shell import command
 
+# What the kubelet says of a crash loop: it repeats the state.
+_BACK_OFF = re.compile(r"\b[Bb]ack-off \S{1,16} restarting failed|Back-off restarting failed")
 _READY_FILE = "toolkit-ready"
 _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
 
@@ -137,8 +140,9 @@ def not_running(node: Node) -> Finding | None:
         cause,
         shown,
         *(toolkit_absent(node) if waits else ()),
-        *texts[:3],
+        *endings(plugin.pod),
         *logged_by(node, plugin.pod)[:2],
+        *[each for each in texts if not _BACK_OFF.search(each.text)][:3],
         plugin=plugin.name,
         pod=path_of(plugin.pod),
         namespace=path_of(plugin.pod).partition("/")[0],
