@@ -30,7 +30,7 @@ LONGEST_LINE = 280
 
 _OOM = re.compile(r"killed by the OOM killer|result 'oom-kill'")
 _REFUSED = re.compile(
-    r"Failed (?!with result)|Dependency failed|Unable to locate executable|timed out"
+    r"Failed (?!with result|to start )|Dependency failed|Unable to locate executable|timed out"
 )
 _HOW = re.compile(r"process exited, (?P<how>code=.{1,200})")
 

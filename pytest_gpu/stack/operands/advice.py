@@ -16,11 +16,17 @@ from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.host_path import mounts_of, on_host
 from pytest_gpu.stack.operands.named_in import missing_in, path_in
 from pytest_gpu.stack.operands.operands import Operand
+from pytest_gpu.stack.operands.state import Container
+from pytest_gpu.stack.operands.waits import DRIVER_VALIDATION
+from pytest_gpu.stack.operands.words import refused
 from pytest_gpu.steps import Step, Steps, read_step, typed
 from pytest_gpu.text.shell import Command, command
 
 UNFINISHED = "unfinished"
+NOT_BEGUN = "not-begun"
+DRIVER_AWAITED = "driver-awaited"
 PODLESS = "podless"
+ENDED = "ended"
 
 _LOG_HELPS = frozenset(
     {
@@ -40,6 +46,7 @@ _LOG_HELPS = frozenset(
         trouble.STOPPED,
         trouble.UNKNOWN,
         UNFINISHED,
+        DRIVER_AWAITED,
     }
 )
 
@@ -60,9 +67,11 @@ def read_table(package: str, name: str) -> Mapping[str, Sequence[Step]]:
 def kind_of(fault: Fault) -> str:
     """Return the kind of trouble that an operand is in."""
     if not fault.fails:
-        return UNFINISHED
+        return _unfinished(fault.container)
     if fault.operand.pod is None and not fault.said:
         return PODLESS
+    if fault.operand.pod is not None and next(refused(fault.operand.pod), None):
+        return ENDED
     kind = trouble.kind_of(fault.reason, fault.said)
     if kind == trouble.IMAGE:
         return trouble.kind_of_pull("\n".join(each.text for each in fault.words))
@@ -75,6 +84,13 @@ def _kind_of_end(fault: Fault) -> str:
     end = container.end if container and container.has_run else None
     kind = trouble.kind_of_exit(end.exit if end else None)
     return trouble.SILENT if kind == trouble.UNKNOWN and end and not fault.said else kind
+
+
+def _unfinished(container: Container | None) -> str:
+    """Return how far a pod has come that neither fails nor works."""
+    if container is None or not container.has_run:
+        return NOT_BEGUN
+    return DRIVER_AWAITED if container.name == DRIVER_VALIDATION else UNFINISHED
 
 
 def advice(node: Node, fault: Fault, values: Mapping[str, str]) -> Steps:

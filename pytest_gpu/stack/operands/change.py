@@ -23,6 +23,7 @@ from pytest_gpu.stack.operands.roles import (
     TOOLKIT,
     VALIDATOR,
 )
+from pytest_gpu.stack.operands.waits import is_validation
 from pytest_gpu.steps import Step, Steps, typed
 from pytest_gpu.text.shell import command
 
@@ -68,6 +69,7 @@ _KEYS: Mapping[str, str] = {
 """What is changed there, for the kinds of trouble that a change of the operand ends."""
 
 _TOLERATIONS = "tolerations"
+_STAGES = frozenset({"driver", "toolkit", "cuda", "plugin"})
 _OF_DRIVER = frozenset({"repoConfig", _PRECOMPILED})
 """Keys of the driver in the operator's objects; a controller that others made has none of them."""
 
@@ -83,7 +85,7 @@ def change_steps(fault: Fault, kind: str) -> Steps:
     if key in _OF_DRIVER and not _settles(fault, key):
         return ()
     if owner is not None and owner.get("kind") == "ClusterPolicy":
-        return tuple(_by_policy(owner, fault.operand, key))
+        return tuple(_by_policy(owner, fault, key))
     if owner is not None:
         return tuple(_by_edit(owner, fault.operand, key))
     controller = fault.operand.controller
@@ -133,14 +135,25 @@ def _settles(fault: Fault, key: str) -> bool:
     return section.get(key) is not True
 
 
-def _by_policy(policy: KubeObject, operand: Operand, key: str) -> Iterator[Step]:
-    section = "daemonsets" if key == _TOLERATIONS else _SECTIONS.get(operand.role, "operator")
-    path = f"{section}.{key}"
+def _by_policy(policy: KubeObject, fault: Fault, key: str) -> Iterator[Step]:
+    path = f"{_section(fault, key)}.{key}"
     if release := helm_release(policy):
-        yield from _by_values(release, f"The operator makes {operand.name} from {path}", path)
+        start = f"The operator makes {fault.operand.name} from {path}"
+        yield from _by_values(release, start, path)
         return
     yield Step("words", f"The operator makes it from {path} of the ClusterPolicy. Change it there:")
     yield typed("cluster", command("kubectl edit clusterpolicy {name}", name=name_of(policy)))
+
+
+def _section(fault: Fault, key: str) -> str:
+    """Return the part of a ClusterPolicy from which the operator makes what fails."""
+    if key == _TOLERATIONS:
+        return "daemonsets"
+    if fault.container is None or not is_validation(fault.container):
+        return _SECTIONS.get(fault.operand.role, "operator")
+    # The validator's image is all operands' init container, with settings for each stage.
+    stage = fault.container.name.removesuffix("-validation")
+    return f"validator.{stage}" if key == "env" and stage in _STAGES else "validator"
 
 
 def _by_values(release: HelmRelease, start: str, path: str) -> Iterator[Step]:

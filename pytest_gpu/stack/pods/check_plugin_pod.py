@@ -31,7 +31,14 @@ from pytest_gpu.stack.kube.pod_state import (
 )
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.operands.check_operands import plugin_advice, plugin_culprit, toolkit_absent
+from pytest_gpu.stack.operands.check_operands import (
+    ended_plugin,
+    plugin_advice,
+    plugin_culprit,
+    toolkit_absent,
+)
+from pytest_gpu.stack.operands.fault import Fault
+from pytest_gpu.stack.operands.telling import advice_of
 from pytest_gpu.stack.operands.words import endings, logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
@@ -53,6 +60,8 @@ def not_scheduled(node: Node) -> Finding | None:
     expect_gpus(node)
     if finding := refuses_pods(node):
         return finding
+    if gone := ended_plugin(node):
+        return _ended(node, gone)
     daemonset = plugin.daemonsets[0]
     reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
     return Finding.of(
@@ -61,6 +70,21 @@ def not_scheduled(node: Node) -> Finding | None:
         *reasons,
         daemonset=path_of(daemonset),
         toleration=_toleration(node, template_of(daemonset)),
+    )
+
+
+def _ended(node: Node, fault: Fault) -> Finding:
+    """Return the finding of a plugin's pod that has ended as a whole, and logs no more."""
+    pod = fault.operand
+    return Finding.of(
+        "device-plugin/not-running",
+        *fault.evidence,
+        pod=f"{pod.namespace}/{pod.object_name}",
+        namespace=pod.namespace,
+        pod_name=pod.object_name,
+        state=pod.state,
+        advice=advice_of(node, fault),
+        log=(),
     )
 
 

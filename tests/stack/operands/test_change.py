@@ -8,7 +8,7 @@ from pytest_gpu.stack.operands.chain import culprit_for
 from pytest_gpu.stack.operands.roles import DEVICE_PLUGIN, DRIVER, TOOLKIT
 from pytest_gpu.stack.operands.telling import advice_of
 from tests.stack.operands.made_up_operands import Object, log_path, node_with, workload
-from tests.stack.operands.test_chain import DOWN, NO_IMAGE, operand
+from tests.stack.operands.test_chain import DOWN, NO_IMAGE, operand, waiting
 
 POLICY: Object = {
     "kind": "ClusterPolicy",
@@ -153,3 +153,27 @@ def test_a_driver_in_use() -> None:
     assert "$ sudo lsof /dev/nvidia*" in said
     assert said.index("kubectl drain gpu-1") < said.index("sudo reboot")
     assert "edit" not in said
+
+
+@pytest.mark.parametrize(
+    ("state", "line", "path"),
+    [
+        (NO_IMAGE, "", "validator.version"),
+        (DOWN, "unknown option x", "validator.driver.env"),
+        (DOWN, "cannot allocate memory", "validator.resources"),
+    ],
+)
+def test_an_init_container_is_the_validators(state: Object, line: str, path: str) -> None:
+    """It stands in the toolkit's pod, and the toolkit's image and settings do not change it."""
+    made = waiting(TOOLKIT, "driver-validation", state)
+    log = f'time="2026-01-13T08:15:33Z" level=error msg="{line}"\n'
+    node = node_with(
+        made,
+        files={log_path(made, "driver-validation", restarts=4): log} if line else {},
+        daemonsets=[workload(made, name=TOOLKIT, metadata=BY_POLICY)],
+        clusterpolicies=[POLICY],
+    )
+    found = culprit_for(node, TOOLKIT)
+    assert found is not None
+    said = "\n".join(step.shown for step in advice_of(node, found.fault))
+    assert f"The operator makes it from {path} of the ClusterPolicy" in said

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.stack.operands import trouble
-from pytest_gpu.stack.operands.advice import PODLESS, UNFINISHED, table
+from pytest_gpu.stack.operands.advice import (
+    DRIVER_AWAITED,
+    ENDED,
+    NOT_BEGUN,
+    PODLESS,
+    UNFINISHED,
+    table,
+)
 from pytest_gpu.stack.operands.named_in import path_in
 from pytest_gpu.stack.operands.no_driver_pod import Why
 from pytest_gpu.stack.operands.trouble import kind_of
@@ -113,7 +120,8 @@ def test_the_kind_follows_from_reason_and_words(reason: str, text: str, kind: st
 def test_every_kind_has_its_steps() -> None:
     """None is advised nothing."""
     kinds = {value for name, value in vars(trouble).items() if name.isupper() and name[0] != "_"}
-    assert set(table()) == {*kinds, *Why, UNFINISHED, PODLESS}
+    states = {UNFINISHED, NOT_BEGUN, DRIVER_AWAITED, PODLESS, ENDED}
+    assert set(table()) == {*kinds, *Why, *states}
     assert all(table().values())
 
 
