@@ -51,7 +51,10 @@ _STEPS = tuple(
         (r"no-cgroups = true may be needed", _PODS),
         (r"may set deviceListStrategy", "look at the plugin's ConfigMap"),
         (r"the Node object has no Ready condition", "see whether a kubelet reports for the node"),
-        (r"has no allocatable nvidia\.com/gpu", "repair what the device-plugin layer tells first"),
+        (
+            r"has no allocatable nvidia\.com/gpu|nothing offers the node's GPUs",
+            "repair what the device-plugin layer tells first",
+        ),
         (r"of the suite's pod reported nothing", "the pod's image must have Python: --gpu-image"),
         (r"CUDA was not tried", "run the suite again with its own pod program"),
         (r"the GPU sandbox did not start|no \S+ sandbox was tried on this node", _FIRST),

@@ -19,7 +19,7 @@ from pytest_gpu.stack.operands.chain import (
     without_pod,
 )
 from pytest_gpu.stack.operands.no_driver_pod import why_not_selected
-from pytest_gpu.stack.operands.operands import operands_of
+from pytest_gpu.stack.operands.operands import Operand, operands_of
 from pytest_gpu.stack.operands.roles import (
     DCGM,
     DEVICE_PLUGIN,
@@ -32,6 +32,7 @@ from pytest_gpu.stack.operands.roles import (
     OPERATOR,
     TOOLKIT,
     VALIDATOR,
+    offers_no_gpus,
 )
 from pytest_gpu.stack.operands.telling import advice_of, told
 from pytest_gpu.steps import Steps
@@ -108,6 +109,29 @@ def plugin_advice(node: Node) -> Steps:
 def offering_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     """Return what fails beside a plugin that runs and offers nothing, ``None`` if nothing does."""
     return _told(node, next(failing(node, *_BESIDE), None), _PLUGIN, symptom)
+
+
+def sharing_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return the MPS control daemon that fails, without which the plugin withdraws all GPUs.
+
+    Source: cmd/nvidia-device-plugin and internal/plugin/mps.go of k8s-device-plugin. If the daemon
+    does not answer, the plugin stops serving and tries again; the kubelet then allocates none.
+    """
+    return _told(node, next(failing(node, MPS), None), _PLUGIN, symptom)
+
+
+def dra_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return why a node's DRA driver does not come up, ``None`` if it does or there is none."""
+    if all(map(_offers_no_gpus, here(node, DRA))):
+        return None
+    culprit = culprit_for(node, DRA)
+    if culprit and culprit.role == DRA and _offers_no_gpus(culprit.fault.operand):
+        return None
+    return _told(node, culprit, _PLUGIN, symptom)
+
+
+def _offers_no_gpus(driver: Operand) -> bool:
+    return offers_no_gpus(driver.pod or driver.controller or {})
 
 
 @check("operands/driver-fails", visit=False)
