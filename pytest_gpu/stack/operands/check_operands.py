@@ -35,6 +35,7 @@ from pytest_gpu.stack.operands.roles import (
     offers_no_gpus,
 )
 from pytest_gpu.stack.operands.telling import advice_of, told
+from pytest_gpu.stack.operands.unreconciled import unreconciled
 from pytest_gpu.steps import Steps
 
 Causes = Mapping[str, str]
@@ -81,15 +82,25 @@ def driver_absent(node: Node, *symptom: Evidence) -> Finding | None:
 
 
 def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand because of which the runtime was not set up, ``None`` if none fails."""
+    """Return the operand because of which the runtime was not set up, ``None`` if none fails.
+
+    Or that the operator could not make the toolkit.
+    """
     culprit = culprit_for(node, TOOLKIT)
-    return _told(node, culprit, _RUNTIME, symptom) if culprit and culprit.fault.fails else None
+    if culprit is None:
+        return unreconciled(node, TOOLKIT, *symptom)
+    return _told(node, culprit, _RUNTIME, symptom) if culprit.fault.fails else None
 
 
 def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand that fails so that no plugin works, unless that is the plugin itself."""
+    """Return the operand that fails so that no plugin works, unless that is the plugin itself.
+
+    Or that the operator could not make the plugin.
+    """
     culprit = culprit_for(node, DEVICE_PLUGIN)
-    if culprit is None or culprit.role == DEVICE_PLUGIN or not culprit.fault.fails:
+    if culprit is None:
+        return unreconciled(node, DEVICE_PLUGIN, *symptom)
+    if culprit.role == DEVICE_PLUGIN or not culprit.fault.fails:
         return None
     return _told(node, culprit, _PLUGIN, symptom)
 

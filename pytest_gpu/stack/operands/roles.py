@@ -154,8 +154,7 @@ def role_of(thing: KubeObject) -> str | None:
 
 def offers_no_gpus(thing: KubeObject) -> bool:
     """Say whether a DRA driver's pod, or what makes it, only serves compute domains."""
-    names = [_started(_words(each)) for each in containers_of(_spec(thing))]
-    started = {name for each in names for name in each}
+    started = {name for each in containers_of(_spec(thing)) for name in _started(_words(each))}
     return bool(started & _COMPUTE_DOMAINS) and _GPU_KUBELET_PLUGIN not in started
 
 
