@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.evidence import KubeObject
+from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.kube.objects import path_of, status_of
+from pytest_gpu.stack.kube.pods import node_of
 from pytest_gpu.stack.operands.container_log import lines_of, plain
 from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
@@ -81,9 +82,18 @@ def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evide
     if not _has_run(container):
         return
     for read in (last_log, previous_log):
-        if said := decisive_of(read(node.evidence, pod, container)):
+        found = (decisive_of(read(each, pod, container)) for each in _places(node, pod))
+        if said := next((each for each in found if each), None):
             yield said
             return
+
+
+def _places(node: Node, pod: KubeObject) -> Iterator[NodeEvidence]:
+    """Yield the evidence that may have a pod's log: this node's, then that of the pod's node."""
+    yield node.evidence
+    where = node_of(pod)
+    if where and where != node.name:
+        yield node.cluster.node(where)
 
 
 def _has_run(container: Container) -> bool:
