@@ -36,6 +36,7 @@ from pytest_gpu.stack.operands.roles import (
 )
 from pytest_gpu.stack.operands.telling import advice_of, told
 from pytest_gpu.stack.operands.unreconciled import unreconciled
+from pytest_gpu.stack.operands.upgrade import paused, upgrade_evidence, upgrade_of, upgrades
 from pytest_gpu.steps import Steps
 
 Causes = Mapping[str, str]
@@ -84,11 +85,11 @@ def driver_absent(node: Node, *symptom: Evidence) -> Finding | None:
 def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     """Return the operand because of which the runtime was not set up, ``None`` if none fails.
 
-    Or that the operator could not make the toolkit.
+    Or that the operator could not make the toolkit, or that the driver's upgrade keeps it away.
     """
     culprit = culprit_for(node, TOOLKIT)
     if culprit is None:
-        return unreconciled(node, TOOLKIT, *symptom)
+        return unreconciled(node, TOOLKIT, *symptom) or paused_culprit(node, TOOLKIT, *symptom)
     return _told(node, culprit, _RUNTIME, symptom) if culprit.fault.fails else None
 
 
@@ -103,6 +104,21 @@ def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     if culprit.role == DEVICE_PLUGIN or not culprit.fault.fails:
         return None
     return _told(node, culprit, _PLUGIN, symptom)
+
+
+def paused_culprit(node: Node, role: str, *symptom: Evidence) -> Finding | None:
+    """Return the driver's upgrade, which keeps the pods of a role from a node, else ``None``.
+
+    If it is stuck because the new driver's pod fails, that pod.
+    """
+    labels = paused(node, role)
+    if not labels or not upgrades(node):
+        return None
+    evidence = (*labels, *symptom)
+    driver = next(failing(node, DRIVER), None)
+    return _told(node, driver, _DRIVER, (*upgrade_evidence(node), *evidence)) or upgrade_of(
+        node, *evidence
+    )
 
 
 def toolkit_absent(node: Node) -> Iterator[Evidence]:

@@ -25,7 +25,13 @@ from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.operands.check_operands import plugin_advice, plugin_culprit, toolkit_absent
+from pytest_gpu.stack.operands.check_operands import (
+    paused_culprit,
+    plugin_advice,
+    plugin_culprit,
+    toolkit_absent,
+)
+from pytest_gpu.stack.operands.roles import DEVICE_PLUGIN
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
@@ -44,6 +50,8 @@ def not_scheduled(node: Node) -> Finding | None:
     expect_gpus(node)
     if finding := refuses_pods(node):
         return finding
+    if found := paused_culprit(node, DEVICE_PLUGIN):
+        return found
     daemonset = plugin.daemonsets[0]
     reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
     return Finding.of(
