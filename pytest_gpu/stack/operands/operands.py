@@ -130,7 +130,7 @@ def operands_of(node: Node) -> tuple[Operand, ...]:
 def cluster_operands(cluster: ClusterEvidence) -> tuple[Operand, ...]:
     """Return the operands that belong to no node: Deployments and the like, with their pods.
 
-    And every controller that has made fewer pods than it should, without a pod.
+    And those of them that have made fewer pods than they should, without a pod.
 
     Raises:
         NotInEvidence: the pods were not read.
@@ -142,7 +142,7 @@ def cluster_operands(cluster: ClusterEvidence) -> tuple[Operand, ...]:
             if _serves_all(operand):
                 found.append(operand)
     for each in _controllers(cluster):
-        if (made := role_of(each)) and lacking(each):
+        if _kind(each) != "DaemonSet" and (made := role_of(each)) and lacking(each):
             found.append(_without_pod(cluster, made, each))
     return _sorted(found)
 

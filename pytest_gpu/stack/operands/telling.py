@@ -12,7 +12,8 @@ from pytest_gpu.stack.kube.objects import spec_of
 from pytest_gpu.stack.kube.runtimeclass import class_of
 from pytest_gpu.stack.operands.advice import advice
 from pytest_gpu.stack.operands.chain import Culprit
-from pytest_gpu.stack.operands.fault import Fault, state_text
+from pytest_gpu.stack.operands.fault import NOT_STARTED, Fault, state_text
+from pytest_gpu.stack.operands.given import given
 from pytest_gpu.stack.operands.logs import is_logged
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.roles import (
@@ -46,28 +47,18 @@ COMPONENTS: Mapping[str, str] = {
 """What an operand is called, by its role."""
 
 
-_NOT_STARTED = frozenset(
-    {
-        "FailedCreatePodSandBox",
-        "CreateContainerError",
-        "RunContainerError",
-        "StartError",
-        "ContainerCannotRun",
-    }
-)
-"""Reasons of a container that the node could not start."""
-
-
 def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Finding:
     """Return the finding of an operand that does not come up.
 
     ``cause`` is the one of its layer, which is taken if no row of the messages knows its words.
-    ``symptom`` is what the layer lacks because of it.
+    ``symptom`` is what the layer lacks because of it; one that waits is shown among those.
     """
     fault = culprit.fault
-    evidence = (*culprit.evidence, *symptom)
+    waits = {each.name for each in culprit.waiting}
+    lacks = (each for each in symptom if each.source not in waits)
+    evidence = (*culprit.evidence, *given(fault), *lacks)
     values = _values(fault.operand)
-    for said in fault.evidence[1:]:
+    for said in fault.words:
         if meaning := _meaning(node, fault, said):
             first = (said, *(each for each in evidence if each is not said))
             own = {"handler": _handler(fault.operand), "scope": f"{values['object']} cannot start"}
@@ -90,7 +81,7 @@ def _meaning(node: Node, fault: Fault, said: Evidence) -> Understood | None:
 
     With the words in which a node refuses to start a container it would refuse any other pod's.
     """
-    refused = fault.reason in _NOT_STARTED and not is_logged(said)
+    refused = fault.reason in NOT_STARTED and not is_logged(said)
     places = (Where.OPERAND, Where.POD, Where.ANY_POD) if refused else (Where.OPERAND,)
     found = (understood(node, said.text, where) for where in places)
     return next((each for each in found if each), None)
