@@ -9,6 +9,7 @@ import pytest
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.operands.roles import TOOLKIT
 from pytest_gpu.stack.operands.unreconciled import unreconciled
+from pytest_gpu.stack.operands.upgrade import LABEL, PAUSED
 from pytest_gpu.stack.pods import check_plugin
 from pytest_gpu.stack.runtime import check_handler
 from tests.stack.gpu.gpu_machine import cause, said
@@ -107,3 +108,21 @@ def test_what_does_not_keep_the_operator_from_making_the_toolkit(
     found = check_handler.no_gpu_handler(there)
     assert cause(found) == "runtime/handler-not-configured"
     assert "condition" not in said(found)
+
+
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ("upgrade-failed", "driver/upgrade-failed"),
+        ("pod-restart-required", "driver/upgrade-unfinished"),
+        ("upgrade-done", "runtime/handler-not-configured"),
+    ],
+)
+def test_a_toolkit_that_the_drivers_upgrade_keeps_away(state: str, found: str) -> None:
+    """It is made, and paused on this node: by an upgrade that is not done."""
+    key = "nvidia.com/gpu.deploy.container-toolkit"
+    made = workload(pod(container("nvcr.io/nvidia/k8s/container-toolkit:v1.17.4")))
+    made["spec"]["template"]["spec"]["nodeSelector"] = {key: "true"}
+    upgraded = node_object(capacity={}, labels={key: PAUSED, LABEL: state})
+    there = node(without_handler, policy(), nodes=[upgraded], daemonsets=[made])
+    assert cause(check_handler.no_gpu_handler(there)) == found
