@@ -52,7 +52,10 @@ _STEPS = tuple(
         (r"no-cgroups = true may be needed", _PODS),
         (r"may set deviceListStrategy", "look at the plugin's ConfigMap"),
         (r"the Node object has no Ready condition", "see whether a kubelet reports for the node"),
-        (r"has no allocatable nvidia\.com/gpu", "repair what the device-plugin layer tells first"),
+        (
+            r"has no allocatable nvidia\.com/gpu|nothing offers the node's GPUs",
+            "repair what the device-plugin layer tells first",
+        ),
         (r"the pod was never created, so|of the suite's pod did not start$", _POD),
         (
             r"of the suite's pod (?:ended with exit code (?:1|126|127), and )?reported nothing",

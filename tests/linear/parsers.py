@@ -48,7 +48,15 @@ from pytest_gpu.stack.kubelet import (
     kubelet_flags,
     unit_end,
 )
-from pytest_gpu.stack.operands import container_log, decisive, log_message, named_in, roles, trouble
+from pytest_gpu.stack.operands import (
+    container_log,
+    decisive,
+    log_message,
+    named_in,
+    roles,
+    trouble,
+    unreconciled,
+)
 from pytest_gpu.stack.pods import start_refusal, suite_pod
 from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
@@ -438,6 +446,10 @@ PARSERS: _Table = {
     "path in a message": (
         named_in.path_in,
         ("open /a/b: ", "/a/", "https://a/b ", "/a.b-c/@+"),
+    ),
+    "condition of a ClusterPolicy": (
+        unreconciled.stopped_at,
+        ("Failed to reconcile state-driver: ", "Failed to reconcile a", "-a"),
     ),
     "unit": (lambda text: list(systemd_text.assignments(text, "Service")), WORDS),
     "unit bound to another": (

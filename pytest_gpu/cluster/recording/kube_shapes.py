@@ -123,7 +123,7 @@ SHAPES: Mapping[str, Any] = {
         "spec": {"toolkit": _ENV, "devicePlugin": {"config": {}}, "cdi": {}, "mig": {}},
         "status": {"conditions": [{}]},
     },
-    "nvidiadrivers": {"status": {"conditions": [{}]}},
+    "nvidiadrivers": {"spec": {"nodeSelector": {}}, "status": {"conditions": [{}]}},
     "resourceclaims": {
         "spec": {"devices": _DEVICES},
         "status": {"conditions": [{}], "allocation": {}},

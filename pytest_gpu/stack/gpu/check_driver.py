@@ -20,6 +20,7 @@ from pytest_gpu.stack.gpu.pci import pci_of
 from pytest_gpu.stack.host.failed_units import failed_gpu_units
 from pytest_gpu.stack.kube.operator import change_values
 from pytest_gpu.stack.operands.check_operands import driver_absent, driver_culprit
+from pytest_gpu.stack.operands.upgrade import upgrade_evidence
 
 OLDEST = (470,)
 """The oldest driver branch that NVIDIA's container toolkit and device plugin support."""
@@ -62,7 +63,9 @@ def module_not_loaded(node: Node) -> Finding | None:
     return (
         unsupported_gpu(node)
         or _refused_signature(node)
-        or driver_culprit(node, *_not_loaded(), *_gpus_without_driver(node))
+        or driver_culprit(
+            node, *_not_loaded(), *_gpus_without_driver(node), *upgrade_evidence(node)
+        )
         or _module_file(node)
     )
 
@@ -105,7 +108,7 @@ def _module_file(node: Node) -> Finding:
     kernel = known(lambda: driver_of(node).kernel) or "unknown"
     installed = known(lambda: driver_of(node).libnvml) or known(lambda: driver_of(node).libcuda)
     units = failed_gpu_units(node.evidence.commands)
-    evidence = [*_not_loaded(), *_gpus_without_driver(node), *units]
+    evidence = [*_lacking(node), *units]
     if files and kernel in files:
         there = Evidence(source=files[kernel], text="present")
         return Finding.of("driver/module-not-loaded", *evidence, there)
@@ -120,6 +123,11 @@ def _module_file(node: Node) -> Finding:
         return absent
     install = change_values(node.cluster, "driver.enabled", value=True)
     return Finding.of("driver/not-installed", *evidence, operator=install)
+
+
+def _lacking(node: Node) -> Iterator[Evidence]:
+    """Yield that the module is missing, and that an upgrade is under way if there is one."""
+    yield from (*_not_loaded(), *_gpus_without_driver(node), *upgrade_evidence(node))
 
 
 def _not_loaded() -> Iterator[Evidence]:

@@ -21,7 +21,7 @@ from pytest_gpu.stack.operands.chain import (
 )
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.no_driver_pod import why_not_selected
-from pytest_gpu.stack.operands.operands import operands_of
+from pytest_gpu.stack.operands.operands import Operand, operands_of
 from pytest_gpu.stack.operands.roles import (
     DCGM,
     DEVICE_PLUGIN,
@@ -34,8 +34,11 @@ from pytest_gpu.stack.operands.roles import (
     OPERATOR,
     TOOLKIT,
     VALIDATOR,
+    offers_no_gpus,
 )
 from pytest_gpu.stack.operands.telling import advice_of, told
+from pytest_gpu.stack.operands.unreconciled import unreconciled
+from pytest_gpu.stack.operands.upgrade import paused, upgrade_evidence, upgrade_of, upgrades
 from pytest_gpu.steps import Steps
 
 Causes = Mapping[str, str]
@@ -82,16 +85,41 @@ def driver_absent(node: Node, *symptom: Evidence) -> Finding | None:
 
 
 def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand because of which the runtime was not set up, ``None`` if all work."""
-    return _told(node, culprit_for(node, TOOLKIT), _RUNTIME, symptom)
+    """Return the operand because of which the runtime was not set up, ``None`` if all work.
+
+    Or that the operator could not make the toolkit, or that the driver's upgrade keeps it away.
+    """
+    if culprit := culprit_for(node, TOOLKIT):
+        return _told(node, culprit, _RUNTIME, symptom)
+    return unreconciled(node, TOOLKIT, *symptom) or paused_culprit(node, TOOLKIT, *symptom)
 
 
 def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand because of which no plugin works, unless that is the plugin itself."""
+    """Return the operand because of which no plugin works, unless that is the plugin itself.
+
+    Or that the operator could not make the plugin.
+    """
     culprit = culprit_for(node, DEVICE_PLUGIN)
-    if culprit is None or culprit.role == DEVICE_PLUGIN:
+    if culprit is None:
+        return unreconciled(node, DEVICE_PLUGIN, *symptom)
+    if culprit.role == DEVICE_PLUGIN:
         return None
     return _told(node, culprit, _PLUGIN, symptom)
+
+
+def paused_culprit(node: Node, role: str, *symptom: Evidence) -> Finding | None:
+    """Return the driver's upgrade, which keeps the pods of a role from a node, else ``None``.
+
+    If it is stuck because the new driver's pod fails, that pod.
+    """
+    labels = paused(node, role)
+    if not labels or not upgrades(node):
+        return None
+    evidence = (*labels, *symptom)
+    driver = next(failing(node, DRIVER), None)
+    return _told(node, driver, _DRIVER, (*upgrade_evidence(node), *evidence)) or upgrade_of(
+        node, *evidence
+    )
 
 
 def toolkit_absent(node: Node) -> Iterator[Evidence]:
@@ -115,6 +143,29 @@ def ended_plugin(node: Node) -> Fault | None:
 def offering_culprit(node: Node, *symptom: Evidence) -> Finding | None:
     """Return what fails beside a plugin that runs and offers nothing, ``None`` if nothing does."""
     return _told(node, next(failing(node, *_BESIDE), None), _PLUGIN, symptom)
+
+
+def sharing_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return the MPS control daemon that fails, without which the plugin withdraws all GPUs.
+
+    Source: cmd/nvidia-device-plugin and internal/plugin/mps.go of k8s-device-plugin. If the daemon
+    does not answer, the plugin stops serving and tries again; the kubelet then allocates none.
+    """
+    return _told(node, next(failing(node, MPS), None), _PLUGIN, symptom)
+
+
+def dra_culprit(node: Node, *symptom: Evidence) -> Finding | None:
+    """Return why a node's DRA driver does not come up, ``None`` if it does or there is none."""
+    if all(map(_offers_no_gpus, here(node, DRA))):
+        return None
+    culprit = culprit_for(node, DRA)
+    if culprit and culprit.role == DRA and _offers_no_gpus(culprit.fault.operand):
+        return None
+    return _told(node, culprit, _PLUGIN, symptom)
+
+
+def _offers_no_gpus(driver: Operand) -> bool:
+    return offers_no_gpus(driver.pod or driver.controller or {})
 
 
 @check("operands/driver-fails", visit=False)

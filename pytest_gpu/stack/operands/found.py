@@ -39,6 +39,8 @@ OWNERS = {
 }
 
 
+_WITHOUT_NAMESPACE = frozenset({"ClusterPolicy", "NVIDIADriver", "Node"})
+
 MADE_BY_OPERATOR = frozenset(
     {
         "nvidia-driver-daemonset",
@@ -147,4 +149,5 @@ def _without_hash(pod: KubeObject, name: str) -> str:
 
 def named(thing: KubeObject) -> str:
     """Return the name of an object with its kind, such as ``daemonset gpu-operator/x``."""
-    return f"{str(thing.get('kind') or 'object').lower()} {path_of(thing)}"
+    kind = str(thing.get("kind") or "object")
+    return f"{kind.lower()} {name_of(thing) if kind in _WITHOUT_NAMESPACE else path_of(thing)}"

@@ -30,6 +30,7 @@ from pytest_gpu.stack.operands.container_log import plain
 from pytest_gpu.stack.operands.decisive import shortened
 from pytest_gpu.stack.operands.roles import DRIVER, OPERATOR, role_of
 from pytest_gpu.stack.operands.state import conditions_in
+from pytest_gpu.stack.operands.unreconciled import DRIVERS, Refusal, refusals
 from pytest_gpu.steps import Steps
 
 _DEPLOY = "nvidia.com/gpu.deploy."
@@ -46,6 +47,7 @@ class Why(StrEnum):
     DEPLOY_LABEL_MISSING = "deploy-label-missing"
     OTHER_NODES = "other-nodes"
     NOT_MADE = "not-made"
+    NOT_RECONCILED = "not-reconciled"
     NO_OPERATOR = "no-operator"
 
 
@@ -68,6 +70,7 @@ def why_not_selected(node: Node) -> NotSelected:
         *_switched_off(node, labels),
         *_none_made(made),
         *_conditions(policy),
+        *(each.evidence for each in _of_drivers(node)),
     )
     return NotSelected(evidence=(owned, *shown), advice=_advice(node, made, labels, policy))
 
@@ -111,6 +114,10 @@ def _conditions(policy: KubeObject) -> Iterator[Evidence]:
             yield Evidence(source=f"condition {each.kind} of {_named(policy)}", text=text)
 
 
+def _of_drivers(node: Node) -> Iterator[Refusal]:
+    return (each for each in refusals(node) if each.kind == DRIVERS)
+
+
 def _advice(
     node: Node,
     made: Sequence[KubeObject] | None,
@@ -135,4 +142,6 @@ def _unmade(node: Node, policy: KubeObject) -> Steps:
     if (pod := next(pods, None)) is None:
         return steps_for(Why.NO_OPERATOR, {})
     where = {"operator": pod.object_name, "namespace": pod.namespace}
+    if said := next(_of_drivers(node), None):
+        return steps_for(Why.NOT_RECONCILED, {**where, "kind": said.kind, "name": said.name})
     return steps_for(Why.NOT_MADE, {**where, "policy": name_of(policy)})

@@ -34,6 +34,9 @@ from pytest_gpu.stack.operands.state import (
     containers_in,
 )
 
+_FOR_ALL = frozenset(CONTROLLERS.values()) - {"DaemonSet"}
+"""Kinds that make pods wherever there is room."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operand:
@@ -136,12 +139,20 @@ def cluster_operands(cluster: ClusterEvidence) -> tuple[Operand, ...]:
     for pods in pods_by_node(cluster).values():
         for role, pod in pods:
             operand = _of_pod(cluster, role, pod)
-            if operand.controller is not None and _kind(operand.controller) != "DaemonSet":
+            if _serves_all(operand):
                 found.append(operand)
     for each in _controllers(cluster):
         if _kind(each) != "DaemonSet" and (made := role_of(each)) and lacking(each):
             found.append(_without_pod(cluster, made, each))
     return _sorted(found)
+
+
+def _serves_all(operand: Operand) -> bool:
+    """Say whether what makes a pod makes it for no node, by its kind alone if it was not read."""
+    if operand.controller is not None:
+        return _kind(operand.controller) != "DaemonSet"
+    key = controller_key(operand.pod or {})
+    return key is not None and key[0] in _FOR_ALL
 
 
 def _controllers(cluster: ClusterEvidence) -> Iterator[KubeObject]:

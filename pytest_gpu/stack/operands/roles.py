@@ -79,6 +79,8 @@ _PROGRAMS: Mapping[str, str] = {
     "nfd-gc": NFD,
     "nfd-topology-updater": NFD,
 }
+_GPU_KUBELET_PLUGIN = "gpu-kubelet-plugin"
+_COMPUTE_DOMAINS = frozenset(name for name in _PROGRAMS if name.startswith("compute-domain-"))
 # A shell's script starts programs at the start of a line, after a separator, or with exec.
 _STARTED = re.compile(
     r"(?:^|[;&|]|\bexec )[ \t]{0,8}(?:/[\w./-]{0,200}/)?(?P<name>[\w-]{1,64})", re.MULTILINE
@@ -136,7 +138,7 @@ _TWO_PROGRAMS = re.compile(r"(?:^|[-/])k8s-device-plugin$")
 
 def role_of(thing: KubeObject) -> str | None:
     """Return the role of a pod, or of what makes pods; ``None`` for every other workload."""
-    spec = template_of(thing) or spec_of(thing)
+    spec = _spec(thing)
     made_by = _made_by(thing)
     containers = containers_of(spec)
     shown = containers if "DaemonSet" in made_by else containers[:1]
@@ -148,6 +150,12 @@ def role_of(thing: KubeObject) -> str | None:
         return DEVICE_PLUGIN
     by_label = _by_label(_labels(thing)) if made_by <= _MAKERS else None
     return by_label or _first(map(_by_image, shown)) or _by_init(spec)
+
+
+def offers_no_gpus(thing: KubeObject) -> bool:
+    """Say whether a DRA driver's pod, or what makes it, only serves compute domains."""
+    started = {name for each in containers_of(_spec(thing)) for name in _started(_words(each))}
+    return bool(started & _COMPUTE_DOMAINS) and _GPU_KUBELET_PLUGIN not in started
 
 
 def _is_users(containers: Sequence[Mapping[str, Any]]) -> bool:
@@ -183,9 +191,16 @@ def _role(match: re.Match[str] | None) -> str | None:
 
 
 def _by_program(container: Mapping[str, Any]) -> str | None:
-    words = [*(container.get("command") or ()), *(container.get("args") or ())]
-    named = (_PROGRAMS.get(name) for name in _started(list(map(str, words))))
+    named = (_PROGRAMS.get(name) for name in _started(_words(container)))
     return next((role for role in named if role), None) or _by_name(container)
+
+
+def _spec(thing: KubeObject) -> Mapping[str, Any]:
+    return template_of(thing) or spec_of(thing)
+
+
+def _words(container: Mapping[str, Any]) -> list[str]:
+    return list(map(str, (*(container.get("command") or ()), *(container.get("args") or ()))))
 
 
 def _started(words: Sequence[str]) -> Iterator[str]:

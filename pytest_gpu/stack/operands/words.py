@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_gpu.causes import Evidence
-from pytest_gpu.evidence import KubeObject
+from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.kube.objects import path_of, status_of
+from pytest_gpu.stack.kube.pods import node_of
 from pytest_gpu.stack.operands.container_log import lines_of, plain
 from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
@@ -95,11 +96,19 @@ def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evide
     if not container.has_run:
         return
     for read in (last_log, previous_log):
-        if said := decisive_of(
-            read(node.evidence, pod, container), stopped=_was_stopped(container)
-        ):
+        logs = (read(each, pod, container) for each in _places(node, pod))
+        found = (decisive_of(each, stopped=_was_stopped(container)) for each in logs)
+        if said := next((each for each in found if each), None):
             yield said
             return
+
+
+def _places(node: Node, pod: KubeObject) -> Iterator[NodeEvidence]:
+    """Yield the evidence that may have a pod's log: this node's, then that of the pod's node."""
+    yield node.evidence
+    where = node_of(pod)
+    if where and where != node.name:
+        yield node.cluster.node(where)
 
 
 def _was_stopped(container: Container) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pytest_gpu.causes import Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.gpu.check_upgrade import upgrades
 from pytest_gpu.stack.kube.nodes import cordon
 from pytest_gpu.stack.kube.objects import object_of
+from pytest_gpu.stack.operands.upgrade import upgrades
 
 
 @check("pods/cordoned", visit=False)

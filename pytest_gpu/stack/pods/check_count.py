@@ -18,7 +18,7 @@ from pytest_gpu.stack.kube.device_plugin import DevicePlugin, advertised
 from pytest_gpu.stack.kube.objects import object_of
 from pytest_gpu.stack.kube.restart import restart_plugin
 from pytest_gpu.stack.kube.sharing import Sharing
-from pytest_gpu.stack.operands.check_operands import offering_culprit
+from pytest_gpu.stack.operands.check_operands import offering_culprit, sharing_culprit
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of
 from pytest_gpu.text.naming import count, listed
 from pytest_gpu.text.shell import command
@@ -63,9 +63,12 @@ def unhealthy(node: Node) -> Finding | None:
     ]
     if not lines:
         return None
+    symptom = [Evidence(source=f"node {node.name}", text=line) for line in lines]
+    if not any(allocatable.values()) and (finding := sharing_culprit(node, *symptom)):
+        return finding
     return Finding.of(
         "device-plugin/unhealthy-devices",
-        *(Evidence(source=f"node {node.name}", text=line) for line in lines),
+        *symptom,
         lost=", ".join(f"{n} of {capacity[key]} {key}" for key, n in lost.items() if n > 0),
         restart_plugin=restart_plugin(of(node)),
     )
@@ -91,8 +94,10 @@ def miscounts(node: Node) -> Finding | None:
     shown = {key: n for key, n in advertised(object_of(node)).items() if n or key in wanted}
     if shown == dict(wanted):
         return None
+    if plugin.kind == "none" and not shown:
+        raise Unproven("nothing offers the node's GPUs, so there is no count to compare")
     if plugin.kind == "none":
-        raise Unproven(f"the node advertises {shown} through a plugin with unknown rules")
+        raise Unproven(f"the node advertises {_list(shown)} through a plugin with unknown rules")
     node.cluster.objects("clusterpolicies")  # if it was not read, it may explain this count
     return _mismatch(node, plugin, told, wanted, shown)
 

@@ -39,7 +39,7 @@ from pytest_gpu.stack.kube.operator import (
 from pytest_gpu.stack.kube.pod_state import has_started, kubectl_state
 from pytest_gpu.stack.kube.pods import asks_for_cdi
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.operands.check_operands import plugin_culprit
+from pytest_gpu.stack.operands.check_operands import dra_culprit, plugin_culprit
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_runtimeclasses import broken_class, plugin_users, rejections
 from pytest_gpu.steps import Steps, Value, typed
@@ -84,7 +84,7 @@ def not_deployed(node: Node) -> Finding | None:
         Evidence(source="kubectl get daemonsets -A", text="none is an NVIDIA device plugin"),
         Evidence(source=f"node {node.name}", text=f"allocatable: {_amounts(node)}"),
     )
-    culprit = plugin_culprit(node, *symptom)
+    culprit = dra_culprit(node, *symptom) or plugin_culprit(node, *symptom)
     return culprit or Finding.of("device-plugin/not-deployed", *symptom)
 
 

@@ -33,11 +33,13 @@ from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.operands.check_operands import (
     ended_plugin,
+    paused_culprit,
     plugin_advice,
     plugin_culprit,
     toolkit_absent,
 )
 from pytest_gpu.stack.operands.fault import Fault
+from pytest_gpu.stack.operands.roles import DEVICE_PLUGIN
 from pytest_gpu.stack.operands.telling import advice_of
 from pytest_gpu.stack.operands.words import endings, logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
@@ -60,6 +62,8 @@ def not_scheduled(node: Node) -> Finding | None:
     expect_gpus(node)
     if finding := refuses_pods(node):
         return finding
+    if found := paused_culprit(node, DEVICE_PLUGIN):
+        return found
     if gone := ended_plugin(node):
         return _ended(node, gone)
     daemonset = plugin.daemonsets[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.gpu import check_upgrade
-from pytest_gpu.stack.gpu.check_upgrade import DONE, FAILED, LABEL, WAITS
+from pytest_gpu.stack.operands.upgrade import DONE, FAILED, LABEL, WAITS
 from pytest_gpu.stack.pods import check_cordon
 from tests.stack.gpu.gpu_machine import cause, said, title_of
 from tests.support.fake_evidence import FakeCluster, node_object
@@ -17,9 +18,17 @@ from tests.support.told import full
 TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
-def node(state: str | None = None, *, paused: bool = False, **spec: Any) -> GpuNode:
-    """Return a node in a state of the upgrade, with this spec."""
-    made = node_object(labels={} if state is None else {LABEL: state})
+def node(
+    state: str | None = None,
+    *,
+    paused: bool = False,
+    notes: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> GpuNode:
+    """Return a node in a state of the upgrade, with these annotations, labels and spec."""
+    made = node_object(labels={**(labels or {}), **({} if state is None else {LABEL: state})})
+    made["metadata"]["annotations"] = dict(notes or {})
     made["spec"] = spec
     policy = {"metadata": {"name": "p"}, "spec": {"driver": {"upgradePolicy": {}}}}
     if paused:

@@ -22,6 +22,7 @@ from tests.stack.operands.test_driver_container import (
 
 DEPLOY = "nvidia.com/gpu.deploy.driver"
 SELECTED = "daemonset gpu-operator/nvidia-driver-daemonset"
+CONFLICT = "conflicting NVIDIADriver NodeSelectors found for resource: b, nodeSelector: map[]"
 HOST = ("apt", "ubuntu-drivers", "dnf", "driver.enabled=true")
 
 
@@ -55,6 +56,20 @@ def no_daemonset(cluster: Cluster) -> None:
     cluster.copy.edit_yaml(cluster.copy.folder / "kubernetes/clusterpolicies.yaml", stuck)
 
 
+def conflict(cluster: Cluster) -> None:
+    """The driver is made from NVIDIADrivers, two of which select the node."""
+    cluster.add("nvidiadrivers", nvidia_driver("b", "ConflictingNodeSelector", CONFLICT))
+
+
+def nvidia_driver(name: str, reason: str, message: str, **more: Object | str) -> Object:
+    """Return an NVIDIADriver that the operator has set to an error."""
+    said = {"type": "Error", "status": "True", "reason": reason, "message": message}
+    unready = {"type": "Ready", "status": "False", "reason": "Error", "message": ""}
+    status = {"state": more.pop("state", "notReady"), "conditions": [unready, said]}
+    head = {"apiVersion": "nvidia.com/v1alpha1", "kind": "NVIDIADriver"}
+    return {**head, "metadata": {"name": name}, "spec": more, "status": status}
+
+
 def kept_label(cluster: Cluster) -> None:
     """The sample's node is labelled as one that brings its driver itself."""
     cluster.add("daemonsets", selecting(**{DEPLOY: "true"}))
@@ -81,6 +96,10 @@ CASES: dict[Callable[[Cluster], None], tuple[tuple[str, str], str]] = {
     no_daemonset: (
         ("condition Error of clusterpolicy cluster-policy", "ReconcileFailed: no os"),
         "kubectl logs gpu-operator-",
+    ),
+    conflict: (
+        ("condition Error of nvidiadriver b", f"ConflictingNodeSelector: {CONFLICT}"),
+        "kubectl describe nvidiadriver b",
     ),
     kept_label: (
         (SELECTED, f"selects {DEPLOY}=true; the node has {DEPLOY}=pre-installed"),
@@ -123,6 +142,26 @@ def test_why_no_driver_pod_is_made_for_the_node(
     fix = "\n".join(node["fix"])
     assert advised in fix
     assert not any(word in fix for word in HOST)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        nvidia_driver("c", "Reconciled", "useNvidiaDriverCRD is not enabled", state="disabled"),
+        nvidia_driver("c", "DriverNotReady", "Waiting for driver pod to be ready"),
+        nvidia_driver("c", "ContainerToolkitNotReady", "Waiting for driver pod to be ready"),
+        nvidia_driver("c", "ReconcileFailed", "no secret", nodeSelector={"pool": "other"}),
+    ],
+    ids=["not used", "waits", "waits, by its older name", "other nodes"],
+)
+def test_what_an_nvidiadriver_says_that_is_no_reason(other: Object, tmp_path: Path) -> None:
+    """It only waits, is not used, or is another node's."""
+    cluster = Cluster("no-driver", tmp_path)
+    cluster.enabled()
+    cluster.add("nvidiadrivers", other)
+    node = cluster.verdict()
+    assert node["cause"] == "driver/no-driver-pod"
+    assert "nvidiadriver c" not in str(lines(node))
 
 
 def test_a_policy_without_its_operator(tmp_path: Path) -> None:

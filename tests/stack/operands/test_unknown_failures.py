@@ -98,9 +98,10 @@ LAYERS: Mapping[str, Layer] = {
     r.TOOLKIT: Layer(without_handler, check_handler.no_gpu_handler, "runtime/operand-fails"),
     r.DEVICE_PLUGIN: Layer(with_gpus, check_plugin_pod.not_running, "device-plugin/not-running"),
     **dict.fromkeys(
-        (r.MPS, r.MIG_MANAGER, r.DRA),
+        (r.MPS, r.MIG_MANAGER),
         Layer(with_gpus, check_count.not_registered, "device-plugin/operand-fails"),
     ),
+    r.DRA: Layer(with_gpus, check_plugin.not_deployed, "device-plugin/operand-fails"),
     **dict.fromkeys(
         (r.OPERATOR, r.NFD),
         Layer(with_gpus, check_plugin.not_deployed, "operator/operand-fails"),
