@@ -25,7 +25,12 @@ from pytest_gpu.stack.kube.placement import unmet
 from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
-from pytest_gpu.stack.operands.check_operands import plugin_advice, plugin_culprit, toolkit_absent
+from pytest_gpu.stack.operands.check_operands import (
+    plugin_advice,
+    plugin_by_own_words,
+    plugin_culprit,
+    toolkit_absent,
+)
 from pytest_gpu.stack.operands.words import logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
@@ -96,6 +101,8 @@ def not_running(node: Node) -> Finding | None:
             handler = runtimeclass.class_of(plugin.spec) or runtime_of(node).default_runtime
             values = {"handler": handler, **error.values}
             return Finding.of(error.cause, said, *error.evidence, **values)
+    if known := plugin_by_own_words(node):
+        return known
     state = kubectl_state(plugin.pod)
     cause = _why(plugin, state, texts)
     waits = cause == "device-plugin/waits-for-toolkit"
