@@ -1,4 +1,4 @@
-"""Operands that fail with words that a row of the messages knows, each in its own container's log."""
+"""Operands that fail with words that a row of the messages knows, each in its own log."""
 
 from __future__ import annotations
 
