@@ -368,3 +368,57 @@ def test_a_driver_container_that_works(cause: str, tmp_path: Path) -> None:
     """Whatever it printed."""
     node = driver_case(cause, 1, tmp_path, {"running": {}})
     assert (node["verdict"], node["latent"]) == ("conforms", [])
+
+
+BESIDE = {
+    "device-plugin/dra-driver-root": (
+        "create symlink: /driver-root -> /driver-root-parent/driver\n"
+        "2025-03-04T09:51:01Z  /driver-root (/run/nvidia/driver on host): nvidia-smi: not found\n"
+        "Check failed. Has the NVIDIA GPU driver been set up? It is expected to be installed under "
+        "NVIDIA_DRIVER_ROOT (currently set to '/run/nvidia/driver') in the host filesystem. If "
+        "that path appears to be unexpected: review the DRA driver's 'nvidiaDriverRoot' Helm chart "
+        "variable.\n",
+        "Check failed. Has the NVIDIA GPU driver been set up? The GPU driver is expected to be "
+        "installed under NVIDIA_DRIVER_ROOT (currently set to '/') in the host filesystem.\n",
+    ),
+    "device-plugin/dra-checkpoint-corrupted": (
+        "Error: error creating driver: unable to get checkpoint: checkpoint is corrupted\n",
+        "DRA driver\nError: unable to get checkpoint: checkpoint is corrupted\n",
+    ),
+    "device-plugin/mps-folder-not-labelled": (
+        _klog(
+            "Failed to start MPS daemon: error setting SELinux context: lsetxattr "
+            "/mps/nvidia.com/gpu/pipe: operation not supported"
+        ),
+        _klog("error setting SELinux context: lsetxattr /mps/nvidia.com/gpu.shared/pipe: denied"),
+    ),
+}
+PROGRAM = {"dra": "gpu-kubelet-plugin", "mps": "mps-control-daemon"}
+WHERE = (("healthy-eks", "kube-system"), ("healthy-dgx-spark", "dra"))
+
+
+def beside(cause: str, where: int, folder: Path, state: Object) -> Mapping[str, Any]:
+    """Return the verdict on a node with a DRA driver or MPS daemon beside its plugin."""
+    sample, namespace = WHERE[where]
+    cluster = Cluster(sample, folder)
+    short = cause.partition("/")[2][:3]
+    made = driver_pod(state, cluster.copy.node.name)
+    made["metadata"] = {"name": f"{short}-7c2vx", "namespace": namespace, "uid": "u1"}
+    made["spec"]["containers"] = [{"name": "ctr", "image": "x", "command": [PROGRAM[short]]}]
+    made["status"]["containerStatuses"][0]["name"] = "ctr"
+    cluster.add("pods", made)
+    log = cluster.copy.node / f"files/var/log/pods/{namespace}_{short}-7c2vx_u1/ctr/3.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(BESIDE[cause][where])
+    return cluster.verdict()
+
+
+@pytest.mark.parametrize("cause", BESIDE)
+@pytest.mark.parametrize("where", [0, 1])
+def test_what_fails_beside_a_plugin_that_works(cause: str, where: int, tmp_path: Path) -> None:
+    """It is latent, by its own words; once it runs, nothing is."""
+    [finding] = beside(cause, where, tmp_path / "a", CRASH)["latent"]
+    assert finding["cause"] == cause
+    assert finding["evidence"][0]["source"].startswith(f"log of pod {WHERE[where][1]}/")
+    node = beside(cause, where, tmp_path / "b", {"running": {}})
+    assert (node["verdict"], node["latent"]) == ("conforms", [])
