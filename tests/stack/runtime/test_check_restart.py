@@ -360,7 +360,7 @@ def test_which_programs_are_nvidias(name: str, *, expected: bool) -> None:
 @pytest.mark.parametrize("spelling", ["binaryName", "Binaryname", "binaryname"])
 @pytest.mark.parametrize("imported", [False, True])
 def test_a_program_that_is_written_in_two_spellings(spelling: str, *, imported: bool) -> None:
-    """containerd 2 takes the one that sorts last; no other file has replaced the section."""
+    """Containerd 2 takes the one that sorts last; no other file has replaced the section."""
     handler = HEALTHY + f'{spelling} = "runc"\n'
     files = {CONFIG: IMPORTING, DROP_IN: handler} if imported else {CONFIG: handler}
     other = loaded("runc")
