@@ -15,7 +15,7 @@ from pytest_gpu.stack.operands.change import place_steps
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.logs import is_logged
 from pytest_gpu.stack.operands.operands import Operand
-from pytest_gpu.steps import Steps
+from pytest_gpu.steps import Steps, Value
 
 _NOT_STARTED = frozenset(
     {
@@ -60,7 +60,7 @@ def by_own_words(
     for said in fault.evidence[1:]:
         if meaning := _meaning(node, fault, said):
             first = (said, *(each for each in evidence if each is not said))
-            own = {
+            own: dict[str, Value] = {
                 **values,
                 "handler": _handler(fault.operand),
                 "scope": f"{values['object']} cannot start",
