@@ -15,6 +15,7 @@ from pytest_gpu.stack.operands.change import place_steps
 from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.logs import is_logged
 from pytest_gpu.stack.operands.operands import Operand
+from pytest_gpu.stack.operands.roles import DRIVER, NFD, OPERATOR, TOOLKIT
 from pytest_gpu.steps import Steps, Value
 
 _NOT_STARTED = frozenset(
@@ -50,6 +51,11 @@ _PLACES: Mapping[str, str] = {
 """The list or map in which a trouble is ended."""
 
 
+_WITHOUT_DRIVER = "device-plugin/operand-without-driver"
+_ON_THE_HOST = frozenset({DRIVER, TOOLKIT, OPERATOR, NFD})
+"""Roles whose containers are not given the driver by the NVIDIA runtime."""
+
+
 def by_own_words(
     node: Node, fault: Fault, evidence: tuple[Evidence, ...], values: Mapping[str, str]
 ) -> Finding | None:
@@ -78,7 +84,11 @@ def _meaning(node: Node, fault: Fault, said: Evidence) -> Understood | None:
     refused = fault.reason in _NOT_STARTED and not is_logged(said)
     places = (Where.OPERAND, Where.POD, Where.ANY_POD) if refused else (Where.OPERAND,)
     found = (understood(node, said.text, where) for where in places)
-    return next((each for each in found if each), None)
+    return next((each for each in found if each and _fits(fault, each.cause)), None)
+
+
+def _fits(fault: Fault, cause: str) -> bool:
+    return cause != _WITHOUT_DRIVER or fault.operand.role not in _ON_THE_HOST
 
 
 def _handler(operand: Operand) -> str:

@@ -85,7 +85,7 @@ CASES = (
         r.TOOLKIT,
         "runtime/nri-not-offered",
         _real("toolkit-no-nri-socket").replace("/var/run/nri/nri.sock", "/run/k3s/nri/nri.sock"),
-        "cdi.nriPluginEnabled=false",
+        "config-v3.toml.d/nri.toml",
     ),
     Case(
         "k8s-snap",

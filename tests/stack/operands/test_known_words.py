@@ -117,6 +117,13 @@ def test_a_container_without_driver_on_a_host_without_driver(name: str) -> None:
     assert cause(found(node)) == "device-plugin/operand-fails"
 
 
+def test_a_toolkit_is_given_no_driver_by_the_runtime_that_it_installs() -> None:
+    """A RuntimeClass cannot help it: its own words are told, without that story."""
+    text = "error generating CDI specification: failed to initialize NVML: ERROR_LIBRARY_NOT_FOUND"
+    assert cause(found(crashing(r.TOOLKIT, text))) == "runtime/operand-fails"
+    assert cause(found(crashing(r.GFD, text))) == "device-plugin/operand-without-driver"
+
+
 def fix(role: str, text: str, owner: Object | None, **policy: object) -> str:
     """Return the fix for an operand that a ClusterPolicy, or nobody, makes."""
     each = made(role)
