@@ -9,6 +9,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.stack.gpu import check_device_nodes, check_driver, check_health, check_upgrade
 from pytest_gpu.stack.operands import check_operands
+from pytest_gpu.stack.units import check_units
 
 pytestmark = pytest.mark.gpu_layer(Layer.DRIVER)
 
@@ -20,6 +21,8 @@ def test_kernel_module_is_loaded(gpu_node: Node) -> None:
     if finding := check_upgrade.unfinished(gpu_node):
         latent(finding)
     for finding in check_operands.driver_fails(gpu_node):
+        latent(finding)
+    for finding in check_units.companions_fail(gpu_node):
         latent(finding)
 
 

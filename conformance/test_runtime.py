@@ -8,7 +8,7 @@ from pytest_gpu.causes import fail, latent
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.looks import each_of, first_of
-from pytest_gpu.stack.cdi import check_absent_gpus, check_devices, check_specs
+from pytest_gpu.stack.cdi import check_absent_gpus, check_devices, check_refresh, check_specs
 from pytest_gpu.stack.docker import check_docker
 from pytest_gpu.stack.operands import check_operands
 from pytest_gpu.stack.runtime import (
@@ -16,10 +16,12 @@ from pytest_gpu.stack.runtime import (
     check_cri,
     check_handler,
     check_restart,
+    check_sections,
     check_serving,
     check_templates,
 )
 from pytest_gpu.stack.toolkit import (
+    check_aside,
     check_config,
     check_device_access,
     check_env,
@@ -54,6 +56,8 @@ def test_containerd_can_read_its_configuration(gpu_node: Node) -> None:
     elif finding:
         fail(finding)
     if finding := check_cri.versions_mixed(gpu_node):
+        latent(finding)
+    if finding := check_sections.section_twice(gpu_node):
         latent(finding)
     for finding in check_cri.others_unreadable(gpu_node):
         latent(finding)
@@ -125,6 +129,7 @@ def test_handler_starts_an_installed_runtime(gpu_node: Node) -> None:
         check_executable.damaged,
         check_executable.wrong_architecture,
         check_programs.no_low_level_runtime,
+        check_aside.steps_aside,
     )
     if finding := first_of(gpu_node, *checks):
         fail(finding)
@@ -176,6 +181,8 @@ def test_cdi_devices_asked_for_exist(gpu_node: Node) -> None:
     if finding := check_devices.not_taken(gpu_node) or check_devices.device_missing(gpu_node):
         fail(finding)
     if finding := check_absent_gpus.names_absent_gpu(gpu_node):
+        latent(finding)
+    if finding := check_refresh.refresh_fails(gpu_node):
         latent(finding)
 
 

@@ -9,7 +9,14 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.layers import Layer
 from pytest_gpu.looks import each_of
 from pytest_gpu.stack.kubelet import check_pressure
-from pytest_gpu.stack.pods import check_cordon, check_pods, check_suite_pod, check_users_pods
+from pytest_gpu.stack.pods import (
+    check_cordon,
+    check_pods,
+    check_suite_pod,
+    check_users_containers,
+    check_users_pods,
+    check_users_workloads,
+)
 
 pytestmark = pytest.mark.gpu_layer(Layer.RUNTIMECLASS_POD)
 
@@ -43,7 +50,10 @@ def test_gpu_pods_can_start(gpu_node: Node) -> None:
     checks = (
         check_users_pods.crashing,
         check_users_pods.refused,
+        check_users_containers.not_started,
+        check_users_containers.not_ending,
         check_users_pods.not_offered,
+        check_users_workloads.podless,
     )
     for finding in each_of(gpu_node, *checks):
         latent(finding)

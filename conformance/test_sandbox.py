@@ -47,6 +47,8 @@ def test_devices_are_injected(gpu_node: Node) -> None:
 
 
 def test_libraries_are_injected(gpu_node: Node) -> None:
-    """The container in the sandbox sees the driver's libraries for NVML and CUDA."""
+    """The container in the sandbox sees the libraries of the node's driver for NVML and CUDA."""
     if finding := check_sandbox.missing_libraries(gpu_node):
+        fail(finding)
+    if finding := check_sandbox.other_libraries(gpu_node):
         fail(finding)

@@ -14,7 +14,7 @@ from typing import NoReturn
 from pytest_gpu.catalogue import catalogue
 from pytest_gpu.cause_entry import Cause
 from pytest_gpu.errors import GpuError, Unproven
-from pytest_gpu.steps import Slot, Step, Steps, Value, announced, typed
+from pytest_gpu.steps import Slot, Step, Steps, Value, announced, once, typed
 from pytest_gpu.text.plain_text import evidence_lines, fix_lines
 from pytest_gpu.text.shell import filled
 from pytest_gpu.text.shell_places import PLACEHOLDER
@@ -194,7 +194,7 @@ def steps_of(finding: Finding) -> Steps:
     fix = cause_of(finding).fix
     names = [finding.values.get(key) for key in ("distribution", "family")]
     name = next((each for each in names if isinstance(each, str) and each in fix), "default")
-    steps = announced(tuple(step for entry in fix[name] for step in _filled(entry, finding)))
+    steps = announced(once(tuple(s for entry in fix[name] for s in _filled(entry, finding))))
     how = finding.values.get("how")
     if how and any(step.kind == "node" for step in steps):
         return (Step("words", fill("{how}", finding)), *steps)

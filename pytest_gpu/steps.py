@@ -57,6 +57,15 @@ def announced(steps: Steps) -> Steps:
     )
 
 
+def once(steps: Steps) -> Steps:
+    """Return steps without a command that repeats one just before: two names of one unit."""
+    return tuple(
+        step
+        for at, step in enumerate(steps)
+        if not (step.is_command and at and step == steps[at - 1])
+    )
+
+
 def typed(kind: Kind, command: Command) -> Step:
     """Return the step that types a command into a shell."""
     return Step(kind, command)

@@ -15,7 +15,7 @@ from pytest_gpu.causes import Finding, fix_of, steps_of
 from pytest_gpu.consequences import consequences, directed
 from pytest_gpu.errors import GpuError
 from pytest_gpu.layers import Layer
-from pytest_gpu.steps import Slot, Step, Value, read_step
+from pytest_gpu.steps import Slot, Step, Value, once, read_step
 
 HOW = "This node is sealed."
 
@@ -171,6 +171,18 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, old: str, new: str, wh
     said = refused(tmp_path)
     assert said.startswith(f"{file}: ")
     assert why in said
+
+
+def test_a_command_is_not_shown_twice_in_a_row() -> None:
+    """One unit may have two names in the catalogue; words, and commands elsewhere, stay."""
+    log, words, restart = Step("node", "journalctl -u a"), Step("words", "x:"), Step("node", "r")
+    assert once((words, log, log, restart, log)) == (words, log, restart, log)
+    assert once((words, words, Step("node", "r"), Step("cluster", "r"))) == (
+        words,
+        words,
+        Step("node", "r"),
+        Step("cluster", "r"),
+    )
 
 
 def test_the_kinds_of_steps() -> None:

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from pytest_gpu.report.names import fold
-from pytest_gpu.report.text import Line, Span, age, cut, wrap
-from pytest_gpu.text.naming import count
+from pytest_gpu.report.text import Line, Span, age, cut, cut_inside, wrap
+from pytest_gpu.text.naming import WAITING, count
 from pytest_gpu.text.visible import visible
 
 _EVIDENCE = 12
@@ -115,7 +115,8 @@ class Block:
         """Yield ``source:line: text``, the text below its source where one line is too short."""
         number = "" if item["line"] is None else f":{item['line']}"
         where = f"{' '.join(item['source'].split())}{number}:"
-        lines = [cut(line.strip(), _LONGEST_LINE) for line in item["text"].splitlines() if line]
+        found = (line.strip() for line in item["text"].splitlines() if line)
+        lines = [cut_inside(line, _LONGEST_LINE) for line in found]
         if len(lines) == 1 and len(where) + len(lines[0]) + 5 <= self.width:
             yield from self.prose(f"{where} {lines[0]}", "    ", " " * 6)
             return
@@ -172,6 +173,8 @@ class Block:
         pods = cause["waiting_pods"]
         if pods is None:
             yield from self.prose("pods that wait: not in the evidence", "  ")
+        told = _told(cause["evidence"][:_EVIDENCE])
+        pods = [pod for pod in pods or () if pod["name"] not in told]
         if not pods:
             return
         # Not "because of it": they are all GPU pods that wait there, whatever each waits for.
@@ -200,3 +203,13 @@ class Block:
     def _more(self, cause: Mapping[str, Any]) -> Iterator[Line]:
         # A command to copy stays on one line.
         yield (Span(f"  more: pytest --gpu-explain={self._verbatim(cause['id'])}"),)
+
+
+def _told(evidence: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the names of pods that the evidence shows as waiting, with their states."""
+    return frozenset(
+        name.partition(" (")[0]
+        for item in evidence
+        if item["source"] == WAITING
+        for name in item["text"].split(", ")
+    )

@@ -11,6 +11,7 @@ _COLLECT = "visit the node again, or add it to the recording"
 _BY_HAND = "look at it by hand, and at the layers above: they try what it leads to"
 _PODS = "the layers sandbox and runtimeclass-pod show whether GPUs get into containers"
 _FIRST = "repair what keeps it from starting first"
+_POD = "see why the suite's pod does not start"
 _SHORTEN = "shorten the file, or let the runtime itself check it"
 
 _STEPS = tuple(
@@ -31,7 +32,7 @@ _STEPS = tuple(
         ),
         (r"no process of the node was recognised as its kubelet", _COLLECT),
         (r"to virtual machines", "--gpu-nodes leaves the node out"),
-        (r"the kernel module nvidia is not loaded", "load the driver first: modprobe nvidia"),
+        (r"the kernel module nvidia is not loaded", "repair what the driver layer tells first"),
         (r"NVML did not answer", "see what nvidia-smi says on the node"),
         (r"CRI-O, whose configuration is not judged|has a root file system of its own", _PODS),
         (r"has no handler that injects GPUs, and no CDI device", _PODS),
@@ -52,7 +53,12 @@ _STEPS = tuple(
         (r"may set deviceListStrategy", "look at the plugin's ConfigMap"),
         (r"the Node object has no Ready condition", "see whether a kubelet reports for the node"),
         (r"has no allocatable nvidia\.com/gpu", "repair what the device-plugin layer tells first"),
-        (r"of the suite's pod reported nothing", "the pod's image must have Python: --gpu-image"),
+        (r"the pod was never created, so|of the suite's pod did not start$", _POD),
+        (
+            r"of the suite's pod (?:ended with exit code (?:1|126|127), and )?reported nothing",
+            "the pod's image must have Python: --gpu-image",
+        ),
+        (r"of the suite's pod ended with ", "run the suite again"),
         (r"CUDA was not tried", "run the suite again with its own pod program"),
         (r"the GPU sandbox did not start|no \S+ sandbox was tried on this node", _FIRST),
         (r"it is not known which socket", _COLLECT),

@@ -92,7 +92,12 @@ def _seen(first: Result | None, root: Finding | None, results: Sequence[Result])
         for result in results
         if result["state"] == "failed"
     ]
-    latent = [findings.as_seen(result, found) for result in results for found in result["latent"]]
+    noted = [(result, found) for result in results for found in result["latent"]]
+    latent = [
+        findings.as_seen(result, found)
+        for result, found in noted
+        if not any(_explains(other, found) for _, other in noted)
+    ]
     others = [e for e in findings.distinct(failed) if not findings.same_repair(e, cause)]
     explained = [entry for entry in others if findings.covered(cause, entry["cause"])]
     return {
@@ -106,6 +111,13 @@ def _seen(first: Result | None, root: Finding | None, results: Sequence[Result])
             if not findings.same_repair(entry, cause) and not _swallowed(entry, first, cause)
         ),
     }
+
+
+def _explains(one: Finding, other: Finding) -> bool:
+    """Say whether a latent finding is the cause of another one: both quote one line."""
+    lines = [each for each in other["evidence"] if each["line"] is not None]
+    shared = any(line in one["evidence"] for line in lines)
+    return one["cause"] != other["cause"] and shared and findings.covered(one, other["cause"])
 
 
 def _swallowed(latent: Entry, first: Result | None, cause: Finding) -> bool:

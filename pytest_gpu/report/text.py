@@ -35,6 +35,21 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:limit]}… ({len(text) - limit} more characters)"
 
 
+def cut_inside(text: str, limit: int) -> str:
+    """Return a text of about ``limit`` characters that keeps its end, where an error says why.
+
+    It is cut at blanks, unless its words are very long.
+    """
+    if len(text) <= limit:
+        return text
+    most, least = limit // 2, limit // 4
+    begin = text.rfind(" ", least, most)
+    end = text.find(" ", len(text) - most, len(text) - least)
+    head = text[: begin if begin >= 0 else most]
+    tail = text[end + 1 if end >= 0 else len(text) - most :]
+    return f"{head} … ({len(text) - len(head) - len(tail)} characters left out) … {tail}"
+
+
 def age(seconds: int) -> str:
     """Return an age as kubectl prints it (k8s.io/apimachinery duration.HumanDuration)."""
     minutes, hours, days, years = (seconds // unit for unit in (60, 3600, 86400, 31536000))

@@ -17,7 +17,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.distributions import every
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.gpu.libraries import DIRECTORIES, NVML
-from pytest_gpu.stack.host.failed_units import listed
+from pytest_gpu.stack.host.failed_units import listed, listed_for_gpus
 from pytest_gpu.stack.host.nvidia_programs import is_bottlerockets
 from pytest_gpu.stack.host.processes import DAEMONS, DELETED, Process, processes_of
 from pytest_gpu.stack.injection.reached import gpu_runtimes
@@ -121,6 +121,7 @@ def _commands(wished: Wished, running: Sequence[Process]) -> Iterator[tuple[str,
         yield _status(unit)
         yield _journal(unit)
     yield from (_status(unit) for unit in listed(node.evidence.commands))
+    yield from (_journal(unit) for unit in listed_for_gpus(node.evidence.commands))
     yield from wished.attempt("disk usage", lambda: _disk_usage(node)) or ()
     kubelet = wished.attempt("kubelet", lambda: kubelet_of(node))
     if kubelet:

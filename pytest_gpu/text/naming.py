@@ -9,6 +9,9 @@ from difflib import SequenceMatcher
 FEW = 5
 """Names that a message lists."""
 
+WAITING = "what waits for it"
+"""The source of evidence that lists pods: a report does not list them again."""
+
 _NUMBER = re.compile(r"([0-9]+)")
 
 Key = tuple[str | tuple[int, int], ...]

@@ -8,12 +8,12 @@ from typing import Any
 from pytest_gpu.causes import Evidence
 from pytest_gpu.cluster.recording import listing, node_files, yaml_io
 from pytest_gpu.cluster.recording.view import Recorded, View
-from pytest_gpu.evidence import Entry
+from pytest_gpu.evidence import ElfSummary, Entry
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.message_file import Where
 from pytest_gpu.messages import meanings
 from pytest_gpu.parsing import json_document, shell_words, toml, yaml_document
-from pytest_gpu.stack.cdi import regenerate, specs
+from pytest_gpu.stack.cdi import refresh, regenerate, specs
 from pytest_gpu.stack.cdi.document import line_of
 from pytest_gpu.stack.containerd import (
     config_file,
@@ -38,6 +38,7 @@ from pytest_gpu.stack.host import (
     systemd_text,
     systemd_unit,
 )
+from pytest_gpu.stack.host.program import Program
 from pytest_gpu.stack.injection import cgroups, node_refusals
 from pytest_gpu.stack.kube import pressure, sharing
 from pytest_gpu.stack.kubelet import (
@@ -51,9 +52,9 @@ from pytest_gpu.stack.operands import container_log, decisive, log_message, role
 from pytest_gpu.stack.pods import start_refusal, suite_pod
 from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
-from pytest_gpu.stack.sandbox import config_files, lacking, logged, sandboxes
+from pytest_gpu.stack.sandbox import config_files, lacking, logged, other_driver, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
-from pytest_gpu.stack.toolkit import chain, check_programs, own_config
+from pytest_gpu.stack.toolkit import chain, check_aside, check_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
 
 _NOTHING = FakeCluster(objects={})
@@ -115,8 +116,15 @@ def _merged(evidence: FakeNode) -> object:
 
 
 def _names_told(text: str) -> object:
-    node = _node(files={regenerate.ENV: text}, complete=["/"])
-    return list(regenerate.strategies_told(node, regenerate.REFRESHED))
+    node = _node(files={refresh.ENV: text}, complete=["/"])
+    path = refresh.refreshed_path(node)
+    return path, list(regenerate.strategies_told(node, refresh.REFRESHED))
+
+
+def _wrapper_looks(text: str) -> object:
+    script = ElfSummary(path="/w", machine="script", interpreter="/bin/sh", needed=(), versions={})
+    node = _node(files={"/w": text}, elf={"/w": script}, complete=["/"])
+    return check_aside._look(node, Program(node.evidence, "/w"))
 
 
 def _lines_found(text: str) -> object:
@@ -346,6 +354,10 @@ PARSERS: _Table = {
         _names_told,
         (f"{regenerate.STRATEGIES}=uuid\n", f"{regenerate.STRATEGIES}", "A=b\n"),
     ),
+    "wrapper of the toolkit": (
+        _wrapper_looks,
+        ('cat /proc/modules | grep -e "^nvidia "\n', "cat /proc/modules\n", 'grep -e "^nvidia "'),
+    ),
     "kernel log": (_printed("dmesg", _kernel_log), LOG),
     "driver version": (
         _in_file(driver.VERSION_FILE, lambda node: driver.read(node).version),
@@ -493,7 +505,11 @@ PARSERS: _Table = {
         start_refusal.is_of_image,
         (*ERRORS, 'exec: "a{n:04}": ', "exec /a", 'exec: "nvidia'),
     ),
-    "container config of an admin": (lacking._visible, JSON),
+    "container config of an admin": (lacking.visible_devices, JSON),
+    "libraries of a sandbox": (
+        lambda text: other_driver.versions(text.split(" ")),
+        ("/libnvidia-ml.so.1.2 ", "libnvidia-ml.so.", "libnvidia-ml.so.1.", "1."),
+    ),
     "listing of a container": (config_files.listing_of, ("t stdout F a\n", "t stdout P a\n")),
     "report of a GPU pod": (lambda text: suite_pod._seen({"output": text}), JSON),
     "YAML of a recording": (_bytes(lambda text: yaml_io.load_all(text, "x")), (*YAML, *JSON)),

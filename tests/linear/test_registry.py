@@ -29,7 +29,7 @@ NO_TEXT = {
     "pytest_gpu.cluster.recording.overlay.read_chain": "goes through the at most three bases",
     "pytest_gpu.cluster.recording.recorded._check_likes": "goes through nodes, each once",
     "pytest_gpu.stack.docker.check_docker._by_hand": "reads what daemon.read has read before",
-    "pytest_gpu.stack.operands.advice.table": "reads a file of our own",
+    "pytest_gpu.stack.operands.advice.read_table": "reads a file of our own",
     "pytest_gpu.stack.repair.toml_diff._edited": "reads JSON that it has written itself",
     "pytest_gpu.stack.runtime.check_serving._told": _SPLIT,
     "pytest_gpu.stack.runtime.check_serving._last_line": _SPLIT,

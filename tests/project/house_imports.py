@@ -55,7 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pytest_gpu.stack.distributions", "pytest_gpu.stack.kube", "pytest_gpu.stack.operands"),
     ("pytest_gpu.stack.gpu", "pytest_gpu.stack.containerd"),
     ("pytest_gpu.stack.kubelet",),
-    ("pytest_gpu.stack.injection", "pytest_gpu.stack.repair"),
+    ("pytest_gpu.stack.injection", "pytest_gpu.stack.repair", "pytest_gpu.stack.units"),
     ("pytest_gpu.stack.toolkit",),
     ("pytest_gpu.stack.cdi", "pytest_gpu.stack.docker"),
     ("pytest_gpu.stack.runtime", "pytest_gpu.stack.sandbox", "pytest_gpu.stack.pods"),

@@ -72,6 +72,7 @@ def test_every_reason_of_the_suite_has_a_next_step() -> None:
         ("/etc/containerd/config.toml: it is nested too deeply", "shorten the file"),
         ("/etc/containerd/config.toml: it is longer than 4 MiB", "shorten the file"),
         (CRI_O, "runtimeclass-pod"),
+        ("the kernel module nvidia is not loaded", "what the driver layer tells"),
         ("crictl images failed with exit code 1: no such flag", "--gpu-crictl"),
     ],
 )

@@ -155,6 +155,19 @@ def test_long_names_keep_apart_in_the_table() -> None:
     assert "nodes: ip-10-225-49-[11,111].us-west-2.compute.internal" in shown
 
 
+def test_pods_that_the_evidence_lists_are_not_listed_again() -> None:
+    """What waits for the culprit has been told; the others, and one of a like name, have not."""
+    said = {"source": "what waits for it", "line": None, "text": "plugin-x (Init:0/1), gfd-x (Init"}
+    failed = finding("runtime/operand-fails", evidence=[said])
+    names = ["plugin-x", "gfd-x", "plugin-x2", "train"]
+    results = [result("gpu-1", "runtime", "failed", finding=failed)]
+    told = text(document(results, waiting=lambda *_: [pod(name) for name in names]))
+    listed = told.partition("GPU pods that wait on this node:")[2]
+    assert [name for name in names if f"default/{name}\n" in listed] == ["plugin-x2", "train"]
+    all_told = text(document(results, waiting=lambda *_: [pod("plugin-x")]))
+    assert "GPU pods that wait" not in all_told
+
+
 def test_commands_and_diffs_are_never_wrapped() -> None:
     """What people copy must work as it was copied."""
     heredoc = "$ cat > /etc/x <<'EOF'\n[plugins]\n\tkey = 1\nEOF"
@@ -276,10 +289,42 @@ def test_long_evidence_is_cut_and_says_so() -> None:
     items = [{"source": "dmesg", "line": n, "text": "x" * 5000} for n in range(1, 15)]
     many = [{"source": "log", "line": None, "text": "\n".join(map(str, range(100, 150)))}]
     shown = text(document(broken("gpu-1", evidence=[*many, *items])))
-    assert "(4700 more characters)" in shown
+    assert "(4700 characters left out)" in shown
     assert "and 44 more lines (--gpu-report=FILE.json has all)" in shown
     assert "and 3 more (--gpu-report=FILE.json has all)" in shown
     assert len(shown) < 8000
+
+
+REFUSED = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc"
+    " create failed: unable to start container process: error during container init: error running"
+    " prestart hook #0: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'"
+    " nvidia-container-cli: "
+)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "requirement error: unsatisfied condition: cuda>=13.1, please update your driver",
+        "initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object",
+        "mount error: file creation failed: /run/k3s/rootfs/usr/lib/libcuda.so.1: file exists",
+    ],
+)
+def test_of_a_long_error_the_end_is_shown(why: str) -> None:
+    """Wrapped errors and lines of logs say at their end why; the middle is left out."""
+    items = [{"source": "pod ml/a", "line": None, "text": f"RunContainerError: {REFUSED}{why}"}]
+    shown = " ".join(text(document(broken("gpu-1", evidence=items))).split())
+    assert why in shown
+    assert "RunContainerError: failed to create containerd task: failed to" in shown
+    assert "characters left out" in shown
+
+
+def test_a_line_that_fits_is_shown_whole() -> None:
+    """Nothing is left out of it."""
+    line = f"{REFUSED[:200]}: end"
+    items = [{"source": "pod ml/a", "line": None, "text": line}]
+    assert line in " ".join(text(document(broken("gpu-1", evidence=items))).split())
 
 
 def test_colours_are_the_writers_business() -> None:

@@ -13,7 +13,7 @@ import pytest
 from pytest_gpu.cluster.recording.recorded import open_recording
 from tests.samples.mending import apply
 from tests.samples.sample_copy import SampleCopy
-from tests.support.changes import each_object
+from tests.support.changes import each_object, entry
 from tests.support.judging import judge
 
 SPEC = "files/run/cdi/k8s.device-plugin.nvidia.com-gpu.json"
@@ -149,3 +149,44 @@ def test_names_by_index_for_a_handler_in_cdi_mode(tmp_path: Path, sample: str) -
 
     copy.edit_json(copy.node / SPEC, both)
     assert judged(copy)["nodes"][0]["layers"]["runtime"]["state"] == "passed"
+
+
+def lose(copy: SampleCopy, path: str) -> None:
+    """Let a file of the node be gone."""
+    (copy.node / f"files{path}").unlink()
+    entry(copy, path)
+
+
+@pytest.fixture
+def without_spec(tmp_path: Path) -> SampleCopy:
+    """Return a node without handlers whose plugin names CDI devices, and whose spec is gone."""
+    copy = SampleCopy("healthy-cdi", tmp_path)
+    lose(copy, SPEC.removeprefix("files"))
+    return copy
+
+
+def test_where_the_plugin_names_cdi_devices_no_handler_is_missed(without_spec: SampleCopy) -> None:
+    """It is the spec that is missing; with it the node conforms."""
+    document = judged(without_spec)
+    assert verdict(document) == ("fails", "runtime", "runtime/cdi-device-missing")
+    assert {each["id"] for each in document["causes"]} == {"runtime/cdi-device-missing"}
+    plugin_spec(without_spec)
+    assert verdict(judged(without_spec))[0] != "fails"
+
+
+def test_where_the_plugin_sets_a_variable_a_handler_is_missed(without_spec: SampleCopy) -> None:
+    """Nobody hands over CDI devices then."""
+    lose(without_spec, "/run/cdi/nvidia.yaml")
+    each_object(without_spec, "daemonsets", partial(set_strategy, means="envvar"))
+    each_object(without_spec, "pods", by_variable)
+    cause = verdict(judged(without_spec))[2]
+    assert cause == "runtime/handler-not-configured"
+
+
+def by_variable(pod: Document) -> None:
+    """Let a pod of the plugin hand devices over in a variable."""
+    for container in pod["spec"]["containers"]:
+        container["env"] = [
+            {**each, "value": "envvar"} if each["name"] == "DEVICE_LIST_STRATEGY" else each
+            for each in container.get("env", ())
+        ]

@@ -14,6 +14,7 @@ from tests.samples.sample_copy import SampleCopy
 from tests.samples.sample_table import EKS, KUBEADM, RKE2, SNAP
 from tests.samples.test_modern import Fault, asked, judged
 from tests.samples.test_samples import words_of
+from tests.stack.units.failing import PERSISTENCED, TOO_EARLY
 from tests.support.changes import Change
 from tests.support.judging import judge
 from tests.survey.test_survey import revisited
@@ -234,6 +235,8 @@ def test_a_visit_asks_for_units_and_their_journals(tmp_path: Path) -> None:
         assert ["journalctl", "-u", unit, "--no-pager", "-n", "200"] in kubeadm
     assert ["systemctl", "status", "-l", "nvidia-persistenced.service"] in kubeadm
     assert ["systemctl", "status", "-l", "cups.service"] not in kubeadm
+    journal = ["journalctl", "-u", "nvidia-persistenced", "--no-pager", "-n", "200"]
+    assert journal in kubeadm
     rke2 = asked(RKE2, lambda copy: None, tmp_path / "rke2")
     assert sum(argv[:2] == ["systemctl", "status"] for argv in rke2) == 1
 
@@ -244,3 +247,45 @@ def test_a_unit_that_should_have_loaded_the_module_is_quoted(tmp_path: Path) -> 
     (node,) = document["nodes"]
     assert node["layer"] == "driver", node
     assert "modprobe: FATAL: Module nvidia not found" in words_of(document)
+
+
+FAILED = "failed (Result: exit-code) since Tue"
+
+
+def persistence_daemon_told(copy: SampleCopy) -> None:
+    """Let the persistence daemon have failed, and systemd have shown it."""
+    unit = "nvidia-persistenced"
+    said = f"Jun 03 07:11:21 h {unit}[811]: {PERSISTENCED}\n"
+    daemons.status(copy, unit, FAILED, main=daemons.EXIT_1, log=said)
+
+
+def cdi_refresh_told(copy: SampleCopy) -> None:
+    """Let the toolkit's service have failed, and systemd have shown it."""
+    said = f"Jun 03 07:11:21 h nvidia-ctk[880]: {TOO_EARLY}\n"
+    daemons.status(copy, "nvidia-cdi-refresh", FAILED, main=daemons.EXIT_1, log=said)
+
+
+def others_told(copy: SampleCopy) -> None:
+    """Let units have failed that say nothing of the GPUs, with NVIDIA's name in their words."""
+    for unit in ("nvidia-powerd", "cups", "systemd-modules-load"):
+        daemons.status(copy, unit, FAILED, main=daemons.EXIT_1, log="Jun 03 07:11:21 h x[8]: no\n")
+
+
+@pytest.mark.parametrize("sample", [KUBEADM, RKE2, "healthy-cdi", "healthy-eks"])
+@pytest.mark.parametrize(
+    ("change", "found", "words"),
+    [
+        (persistence_daemon_told, ["driver/companion-failed"], PERSISTENCED),
+        (cdi_refresh_told, ["runtime/cdi-refresh-failed"], "Driver Not Loaded"),
+        (others_told, [], ""),
+    ],
+)
+def test_a_failed_service_on_a_node_that_works_is_latent(
+    tmp_path: Path, sample: str, change: Change, found: list[str], words: str
+) -> None:
+    """In the layer that it belongs to, with its own words; other services are nobody's business."""
+    document = judged(sample, change, tmp_path)
+    (node,) = document["nodes"]
+    assert node["verdict"] == "conforms", node
+    assert [each["id"] for each in document["latent"]] == found
+    assert words in " ".join(e["text"] for each in document["latent"] for e in each["evidence"])

@@ -67,12 +67,16 @@ _CONTAINER_STATUS: Any = {
 _WORKLOAD: Any = {
     "spec": {
         "replicas": shapes.integer,
+        "parallelism": shapes.integer,
+        "completions": shapes.integer,
         "selector": {"matchLabels": kube_names.labels},
         "template": {"metadata": {"labels": kube_names.labels}, "spec": _POD_SPEC},
     },
     "status": {
         "conditions": [{}],
         "replicas": shapes.integer,
+        "active": shapes.integer,
+        "succeeded": shapes.integer,
         "desiredNumberScheduled": shapes.integer,
         "currentNumberScheduled": shapes.integer,
     },

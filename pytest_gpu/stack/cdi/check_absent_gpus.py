@@ -10,6 +10,7 @@ from pytest_gpu.errors import NotInEvidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi.device_names import in_mig_mode, mig_devices
+from pytest_gpu.stack.cdi.refresh import said_of
 from pytest_gpu.stack.cdi.regenerate import remake
 from pytest_gpu.stack.cdi.requests import (
     DRA_KIND,
@@ -35,6 +36,7 @@ def names_absent_gpu(node: Node) -> Finding | None:
                 "runtime/cdi-names-absent-gpu",
                 Evidence(source=spec.path, text=f"defines {name}"),
                 Evidence(source="NVML", text=f"lists {join(sorted(listed or ()))}"),
+                *said_of(node, spec.path),
                 device=name,
                 path=spec.path,
                 remake=remake(node, spec.path, spec.kind),

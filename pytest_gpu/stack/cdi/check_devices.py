@@ -17,6 +17,7 @@ from pytest_gpu.stack.cdi.cdi_off import cdi_off, off_values
 from pytest_gpu.stack.cdi.check_specs import Registry, registries
 from pytest_gpu.stack.cdi.device_names import in_mig_mode
 from pytest_gpu.stack.cdi.naming import named_otherwise
+from pytest_gpu.stack.cdi.refresh import said_of
 from pytest_gpu.stack.cdi.regenerate import generate, remake
 from pytest_gpu.stack.cdi.requests import MANAGEMENT_KIND, plugin_of
 from pytest_gpu.stack.cdi.specs import CdiSpec
@@ -76,6 +77,7 @@ def _missing(node: Node, registry: Registry, lost: list[str]) -> Finding:
         _cause(node, registry, lost, spec),
         registry.told(lost[0]),
         *_seen(node, registry, lost, spec),
+        *said_of(node, path),
         device=lost[0],
         devices=join(lost),
         kind=kind,

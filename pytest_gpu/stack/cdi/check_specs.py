@@ -19,6 +19,7 @@ from pytest_gpu.gpu_node import Node, fact
 from pytest_gpu.known import known
 from pytest_gpu.stack.cdi import specs as cdi_specs
 from pytest_gpu.stack.cdi.handler_modes import handlers_used, spec_dirs
+from pytest_gpu.stack.cdi.refresh import said_of
 from pytest_gpu.stack.cdi.regenerate import remake
 from pytest_gpu.stack.cdi.requests import CdiRequest, ways
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiSpec, CdiSpecs, cdi_of
@@ -156,6 +157,7 @@ def _invalid(node: Node, spec: CdiSpec) -> Finding:
     return Finding.of(
         "runtime/cdi-spec-invalid",
         Evidence(source=spec.path, line=spec.line, text=spec.error),
+        *said_of(node, spec.path),
         path=spec.path,
         why=spec.error,
         remake=remake(node, spec.path, spec.kind),

@@ -8,27 +8,39 @@ from collections.abc import Iterator
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.cdi.refresh import (
+    ENV,
+    REFRESH,
+    is_installed,
+    makes,
+    refreshed_path,
+    settings,
+    why_not_made,
+)
 from pytest_gpu.stack.cdi.requests import DEFAULT_KIND, DRA_KIND, MANAGEMENT_KIND, PLUGIN_KIND
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.kube import device_plugin
 from pytest_gpu.stack.kube.restart import restart_daemonset, restart_plugin
 from pytest_gpu.stack.toolkit.instructions import INSTALL_DIR, toolkit_of
+from pytest_gpu.stack.units.advice import advice
+from pytest_gpu.stack.units.companions import CDI_REFRESH
 from pytest_gpu.steps import Step, Steps, typed
 from pytest_gpu.text.shell import Command, command
 
-UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-REFRESH = "nvidia-cdi-refresh.service"
-"""Of nvidia-container-toolkit from 1.18 on (deployments/systemd in its repository)."""
-REFRESHED = "/var/run/cdi/nvidia.yaml"
-ENV = "/etc/nvidia-container-toolkit/nvidia-cdi-refresh.env"
 STRATEGIES = "NVIDIA_CTK_CDI_GENERATE_DEVICE_NAME_STRATEGIES"
-"""The unit's own settings, and the one that sets the names in its spec."""
+"""The setting of the toolkit's own unit that sets the names in its spec."""
 CTK = ("/usr/bin/nvidia-ctk", f"{INSTALL_DIR}/nvidia-ctk")
 
 
 def remake(node: Node, path: str, kind: str) -> Steps:
-    """Return the steps that regenerate a spec."""
+    """Return the steps that regenerate a spec, after those that let the toolkit's unit write it."""
+    failure = why_not_made(node, path)
+    repair = advice(CDI_REFRESH, failure.end.said) if failure else ()
+    return repair if failure and makes(node, path) else (*repair, *_again(node, path, kind))
+
+
+def _again(node: Node, path: str, kind: str) -> Steps:
     vendor = kind.partition("/")[0]
     if vendor == PLUGIN_KIND.partition("/")[0] or "device-plugin" in posixpath.basename(path):
         plugin = known(lambda: device_plugin.find(node.cluster, node.name))
@@ -43,7 +55,7 @@ def remake(node: Node, path: str, kind: str) -> Steps:
         )
         look = command("kubectl get pods -A | grep dra")
         return (Step("words", said), typed("cluster", look))
-    if _refreshed(node):
+    if is_installed(node):
         return _refresh(node, path)
     return (typed("node", generate(node, path)),)
 
@@ -51,9 +63,9 @@ def remake(node: Node, path: str, kind: str) -> Steps:
 def _refresh(node: Node, path: str) -> Steps:
     """Return how the toolkit's own unit regenerates its spec, and what to do with another one."""
     restart = typed("node", command("sudo systemctl restart {unit}", unit=REFRESH))
-    if _is_refreshed(node, path):
+    if makes(node, path):
         return (restart,)
-    said = f"It writes {REFRESHED}; remove the copy that nothing updates:"
+    said = f"It writes {refreshed_path(node)}; remove the copy that nothing updates:"
     return (restart, Step("words", said), typed("node", command("sudo rm {path}", path=path)))
 
 
@@ -62,7 +74,7 @@ def name_both(node: Node, path: str, kind: str) -> Steps:
 
     Toolkits that know one strategy only take the last that is given.
     """
-    if _refreshed(node) and _is_refreshed(node, path):
+    if is_installed(node) and makes(node, path):
         restart = typed("node", command("sudo systemctl restart {unit}", unit=REFRESH))
         said = f"{REFRESH} writes {path} at every boot; set the names in its own file:"
         return (Step("words", said), typed("node", _set_strategies(node)), restart)
@@ -76,7 +88,7 @@ def name_both(node: Node, path: str, kind: str) -> Steps:
 
 def _set_strategies(node: Node) -> Command:
     value = f"{STRATEGIES}=index,uuid"
-    if any(strategies_told(node, REFRESHED)):
+    if any(settings(node, STRATEGIES)):
         return command(
             "sudo sed -i {change} {file}", change=f"s/^{STRATEGIES}=.*/{value}/", file=ENV
         )
@@ -85,15 +97,7 @@ def _set_strategies(node: Node) -> Command:
 
 def strategies_told(node: Node, path: str) -> Iterator[Evidence]:
     """Yield the line that sets the names in a spec which the toolkit's own unit writes."""
-    content = known(lambda: node.evidence.read(ENV)) if _is_refreshed(node, path) else None
-    for number, line in enumerate((content or b"").decode(errors="replace").splitlines(), 1):
-        if line.startswith(f"{STRATEGIES}="):
-            yield Evidence(source=ENV, line=number, text=line)
-
-
-def _is_refreshed(node: Node, path: str) -> bool:
-    """Say whether a path is where the toolkit's own unit writes its spec."""
-    return node.evidence.resolve(path) == node.evidence.resolve(REFRESHED)
+    return settings(node, STRATEGIES) if makes(node, path) else iter(())
 
 
 def generate(node: Node, path: str, kind: str = DEFAULT_KIND) -> Command:
@@ -118,14 +122,6 @@ def generator(node: Node) -> str:
         if known(lambda path=path: node.evidence.entry(path)):  # type: ignore[misc] # bound now
             return path if path.startswith(INSTALL_DIR) else "nvidia-ctk"
     return "nvidia-ctk"
-
-
-def _refreshed(node: Node) -> bool:
-    """Say whether the toolkit's own unit keeps the spec of this node up to date."""
-    return any(
-        known(lambda folder=folder: node.evidence.entry(f"{folder}/{REFRESH}"))  # type: ignore[misc] # bound now
-        for folder in UNITS
-    )
 
 
 def _toolkit(node: Node) -> Steps:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pytest_gpu.causes import Evidence, Finding, join
 from pytest_gpu.evidence import Entry
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.cdi.refresh import said_of
 from pytest_gpu.stack.cdi.regenerate import remake
 from pytest_gpu.stack.cdi.specs import CdiEdits, CdiNode, CdiSpec
 from pytest_gpu.stack.gpu.driver import driver_of
@@ -28,13 +30,12 @@ _LIBRARY = re.compile(
 
 
 def untrue(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:
-    """Find what a spec names that does not match this node."""
-    return (
-        _gone(node, spec, edits)
-        or _other_numbers(node, spec, edits)
-        or _other_driver(node, spec, edits)
-        or _no_hook(node, spec, edits)
-    )
+    """Find what a spec names that does not match this node, and why it was not made anew."""
+    looks = (_gone, _other_numbers, _other_driver, _no_hook)
+    found = next((each for look in looks if (each := look(node, spec, edits))), None)
+    if found is None:
+        return None
+    return replace(found, evidence=(*found.evidence, *said_of(node, spec.path)))
 
 
 def _gone(node: Node, spec: CdiSpec, edits: CdiEdits) -> Finding | None:

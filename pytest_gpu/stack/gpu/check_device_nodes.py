@@ -16,6 +16,7 @@ from pytest_gpu.stack.gpu.device_nodes import NVIDIA_MAJOR, DeviceNodes
 from pytest_gpu.stack.gpu.driver import driver_of
 from pytest_gpu.stack.gpu.nvml import nvml_of
 from pytest_gpu.stack.gpu.pci import PciGpu, pci_of
+from pytest_gpu.stack.host.failed_units import OF_DEVICE_NODES, failed_gpu_units
 from pytest_gpu.text.naming import count
 
 
@@ -48,7 +49,8 @@ def _missing_nodes(node: Node) -> Finding | None:
     if not evidence:
         return None
     missing = join(wanted) or _for_whom(node, ours, short)
-    return Finding.of("driver/device-nodes-missing", *evidence, missing=missing)
+    units = failed_gpu_units(node.evidence.commands, OF_DEVICE_NODES)
+    return Finding.of("driver/device-nodes-missing", *evidence, *units, missing=missing)
 
 
 def _for_whom(node: Node, ours: Sequence[PciGpu], short: int) -> str:
@@ -81,7 +83,8 @@ def _missing_uvm(node: Node) -> Finding | None:
     if "nvidia-uvm" not in (known(lambda: driver_of(node).majors) or ("nvidia-uvm",)):
         text = "no nvidia-uvm: the module nvidia_uvm is not loaded"
         evidence.append(Evidence(source="/proc/devices", text=text))
-    return Finding.of("driver/uvm-node-missing", *evidence)
+    units = failed_gpu_units(node.evidence.commands, OF_DEVICE_NODES)
+    return Finding.of("driver/uvm-node-missing", *evidence, *units)
 
 
 def _stale_nodes(node: Node) -> Finding | None:

@@ -19,6 +19,7 @@ from pytest_gpu.stack.gpu.check_hardware import HOLDERS
 from pytest_gpu.stack.gpu.kernel_log import KernelLog, Xid, kernel_log_of
 from pytest_gpu.stack.gpu.nvml import NvmlDevice, NvmlError, nvml_of
 from pytest_gpu.stack.gpu.pci import pci_of
+from pytest_gpu.stack.host.failed_units import OF_THE_FABRIC, failed_gpu_units
 
 DOUBLE_BIT = 48
 CONTAINED = 94
@@ -47,8 +48,7 @@ _INIT_CAUSES = {
 
 _WHICH = "NVML does not say which"
 
-# nvmlGpuFabricState_t in nvml.h.
-FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3
+FABRIC_NOT_STARTED, FABRIC_IN_PROGRESS, FABRIC_COMPLETED = 1, 2, 3  # nvmlGpuFabricState_t, nvml.h
 
 _NOT_INITIALISED = re.compile(r"RmInitAdapter|rm_init_adapter failed|failed to wait for GFW_BOOT")
 
@@ -215,7 +215,8 @@ def fabric_not_ready(node: Node) -> Finding | None:
     if not waiting:
         return None
     evidence = [Evidence(source=f"NVML, fabric of {gpu}", text=t) for gpu, t in waiting.items()]
-    return Finding.of("driver/fabric-not-ready", *evidence, gpus=join([*waiting]))
+    manager = failed_gpu_units(node.evidence.commands, OF_THE_FABRIC)
+    return Finding.of("driver/fabric-not-ready", *evidence, *manager, gpus=join([*waiting]))
 
 
 def _fabric_trouble(node: Node, device: NvmlDevice) -> str | None:

@@ -34,6 +34,12 @@ _OF_GPUS = re.compile(
     r"nvidia|(?<![a-z])gpu|cuda|dcgm|nvlsm|fabricmanager|dkms|akmods|kmod|modules?[-_]load"
     r"|load[-_](?:kernel[-_])?modules?"
 )
+OF_THE_FABRIC = re.compile(r"fabricmanager|nvlsm")
+"""Units that join GPUs to the NVLink fabric."""
+
+OF_DEVICE_NODES = re.compile(r"persistenced|\A(?:nvidia|gpu)(?>.*?(?:mod|load))")
+"""Units that load NVIDIA's modules and make their device nodes at boot."""
+
 _OF_THE_RUNTIME = re.compile(
     r"containerd|docker|cri-?o\b|cri-dockerd|kubelet|kubelite|\bk3s\b|rke2|\bk0s|nodeadm"
     r"|snap\.(?:microk8s|k8s)\."
@@ -59,6 +65,11 @@ def listed(commands: Sequence[CommandResult]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if _belongs(name)))[:MOST]
 
 
+def listed_for_gpus(commands: Sequence[CommandResult]) -> tuple[str, ...]:
+    """Return those that belong to GPUs: of them the journal is read, too."""
+    return tuple(name for name in listed(commands) if _OF_GPUS.search(name))
+
+
 def _names(text: str) -> Iterator[str]:
     for line in text.splitlines():
         words = line.removeprefix("●").split(maxsplit=4)
@@ -81,8 +92,10 @@ def failed_units(commands: Sequence[CommandResult]) -> tuple[FailedUnit, ...]:
     return tuple(found)
 
 
-def failed_gpu_units(commands: Sequence[CommandResult]) -> Iterator[Evidence]:
-    """Yield the state and the last words of each unit for GPUs that failed."""
+def failed_gpu_units(
+    commands: Sequence[CommandResult], named: re.Pattern[str] = _OF_GPUS
+) -> Iterator[Evidence]:
+    """Yield the state and the last words of each unit for GPUs that failed and is named so."""
     for unit in failed_units(commands):
-        if unit.for_gpus:
+        if unit.for_gpus and named.search(unit.name):
             yield from unit.status.evidence

@@ -8,7 +8,7 @@ concern the pause image are rows of ``messages.toml``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -30,6 +30,11 @@ class NodeRefusal:
     values: Mapping[str, str]
 
 
+_NEWER = (
+    "The file names another image than the one that the running runtime asks for. A restart of the"
+    " runtime makes the file count; first see whether its image is there or can be pulled."
+)
+_QUOTED = re.compile(r"""["']([^"'\s]++)["']""")
 _IMAGES = (
     re.compile(r'failed to get sandbox image "(?P<image>[^"\s]++)"'),
     re.compile(r'failed pulling image "(?P<image>[^"\s]++)"'),
@@ -79,15 +84,34 @@ def refused_by_node(node: Node, said: Evidence, scope: str = NO_POD) -> Finding 
         scope: which pods cannot start, as the beginning of a sentence.
     """
     if image := _pause_image(said.text):
-        setting = tuple(_image_setting(node))
-        return Finding.of(_answer(said.text), said, *setting, scope=scope, image=image)
+        setting = _image_setting(node)
+        other = setting is not None and not _names(setting, image)
+        shown = (_not_live(setting, image) if other else setting,) if setting else ()
+        newer = _NEWER if other else ""
+        return Finding.of(_answer(said.text), said, *shown, scope=scope, image=image, newer=newer)
     found = understood(node, said.text, Where.ANY_POD)
     if found is None:
         return None
     return Finding.of(found.cause, said, *found.evidence, scope=scope, **found.values)
 
 
-def _image_setting(node: Node) -> Iterator[Evidence]:
-    """Yield the line that names the pause image, none where the runtime's files are not known."""
+def _image_setting(node: Node) -> Evidence | None:
+    """Return the line that names the pause image, ``None`` where the files are not known."""
     with suppress(Unproven):
-        yield runtime_of(node).origin("pause_image")
+        return runtime_of(node).origin("pause_image")
+    return None
+
+
+def _names(setting: Evidence, image: str) -> bool:
+    """Say whether a line names an image, perhaps without the name of the usual registry.
+
+    Where no file sets it, it is the one that is built in.
+    """
+    return setting.line is None or any(
+        image.endswith(each) for each in _QUOTED.findall(setting.text)
+    )
+
+
+def _not_live(setting: Evidence, image: str) -> Evidence:
+    text = f"{setting.text}  (not live: the running one asks for {image})"
+    return Evidence(source=setting.source, line=setting.line, text=text)

@@ -83,18 +83,31 @@ def _pods_by_node(cluster: ClusterEvidence) -> Mapping[str, Sequence[KubeObject]
 
 
 def gpu_requests(pod_spec: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return the NVIDIA resources that a pod's containers ask for, such as {nvidia.com/gpu: 1}."""
-    found: dict[str, int] = {}
+    """Return the NVIDIA resources that a pod asks for, such as {nvidia.com/gpu: 1}.
+
+    Init containers run one after the other, before the rest, and give back what they had; a sidecar
+    among them goes on (Kubernetes: "Init Containers", "Resource sharing within containers").
+    """
+    beside: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for init in pod_spec.get("initContainers") or ():
+        now = dict(beside)
+        _add(now, init)
+        most.update({key: max(n, most.get(key, 0)) for key, n in now.items()})
+        if init.get("restartPolicy") == "Always":
+            beside = now
     for container in containers_of(pod_spec):
-        resources = container.get("resources") or {}
-        for key, amount in {**(resources.get("requests") or {}), **_limits(resources)}.items():
-            if key.startswith(RESOURCE_PREFIX) and quantity(amount):
-                found[key] = found.get(key, 0) + quantity(amount)
-    return found
+        _add(beside, container)
+    return {key: max(n, most.get(key, 0)) for key, n in {**most, **beside}.items()}
 
 
-def _limits(resources: Mapping[str, Any]) -> Mapping[str, Any]:
-    return resources.get("limits") or {}
+def _add(found: dict[str, int], container: Mapping[str, Any]) -> None:
+    """Add what a container asks for."""
+    resources = container.get("resources") or {}
+    both = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    for key, amount in both.items():
+        if key.startswith(RESOURCE_PREFIX) and quantity(amount):
+            found[key] = found.get(key, 0) + quantity(amount)
 
 
 def is_operand(pod: KubeObject) -> bool:

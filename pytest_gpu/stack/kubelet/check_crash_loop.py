@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_gpu.causes import Evidence, Finding, join
+from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
@@ -21,6 +21,7 @@ from pytest_gpu.stack.kubelet.config_refused import refused_config
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.serving import serving_runtime
+from pytest_gpu.stack.kubelet.unit_advice import settings_of, unit_advice
 from pytest_gpu.stack.kubelet.unit_end import UnitEnd, ends_again_and_again
 
 LONGEST = 1_000
@@ -87,11 +88,13 @@ def _without_default(node: Node, end: UnitEnd) -> Finding | None:
 def _crash_loop(node: Node, end: UnitEnd) -> Finding:
     state = readiness(object_of(node))
     kubelet = known(lambda: kubelet_of(node))
+    where = distribution_of(node)
+    files = kubelet.config_files if kubelet else ()
     return Finding.of(
         "access/kubelet-crash-loop",
         *end.evidence,
         Evidence(source=f"node {node.name}", text=state.shown),
         exit=end.exit or "its exit code is not shown",
         words=end.said,
-        files=join(kubelet.config_files if kubelet else ()) or "its flags and files",
+        advice=unit_advice(end, where.kubelet_unit, settings_of(where, files)),
     )

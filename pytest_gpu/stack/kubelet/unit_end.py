@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
@@ -19,15 +19,18 @@ from pytest_gpu.stack.host.journal import (
 )
 from pytest_gpu.stack.host.systemd_status import UnitStatus, unit_status
 from pytest_gpu.stack.operands import container_log
-from pytest_gpu.stack.operands.decisive import decisive
+from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.log_message import ERROR, FATAL, message_of
 
 AGAIN = 2
 """Restarts by systemd in a row that are no accident."""
 
+LONGEST_LINE = 280
+"""Characters of a line of the journal that are shown: reports show so many of any line."""
+
 _OOM = re.compile(r"killed by the OOM killer|result 'oom-kill'")
 _REFUSED = re.compile(
-    r"Failed (?!with result)|Dependency failed|Unable to locate executable|timed out"
+    r"Failed (?!with result|to start )|Dependency failed|Unable to locate executable|timed out"
 )
 _HOW = re.compile(r"process exited, (?P<how>code=.{1,200})")
 
@@ -91,12 +94,23 @@ def end_of(status: UnitStatus, log: Sequence[LogLine]) -> UnitEnd:
     """Return how a unit ended the last time, by its status and its journal."""
     last = last_ended(log)
     words = (why(last) if last else None) or status.last_words
-    told = (status.state, status.ended or (last and _how_ended(last)), words)
+    told = (status.state, status.ended or (last and _how_ended(last)), words and shown(words))
     return UnitEnd(
         exit=status.exit or (_exit(last) if last else ""),
         words=words,
         evidence=tuple(dict.fromkeys(each for each in told if each)),
     )
+
+
+def shown(words: Evidence) -> Evidence:
+    """Return a line of a journal so short that it is shown whole: its reason stays."""
+    text = words.text
+    line = log_line(words)
+    if line is None or len(text) <= LONGEST_LINE:
+        return replace(words, text=shortened(text, LONGEST_LINE))
+    stamp = text[: text.find(line.message)]
+    room = max(LONGEST_LINE - len(stamp), LONGEST_LINE // 2)
+    return replace(words, text=f"{stamp}{shortened(message_of(line.message).text, room)}")
 
 
 def last_ended(log: Sequence[LogLine]) -> Start | None:

@@ -7,46 +7,31 @@ DaemonSets, and the labels by which these select nodes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
+from pytest_gpu.stack.operands.excuses import driver_may_come, own_fault
 from pytest_gpu.stack.operands.fault import UNTOLERATED, Fault, fault_of, podless, unfinished
 from pytest_gpu.stack.operands.operands import Operand, cluster_operands, operands_of
-from pytest_gpu.stack.operands.roles import (
-    DCGM,
-    DEVICE_PLUGIN,
-    DRA,
-    DRIVER,
-    GFD,
-    MIG_MANAGER,
-    MPS,
-    NFD,
-    OPERATOR,
-    TOOLKIT,
-    VALIDATOR,
+from pytest_gpu.stack.operands.roles import DRIVER, NFD, OPERATOR, TOOLKIT, VALIDATOR
+from pytest_gpu.stack.operands.waits import (
+    DRIVER_VALIDATION,
+    WAITS_FOR,
+    awaits,
+    awaits_validator,
+    is_below,
+    withholds,
 )
-from pytest_gpu.text.naming import listed
-
-WAITS_FOR: Mapping[str, tuple[str, ...]] = {
-    NFD: (),
-    OPERATOR: (),
-    DRIVER: (),
-    TOOLKIT: (DRIVER,),
-    MIG_MANAGER: (TOOLKIT,),
-    MPS: (TOOLKIT,),
-    DEVICE_PLUGIN: (TOOLKIT, MIG_MANAGER, MPS),
-    DRA: (TOOLKIT,),
-    GFD: (TOOLKIT,),
-    DCGM: (TOOLKIT,),
-    VALIDATOR: (DEVICE_PLUGIN,),
-}
-"""Which operands on the node must work before one can: the nearest ones."""
+from pytest_gpu.text.naming import WAITING, listed
 
 MAKERS = (OPERATOR, NFD)
 """What makes operands for a node: they matter where there is none, not later."""
+
+_SETS_UP = (DRIVER, TOOLKIT)
+"""Whom all others must wait for, also if they do not fail and just never come up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +61,7 @@ def waiting_evidence(waiting: Sequence[Operand]) -> Iterator[Evidence]:
     """Yield who waits, with their states; nothing if nobody does."""
     if waiting:
         names = listed(f"{each.object_name} ({each.state})" for each in waiting)
-        yield Evidence(source="what waits for it", text=names)
+        yield Evidence(source=WAITING, text=names)
 
 
 def culprit_for(node: Node, role: str) -> Culprit | None:
@@ -98,7 +83,7 @@ def failing(node: Node, *roles: str) -> Iterator[Culprit]:
     """
     for role in roles:
         for operand in here(node, role):
-            fault = fault_of(node, operand)
+            fault = own_fault(node, operand)
             if fault and fault.reason != UNTOLERATED:
                 yield _culprit(node, fault)
 
@@ -121,23 +106,49 @@ def without_pod(node: Node, role: str) -> Culprit | None:
 
 def _first_fault(node: Node, role: str) -> Fault | None:
     mine = here(node, role)
-    faults = (fault_of(node, each) for each in mine)
+    faults = (own_fault(node, each) for each in mine)
     if own := next((each for each in faults if each), None):
         return own
     if mine and all(each.ready for each in mine):
         return None
     above = (_first_fault(node, each) for each in WAITS_FOR[role])
-    return next((each for each in above if each), None)
+    return next((each for each in above if each), None) or _withheld(node, mine)
+
+
+def _withheld(node: Node, mine: Sequence[Operand]) -> Fault | None:
+    """Return how the validator fails to prove that the toolkit works, if these wait for that."""
+    if not any(map(awaits_validator, mine)):
+        return None
+    faults = (own_fault(node, each) for each in here(node, VALIDATOR))
+    return next((e for e in faults if e and withholds(e.operand, e.container)), None)
 
 
 def _first_unfinished(node: Node, role: str) -> Fault | None:
-    """Return an operand of a role that neither fails nor waits, and has not come up."""
-    found = (unfinished(node, each) for each in here(node, role))
-    return next((each for each in found if each), None)
+    """Return the first operand that neither fails nor waits, and has not come up."""
+    mine = here(node, role)
+    found = (unfinished(node, each) for each in mine if not _waits(node, each))
+    if own := next((each for each in found if each), None):
+        return own
+    if mine and all(each.ready for each in mine):
+        return None
+    above = (_first_unfinished(node, each) for each in WAITS_FOR[role] if each in _SETS_UP)
+    return next((each for each in above if each), None)
+
+
+def _waits(node: Node, operand: Operand) -> bool:
+    """Say whether an operand waits for another one: for a driver only if one may still come."""
+    if fault_of(node, operand) is not None:
+        return own_fault(node, operand) is None
+    what = awaits(operand)
+    return bool(what) and (what != DRIVER_VALIDATION or driver_may_come(node))
 
 
 def _culprit(node: Node, fault: Fault) -> Culprit:
-    return Culprit(fault=fault, waiting=waiting_for(node, fault.operand.role))
+    waiting = waiting_for(node, fault.operand.role)
+    if withholds(fault.operand, fault.container):
+        there = known(lambda: operands_of(node)) or ()
+        waiting += tuple(each for each in there if awaits_validator(each))
+    return Culprit(fault=fault, waiting=waiting)
 
 
 def waiting_for(node: Node, above: str) -> tuple[Operand, ...]:
@@ -145,10 +156,5 @@ def waiting_for(node: Node, above: str) -> tuple[Operand, ...]:
     return tuple(
         each
         for each in known(lambda: operands_of(node)) or ()
-        if not each.ready and _is_below(each.role, above) and fault_of(node, each) is None
+        if not each.ready and is_below(each.role, above) and own_fault(node, each) is None
     )
-
-
-def _is_below(role: str, above: str) -> bool:
-    """Say whether operands of a role wait for those of another one, also by way of others."""
-    return any(each == above or _is_below(each, above) for each in WAITS_FOR[role])

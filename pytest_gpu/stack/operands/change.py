@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.evidence import KubeObject
@@ -21,6 +22,7 @@ from pytest_gpu.stack.operands.roles import (
     TOOLKIT,
     VALIDATOR,
 )
+from pytest_gpu.stack.operands.waits import is_validation
 from pytest_gpu.steps import Step, Steps, typed
 from pytest_gpu.text.shell import command
 
@@ -36,19 +38,37 @@ _SECTIONS: Mapping[str, str] = {
 }
 """The part of a ClusterPolicy that an operand is made from."""
 
+# gpu-operator, controllers/object_controls.go, handleDevicePluginConfig: the same file for both.
+_CONFIGURED: Mapping[str, str] = {
+    DEVICE_PLUGIN: "devicePlugin",
+    GFD: "devicePlugin",
+    MPS: "devicePlugin",
+    MIG_MANAGER: "migManager",
+    DCGM: "dcgmExporter",
+}
+"""The part of a ClusterPolicy whose ConfigMap an operand reads."""
+
+# k8s-device-plugin, api/config/v1/config.go; an error in a file is not one in the environment.
+_CONFIG_FILE = re.compile(r"config file\b", re.IGNORECASE)
+
 _PRECOMPILED = "usePrecompiled"
 """Modules that are built before, for a kernel of the distribution, and signed with its key."""
 
 _KEYS: Mapping[str, str] = {
     trouble.IMAGE: "version",
+    trouble.IMAGE_ABSENT: "version",
+    trouble.IMAGE_REFUSED: "imagePullSecrets",
     trouble.CONFIGURATION: "env",
     trouble.RESOURCES: "resources",
     trouble.KERNEL_PACKAGES: "repoConfig",
+    trouble.PACKAGES: "repoConfig",
     trouble.SIGNATURE: _PRECOMPILED,
+    trouble.COMPILER: _PRECOMPILED,
 }
 """What is changed there, for the kinds of trouble that a change of the operand ends."""
 
 _TOLERATIONS = "tolerations"
+_STAGES = frozenset({"driver", "toolkit", "cuda", "plugin"})
 _OF_DRIVER = frozenset({"repoConfig", _PRECOMPILED})
 """Keys of the driver in the operator's objects; a controller that others made has none of them."""
 
@@ -56,13 +76,15 @@ _OF_DRIVER = frozenset({"repoConfig", _PRECOMPILED})
 def change_steps(fault: Fault, kind: str) -> Steps:
     """Return the steps that change an operand where the change lasts; none if no change helps."""
     key = _TOLERATIONS if kind == trouble.TAINT else _KEYS.get(kind)
+    if kind == trouble.CONFIGURATION and _CONFIG_FILE.search(fault.said):
+        return tuple(_by_config_map(fault))
     if key is None:
-        return ()
+        return tuple(_by_name(fault))
     owner = fault.operand.owner
     if key in _OF_DRIVER and not _settles(fault, key):
         return ()
     if owner is not None and owner.get("kind") == "ClusterPolicy":
-        return tuple(_by_policy(owner, fault.operand, key))
+        return tuple(_by_policy(owner, fault, key))
     if owner is not None:
         return tuple(_by_edit(owner, fault.operand, key))
     controller = fault.operand.controller
@@ -91,6 +113,39 @@ def _at_policy(policy: KubeObject, path: str) -> Iterator[Step]:
     yield typed("cluster", command("kubectl edit clusterpolicy {name}", name=name_of(policy)))
 
 
+def _by_config_map(fault: Fault) -> Iterator[Step]:
+    """Yield the ConfigMap from which the operator gives an operand the file that it refuses."""
+    policy, section = fault.operand.owner, _CONFIGURED.get(fault.operand.role)
+    if policy is None or policy.get("kind") != "ClusterPolicy" or section is None:
+        return
+    config = (spec_of(policy).get(section) or {}).get("config") or {}
+    if name := config.get("name"):
+        text = (
+            f"The operator gives it the ConfigMap that {section}.config.name of the ClusterPolicy"
+        )
+        yield Step("words", f"{text} names. Correct the file there:")
+        namespace = fault.operand.namespace
+        line = command("kubectl edit configmap {name} -n {ns}", name=name, ns=namespace)
+        yield typed("cluster", line)
+
+
+def _by_name(fault: Fault) -> Iterator[Step]:
+    """Yield where the operator is told the name of a ConfigMap that an operand lacks."""
+    policy, missing = fault.operand.owner, trouble.missing_in(fault.said)
+    if policy is None or policy.get("kind") != "ClusterPolicy" or missing is None:
+        return
+    for section in sorted({*_SECTIONS.values()}):
+        config = (spec_of(policy).get(section) or {}).get("config") or {}
+        if missing == ("configmap", config.get("name")):
+            path = f"{section}.config.name"
+            yield Step("words", f"The operator was told that name in {path} of the ClusterPolicy.")
+            if release := helm_release(policy):
+                yield typed("helm", release.upgrade(f"{path}=NAME"))
+            else:
+                line = command("kubectl edit clusterpolicy {name}", name=name_of(policy))
+                yield typed("cluster", line)
+
+
 def _settles(fault: Fault, key: str) -> bool:
     """Say whether the object from which the driver is made has a key, and not yet switched on."""
     owner = fault.operand.owner
@@ -101,14 +156,25 @@ def _settles(fault: Fault, key: str) -> bool:
     return section.get(key) is not True
 
 
-def _by_policy(policy: KubeObject, operand: Operand, key: str) -> Iterator[Step]:
-    section = "daemonsets" if key == _TOLERATIONS else _SECTIONS.get(operand.role, "operator")
-    path = f"{section}.{key}"
+def _by_policy(policy: KubeObject, fault: Fault, key: str) -> Iterator[Step]:
+    path = f"{_section(fault, key)}.{key}"
     if release := helm_release(policy):
-        yield from _by_values(release, f"The operator makes {operand.name} from {path}", path)
+        start = f"The operator makes {fault.operand.name} from {path}"
+        yield from _by_values(release, start, path)
         return
     yield Step("words", f"The operator makes it from {path} of the ClusterPolicy. Change it there:")
     yield typed("cluster", command("kubectl edit clusterpolicy {name}", name=name_of(policy)))
+
+
+def _section(fault: Fault, key: str) -> str:
+    """Return the part of a ClusterPolicy from which the operator makes what fails."""
+    if key == _TOLERATIONS:
+        return "daemonsets"
+    if fault.container is None or not is_validation(fault.container):
+        return _SECTIONS.get(fault.operand.role, "operator")
+    # The validator's image is all operands' init container, with settings for each stage.
+    stage = fault.container.name.removesuffix("-validation")
+    return f"validator.{stage}" if key == "env" and stage in _STAGES else "validator"
 
 
 def _by_values(release: HelmRelease, start: str, path: str) -> Iterator[Step]:
@@ -118,7 +184,9 @@ def _by_values(release: HelmRelease, start: str, path: str) -> Iterator[Step]:
         yield typed("helm", release.upgrade(f"{path}=VERSION"))
         return
     if path.endswith(f".{_PRECOMPILED}"):
-        yield Step("words", f"{start} in {where}. Precompiled modules are signed:")
+        yield Step(
+            "words", f"{start} in {where}. Precompiled modules are built and signed beforehand:"
+        )
         yield typed("helm", release.upgrade(f"{path}=true"))
         return
     yield Step(

@@ -9,6 +9,7 @@ from pytest_gpu.checks import check
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.stack.kube.operator import policy_section
+from pytest_gpu.stack.kube.pod_state import ended
 from pytest_gpu.stack.operands.chain import (
     Culprit,
     culprit_for,
@@ -18,6 +19,7 @@ from pytest_gpu.stack.operands.chain import (
     waiting_for,
     without_pod,
 )
+from pytest_gpu.stack.operands.fault import Fault
 from pytest_gpu.stack.operands.no_driver_pod import why_not_selected
 from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.operands.roles import (
@@ -80,15 +82,14 @@ def driver_absent(node: Node, *symptom: Evidence) -> Finding | None:
 
 
 def toolkit_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand because of which the runtime was not set up, ``None`` if none fails."""
-    culprit = culprit_for(node, TOOLKIT)
-    return _told(node, culprit, _RUNTIME, symptom) if culprit and culprit.fault.fails else None
+    """Return the operand because of which the runtime was not set up, ``None`` if all work."""
+    return _told(node, culprit_for(node, TOOLKIT), _RUNTIME, symptom)
 
 
 def plugin_culprit(node: Node, *symptom: Evidence) -> Finding | None:
-    """Return the operand that fails so that no plugin works, unless that is the plugin itself."""
+    """Return the operand because of which no plugin works, unless that is the plugin itself."""
     culprit = culprit_for(node, DEVICE_PLUGIN)
-    if culprit is None or culprit.role == DEVICE_PLUGIN or not culprit.fault.fails:
+    if culprit is None or culprit.role == DEVICE_PLUGIN:
         return None
     return _told(node, culprit, _PLUGIN, symptom)
 
@@ -111,6 +112,12 @@ def plugin_advice(node: Node) -> Steps:
     """Return what a plugin that fails by itself says should be done; no steps if it does not."""
     culprit = culprit_for(node, DEVICE_PLUGIN)
     return advice_of(node, culprit.fault) if culprit and culprit.role == DEVICE_PLUGIN else ()
+
+
+def ended_plugin(node: Node) -> Fault | None:
+    """Return the device plugin's pod that has ended as a whole, if there is no other one."""
+    faults = (each.fault for each in failing(node, DEVICE_PLUGIN))
+    return next((f for f in faults if f.operand.pod is not None and ended(f.operand.pod)), None)
 
 
 def offering_culprit(node: Node, *symptom: Evidence) -> Finding | None:

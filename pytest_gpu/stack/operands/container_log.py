@@ -23,8 +23,14 @@ _CRI = re.compile(
 # kubectl logs --timestamps: 2026-01-13T08:15:33.104220781Z text
 _STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
 
-# Colours and other sequences of a terminal, and single control characters.
-_CONTROL = re.compile(r"\x1b\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What controls a terminal (ECMA-48): colours and the like; strings that set a title or a link, with
+# what they set; other sequences; and single control characters.
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]{0,32}[ -/]{0,4}[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,128}(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]{1,4}[0-~]|\x1b[0-OQ-WYZc-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,48 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from pytest_gpu.stack.operands.closing import Said, died_of, went_on
 from pytest_gpu.stack.operands.container_log import LogLine, plain
-from pytest_gpu.stack.operands.log_message import ERROR, FATAL, Message, message_of
+from pytest_gpu.stack.operands.log_message import message_of
 
 LONGEST_SHOWN = 240
 """Characters of a decisive line that are shown: three lines of a narrow terminal."""
 
-_BAD = re.compile(
-    r"\b(?:errors?|fail(?:ed|ure|s)?|fatal|cannot|can't|could not|couldn't|unable to|denied"
-    r"|refused|not found|no such|invalid|unsupported|not supported|timed out|killed"
-    r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
-    re.IGNORECASE,
-)
-# What only tells that something above failed, or that it will be tried again. The driver container
-# resolves no kernel version also where it reaches no repository.
-_ECHO = re.compile(
-    r"\b(?:could not resolve linux kernel version|retry(?:ing)?|try(?:ing)? again"
-    r"|attempting again|command failed|exited with|exit (?:status|code):? \d{1,5}"
-    r"|returned a non-zero)\b|\bmake(?:\[\d{1,3}\])?: \*\*\* ",
-    re.IGNORECASE,
-)
-# What a program calls an error, or fatal, and is not why it ended: it goes on, or was told to end.
-# Sources: nvidia-container-toolkit v1.20.2, cmd/nvidia-ctk-installer/toolkit/toolkit.go;
-# gpu-operator v25.3.4, validator/main.go.
-_ASIDE = re.compile(r"ignoring error\b|exiting due to signal\b", re.IGNORECASE)
 # What parts a wrapped error, and quotes, in which nothing does.
 _MARK = re.compile(r""": |"[^"]*+"?|`[^`]*+`?""")
 # A shell's trace, and frames below a panic: they repeat, and say nothing by themselves.
 _NOISE = re.compile(r"\+{1,8} |goroutine \d|\t|\s{2,}at |\[signal ")
-
+# The clock in a line's stamp, which stands near its start.
+_CLOCK = re.compile(r"(?<=[T ])(\d\d):(\d\d):(\d\d)(?![\d:])")
+_STAMPED = 120
 
 _NVRM = "NVRM:"
 _SPREAD = 4
 """Most lines of one message of the kernel driver."""
-
-
-class Said(NamedTuple):
-    """A message of a log, and the number of its line."""
-
-    number: int
-    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +34,36 @@ class Decisive:
     text: str
 
 
-def decisive(lines: Sequence[LogLine]) -> Decisive | None:
+def decisive(lines: Sequence[LogLine], *, stopped: bool = False) -> Decisive | None:
     """Return the line of a program's log that says why it failed, ``None`` for an empty log.
 
-    That is the first fatal one after the last start; else the first error; else the last line that
-    speaks of a failure, if possible of its own and not of one above; else the last line. What was
-    before the last start counts only if nothing after it is an error.
+    That is the error that it ended with since its last start; else the one before that start; else
+    the last line. If it was ``stopped`` from outside, an error after which it worked on is none.
     """
-    said = [Said(n, message_of(text)) for n, text in _messages(lines) if not _NOISE.match(text)]
-    for part in (_since_last_start(said), said):
-        for level in (FATAL, ERROR):
-            if found := next((each for each in part if _is(each, level)), None):
-                return _decisive(found)
-    bad = [each for each in said if _speaks_of_failure(each.message)]
-    own = [each for each in bad if not _ECHO.search(each.message.text)]
-    for each in (own or bad or said)[-1:]:
-        return _decisive(each)
-    return None
+    said = [
+        Said(line.number, message_of(line.text), _second(line.text))
+        for line in _messages(lines)
+        if not _NOISE.match(line.text)
+    ]
+    found = died_of(_since_last_start(said)) or died_of(said)
+    if found is None or (stopped and went_on(said[said.index(found) :])):
+        found = said[-1] if said else None
+    return _decisive(found) if found else None
+
+
+def _second(line: str) -> int | None:
+    """Return the second of the day of a line's stamp, ``None`` if it has none."""
+    stamp = _CLOCK.search(line, 0, _STAMPED)
+    if stamp is None:
+        return None
+    hours, minutes, seconds = (int(stamp[at]) for at in (1, 2, 3))
+    return (hours * 60 + minutes) * 60 + seconds
 
 
 def _decisive(said: Said) -> Decisive:
     """Return a message as one line: its first paragraph, the others are advice."""
     text = said.message.text.partition("\n\n")[0]
     return Decisive(said.number, text if text.isprintable() else plain(text))
-
-
-def _is(said: Said, level: str) -> bool:
-    text = said.message.text
-    return said.message.level == level and bool(text) and not _ASIDE.match(text)
 
 
 def _since_last_start(said: Sequence[Said]) -> Sequence[Said]:
@@ -94,30 +73,26 @@ def _since_last_start(said: Sequence[Said]) -> Sequence[Said]:
     return said[at:]
 
 
-def _messages(lines: Sequence[LogLine]) -> Iterator[tuple[int, str]]:
+def _messages(lines: Sequence[LogLine]) -> Iterator[LogLine]:
     """Yield the messages of a log; the kernel driver spreads one of its over up to four lines."""
     parts, number = list[str](), 0
     for line in lines:
         before, mark, text = line.text.partition(_NVRM)
         if parts and (not mark or _is_other(parts, text)):
-            yield number, " ".join(parts)
+            yield LogLine(number, " ".join(parts))
             parts = []
         if not mark:
-            yield line.number, line.text
+            yield line
         else:
             number = number if parts else line.number
             parts.append(text.strip() if parts else f"{before}{mark}{text}".strip())
     if parts:
-        yield number, " ".join(parts)
+        yield LogLine(number, " ".join(parts))
 
 
 def _is_other(parts: Sequence[str], text: str) -> bool:
     """Say whether another message of the kernel driver begins."""
     return len(parts) == _SPREAD or parts[-1].endswith((".", "!")) or text.startswith(" Xid ")
-
-
-def _speaks_of_failure(message: Message) -> bool:
-    return not message.level and _BAD.search(message.text) is not None
 
 
 def unwrapped(text: str) -> tuple[str, ...]:
@@ -141,7 +116,7 @@ def shortened(text: str, longest: int = LONGEST_SHOWN) -> str:
     if len(text) <= longest:
         return text
     head, *rest = unwrapped(text)
-    if not rest or len(rest[-1]) > longest // 2:
+    if not rest or len(rest[-1]) > longest * 3 // 4:
         return f"{text[: longest - 4]} ..."
     tail = ""
     for part in reversed(rest):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,20 +16,27 @@ from pytest_gpu.stack.kube.objects import (
     object_of,
     status_of,
     template_of,
+    time_of,
 )
 from pytest_gpu.stack.operands.operands import Operand, lacking
-from pytest_gpu.stack.operands.roles import VALIDATOR
 from pytest_gpu.stack.operands.state import Container
-from pytest_gpu.stack.operands.words import words_of
-
-# gpu-operator v25.3.4, assets/state-*/0500_daemonset.yaml: init containers that only wait.
-_WAITS = re.compile(r"[a-z-]{1,40}-validation")
-_OWN_WORK = frozenset({"cuda-validation", "plugin-validation"})
-"""Init containers of the validator that wait for nobody: they try what they validate."""
+from pytest_gpu.stack.operands.waits import stands_at
+from pytest_gpu.stack.operands.words import endings, words_of
+from pytest_gpu.text.duration import lasting
 
 _BEFORE_START = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
 """Warnings about a pod whose containers cannot be made yet."""
 
+NOT_STARTED = frozenset(
+    {
+        "FailedCreatePodSandBox",
+        "CreateContainerError",
+        "RunContainerError",
+        "StartError",
+        "ContainerCannotRun",
+    }
+)
+"""Reasons of a container that the node could not start."""
 
 UNTOLERATED = "Untolerated"
 """The reason of an operand that a taint keeps away: often that is meant."""
@@ -44,7 +50,8 @@ class Fault:
         operand: what does not come up.
         container: the container that fails, ``None`` if there is no single one.
         reason: one word of Kubernetes, such as ``ImagePullBackOff``; may be empty.
-        evidence: its state, then its own words, best first.
+        evidence: its state, how it ended, then its own words.
+        words: its own words, best first.
         fails: whether it fails; else it has neither failed nor come up.
     """
 
@@ -52,16 +59,20 @@ class Fault:
     container: Container | None
     reason: str
     evidence: tuple[Evidence, ...]
+    words: tuple[Evidence, ...] = ()
     fails: bool = True
 
     @property
     def said(self) -> str:
         """What it says best, empty if it says nothing."""
-        return self.evidence[1].text if len(self.evidence) > 1 else ""
+        return self.words[0].text if self.words else ""
 
 
 def fault_of(node: Node, operand: Operand) -> Fault | None:
-    """Return how an operand fails by itself, ``None`` if it does not."""
+    """Return how an operand fails, ``None`` if it does not.
+
+    It is not known here whether that is because of what it waits for.
+    """
     if operand.ready:
         return None
     if operand.pod is None:
@@ -73,11 +84,25 @@ def fault_of(node: Node, operand: Operand) -> Fault | None:
 
 
 def unfinished(node: Node, operand: Operand) -> Fault | None:
-    """Return an operand that has not come up as a fault, unless it waits for another one."""
-    if operand.pod is None or operand.ready or any(map(_waits, _active(operand))):
+    """Return an operand that has not come up as a fault, whether or not it waits for another one.
+
+    An old warning about it explains that.
+    """
+    if operand.pod is None or operand.ready:
         return None
-    container = next(_active(operand), None)
-    return replace(_fault(node, operand, container, ""), fails=False)
+    last = (each.evidence for each in operand.events if each.about == operand.name)
+    fault = _fault(node, operand, stands_at(operand), "", *tuple(last)[:1])
+    told = replace(fault.evidence[0], text=f"{state_text(operand)}{_since(node, operand)}")
+    return replace(fault, fails=False, evidence=(told, *fault.evidence[1:]))
+
+
+def _since(node: Node, operand: Operand) -> str:
+    """Return since when the container runs at which a pod stands, empty if that is not known."""
+    at = stands_at(operand)
+    begun = time_of(at.since) if at else None
+    if at is None or begun is None:
+        return ""
+    return f"; {at.name} started {lasting(node.cluster.taken - begun)} ago"
 
 
 def podless(node: Node, operand: Operand) -> Fault:
@@ -93,32 +118,14 @@ Where = tuple[Container | None, str]
 
 
 def _failing(operand: Operand) -> Where | None:
-    """Return the first container that fails by itself; one that waits for others does not."""
+    """Return the first container that fails, and why."""
     failing = operand.failing
-    if failing is None or _waits_for_others(operand, failing):
+    if failing is None:
         return None
     reason = failing.reason
     if reason in {"CrashLoopBackOff", "Error"} and failing.end and failing.end.reason:
         reason = failing.end.reason
     return failing, reason
-
-
-def _waits_for_others(operand: Operand, container: Container) -> bool:
-    own = operand.role == VALIDATOR and container.name in _OWN_WORK
-    return _waits(container) and not own
-
-
-def _waits(container: Container) -> bool:
-    return container.init and _WAITS.fullmatch(container.name) is not None
-
-
-def _active(operand: Operand) -> Iterator[Container]:
-    """Yield the containers that are not done: the first of them is where the pod stands."""
-    return (each for each in operand.containers if not (each.ready or _is_done(each)))
-
-
-def _is_done(container: Container) -> bool:
-    return container.state == "terminated" and container.exit == 0
 
 
 def _not_begun(operand: Operand) -> Where | None:
@@ -173,9 +180,15 @@ def _fault(
     reason: str,
     *more: Evidence,
 ) -> Fault:
-    said = dict.fromkeys((*words_of(node, operand), *more))
-    evidence = (shown_state(operand), *tuple(said)[:_SHOWN])
-    return Fault(operand=operand, container=container, reason=reason, evidence=evidence)
+    words = tuple(dict.fromkeys((*words_of(node, operand), *more)))[:_SHOWN]
+    ended = endings(operand.pod) if operand.pod else ()
+    return Fault(
+        operand=operand,
+        container=container,
+        reason=reason,
+        evidence=(shown_state(operand), *ended, *words),
+        words=words,
+    )
 
 
 def shown_state(operand: Operand) -> Evidence:
@@ -186,7 +199,7 @@ def shown_state(operand: Operand) -> Evidence:
 def state_text(operand: Operand) -> str:
     """Return an operand's state as it follows its name: ``is Init:Error``, ``has no pod``."""
     if operand.pod is None:
-        return operand.state
+        return f"{operand.state}{' on this node' if operand.kind == 'daemonset' else ''}"
     if operand.state == "Running":
         return "is Running, but not ready"
     return f"is {operand.state}"

@@ -12,22 +12,11 @@ from pytest_gpu.stack.kube.objects import spec_of
 from pytest_gpu.stack.kube.operator import change_values
 from pytest_gpu.stack.kube.runtimeclass import class_of
 from pytest_gpu.stack.operands.change import place_steps
-from pytest_gpu.stack.operands.fault import Fault
+from pytest_gpu.stack.operands.fault import NOT_STARTED, Fault
 from pytest_gpu.stack.operands.logs import is_logged
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.roles import DRIVER, NFD, OPERATOR, TOOLKIT
 from pytest_gpu.steps import Steps, Value
-
-_NOT_STARTED = frozenset(
-    {
-        "FailedCreatePodSandBox",
-        "CreateContainerError",
-        "RunContainerError",
-        "StartError",
-        "ContainerCannotRun",
-    }
-)
-"""Reasons of a container that the node could not start."""
 
 _VALUES: Mapping[str, tuple[str, str | bool]] = {
     "driver/compiler-too-old": ("driver.usePrecompiled", True),
@@ -63,7 +52,7 @@ def by_own_words(
 
     ``evidence`` comes after that; ``values`` are those of the operand.
     """
-    for said in fault.evidence[1:]:
+    for said in fault.words:
         if meaning := _meaning(node, fault, said):
             first = (said, *(each for each in evidence if each is not said))
             own: dict[str, Value] = {
@@ -81,7 +70,7 @@ def _meaning(node: Node, fault: Fault, said: Evidence) -> Understood | None:
 
     With the words in which a node refuses to start a container it would refuse any other pod's.
     """
-    refused = fault.reason in _NOT_STARTED and not is_logged(said)
+    refused = fault.reason in NOT_STARTED and not is_logged(said)
     places = (Where.OPERAND, Where.POD, Where.ANY_POD) if refused else (Where.OPERAND,)
     found = (understood(node, said.text, where) for where in places)
     return next((each for each in found if each and _fits(fault, each.cause)), None)

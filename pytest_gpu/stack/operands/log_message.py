@@ -40,6 +40,8 @@ _WORD = re.compile(
 )
 # gpu-operator v25.3.4, validator/main.go: main prints why it ends as information.
 _OWN_END = re.compile(r"Error: ")
+# apt-get, as Debian and Ubuntu ship it, prints its errors as "E: text".
+_APT = re.compile(r"E: (?=\S)")
 _GO_PANIC = re.compile(r"panic: |fatal error: |Fatal Python error: ")
 _PAIR = re.compile(r'(?P<key>[A-Za-z_][\w.]{0,40})=(?P<value>"(?:[^"\\]|\\.)*+"|[^\s"]*+)')
 # logrus with DisableQuote: a value goes on up to the next key.
@@ -148,6 +150,8 @@ def _plain(line: str) -> Message:
             rest = rest[found.end() :]
     if _GO_PANIC.match(rest):
         return Message(FATAL, rest.strip())
+    if _APT.match(rest):
+        return Message(ERROR, rest.strip())
     word = _WORD.match(rest)
     if word and word["rest"]:
         return Message(_LEVELS[word["level"].lower()], word["rest"].strip())

@@ -127,7 +127,7 @@ def operands_of(node: Node) -> tuple[Operand, ...]:
 def cluster_operands(cluster: ClusterEvidence) -> tuple[Operand, ...]:
     """Return the operands that belong to no node: Deployments and the like, with their pods.
 
-    And every controller that has made fewer pods than it should, without a pod.
+    And those of them that have made fewer pods than they should, without a pod.
 
     Raises:
         NotInEvidence: the pods were not read.
@@ -139,7 +139,7 @@ def cluster_operands(cluster: ClusterEvidence) -> tuple[Operand, ...]:
             if operand.controller is not None and _kind(operand.controller) != "DaemonSet":
                 found.append(operand)
     for each in _controllers(cluster):
-        if (made := role_of(each)) and lacking(each):
+        if _kind(each) != "DaemonSet" and (made := role_of(each)) and lacking(each):
             found.append(_without_pod(cluster, made, each))
     return _sorted(found)
 

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import spec_of, status_of
 
-_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Reasons of a container that waits for others, not because of itself."""
 
 
@@ -26,11 +26,13 @@ class Ended:
         exit: its exit code, ``None`` if it is not known.
         reason: such as ``Error``, ``OOMKilled``, ``Completed``.
         message: its termination message.
+        since: when it started, else when it ended, empty if neither is known.
     """
 
     exit: int | None
     reason: str
     message: str
+    since: str
 
     @property
     def failed(self) -> bool:
@@ -52,6 +54,7 @@ class Container:
         restarts: the number of times it was started again.
         ready: whether it is ready; an init container: whether it is done.
         last: how the run before this one ended, ``None`` for the first run.
+        since: when its latest run started, else when it ended; empty for one that waits.
     """
 
     name: str
@@ -63,20 +66,35 @@ class Container:
     restarts: int
     ready: bool
     last: Ended | None
+    since: str
 
     @property
     def failed(self) -> bool:
         """Whether it cannot start, or has ended with an error: now, whatever was before."""
         if self.state == "waiting":
-            return self.reason not in _STARTING
+            return self.reason not in STARTING
         return self.state == "terminated" and self.exit not in {0, None}
 
     @property
     def end(self) -> Ended | None:
         """How the latest run that has ended did so."""
         if self.state == "terminated":
-            return Ended(exit=self.exit, reason=self.reason, message=self.message)
+            return Ended(exit=self.exit, reason=self.reason, message=self.message, since=self.since)
         return self.last
+
+    @property
+    def has_run(self) -> bool:
+        """Whether its latest run is what it says: one that cannot be created has not run."""
+        return self.state != "waiting" or self.reason == "CrashLoopBackOff"
+
+    @property
+    def ending(self) -> str:
+        """How its latest run has ended, and how often it was started again; else empty."""
+        end = self.end if self.has_run else None
+        if end is None or end.exit is None:
+            return ""
+        again = f", started again {self.restarts} times" if self.restarts > 1 else ""
+        return f"ended with exit code {end.exit} ({end.reason or 'no reason'}){again}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +154,23 @@ def _container(name: str, status: Mapping[str, Any], *, init: bool) -> Container
         restarts=int(status.get("restartCount") or 0),
         ready=bool(status.get("ready")),
         last=_ended((status.get("lastState") or {}).get("terminated")),
+        since=_since(state),
     )
 
 
 def _ended(state: Mapping[str, Any] | None) -> Ended | None:
     if not state:
         return None
-    return Ended(exit=_exit(state), reason=_text(state, "reason"), message=_text(state, "message"))
+    return Ended(
+        exit=_exit(state),
+        reason=_text(state, "reason"),
+        message=_text(state, "message"),
+        since=_since(state),
+    )
+
+
+def _since(state: Mapping[str, Any]) -> str:
+    return _text(state, "startedAt") or _text(state, "finishedAt")
 
 
 def _exit(state: Mapping[str, Any]) -> int | None:

@@ -9,6 +9,7 @@ from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.operands.advice import advice
 from pytest_gpu.stack.operands.chain import Culprit
 from pytest_gpu.stack.operands.fault import Fault, state_text
+from pytest_gpu.stack.operands.given import given
 from pytest_gpu.stack.operands.known_words import by_own_words
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.roles import (
@@ -46,10 +47,12 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     """Return the finding of an operand that does not come up.
 
     ``cause`` is the one of its layer, which is taken if no row of the messages knows its words.
-    ``symptom`` is what the layer lacks because of it.
+    ``symptom`` is what the layer lacks because of it; one that waits is shown among those.
     """
     fault = culprit.fault
-    evidence = (*culprit.evidence, *symptom)
+    waits = {each.name for each in culprit.waiting}
+    lacks = (each for each in symptom if each.source not in waits)
+    evidence = (*culprit.evidence, *given(fault), *lacks)
     values = _values(fault.operand)
     if known := by_own_words(node, fault, evidence, values):
         return known

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
 from pytest_gpu.gpu_node import Node, cluster_fact, fact
-from pytest_gpu.stack.kube.objects import path_of, status_of
+from pytest_gpu.stack.kube.objects import all_containers_of, path_of, spec_of, status_of
 from pytest_gpu.stack.kube.pod_state import kubectl_state
-from pytest_gpu.stack.kube.pods import asks_for_cdi, node_of, uses_gpu
+from pytest_gpu.stack.kube.pods import asks_for_cdi, gpu_requests, node_of, uses_gpu
 from pytest_gpu.stack.operands.roles import role_of
 from pytest_gpu.stack.operands.state import Container, containers_in
 
@@ -35,6 +35,13 @@ class UsersPod:
     def state(self) -> str:
         """What ``kubectl get pods`` shows."""
         return kubectl_state(self.pod)
+
+    @property
+    def with_gpu(self) -> tuple[Container, ...]:
+        """The containers that ask for a GPU themselves, init containers too."""
+        specs = all_containers_of(spec_of(self.pod))
+        names = {str(each.get("name")) for each in specs if gpu_requests({"containers": [each]})}
+        return tuple(each for each in self.containers if each.name in names)
 
 
 @fact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_gpu.causes import Evidence
@@ -13,6 +14,10 @@ from pytest_gpu.stack.operands.decisive import decisive, shortened
 from pytest_gpu.stack.operands.logs import Log, last_log, previous_log
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.state import Condition, Container, conditions_in, containers_in
+from pytest_gpu.stack.operands.trouble import STOPPED, kind_of_exit
+
+# The kubelet's event of a crash loop: it repeats the state.
+_STATE = re.compile(r"Back-off restarting failed container")
 
 
 def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
@@ -21,7 +26,7 @@ def words_of(node: Node, operand: Operand) -> tuple[Evidence, ...]:
     Of a container that fails, or is not ready, this is the line of its log that says why, and what
     the kubelet says of it. It explains the operand's state; it does not prove one.
     """
-    events = tuple(each.evidence for each in operand.events if each.fresh)
+    events = tuple(e.evidence for e in operand.events if e.fresh and not _STATE.search(e.text))
     if operand.pod is None:
         # A controller that makes no pod tries again ever more seldom.
         last = tuple(each.evidence for each in operand.events[:1])
@@ -44,6 +49,15 @@ def refused(pod: KubeObject) -> Iterator[Evidence]:
     if status.get("phase") == "Failed" and status.get("reason"):
         text = f"{status['reason']}: {status.get('message') or ''}".removesuffix(": ")
         yield Evidence(source=f"pod {path_of(pod)}", text=shortened(plain(text)))
+
+
+def endings(pod: KubeObject) -> tuple[Evidence, ...]:
+    """Return how those of a pod's containers ended that fail now: exit code, reason, restarts."""
+    return tuple(
+        Evidence(source=f"pod {path_of(pod)}, container {each.name}", text=each.ending)
+        for each in containers_in(pod)
+        if each.failed and each.ending
+    )
 
 
 def unscheduled(pod: KubeObject) -> Iterator[Evidence]:
@@ -78,33 +92,36 @@ def troubled(containers: Sequence[Container]) -> tuple[Container, ...]:
 
 def _logged(node: Node, pod: KubeObject, container: Container) -> Iterator[Evidence]:
     """Yield the decisive line of the latest run that printed anything."""
-    if not _has_run(container):
+    if not container.has_run:
         return
     for read in (last_log, previous_log):
-        if said := decisive_of(read(node.evidence, pod, container)):
+        if said := decisive_of(
+            read(node.evidence, pod, container), stopped=_was_stopped(container)
+        ):
             yield said
             return
 
 
-def _has_run(container: Container) -> bool:
-    """Say whether its latest run is what it says: one that cannot be created has not run."""
-    return container.state != "waiting" or container.reason == "CrashLoopBackOff"
+def _was_stopped(container: Container) -> bool:
+    """Say whether something outside ended the run whose log is read."""
+    end = container.end if container.failed else None
+    return end is not None and kind_of_exit(end.exit) == STOPPED
 
 
 def _told(pod: KubeObject, container: Container) -> Iterator[Evidence]:
     """Yield what the kubelet says: how a container ended, or why it cannot start."""
     where = f"pod {path_of(pod)}, container {container.name}"
-    end = container.end if _has_run(container) else None
+    end = container.end if container.has_run else None
     if end and end.message and (said := decisive(lines_of(end.message))):
         yield Evidence(source=f"{where}, when it ended", text=shortened(said.text))
-    elif container.message and not _has_run(container):
+    elif container.message and not container.has_run:
         text = f"{container.reason}: {plain(container.message)}"
         yield Evidence(source=where, text=shortened(text))
 
 
-def decisive_of(log: Log | None) -> Evidence | None:
+def decisive_of(log: Log | None, *, stopped: bool = False) -> Evidence | None:
     """Return the line of a log that says why, ``None`` for one that is empty or unknown."""
-    said = decisive(log.lines) if log else None
+    said = decisive(log.lines, stopped=stopped) if log else None
     if log is None or said is None:
         return None
     line = said.number if log.whole else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,20 +23,31 @@ from pytest_gpu.stack.kube.objects import (
     template_of,
 )
 from pytest_gpu.stack.kube.placement import unmet
-from pytest_gpu.stack.kube.pod_state import container_statuses, kubectl_state, messages
+from pytest_gpu.stack.kube.pod_state import (
+    container_statuses,
+    has_started,
+    kubectl_state,
+    messages,
+)
 from pytest_gpu.stack.kubelet.check_pressure import refuses_pods
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.operands.check_operands import (
+    ended_plugin,
     plugin_advice,
     plugin_by_own_words,
     plugin_culprit,
     toolkit_absent,
 )
-from pytest_gpu.stack.operands.words import logged_by
+from pytest_gpu.stack.operands.fault import Fault
+from pytest_gpu.stack.operands.telling import advice_of
+from pytest_gpu.stack.operands.words import endings, logged_by
 from pytest_gpu.stack.pods.check_plugin import expect_gpus, of, offered
 from pytest_gpu.stack.pods.check_runtimeclasses import rejections
-from pytest_gpu.steps import Step, Steps
+from pytest_gpu.steps import Step, Steps, typed
+from pytest_gpu.text.shell import command
 
+# What the kubelet says of a crash loop: it repeats the state.
+_BACK_OFF = re.compile(r"\b[Bb]ack-off \S{1,16} restarting failed|Back-off restarting failed")
 _READY_FILE = "toolkit-ready"
 _IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName")
 
@@ -49,6 +61,8 @@ def not_scheduled(node: Node) -> Finding | None:
     expect_gpus(node)
     if finding := refuses_pods(node):
         return finding
+    if gone := ended_plugin(node):
+        return _ended(node, gone)
     daemonset = plugin.daemonsets[0]
     reasons = (*_repelled(node, template_of(daemonset)), *rejections(node, plugin))
     return Finding.of(
@@ -57,6 +71,21 @@ def not_scheduled(node: Node) -> Finding | None:
         *reasons,
         daemonset=path_of(daemonset),
         toleration=_toleration(node, template_of(daemonset)),
+    )
+
+
+def _ended(node: Node, fault: Fault) -> Finding:
+    """Return the finding of a plugin's pod that has ended as a whole, and logs no more."""
+    pod = fault.operand
+    return Finding.of(
+        "device-plugin/not-running",
+        *fault.evidence,
+        pod=f"{pod.namespace}/{pod.object_name}",
+        namespace=pod.namespace,
+        pod_name=pod.object_name,
+        state=pod.state,
+        advice=advice_of(node, fault),
+        log=(),
     )
 
 
@@ -109,19 +138,34 @@ def not_running(node: Node) -> Finding | None:
     shown = Evidence(source=plugin.name, text=f"is {state}")
     if waits and (found := plugin_culprit(node, shown)):
         return found
+    advice = plugin_advice(node)
     return Finding.of(
         cause,
         shown,
         *(toolkit_absent(node) if waits else ()),
-        *texts[:3],
+        *endings(plugin.pod),
         *logged_by(node, plugin.pod)[:2],
+        *[each for each in texts if not _BACK_OFF.search(each.text)][:3],
         plugin=plugin.name,
         pod=path_of(plugin.pod),
         namespace=path_of(plugin.pod).partition("/")[0],
         pod_name=path_of(plugin.pod).partition("/")[2],
         state=state,
-        advice=plugin_advice(node),
+        advice=advice,
+        log=() if advice else tuple(_all_logs(plugin)),
     )
+
+
+def _all_logs(plugin: DevicePlugin) -> Iterator[Step]:
+    """Yield the command that shows what the plugin's pod has logged, if it ever ran."""
+    if plugin.pod and has_started(plugin.pod):
+        namespace, _, name = path_of(plugin.pod).partition("/")
+        line = command(
+            "kubectl logs {name} -n {namespace} --all-containers --tail=20",
+            name=name,
+            namespace=namespace,
+        )
+        yield typed("cluster", line)
 
 
 def _why(plugin: DevicePlugin, state: str, texts: list[Evidence]) -> str:

@@ -17,7 +17,6 @@ from pytest_gpu.stack.kube.events import FRESH
 from pytest_gpu.stack.kube.nodes import quantity
 from pytest_gpu.stack.kube.objects import (
     condition_of,
-    containers_of,
     metadata,
     name_of,
     namespace_of,
@@ -36,8 +35,9 @@ from pytest_gpu.stack.operands.object_events import events_of
 from pytest_gpu.stack.operands.state import Container
 from pytest_gpu.stack.operands.users import UsersPod, users_pods_of
 from pytest_gpu.stack.pods.check_runtimeclasses import SHOWN, some
+from pytest_gpu.stack.pods.start_refusal import refused_start
 
-_CRASHES = frozenset({"CrashLoopBackOff", "Error", "OOMKilled", "ContainerCannotRun"})
+_CRASHES = frozenset({"CrashLoopBackOff", "Error", "OOMKilled"})
 """Reasons of a container that has run and failed; others say why it cannot start."""
 
 _REFUSALS = ("UnexpectedAdmissionError", "TopologyAffinityError", "OutOfnvidia.com/")
@@ -47,7 +47,7 @@ _REFUSALS = ("UnexpectedAdmissionError", "TopologyAffinityError", "OutOfnvidia.c
 @check("pods/users-pods-crash", visit=False)
 def crashing(node: Node) -> Finding | None:
     """Find users' pods on the node whose containers with a GPU crash now."""
-    found = [(user, each) for user in _users(node) for each in _with_gpu(user) if _crashes(each)]
+    found = [(user, each) for user in living(node) for each in user.with_gpu if _crashes(each)]
     if not found:
         return None
     user, container = found[0]
@@ -91,6 +91,11 @@ def not_offered(node: Node) -> Finding | None:
     )
 
 
+def living(node: Node) -> Iterator[UsersPod]:
+    """Yield those of them that have not failed as a whole."""
+    return (each for each in _users(node) if status_of(each.pod).get("phase") != "Failed")
+
+
 def _users(node: Node) -> Iterator[UsersPod]:
     """Yield the users' pods on a node that ask for a GPU and are not being deleted."""
     for each in known(lambda: users_pods_of(node)) or ():
@@ -106,16 +111,9 @@ def _in_vain(cluster: ClusterEvidence) -> Sequence[tuple[KubeObject, str]]:
     return tuple((pod, key) for pod, key in asked if key not in _offered(cluster))
 
 
-def _with_gpu(user: UsersPod) -> Iterator[Container]:
-    """Yield the containers that asked for a GPU."""
-    specs = containers_of(spec_of(user.pod))
-    names = {str(each.get("name")) for each in specs if gpu_requests({"containers": [each]})}
-    if status_of(user.pod).get("phase") != "Failed":
-        yield from (each for each in user.containers if each.name in names and not each.init)
-
-
 def _crashes(container: Container) -> bool:
-    return container.failed and container.reason in _CRASHES
+    """Say whether a container ran and fails; one that could not start has other words."""
+    return container.failed and container.reason in _CRASHES and not refused_start(container)
 
 
 def _crash_lines(user: UsersPod, container: Container) -> Iterator[Evidence]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_gpu.errors import Unproven
 from pytest_gpu.evidence import KubeObject, NodeEvidence
 from pytest_gpu.parsing import json_document
+from pytest_gpu.stack.operands.state import containers_in
+from pytest_gpu.stack.pods.start_refusal import ran
 
 _GPU = re.compile(r"/dev/nvidia\d+")
 
@@ -47,22 +49,38 @@ class SuitePod:
         pod: the Pod object at its end.
         events: the events about the pod, oldest first.
         containers: what each container saw, by its name: gpu and none.
+        ended: the exit codes of the containers that ran, whether they reported or not.
     """
 
     pod: KubeObject
     events: Sequence[KubeObject]
     rejected: str
     containers: Mapping[str, Seen]
+    ended: Mapping[str, int] = field(default_factory=dict)
 
     def saw(self, container: str) -> Seen:
         """Return what a container saw: ``gpu`` asked for a GPU, ``none`` did not.
 
         Raises:
-            Unproven: it reported nothing.
+            Unproven: it did not run, or reported nothing.
         """
-        if container not in self.containers:
-            raise Unproven(f"the container {container!r} of the suite's pod reported nothing")
-        return self.containers[container]
+        if container in self.containers:
+            return self.containers[container]
+        if self.rejected:
+            raise Unproven(f"the pod was never created, so its container {container!r} saw nothing")
+        if not self._ran(container):
+            raise Unproven(f"the container {container!r} of the suite's pod did not start")
+        if code := self.ended.get(container):
+            how = f"exit code {code}"
+            raise Unproven(
+                f"the container {container!r} of the suite's pod ended with {how}, and reported"
+                " nothing"
+            )
+        raise Unproven(f"the container {container!r} of the suite's pod reported nothing")
+
+    def _ran(self, container: str) -> bool:
+        there = (each for each in containers_in(self.pod) if each.name == container)
+        return container in self.ended or any(map(ran, there))
 
 
 def read(evidence: NodeEvidence) -> SuitePod:
@@ -96,6 +114,7 @@ def _parsed(outcome: Mapping[str, Any]) -> SuitePod:
         events=tuple(outcome.get("events") or ()),
         rejected=str(outcome.get("rejected") or ""),
         containers={name: seen for name, seen in told.items() if seen is not None},
+        ended={name: int(report.get("exit") or 0) for name, report in reports.items()},
     )
 
 

@@ -31,6 +31,7 @@ from pytest_gpu.stack.repair import config_fix, config_versions
 from pytest_gpu.stack.repair.toml_diff import new_file, with_handler
 from pytest_gpu.stack.runtime.config_writer import writer_of
 from pytest_gpu.stack.runtime.cri_log import cri_log
+from pytest_gpu.stack.runtime.toolkit_refuses import toolkit_words
 from pytest_gpu.stack.toolkit.operator_values import toolkit_values
 from pytest_gpu.steps import Steps, Value
 
@@ -76,6 +77,7 @@ def invalid(node: Node, problems: Sequence[Evidence], patch: Steps = ()) -> Find
         "runtime/config-invalid",
         *problems,
         *writer.evidence,
+        *toolkit_words(node, first.source),
         program=f"containerd {release}" if release else "containerd",
         where=f"{first.source}, line {first.line}" if first.line else first.source,
         config=containerd_of(node).config_path,

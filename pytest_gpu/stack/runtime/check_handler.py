@@ -18,7 +18,11 @@ from pytest_gpu.stack.cdi.check_devices import not_taken
 from pytest_gpu.stack.cdi.specs import cdi_of
 from pytest_gpu.stack.containerd.search import written
 from pytest_gpu.stack.host.processes import processes_of
-from pytest_gpu.stack.injection.injected import beside_the_files, default_evidence
+from pytest_gpu.stack.injection.injected import (
+    beside_the_files,
+    default_evidence,
+    needs_no_handler,
+)
 from pytest_gpu.stack.kube import runtimeclass
 from pytest_gpu.stack.kube.placement import specs_on
 from pytest_gpu.stack.kubelet.beside import beside
@@ -26,6 +30,7 @@ from pytest_gpu.stack.kubelet.containerd import containerd_of, others
 from pytest_gpu.stack.kubelet.listeners import config_path
 from pytest_gpu.stack.operands.check_operands import toolkit_culprit
 from pytest_gpu.stack.runtime.check_cri import unreadable
+from pytest_gpu.stack.runtime.configure import configure
 from pytest_gpu.stack.runtime.handler_fix import define_handler
 from pytest_gpu.stack.runtime.other_program import named_starts_another, prove_none, starts_another
 from pytest_gpu.stack.runtime.overwritten import (
@@ -39,7 +44,7 @@ from pytest_gpu.stack.runtime.written_elsewhere import replaced, written_elsewhe
 from pytest_gpu.stack.toolkit.check_env import other_runtime, socket_ignored, writes_rendered
 from pytest_gpu.stack.toolkit.installed import binaries
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
-from pytest_gpu.stack.toolkit.operator_values import toolkit_values
+from pytest_gpu.stack.toolkit.operator_values import define_runc
 from pytest_gpu.stack.toolkit.toolkit_pods import toolkit_pod_evidence
 
 
@@ -103,6 +108,8 @@ def still_live(node: Node) -> bool:
 def _cdi_serves(node: Node) -> bool:
     """Say whether CDI devices are all that this node needs: no GPU pod names a class.
 
+    They are defined, or the plugin names them.
+
     Raises:
         NotInEvidence: no device is known, but not every directory of specs was listed.
     """
@@ -110,6 +117,8 @@ def _cdi_serves(node: Node) -> bool:
         return True
     if _uses_gpu_class(node) or not containerd_of(node).config.cdi_enabled:
         return False
+    if needs_no_handler(node):
+        return True  # whether the devices that it names are defined is a requirement of its own
     if cdi_of(node).unknown and not cdi_of(node).gpu_devices:
         raise NotInEvidence(node.name, f"the content of {', '.join(cdi_of(node).unknown)}")
     return bool(cdi_of(node).gpu_devices)
@@ -145,6 +154,8 @@ def _never_written(node: Node) -> Finding:
         *beside(node),
         *binaries(node),
         *toolkit_pod_evidence(node),
-        **toolkit_values(node),
+        config=containerd_of(node).config_path,
+        runc=define_runc(node),
+        **configure(node),
         **define_handler(node).values,
     )

@@ -67,7 +67,7 @@ def not_running(node: Node) -> Finding | None:
         evidence = dict.fromkeys((*why.evidence, nobody, *seen, *last_words(node)))
         return Finding(cause=why.cause, evidence=tuple(evidence), values=why.values)
     if end := ends_again_and_again(node, distribution_of(node).containerd_unit):
-        return crash_loop(end, nobody)
+        return crash_loop(node, end, nobody)
     return Finding.of(
         "runtime/containerd-not-running",
         nobody,
@@ -88,7 +88,7 @@ def restarted_again(node: Node) -> Finding | None:
     if where.containerd_unit == where.kubelet_unit:
         return None
     end = unit_end.restarted_again(node, where.containerd_unit)
-    return crash_loop(end) if end else None
+    return crash_loop(node, end) if end else None
 
 
 def _told(node: Node) -> Iterator[Evidence]:

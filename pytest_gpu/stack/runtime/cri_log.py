@@ -11,7 +11,7 @@ from pytest_gpu.known import known
 from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.journal import journal
 from pytest_gpu.stack.kubelet.config_refused import containerd_log, refused_config
-from pytest_gpu.stack.kubelet.unit_end import last_ended, why
+from pytest_gpu.stack.kubelet.unit_end import last_ended, shown, why
 
 _CRI_LOG = re.compile(r"\A(?>.*?failed to load plugin).*cri|no corresponding runtime configured")
 _START = re.compile(r'msg="starting containerd"')
@@ -38,7 +38,8 @@ def last_words(node: Node) -> tuple[Evidence, ...]:
     ended = last_ended(journal(node.evidence.commands, distribution_of(node).containerd_unit))
     own = why(ended) if ended else None
     systemd = tuple(_lines(node, _SYSTEMD))[:1]
-    return (*(refused.evidence if refused else filter(None, (own,))), *systemd)
+    words = (shown(own),) if own else ()
+    return (*(refused.evidence if refused else words), *systemd)
 
 
 def _lines(node: Node, wanted: re.Pattern[str]) -> Iterator[Evidence]:

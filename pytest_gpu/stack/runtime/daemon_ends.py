@@ -12,6 +12,7 @@ from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.host.systemd_status import unit_status
 from pytest_gpu.stack.kubelet.config_refused import refused_config
 from pytest_gpu.stack.kubelet.containerd import containerd_of
+from pytest_gpu.stack.kubelet.unit_advice import settings_of, unit_advice
 from pytest_gpu.stack.kubelet.unit_end import UnitEnd
 from pytest_gpu.stack.runtime.check_cri import invalid, unreadable
 
@@ -45,12 +46,15 @@ def _still(node: Node, refused: Refusal) -> bool:
     return bool(refused.file) and known(partial(node.evidence.entry, refused.file)) is None
 
 
-def crash_loop(end: UnitEnd, *evidence: Evidence) -> Finding:
+def crash_loop(node: Node, end: UnitEnd, *evidence: Evidence) -> Finding:
     """Return the finding of a containerd that ends again and again for another reason."""
+    where = distribution_of(node)
+    file = known(lambda: containerd_of(node).config_path)
     return Finding.of(
         "runtime/containerd-crash-loop",
         *end.evidence,
         *evidence,
         exit=end.exit or "its exit code is not shown",
         words=end.said,
+        advice=unit_advice(end, where.containerd_unit, settings_of(where, (file,) if file else ())),
     )

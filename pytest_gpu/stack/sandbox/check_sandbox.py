@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.checks import check
@@ -15,6 +16,7 @@ from pytest_gpu.messages import understood
 from pytest_gpu.stack.gpu.check_driver import needs_no_nvml
 from pytest_gpu.stack.gpu.pci import PLATFORMS, pci_of
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
+from pytest_gpu.stack.sandbox.all_gpus import asks_for_all, left_out, working_evidence
 from pytest_gpu.stack.sandbox.lacking import (
     GPU,
     asks_for_a_gpu,
@@ -24,6 +26,7 @@ from pytest_gpu.stack.sandbox.lacking import (
     lacks_libraries,
     names,
 )
+from pytest_gpu.stack.sandbox.other_driver import other_driver
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun, read
 
 _NO_SANDBOX = "No sandbox with the GPU handler can start on this node"
@@ -86,11 +89,22 @@ def missing_devices(node: Node) -> Finding | None:
     if not any(path in got for path in _gpu_nodes(node, got)):
         missing = [*_lacked_gpus(node, got), *missing]
     if not missing:
-        return None
+        return _some_left_out(node, run, got)
     asks_for_a_gpu(read(node.evidence).files)
     if _got_nothing(run):
         return lacks(node, run, "sandbox/nothing-injected", missing)
     return lacks_devices(node, run, missing)
+
+
+def _some_left_out(node: Node, run: SandboxRun, got: Collection[str]) -> Finding | None:
+    """Find GPUs that work on the host and that a sandbox with others of them did not get."""
+    asked = asks_for_all(read(node.evidence).files, run)
+    lost = left_out(node, got) if asked else {}
+    if asked is None or not lost:
+        return None
+    found = lacks_devices(node, run, list(lost))
+    more = (asked, working_evidence(list(lost.values())))
+    return replace(found, evidence=(*found.evidence, *more))
 
 
 def _got_nothing(run: SandboxRun) -> bool:
@@ -134,6 +148,14 @@ def missing_libraries(node: Node) -> Finding | None:
     if _got_nothing(run) and missing_devices(node):
         return lacks(node, run, "sandbox/nothing-injected", missing)
     return lacks_libraries(node, run, missing)
+
+
+@check("sandbox/other-libraries")
+def other_libraries(node: Node) -> Finding | None:
+    """Find driver libraries in a started GPU sandbox that do not fit the loaded module."""
+    run = _started(node)
+    injected(run)
+    return other_driver(node, run)
 
 
 def _libraries(run: SandboxRun) -> frozenset[str]:

@@ -11,6 +11,7 @@ from pytest_gpu.errors import Unproven
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.known import known
 from pytest_gpu.parsing import json_document
+from pytest_gpu.stack.cdi.refresh import said_of
 from pytest_gpu.stack.gpu import libraries
 from pytest_gpu.stack.injection.of_any_runtime import config_path, default_handler
 from pytest_gpu.stack.sandbox.injecting import injecting
@@ -93,6 +94,7 @@ def _not_injected(
         return Finding.of(
             "sandbox/cdi-spec-lacks-them",
             *shown,
+            *said_of(node, way.spec.path),
             spec=way.spec.path,
             remake=way.remade(node),
             **values,
@@ -113,7 +115,7 @@ def asks_for_a_gpu(files: SandboxFiles) -> None:
     """
     if files.origin != "admin":
         return
-    visible = _visible(files.container_text)
+    visible = visible_devices(files.container_text)
     if visible in _NO_GPU:
         raise Unproven(
             f'{files.container_source} asks for no GPU (NVIDIA_VISIBLE_DEVICES="{visible}"); set it'
@@ -121,7 +123,8 @@ def asks_for_a_gpu(files: SandboxFiles) -> None:
         )
 
 
-def _visible(text: str) -> str | None:
+def visible_devices(text: str) -> str | None:
+    """Return NVIDIA_VISIBLE_DEVICES of a container config, ``None`` if it does not set it."""
     try:
         container = json_document(text)
     except ValueError:

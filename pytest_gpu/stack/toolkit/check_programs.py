@@ -23,7 +23,7 @@ from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.broken_default import of_all_pods
 from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, search_path
-from pytest_gpu.stack.toolkit.installed import installed
+from pytest_gpu.stack.toolkit.installed import install, installed, owner_of
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config
 from pytest_gpu.steps import Step, Steps
@@ -123,6 +123,8 @@ def _uninstalled(node: Node, runtime: Handler, gone: str) -> Finding:
         Evidence(source=str(runtime.binary), text=gone),
         binary=str(runtime.binary),
         handler=runtime.name,
+        owner=owner_of(str(runtime.binary)),
+        install=(*_other_binary(node, runtime), *install(node, runtime)),
         **config_fix.set_default(node, "runc").values,
     )
 

@@ -18,6 +18,7 @@ from pytest_gpu.stack.containerd.release import parse_version
 from pytest_gpu.stack.kube.objects import containers_of, env_of, optional, spec_of, template_of
 from pytest_gpu.stack.kube.placement import fitting
 from pytest_gpu.stack.kubelet.listeners import DEFAULT_CONFIG, DEFAULT_SOCKET
+from pytest_gpu.stack.operands.host_path import mounts_of, on_host
 from pytest_gpu.stack.toolkit.output import DROP_IN_SINCE, Order
 from pytest_gpu.stack.toolkit.own_config import OWN_CONFIG
 from pytest_gpu.stack.toolkit.release import Version
@@ -165,25 +166,13 @@ def _daemonset_env(daemonset: KubeObject | None) -> Mapping[str, str]:
     """
     if daemonset is None:
         return {}
-    volumes = template_of(daemonset).get("volumes") or ()
-    paths = {v["name"]: v["hostPath"]["path"] for v in volumes if v.get("hostPath")}
     found: dict[str, str] = {}
     for container in _containers(daemonset):
-        mounts = {
-            mount["mountPath"]: paths[mount["name"]]
-            for mount in container.get("volumeMounts") or ()
-            if mount["name"] in paths
+        mounts = mounts_of(template_of(daemonset), str(container.get("name")))
+        found |= {
+            name: on_host(value, mounts) or value for name, value in env_of(container).items()
         }
-        found |= {name: _on_host(value, mounts) for name, value in env_of(container).items()}
     return found
-
-
-def _on_host(value: str, mounts: Mapping[str, str]) -> str:
-    for inside in sorted(mounts, key=len, reverse=True):
-        if value == inside or value.startswith(inside.rstrip("/") + "/"):
-            rest = value[len(inside.rstrip("/")) :].lstrip("/")
-            return posixpath.join(mounts[inside], rest) if rest else mounts[inside]
-    return value
 
 
 @fact

@@ -74,6 +74,16 @@ def wanted_env(node: Node) -> Mapping[str, str]:
     return wanted
 
 
+def in_force(node: Node) -> bool:
+    """Say whether the toolkit has been given all that this node's containerd needs of it.
+
+    What the DaemonSet has counts; without one, what the ClusterPolicy asks for.
+    """
+    given = toolkit_of(node).rendered or toolkit_of(node).asked
+    told = {**given, **{ALIASES[name]: given[name] for name in given if name in ALIASES}}
+    return bool(given) and wanted_env(node).items() <= told.items()
+
+
 def _edited(node: Node) -> str:
     """Return the file the toolkit should edit: the template, if that is TOML."""
     template = distribution_of(node).source or ""

@@ -350,6 +350,16 @@ OBJECTS = [
         for amount in (HUGE, f"'{HUGE}'", "'-1'", "1e400", ".nan", "'\u0662'", "1" + ":10" * 100)
     ),
     (
+        "jobs",
+        "{metadata: {name: a}, spec: {completions: [8]}}",
+        "a.spec.completions: is a list, must be a whole number",
+    ),
+    (
+        "jobs",
+        "{metadata: {name: a}, status: {active: true}}",
+        "a.status.active: is a boolean, must be a whole number",
+    ),
+    (
         "pods",
         "{metadata: {name: a}, status: {containerStatuses: [{restartCount: 1e999}]}}",
         "a.status.containerStatuses[0].restartCount: is text, must be a whole number",

@@ -25,6 +25,7 @@ from tests.stack.gpu.gpu_machine import (
     said,
     title_of,
 )
+from tests.stack.units.failing import FABRIC, PERSISTENCED, commands
 
 CHECKS = (
     check_driver.module_not_loaded,
@@ -261,6 +262,19 @@ def test_the_title_says_which_device_node_is_missing(
     finding = check_device_nodes.device_nodes(machine(absent=["/dev/nvidia1"], answers=answers))
     assert title in title_of(finding)
     assert f"/dev: nvidia0 for 2 GPUs: {FIRST}, {SECOND}" in said(finding)
+
+
+@pytest.mark.parametrize("name", ["nvidiactl", "nvidia-uvm"])
+@pytest.mark.parametrize("unit", ["nvidia-persistenced", "nvidia-kmod-load", "gpu-module-load"])
+def test_the_service_that_should_make_device_nodes_says_why_it_did_not(
+    name: str, unit: str
+) -> None:
+    """Its own line is evidence; what failed beside it is not about device nodes."""
+    told = [*commands(unit, "x", PERSISTENCED), *commands("nvidia-fabricmanager", "y", FABRIC)]
+    text = said(check_device_nodes.device_nodes(machine(absent=[f"/dev/{name}"], commands=told)))
+    assert PERSISTENCED in text
+    assert FABRIC not in text
+    assert check_device_nodes.device_nodes(machine(commands=told)) is None
 
 
 def test_a_gpu_of_a_machine_needs_no_device_node() -> None:

@@ -25,6 +25,7 @@ from tests.stack.gpu.gpu_machine import (
     nvml,
     said,
 )
+from tests.stack.units.failing import FABRIC, PERSISTENCED, commands
 
 CHECKS = (
     check_health.grave_xids,
@@ -259,6 +260,16 @@ def test_the_fabric(fabric: dict[str, Any], switch: bool, expected: str | None) 
     assert cause(check_health.fabric_not_ready(node)) == expected
 
 
+def test_the_failed_fabric_manager_says_why_the_fabric_is_not_ready() -> None:
+    """Its own line is evidence; another service that failed is not."""
+    manager = commands("nvidia-fabricmanager", "nv-fabricmanager", FABRIC)
+    other = commands("nvidia-persistenced", "nvidia-persistenced", PERSISTENCED)
+    node = machine(answers=first(fabric={"state": 2}), commands=[*manager, *other])
+    text = said(check_health.fabric_not_ready(node))
+    assert FABRIC in text
+    assert PERSISTENCED not in text
+
+
 def test_a_change_of_mig_is_only_noted() -> None:
     """It comes with the next reset."""
     node = machine(answers=first(mig={"current": 0, "pending": 1}))
@@ -272,7 +283,7 @@ def test_a_change_of_mig_is_only_noted() -> None:
 
 def _is_asked(module: str) -> bool:
     """Say whether the tests of these layers ask a module: the driver may come in a container."""
-    return ".stack.gpu." in module or module.endswith(".check_operands")
+    return ".stack.gpu." in module or module.endswith((".check_operands", ".check_units"))
 
 
 def test_every_cause_of_these_layers_can_be_found() -> None:

@@ -11,6 +11,7 @@ from pytest_gpu.stack.host.failed_units import (
     failed_gpu_units,
     failed_units,
     listed,
+    listed_for_gpus,
 )
 
 LISTING = """\
@@ -46,6 +47,12 @@ def test_units_of_the_stack_are_asked_about() -> None:
         "kubelet",
         "snap.microk8s.daemon-kubelite",
     )
+
+
+def test_the_journal_is_read_of_those_that_belong_to_gpus() -> None:
+    """A status shows ten lines, and after some starts in vain all are systemd's own."""
+    names = listed_for_gpus([CommandResult(argv=LIST, exit=0, stdout=LISTING)])
+    assert names == ("nvidia-persistenced", "dkms")
 
 
 @pytest.mark.parametrize("text", ["", "Failed to connect to bus\n", "a b\n"])

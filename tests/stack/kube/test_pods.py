@@ -80,6 +80,33 @@ def test_requests_are_summed_over_containers() -> None:
     assert gpu_requests(pod(gpus=0)["spec"]) == {}
 
 
+def asks(gpus: int, **more: Any) -> dict[str, Any]:
+    """Return a container of a pod's spec that asks for GPUs."""
+    return {"resources": {"limits": {GPU: str(gpus)}}, **more}
+
+
+SIDECAR = {"restartPolicy": "Always"}
+
+
+@pytest.mark.parametrize(
+    ("inits", "containers", "wanted"),
+    [
+        ([asks(2)], [{}], 2),
+        ([asks(1), asks(3)], [asks(2)], 3),
+        ([asks(1)], [asks(2), asks(2)], 4),
+        ([asks(1, **SIDECAR), asks(4)], [asks(2)], 5),
+        ([asks(1, **SIDECAR)], [asks(2)], 3),
+        ([{}], [{}], 0),
+    ],
+)
+def test_init_containers_ask_before_the_rest_and_sidecars_beside_it(
+    inits: list[dict[str, Any]], containers: list[dict[str, Any]], wanted: int
+) -> None:
+    """What the scheduler reckons: the most that is needed at one time."""
+    found = gpu_requests({"initContainers": inits, "containers": containers})
+    assert found == ({GPU: wanted} if wanted else {})
+
+
 def test_daemonset_pods_belong_to_their_node_before_they_are_bound() -> None:
     """Their affinity names it; they are Pending where the node is NotReady."""
     made = pod(node=None, phase="Pending")

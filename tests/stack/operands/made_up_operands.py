@@ -15,6 +15,7 @@ CRASHED = {
     "restartCount": 4,
     "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
 }
+LOADED = "/proc/driver/nvidia/version"
 READY: Object = {"state": {"running": {}}, "ready": True, "restartCount": 0}
 
 
@@ -110,8 +111,12 @@ def node_with(
     evidence: FakeNode | None = None,
     **objects: Sequence[Object],
 ) -> Node:
-    """Return a node with these pods, files and further objects of its cluster."""
+    """Return a node with these pods, files and further objects of its cluster; it has a driver."""
     known = {"nodes": [node_object(labels=labels)], "pods": list(pods), **objects}
-    folders = {path.rpartition("/")[0] for path in files or ()}
-    there = evidence or FakeNode(files=files, complete=["/", *folders])
+    found = {
+        LOADED: "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.124.06\n",
+        **(files or {}),
+    }
+    folders = {path.rpartition("/")[0] for path in found}
+    there = evidence or FakeNode(files=found, complete=["/", *folders])
     return Node("gpu-1", FakeCluster(nodes={"gpu-1": there}, objects=known))

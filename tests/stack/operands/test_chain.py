@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.stack.operands.chain import WAITS_FOR, culprit_for, failing
+from pytest_gpu.stack.operands.chain import culprit_for, failing
 from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.operands.roles import (
     DEVICE_PLUGIN,
@@ -18,6 +18,7 @@ from pytest_gpu.stack.operands.roles import (
     ROLES,
     TOOLKIT,
 )
+from pytest_gpu.stack.operands.waits import WAITS_FOR
 from tests.stack.operands.made_up_operands import (
     CRASHED,
     Object,

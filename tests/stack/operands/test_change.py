@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.stack.operands.chain import culprit_for
-from pytest_gpu.stack.operands.roles import DRIVER, TOOLKIT
+from pytest_gpu.stack.operands.roles import DEVICE_PLUGIN, DRIVER, TOOLKIT
 from pytest_gpu.stack.operands.telling import advice_of
 from tests.stack.operands.made_up_operands import Object, log_path, node_with, workload
-from tests.stack.operands.test_chain import DOWN, NO_IMAGE, operand
+from tests.stack.operands.test_chain import DOWN, NO_IMAGE, operand, waiting
 
 POLICY: Object = {
     "kind": "ClusterPolicy",
@@ -60,6 +60,19 @@ def test_the_policy_that_makes_it(line: str, key: str) -> None:
     assert "kubectl edit" not in said
 
 
+UNKNOWN_FIELD = "unable to parse config file: error unmarshaling JSON: unknown field x"
+
+
+def test_a_file_that_is_refused_is_corrected_in_its_config_map() -> None:
+    """Not in the environment; where the operator gives it none, no place is named."""
+    told = {**POLICY, "spec": {"devicePlugin": {"config": {"name": "slices"}}}}
+    said = fix(BY_POLICY, UNKNOWN_FIELD, told, DEVICE_PLUGIN)
+    assert "devicePlugin.config.name of the ClusterPolicy" in said
+    assert "$ kubectl edit configmap slices -n gpu-stack" in said
+    for policy, role in ((POLICY, DEVICE_PLUGIN), (told, TOOLKIT)):
+        assert "edit" not in fix(BY_POLICY, UNKNOWN_FIELD, policy, role)
+
+
 def test_a_daemonset_of_nobody_or_of_a_chart() -> None:
     """No ClusterPolicy and no operator is named where there is none."""
     said = fix({})
@@ -73,7 +86,7 @@ def test_a_daemonset_of_nobody_or_of_a_chart() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("open /run/nvidia/x: no such file or directory", "$ ls -ld /run/nvidia/x"),
+        ("open /proc/driver/x: no such file or directory", "$ ls -ld /proc/driver/x"),
         ("open /run/nvidia/x: permission denied", "apparmor"),
         ("dial tcp 10.0.0.1:443: i/o timeout", "name resolution"),
         ("panic: runtime error: nil map", "crashed"),
@@ -140,3 +153,27 @@ def test_a_driver_in_use() -> None:
     assert "$ sudo lsof /dev/nvidia*" in said
     assert said.index("kubectl drain gpu-1") < said.index("sudo reboot")
     assert "edit" not in said
+
+
+@pytest.mark.parametrize(
+    ("state", "line", "path"),
+    [
+        (NO_IMAGE, "", "validator.version"),
+        (DOWN, "unknown option x", "validator.driver.env"),
+        (DOWN, "cannot allocate memory", "validator.resources"),
+    ],
+)
+def test_an_init_container_is_the_validators(state: Object, line: str, path: str) -> None:
+    """It stands in the toolkit's pod, and the toolkit's image and settings do not change it."""
+    made = waiting(TOOLKIT, "driver-validation", state)
+    log = f'time="2026-01-13T08:15:33Z" level=error msg="{line}"\n'
+    node = node_with(
+        made,
+        files={log_path(made, "driver-validation", restarts=4): log} if line else {},
+        daemonsets=[workload(made, name=TOOLKIT, metadata=BY_POLICY)],
+        clusterpolicies=[POLICY],
+    )
+    found = culprit_for(node, TOOLKIT)
+    assert found is not None
+    said = "\n".join(step.shown for step in advice_of(node, found.fault))
+    assert f"The operator makes it from {path} of the ClusterPolicy" in said

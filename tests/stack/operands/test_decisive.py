@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_gpu.stack.operands.container_log import lines_of
+from pytest_gpu.stack.operands.container_log import lines_of, plain
 from pytest_gpu.stack.operands.decisive import decisive, shortened, unwrapped
 from pytest_gpu.stack.operands.log_message import ERROR, FATAL, INFO, WARNING, Message, message_of
 
@@ -108,6 +108,29 @@ def test_nothing_of_a_line_controls_a_terminal() -> None:
     [line] = lines_of(CRI + "\x1b[31mred\x1b[0m\x07 " + "x" * 9_000)
     assert line.text.startswith("red xxx")
     assert 1_900 < len(line.text) <= 2_000
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("\x1b]0;title\x07failed", "failed"),
+        (
+            "\x1b]2;title\x1b\\failed to \x1b]8;;http://a.example\x07open\x1b]8;;\x07",
+            "failed to open",
+        ),
+        ("\x1bP1$r0m\x1b\\failed", "failed"),
+        ("\x9d0;title\x9cfailed", "failed"),
+        ("\x1b(B\x1b=\x1b7failed\x1b8", "failed"),
+        ("\x1b[1;31mfailed\x1b[m", "failed"),
+        ("failed]0;x", "failed]0;x"),
+        ("\x1b]0;a title without an end", "]0;a title without an end"),
+    ],
+)
+def test_a_sequence_of_a_terminal_goes_with_what_it_sets(said: str, text: str) -> None:
+    """A title or a link is no text of the program; without an end nobody knows where it stops."""
+    [line] = lines_of(said)
+    assert line.text == text
+    assert plain(f"a {said}") == f"a {text}"
 
 
 @pytest.mark.parametrize(

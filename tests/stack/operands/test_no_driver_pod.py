@@ -151,7 +151,7 @@ def test_a_daemonset_that_selects_the_node_and_makes_no_pod(text: str, tmp_path:
         cluster.add("events", event(cluster, about, ("FailedCreate", text), 75))
     node = cluster.verdict()
     assert node["cause"] == "driver/operand-fails"
-    assert lines(node)[0] == (SELECTED, None, "has no pod")
+    assert lines(node)[0] == (SELECTED, None, "has no pod on this node")
     said = (f"event of {SELECTED}, 75 min ago", None, f"FailedCreate: {text}")
     assert (said in lines(node)) == bool(text)
     fix = "\n".join(node["fix"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,13 +58,13 @@ DECISIVE = {
     "runtime-broken-config": (1, "(1, 2): unexpected token", trouble.CONFIGURATION),
     "runtime-unknown-mode": (1, 'invalid mode "cdii"', trouble.CONFIGURATION),
     "runtime-no-runc": (1, "from candidate list: [gone]", trouble.PATH),
-    "ctk-no-nvml": (7, "failed to initialize NVML: ERROR_LIBRARY_NOT_FOUND", trouble.PATH),
+    "ctk-no-nvml": (7, "failed to initialize NVML: ERROR_LIBRARY_NOT_FOUND", trouble.NVML),
     "ctk-unknown-runtime": (1, "unrecognized runtime 'podman'", trouble.CONFIGURATION),
     "validator-no-component": (2, "invalid -c <component-name> flag", trouble.CONFIGURATION),
     "validator-no-nvidia-smi": (3, '"nvidia-smi": executable file not found', trouble.PATH),
     "validator-waits-without-nvidia-smi": (5, "command failed, retrying", trouble.UNKNOWN),
-    "validator-mismatch": (2, "NVML: Driver/library version mismatch", trouble.UNKNOWN),
-    "validator-waits-for-nvml": (6, "NVML: Driver/library version mismatch", trouble.UNKNOWN),
+    "validator-mismatch": (2, "NVML: Driver/library version mismatch", trouble.NVML),
+    "validator-waits-for-nvml": (6, "NVML: Driver/library version mismatch", trouble.NVML),
     "validator-no-modprobe": (6, "No such file or directory", trouble.PATH),
     "validator-no-lsmod": (2, "lsmod: command not found", trouble.PATH),
     "validator-no-api-server": (2, "unable to load in-cluster configuration", trouble.UNKNOWN),
@@ -144,6 +145,18 @@ TOOLKIT: Object = {
 }
 
 
+def latents(broken: str, name: str, folder: Path) -> list[dict[str, Any]]:
+    """Return what is latent if this is added to a file, and the toolkit crashes with this log."""
+    cluster = Cluster("healthy-kubeadm", folder)
+    cluster.add("pods", TOOLKIT)
+    path = cluster.copy.node / "files/etc/containerd/config.toml"
+    path.write_text(path.read_text() + broken)
+    said = cluster.copy.node / "files/var/log/pods/gpu-operator_toolkit-4hx7c/ctr/3.log"
+    said.parent.mkdir(parents=True)
+    said.write_text(log(name))
+    return list(cluster.verdict()["latent"])
+
+
 @pytest.mark.parametrize(
     ("broken", "causes"),
     [
@@ -156,14 +169,39 @@ def test_a_toolkit_that_crashes_over_a_file_comes_after_that_file(
     broken: str, causes: list[str], tmp_path: Path
 ) -> None:
     """It says nothing of it: its advice tells no story, and the invalid file is named first."""
-    cluster = Cluster("healthy-kubeadm", tmp_path)
-    cluster.add("pods", TOOLKIT)
-    path = cluster.copy.node / "files/etc/containerd/config.toml"
-    path.write_text(path.read_text() + broken)
-    said = cluster.copy.node / "files/var/log/pods/gpu-operator_toolkit-4hx7c/ctr/3.log"
-    said.parent.mkdir(parents=True)
-    said.write_text(log("toolkit-panics"))
-    latent = cluster.verdict()["latent"]
+    latent = latents(broken, "toolkit-panics", tmp_path)
     assert [each["cause"] for each in latent] == causes
     assert "panic: runtime error" in str(latent[-1]["evidence"])
     assert "does not say over what" in str(latent[-1]["fix"])
+
+
+@pytest.mark.parametrize(
+    ("broken", "name", "causes"),
+    [
+        ("\n[plugins.x\n", "toolkit-broken-config", ["runtime/config-invalid"]),
+        ("\n[metrics\n", "toolkit-broken-config", ["runtime/config-invalid"]),
+        (  # it reads something else, or the file was repaired since
+            "",
+            "toolkit-broken-config",
+            ["runtime/operand-fails"],
+        ),
+        (
+            "\n[metrics\n",
+            "toolkit-read-only-config",
+            ["runtime/config-invalid", "runtime/toolkit-config-folder-read-only"],
+        ),
+        (
+            "\n[metrics\n",
+            "toolkit-version-is-text",
+            ["runtime/config-invalid", "runtime/operand-fails"],
+        ),
+    ],
+)
+def test_an_invalid_file_explains_a_toolkit_that_refuses_it(
+    broken: str, name: str, causes: list[str], tmp_path: Path
+) -> None:
+    """Its line stands with the file's own; one that says something else is not explained."""
+    latent = latents(broken, name, tmp_path)
+    assert [each["cause"] for each in latent] == causes
+    said = str(latent[0]["evidence"])
+    assert ("unexpected token unclosed table key" in said) is (name == "toolkit-broken-config")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pytest_gpu.stack.operands import trouble
-from pytest_gpu.stack.operands.advice import PODLESS, UNFINISHED, table
+from pytest_gpu.stack.operands.advice import (
+    DRIVER_AWAITED,
+    ENDED,
+    NOT_BEGUN,
+    PODLESS,
+    UNFINISHED,
+    table,
+)
 from pytest_gpu.stack.operands.no_driver_pod import Why
 from pytest_gpu.stack.operands.trouble import kind_of, path_in
 
@@ -51,10 +58,49 @@ CASES = [
     ("Error", "the key of the service was rejected", trouble.UNKNOWN),
     ("Error", "Could not resolve Linux kernel version", trouble.KERNEL_PACKAGES),
     ("Error", "E: Unable to locate package linux-headers-6.8.0-31", trouble.KERNEL_PACKAGES),
-    ("Error", "E: Unable to locate package gcc-12", trouble.UNKNOWN),
+    ("Error", "E: Unable to locate package gcc-12", trouble.PACKAGES),
+    ("Error", "E: Package 'gcc-12' has no installation candidate", trouble.PACKAGES),
+    ("Error", "Unable to find a match: gcc-12", trouble.PACKAGES),
+    ("Error", "STATE: unknown", trouble.UNKNOWN),
+    (
+        "Error",
+        "cc: error: unrecognized command-line option '-ftrivial-auto-var-init=zero'",
+        trouble.COMPILER,
+    ),
+    ("Error", "the option on the command line is recognized", trouble.UNKNOWN),
+    ("Error", "failed to initialize NVML: ERROR_DRIVER_NOT_LOADED", trouble.NVML),
+    ("Error", "nvml: ERROR_LIB_RM_VERSION_MISMATCH", trouble.NVML),
+    ("Error", "Failed to initialize NVML: Driver/library version mismatch", trouble.NVML),
+    ("Error", "error_driver and ERRORS_X", trouble.UNKNOWN),
+    ("Error", "listen tcp :9400: bind: address already in use", trouble.ADDRESS),
+    ("Error", "the address is in use", trouble.UNKNOWN),
+    ("Error", "unable to load config: (61, 9): duplicated tables", trouble.CONFIGURATION),
+    ("Error", "tried (1, 2) and (3, 4)", trouble.UNKNOWN),
+    (
+        "Error",
+        "failed to parse CSV: record on line 3: wrong number of fields",
+        trouble.CONFIGURATION,
+    ),
+    ("Error", "the number of fields is wrong", trouble.UNKNOWN),
+    (
+        "Error",
+        'no kind "KubeletConfiguration" is registered for version "v9"',
+        trouble.CONFIGURATION,
+    ),
+    ("Error", "unable to load containerd config: frob", trouble.CONFIGURATION),
+    ("Error", "unable to load config: open /a: no such file or directory", trouble.PATH),
+    ("Error", "unable to load config: open /a: permission denied", trouble.PERMISSION),
+    ("Error", "unable to load in-cluster configuration", trouble.UNKNOWN),
     ("Error", "failed to unload driver: resource temporarily unavailable", trouble.IN_USE),
     ("Error", "the driver is in use", trouble.UNKNOWN),
-    ("CreateContainerConfigError", 'secret "x" not found', trouble.CONFIGURATION),
+    ("CreateContainerConfigError", 'secret "x" not found', trouble.MISSING),
+    ("CreateContainerConfigError", 'configmap "a-b" not found', trouble.MISSING),
+    (
+        "CreateContainerConfigError",
+        "couldn't find key x in ConfigMap gpu-operator/a",
+        trouble.CONFIGURATION,
+    ),
+    ("Error", 'configmap "a-b" not found', trouble.UNKNOWN),
     ("OOMKilled", "", trouble.RESOURCES),
     ("Error", "write /var/lib/x: no space left on device", trouble.RESOURCES),
     ("Error", "panic: runtime error: index out of range [3]", trouble.CRASH),
@@ -73,7 +119,8 @@ def test_the_kind_follows_from_reason_and_words(reason: str, text: str, kind: st
 def test_every_kind_has_its_steps() -> None:
     """None is advised nothing."""
     kinds = {value for name, value in vars(trouble).items() if name.isupper() and name[0] != "_"}
-    assert set(table()) == {*kinds, *Why, UNFINISHED, PODLESS}
+    states = {UNFINISHED, NOT_BEGUN, DRIVER_AWAITED, PODLESS, ENDED}
+    assert set(table()) == {*kinds, *Why, *states}
     assert all(table().values())
 
 

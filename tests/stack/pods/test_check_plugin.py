@@ -189,6 +189,28 @@ def test_nri_needs_no_class() -> None:
     assert first(annotated) == "device-plugin/not-running"
 
 
+EVICTED = "The node was low on resource: ephemeral-storage. Threshold quantity: 94Gi"
+REJECTED = "Pod was rejected: Node didn't have enough resource: pods"
+
+
+@pytest.mark.parametrize(("reason", "message"), [("Evicted", EVICTED), ("OutOfpods", REJECTED)])
+def test_a_plugin_whose_last_pod_was_ended_says_why(reason: str, message: str) -> None:
+    """Its status is the evidence, and logs nothing more. A newer pod makes it history."""
+    gone = plugin_pod(phase="Failed", statuses=[])
+    gone["status"] |= {"reason": reason, "message": message}
+    found = check_plugin_pod.not_scheduled(Machine(pods=[gone], capacity={}).node())
+    assert cause(found) == "device-plugin/not-running"
+    text = told(found)
+    assert f"{reason}: {message}" in text
+    assert "kubectl delete pod" in text
+    assert "All that it has logged" not in text
+    newer = plugin_pod()
+    newer["metadata"] |= {"name": "nvidia-device-plugin-y"}
+    assert check_plugin_pod.not_scheduled(Machine(pods=[gone, newer]).node()) is None
+    never = check_plugin_pod.not_scheduled(Machine(pods=[], capacity={}).node())
+    assert cause(never) == "device-plugin/not-scheduled"
+
+
 def test_a_taint_keeps_the_plugin_away() -> None:
     """One that it tolerates does not."""
     taint = {"key": "gpu", "effect": "NoSchedule"}

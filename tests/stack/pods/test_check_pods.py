@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_gpu.errors import NotInEvidence, Unproven
+from pytest_gpu.report.next_steps import with_next_step
 from pytest_gpu.stack.host.processes import Process
 from pytest_gpu.stack.pods import check_pods, check_suite_pod
 from tests.stack.kube import kube_machine
@@ -398,8 +399,9 @@ def test_cuda_must_start_and_compute(cuda: dict[str, Any], found: str, words: st
 
 
 def test_what_the_pod_did_not_tell_is_unproven() -> None:
-    """No report, or one that nobody can read, or CUDA left out."""
-    silent = never_started(pod("suite"))
+    """A report that nobody can read, none of a container that ran, or CUDA left out."""
+    ended = [{"name": "gpu", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]
+    silent = never_started(pod("suite", phase="Succeeded", statuses=ended))
     garbled = outcome(gpu={"exit": 0, "output": "Segmentation fault"})
     for machine in (silent, garbled):
         for check in (check_suite_pod.wrong_number, check_suite_pod.miscomputes):
@@ -407,6 +409,65 @@ def test_what_the_pod_did_not_tell_is_unproven() -> None:
                 check(machine.node())
     with pytest.raises(Unproven, match="CUDA"):
         check_suite_pod.miscomputes(outcome(gpu=report(cuda={})).node())
+
+
+@pytest.mark.parametrize(
+    ("code", "helps"),
+    [
+        (127, "the pod's image must have Python: --gpu-image"),
+        (1, "the pod's image must have Python: --gpu-image"),
+        (139, "run the suite again"),
+        (137, "run the suite again"),
+    ],
+)
+def test_a_container_that_ended_without_a_report_has_its_exit_code_told(
+    code: int, helps: str
+) -> None:
+    """A program that was killed or crashed is no image without Python."""
+    made = outcome(gpu={"exit": code, "output": "Killed"})
+    with pytest.raises(Unproven, match=f"ended with exit code {code}, and reported") as raised:
+        check_suite_pod.miscomputes(made.node())
+    assert with_next_step(str(raised.value)).endswith(f"; {helps}")
+
+
+NEVER_RAN = [
+    {
+        "name": name,
+        "state": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no"}},
+    }
+    for name in ("gpu", "none")
+]
+
+
+@pytest.mark.parametrize(
+    ("machine", "reason"),
+    [
+        (outcome(rejected="exceeded quota: team", containers={}), "the pod was never created"),
+        (never_started(pod("suite", phase="Pending", statuses=[])), "did not start"),
+        (never_started(pod("suite", phase="Failed", statuses=NEVER_RAN)), "did not start"),
+        (
+            never_started(
+                pod("suite", phase="Failed", statuses=[], reason="OutOfcpu", message="full")
+            ),
+            "did not start",
+        ),
+    ],
+    ids=["rejected", "pending", "start-error", "refused-by-kubelet"],
+)
+def test_a_container_that_never_ran_is_not_told_to_have_reported_nothing(
+    machine: Machine, reason: str
+) -> None:
+    """Its image is not to blame; what helps stands where the pod's own start is told."""
+    for check in (
+        check_suite_pod.wrong_number,
+        check_suite_pod.unrequested,
+        check_suite_pod.miscomputes,
+    ):
+        with pytest.raises(Unproven, match=reason) as raised:
+            check(machine.node())
+        told = with_next_step(str(raised.value))
+        assert "--gpu-image" not in told
+        assert told.endswith("see why the suite's pod does not start")
 
 
 def test_constants_of_the_machine_are_what_the_tests_rely_on() -> None:

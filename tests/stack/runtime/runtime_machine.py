@@ -120,7 +120,7 @@ class Machine:
         files = {**self.host, **self.files, "/proc/stat": "btime 1000000\n"}
         files["/proc/net/unix"] = self._unix()
         files[KUBELET_CONFIG] = self.kubelet_config
-        files |= dict.fromkeys(self.binaries, "ELF")
+        files = {**dict.fromkeys(self.binaries, "ELF"), **files}
         links = {**LINKS, **self.links}
         complete = ["/proc", "/etc/containerd", "/etc/containerd/conf.d", "/usr/bin", "/etc/docker"]
         for folder in self._processes():

@@ -108,9 +108,10 @@ def test_written_anew_at_boot() -> None:
 
 
 def test_a_toolkit_that_is_not_ready_never_wrote() -> None:
-    """Then nothing was overwritten."""
+    """Then nothing was overwritten: it does not come up, whose work this is."""
     found = check_handler.no_gpu_handler(machine(None, STARTED, ready=False).node())
-    assert cause(found) == "runtime/handler-not-configured"
+    assert cause(found) == "runtime/operand-fails"
+    assert "is Running, but not ready" in text_of(found)
 
 
 def test_the_bootstraps_own_file() -> None:

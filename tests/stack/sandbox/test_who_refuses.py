@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_gpu.causes import Finding
+from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.errors import Unproven
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.host.processes import processes_of
+from pytest_gpu.stack.kubelet.containerd_runtime import Containerd
 from pytest_gpu.stack.kubelet.kubelet import kubelet_of
 from pytest_gpu.stack.kubelet.runtime import runtime_of
 from pytest_gpu.stack.sandbox import check_sandbox
@@ -126,6 +127,38 @@ NODE = {
     ),
     "memory": Refusal(
         "fork/exec /usr/bin/runc: cannot allocate memory", "sandbox/node-out-of-memory"
+    ),
+    "shim-damaged": Refusal(
+        'failed to start sandbox "1f": failed to create containerd task: failed to start shim: '
+        "start failed: fork/exec /usr/bin/containerd-shim-runc-v2: exec format error",
+        "sandbox/containerd-program-unusable",
+        says="cannot start /usr/bin/containerd-shim-runc-v2: exec format error",
+    ),
+    "shim-gone": Refusal(
+        "failed to create containerd task: failed to start shim: start failed: fork/exec /var/"
+        "lib/rancher/rke2/data/v1.31.4-rke2r1-a1/bin/containerd-shim-runc-v2: no such file or "
+        "directory",
+        "sandbox/containerd-program-unusable",
+        says="v1.31.4-rke2r1-a1/bin/containerd-shim-runc-v2: no such file or directory",
+    ),
+    "shim-not-installed": Refusal(
+        'failed to start shim: failed to resolve runtime path: runtime "io.containerd.runc.v2" '
+        'binary not installed "containerd-shim-runc-v2": file does not exist',
+        "sandbox/containerd-program-unusable",
+        says="cannot start containerd-shim-runc-v2: file does not exist",
+    ),
+    "runc-gone": Refusal(
+        "OCI runtime create failed: unable to retrieve OCI runtime error (open /run/containerd/io."
+        "containerd.runtime.v2.task/k8s.io/9c/log.json: no such file or directory): exec: "
+        '"runc": executable file not found in $PATH',
+        "sandbox/containerd-program-unusable",
+        says="cannot start runc: executable file not found",
+    ),
+    "runc-not-executable": Refusal(
+        "unable to retrieve OCI runtime error (open /run/x/log.json: no such file or directory): "
+        "fork/exec /usr/local/sbin/runc: permission denied",
+        "sandbox/containerd-program-unusable",
+        says="cannot start /usr/local/sbin/runc: permission denied",
     ),
     "no-systemd": Refusal(
         f"{RUNC}systemd not running on this host, cannot use systemd cgroups manager: unknown",
@@ -303,10 +336,48 @@ def test_a_broken_default_handler_of_nvidias_keeps_every_pod_from_starting(
     assert 'default runtime "nvidia": no pod can start on this node' in told(finding)
 
 
+@pytest.mark.parametrize("name", ["shim-damaged", "shim-gone", "runc-gone"])
+def test_containerds_own_programs_are_not_nvidias(name: str) -> None:
+    """Also where NVIDIA's handler is the default one: its program is another file."""
+    text = told(control(tried(NODE[name], Machine(default="nvidia"))))
+    assert "toolkit pod" not in text
+    assert "install the toolkit" not in text
+    assert "No pod can start on this node: containerd cannot start" in text
+
+
 def test_the_line_that_names_the_pause_image_is_shown() -> None:
     """With the file and the line, where they are known."""
     text = told(control(tried(NODE["pause-dns"])))
     assert "sandbox_image" in text
+
+
+def with_line(monkeypatch: pytest.MonkeyPatch, image: str, asked: str) -> str:
+    """Return what is told of a refused pause image while a file names an image."""
+    line = Evidence(source="/etc/x.toml", line=7, text=f'sandbox_image = "{image}"')
+    monkeypatch.setattr(Containerd, "origin", lambda *_: line)
+    return told(control(tried(Refusal(pulled(asked, "401 Unauthorized")))))
+
+
+@pytest.mark.parametrize("image", ["registry.k8s.io/pause:3.10", "602401143452/eks/pause:3.10"])
+def test_a_file_that_names_another_pause_image_by_now_is_said_to_be_newer(
+    monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    """The running containerd asks for one, the file names another: a restart makes it count."""
+    text = with_line(monkeypatch, image, ECR)
+    assert f'"{image}"  (not live: the running one asks for {ECR})' in text
+    assert "makes the file count" in text
+
+
+@pytest.mark.parametrize("image", ["registry.k8s.io/pause:3.10", "docker.io/rancher/pause:3.6"])
+def test_a_file_that_names_this_pause_image_is_quoted_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    """Also where it leaves out the usual registry."""
+    short = image.removeprefix("docker.io/")
+    text = with_line(monkeypatch, short, image)
+    assert f'/etc/x.toml:7: sandbox_image = "{short}"' in text
+    assert "not live" not in text
+    assert "makes the file count" not in text
 
 
 def test_the_kernels_line_about_a_denial_is_shown() -> None:

@@ -126,8 +126,36 @@ def test_default_runtime_that_was_uninstalled() -> None:
     cause, said = found(machine)
     assert cause == "runtime/default-runtime-uninstalled"
     assert 'default_runtime_name = "runc" in' in said
+    assert "No pod can start here" in said
     machine.files[CONFIG] = text.replace('"nvidia"\n', '"runc"\n')
     assert found(machine)[0] == "runtime/binary-missing"
+
+
+STORY = ("removed", "uninstalled", "no longer", "any more in")
+
+
+@pytest.mark.parametrize(
+    ("binary", "owner", "first"),
+    [
+        (NVIDIA, "a package or the node's image brings it", "Install the NVIDIA container toolkit"),
+        (f"{TOOLKIT}/nvidia-container-runtime", "GPU operator's toolkit", "Install the GPU operat"),
+    ],
+)
+def test_a_default_runtime_that_is_missing_is_brought_back_first(
+    binary: str, owner: str, first: str
+) -> None:
+    """Then GPU pods start, too; nothing is said of a DaemonSet that nobody has seen."""
+    section = '[plugins."io.containerd.grpc.v1.cri".containerd]\ndefault_runtime_name = "nvidia"\n'
+    text = HEALTHY.replace(NVIDIA, binary) + section
+    finding = check_programs.binary_missing(
+        Machine(files={CONFIG: text}, binaries=(), live=None, listed=[TOOLKIT]).node()
+    )
+    assert finding
+    assert owner in str(finding.values["owner"])
+    words = [step.text for step in steps_of(full(finding))]
+    assert words[0].startswith(first)
+    assert "apt-get install --reinstall nvidia-container-toolkit" in words[1]
+    assert not any(each in " ".join([*words, as_json(full(finding))["why"]]) for each in STORY)
 
 
 @pytest.mark.parametrize("name", ["nvidia-container-runtime.real", "nvidia-container-cli.real"])

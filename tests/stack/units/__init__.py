@@ -1,0 +1,1 @@
+"""Tests of the host's services that belong to GPUs."""
