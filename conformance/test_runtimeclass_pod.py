@@ -27,7 +27,7 @@ def test_node_is_ready(gpu_node: Node) -> None:
         fail(finding)
     if finding := check_pods.not_ready(gpu_node):
         fail(finding)
-    if finding := check_cordon.cordoned(gpu_node):
+    for finding in each_of(gpu_node, check_cordon.cordoned, check_cordon.full):
         latent(finding)
 
 

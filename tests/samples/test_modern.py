@@ -15,7 +15,7 @@ from pytest_gpu.cluster.visits.visit import drive
 from pytest_gpu.evidence import Door
 from tests.samples import variants_modern as modern
 from tests.samples.sample_copy import SampleCopy
-from tests.samples.sample_table import KUBEADM, RKE2
+from tests.samples.sample_table import KUBEADM, RKE2, SNAP
 from tests.samples.test_samples import words_of
 from tests.support.changes import Change
 from tests.support.judging import judge
@@ -129,6 +129,20 @@ FAULTS: Mapping[str, Fault] = {
         layer="runtimeclass-pod",
         cause="kubernetes/pid-pressure",
         says=("PIDPressure=True", "Attempting to reclaim pids", "pid_max"),
+    ),
+    "pid-pressure-rke2": Fault(
+        base=RKE2,
+        change=modern.pid_pressure,
+        layer="runtimeclass-pod",
+        cause="kubernetes/pid-pressure",
+        says=("KubeletHasPIDPressure", "pid_max"),
+    ),
+    "evicted-for-memory-snap": Fault(
+        base=SNAP,
+        change=modern.evicted_for_memory,
+        layer="runtimeclass-pod",
+        cause="kubernetes/memory-pressure",
+        says=("available: 61Mi", "--sort=-rss"),
     ),
     "evicted-for-memory": Fault(
         change=modern.evicted_for_memory,

@@ -36,6 +36,7 @@ HEALTHY: Mapping[str, tuple[str, Change]] = {
     "tainted": (KUBEADM, traces.tainted),
     "upgraded": (RKE2, traces.driver_upgrade("upgrade-done")),
     "ended-pods": (KUBEADM, traces.ended_pods),
+    "nearly-full": (RKE2, traces.nearly_full),
     "kata": (KUBEADM, traces.kata_beside),
     "upgraded-on-disk": (KUBEADM, traces.upgraded_on_disk),
     "other-config": (KUBEADM, traces.other_config),
@@ -65,6 +66,8 @@ LATENT: Mapping[str, tuple[str, Change, str]] = {
     "stale-spec": (KUBEADM, traces.stale_spec_in_legacy_mode, "runtime/cdi-spec-stale"),
     "cordoned": (KUBEADM, traces.cordoned_and_tainted, "kubernetes/cordoned"),
     "cordoned-rke2": (RKE2, traces.cordoned, "kubernetes/cordoned"),
+    "pods-full": (KUBEADM, traces.full, "kubernetes/pods-full"),
+    "pods-full-eks": (EKS, traces.full, "kubernetes/pods-full"),
     "upgrade-failed": (KUBEADM, traces.driver_upgrade("upgrade-failed"), "driver/upgrade-failed"),
     "upgrade-drains": (
         SNAP,

@@ -64,6 +64,25 @@ def cordoned(copy: SampleCopy) -> None:
     gpu_node(copy, lambda node: node["spec"].update(unschedulable=True, taints=taints))
 
 
+def full(copy: SampleCopy) -> None:
+    """Let the node have as many pods as its kubelet takes; those that have ended do not count."""
+    gpu_node(copy, lambda node: node["status"]["allocatable"].update(pods=str(_running(copy))))
+    ended_pods(copy)
+
+
+def nearly_full(copy: SampleCopy) -> None:
+    """Let the node have room for one more pod."""
+    gpu_node(copy, lambda node: node["status"]["allocatable"].update(pods=str(_running(copy) + 1)))
+    ended_pods(copy)
+
+
+def _running(copy: SampleCopy) -> int:
+    """Return the number of pods on the GPU node that have not ended."""
+    pods = yaml_text.load((copy.folder / "kubernetes/pods.yaml").read_text())["items"]
+    here = [each for each in pods if each["spec"].get("nodeName") == copy.node.name]
+    return sum(each["status"]["phase"] not in {"Succeeded", "Failed"} for each in here)
+
+
 def driver_upgrade(state: str, *more: Change) -> Change:
     """Return a change that leaves the operator's upgrade of the driver in a state."""
     label = {"nvidia.com/gpu-driver-upgrade-state": state}

@@ -2,7 +2,8 @@
 
 A name that is mentioned anywhere in a definition counts as used by it, so the answer may name too
 many causes and never too few. What mentions a place of messages can report the causes of all rows
-for that place.
+for that place. Only an operand's words are told by whichever layer needs that operand, so what they
+mean is read from no mention: a cause reported in no other way is of the layer it is listed in.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pytest_gpu.messages import table
 Name = tuple[str, str]
 """A module, and something that it defines."""
 
+_OPERANDS_WORDS = "pytest_gpu.stack.operands.known_words"
+
 
 def lowest_layers() -> Mapping[str, Layer]:
     """Return the lowest layer whose tests can report a cause, by the cause's ID."""
@@ -30,11 +33,14 @@ def lowest_layers() -> Mapping[str, Layer]:
         for name in definitions(module):
             for cause in _causes((module, name), set()):
                 found.setdefault(cause, layer)
+    for row in table():
+        if Where.OPERAND in row.where:
+            found.setdefault(row.cause, catalogue()[row.cause].layer)
     return found
 
 
 def _causes(name: Name, seen: set[Name]) -> Iterator[str]:
-    if name in seen:
+    if name in seen or name[0] == _OPERANDS_WORDS:
         return
     seen.add(name)
     for node in ast.walk(definitions(name[0])[name[1]]):

@@ -92,6 +92,28 @@ def change_steps(fault: Fault, kind: str) -> Steps:
     return tuple(_by_controller(controller, fault.operand, key)) if controller else ()
 
 
+def place_steps(fault: Fault, path: str) -> Steps:
+    """Return the steps that change one setting of an operand where it is made.
+
+    ``path`` is that of the ClusterPolicy, such as ``driver.manager.env``.
+    """
+    owner, controller = fault.operand.owner, fault.operand.controller
+    if owner is not None and owner.get("kind") == "ClusterPolicy":
+        return tuple(_at_policy(owner, path))
+    if owner is not None:
+        return tuple(_by_edit(owner, fault.operand, path.partition(".")[2]))
+    key = path.rpartition(".")[2]
+    return tuple(_by_controller(controller, fault.operand, key)) if controller else ()
+
+
+def _at_policy(policy: KubeObject, path: str) -> Iterator[Step]:
+    if release := helm_release(policy):
+        yield from _by_values(release, f"It comes from {path}", path)
+        return
+    yield Step("words", f"It comes from {path} of the ClusterPolicy. Change it there:")
+    yield typed("cluster", command("kubectl edit clusterpolicy {name}", name=name_of(policy)))
+
+
 def _by_config_map(fault: Fault) -> Iterator[Step]:
     """Yield the ConfigMap from which the operator gives an operand the file that it refuses."""
     policy, section = fault.operand.owner, _CONFIGURED.get(fault.operand.role)

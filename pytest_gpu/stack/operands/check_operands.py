@@ -36,7 +36,7 @@ from pytest_gpu.stack.operands.roles import (
     VALIDATOR,
     offers_no_gpus,
 )
-from pytest_gpu.stack.operands.telling import advice_of, told
+from pytest_gpu.stack.operands.telling import advice_of, told, told_by_own_words
 from pytest_gpu.stack.operands.unreconciled import unreconciled
 from pytest_gpu.stack.operands.upgrade import paused, upgrade_evidence, upgrade_of, upgrades
 from pytest_gpu.steps import Steps
@@ -126,6 +126,14 @@ def toolkit_absent(node: Node) -> Iterator[Evidence]:
     """Say that a node has no pod of the toolkit, so that nothing tells why others wait for it."""
     if known(lambda: operands_of(node)) is not None and not here(node, TOOLKIT):
         yield Evidence(source=f"pods of node {node.name}", text="none is the container toolkit's")
+
+
+def plugin_by_own_words(node: Node) -> Finding | None:
+    """Return why the device plugin fails by itself, if a row of the messages knows its words."""
+    culprit = culprit_for(node, DEVICE_PLUGIN)
+    if culprit is None or culprit.role != DEVICE_PLUGIN or not culprit.fault.fails:
+        return None
+    return told_by_own_words(node, culprit)
 
 
 def plugin_advice(node: Node) -> Steps:

@@ -44,6 +44,10 @@ _OWN_END = re.compile(r"Error: ")
 _APT = re.compile(r"E: (?=\S)")
 _GO_PANIC = re.compile(r"panic: |fatal error: |Fatal Python error: ")
 _PAIR = re.compile(r'(?P<key>[A-Za-z_][\w.]{0,40})=(?P<value>"(?:[^"\\]|\\.)*+"|[^\s"]*+)')
+# logrus with DisableQuote: a value goes on up to the next key.
+_UNQUOTED = re.compile(
+    r'(?<!\S)(?P<key>[A-Za-z_][\w.]{0,40})=(?P<value>[^\s"](?:\S|\s(?![A-Za-z_][\w.]{0,40}=))*+)'
+)
 _TEXT_KEYS = ("msg", "message")
 _CAUSE_KEYS = ("error", "err")
 
@@ -84,7 +88,11 @@ def _pairs(line: str) -> Message | None:
     """Return what a line of ``key=value`` pairs says; it must have a level and a text."""
     if "level=" not in line:
         return None
-    return _entry({pair["key"]: _unquoted(pair["value"]) for pair in _PAIR.finditer(line)})
+    pairs = {pair["key"]: _unquoted(pair["value"]) for pair in _PAIR.finditer(line)}
+    for longer in _UNQUOTED.finditer(line):
+        if longer["value"].startswith(pairs.get(longer["key"], " ")):
+            pairs[longer["key"]] = longer["value"].strip()
+    return _entry(pairs)
 
 
 def _entry(entry: Mapping[str, Any]) -> Message | None:

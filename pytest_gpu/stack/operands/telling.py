@@ -6,15 +6,11 @@ from collections.abc import Mapping
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.gpu_node import Node
-from pytest_gpu.message_file import Where
-from pytest_gpu.messages import Understood, understood
-from pytest_gpu.stack.kube.objects import spec_of
-from pytest_gpu.stack.kube.runtimeclass import class_of
 from pytest_gpu.stack.operands.advice import advice
 from pytest_gpu.stack.operands.chain import Culprit
-from pytest_gpu.stack.operands.fault import NOT_STARTED, Fault, state_text
+from pytest_gpu.stack.operands.fault import Fault, state_text
 from pytest_gpu.stack.operands.given import given
-from pytest_gpu.stack.operands.logs import is_logged
+from pytest_gpu.stack.operands.known_words import by_own_words
 from pytest_gpu.stack.operands.operands import Operand
 from pytest_gpu.stack.operands.roles import (
     DCGM,
@@ -58,11 +54,8 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     lacks = (each for each in symptom if each.source not in waits)
     evidence = (*culprit.evidence, *given(fault), *lacks)
     values = _values(fault.operand)
-    for said in fault.words:
-        if meaning := _meaning(node, fault, said):
-            first = (said, *(each for each in evidence if each is not said))
-            own = {"handler": _handler(fault.operand), "scope": f"{values['object']} cannot start"}
-            return Finding.of(meaning.cause, *first, *meaning.evidence, **{**own, **meaning.values})
+    if known := by_own_words(node, fault, evidence, values):
+        return known
     return Finding.of(
         cause,
         *evidence,
@@ -76,20 +69,9 @@ def told(node: Node, culprit: Culprit, cause: str, *symptom: Evidence) -> Findin
     )
 
 
-def _meaning(node: Node, fault: Fault, said: Evidence) -> Understood | None:
-    """Return what a message means, ``None`` if no row knows it.
-
-    With the words in which a node refuses to start a container it would refuse any other pod's.
-    """
-    refused = fault.reason in NOT_STARTED and not is_logged(said)
-    places = (Where.OPERAND, Where.POD, Where.ANY_POD) if refused else (Where.OPERAND,)
-    found = (understood(node, said.text, where) for where in places)
-    return next((each for each in found if each), None)
-
-
-def _handler(operand: Operand) -> str:
-    """Return the RuntimeClass of a pod; a pod that names none has the default handler."""
-    return class_of(spec_of(operand.pod or {})) or "default"
+def told_by_own_words(node: Node, culprit: Culprit) -> Finding | None:
+    """Return the finding of an operand if a row of the messages knows its words."""
+    return by_own_words(node, culprit.fault, culprit.evidence, _values(culprit.fault.operand))
 
 
 def advice_of(node: Node, fault: Fault) -> Steps:

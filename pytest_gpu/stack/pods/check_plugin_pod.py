@@ -35,6 +35,7 @@ from pytest_gpu.stack.operands.check_operands import (
     ended_plugin,
     paused_culprit,
     plugin_advice,
+    plugin_by_own_words,
     plugin_culprit,
     toolkit_absent,
 )
@@ -133,6 +134,8 @@ def not_running(node: Node) -> Finding | None:
             handler = runtimeclass.class_of(plugin.spec) or runtime_of(node).default_runtime
             values = {"handler": handler, **error.values}
             return Finding.of(error.cause, said, *error.evidence, **values)
+    if known := plugin_by_own_words(node):
+        return known
     state = kubectl_state(plugin.pod)
     cause = _why(plugin, state, texts)
     waits = cause == "device-plugin/waits-for-toolkit"

@@ -36,6 +36,8 @@ def replaced(node: Node, found: Sequence[Written]) -> Finding | None:
     if not lost:
         return None
     last, name = _last_with_cri(config.files), lost[-1].handlers[0]
+    if last.path == lost[-1].file.path:
+        return None  # nothing comes after it: it counts, whatever its handler starts
     return Finding.of(
         "runtime/section-replaced-by-import",
         *_defined_in(lost),
@@ -60,6 +62,8 @@ def _last_with_cri(files: Sequence[ConfigFile]) -> ConfigFile:
 
 def written_elsewhere(node: Node, found: Sequence[Written]) -> Finding | None:
     """Find the handler in a file that the kubelet's containerd does not read."""
+    read = {file.path for file in containerd_of(node).config.files}
+    found = [each for each in found if each.file.path not in read]
     if not found:
         return None
     for other in others(containerd_of(node), processes_of(node), node.evidence):

@@ -37,6 +37,14 @@ CRI = "2026-01-13T08:15:33.104220781Z stderr F "
             "load: no file",
         ),
         ("time=2026-01-13T08:15:33.103Z level=WARN msg=plain", WARNING, "plain"),
+        (  # NVIDIA/k8s-driver-manager switches logrus' quotes off
+            "time=2026-01-13T08:15:33Z level=fatal msg=failed to drain node: no room for web-0",
+            FATAL,
+            "failed to drain node: no room for web-0",
+        ),
+        ("level=error msg=load it error=no file left pod=web-0", ERROR, "load it: no file left"),
+        ('level=error msg="wrong error=5 x" error="no file"', ERROR, "wrong error=5 x: no file"),
+        ('level=info msg=Current value of "a.b/c"=true', INFO, 'Current value of "a.b/c"=true'),
         (
             '{"level":"error","ts":1.7,"msg":"reconcile","error":"no node"}',
             ERROR,

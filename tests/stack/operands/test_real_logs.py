@@ -188,7 +188,7 @@ def test_a_toolkit_that_crashes_over_a_file_comes_after_that_file(
         (
             "\n[metrics\n",
             "toolkit-read-only-config",
-            ["runtime/config-invalid", "runtime/operand-fails"],
+            ["runtime/config-invalid", "runtime/toolkit-config-folder-read-only"],
         ),
         (
             "\n[metrics\n",

@@ -28,6 +28,7 @@ CRASHES: Object = {
     "restartCount": 14,
     "ready": False,
 }
+WITHOUT_DRIVER = "device-plugin/operand-without-driver"
 
 
 def said(finding: Mapping[str, Any]) -> str:
@@ -42,7 +43,7 @@ def test_the_toolkits_own_validation_fails(sample: str, tmp_path: Path) -> None:
     made.initializing(TOOLKIT, "driver-validation", CRASHES, LINKS)
     made.others_wait()
     node = made.verdict()
-    assert (node["layer"], node["cause"]) == ("device-plugin", "runtime/operand-fails")
+    assert (node["layer"], node["cause"]) == ("device-plugin", "driver/device-links-not-made")
     assert MAJOR in said(node)
     assert f"what waits for it: {PLUGIN}" in said(node)
     assert said(node).count(PLUGIN) == 1
@@ -55,22 +56,22 @@ def test_the_toolkits_own_validation_fails_before_it_wrote(tmp_path: Path) -> No
     made.others_wait()
     made.no_handlers()
     node = made.verdict()
-    assert (node["layer"], node["cause"]) == ("runtime", "runtime/operand-fails")
+    assert (node["layer"], node["cause"]) == ("runtime", "driver/device-links-not-made")
     assert MAJOR in said(node)
     fix = "\n".join(node["fix"])
-    assert not [word for word in ("toolkit.env", "nvidia-ctk", "patch") if word in fix]
+    assert not [word for word in ("toolkit.env", "nvidia-ctk runtime", "patch") if word in fix]
 
 
 @pytest.mark.parametrize(
-    ("sample", "stage", "log", "text"),
+    ("sample", "stage", "log", "known"),
     [
-        ("healthy-rke2", "driver-validation", LINKS, MAJOR),
-        ("healthy-rke2", "toolkit-validation", NO_SMI, SMI),
-        ("healthy-kubeadm", "toolkit-validation", NO_SMI, SMI),
+        ("healthy-rke2", "driver-validation", LINKS, (MAJOR, "driver/device-links-not-made")),
+        ("healthy-rke2", "toolkit-validation", NO_SMI, (SMI, WITHOUT_DRIVER)),
+        ("healthy-kubeadm", "toolkit-validation", NO_SMI, (SMI, WITHOUT_DRIVER)),
     ],
 )
 def test_the_validator_fails_on_a_node_that_works(
-    sample: str, stage: str, log: str, text: str, tmp_path: Path
+    sample: str, stage: str, log: str, known: tuple[str, str], tmp_path: Path
 ) -> None:
     """Latent, with its line: what it looks at works, as the others show."""
     made = Overlay(sample, tmp_path)
@@ -78,7 +79,8 @@ def test_the_validator_fails_on_a_node_that_works(
     node = made.verdict()
     assert node["verdict"] == "conforms"
     [latent] = node["latent"]
-    assert latent["cause"] == "device-plugin/operand-fails"
+    text, cause = known
+    assert latent["cause"] == cause
     assert text in said(latent)
 
 
@@ -89,7 +91,7 @@ def test_all_wait_for_a_validator_that_fails(sample: str, tmp_path: Path) -> Non
     made.initializing(VALIDATOR, "toolkit-validation", CRASHES, NO_SMI)
     made.others_wait()
     node = made.verdict()
-    assert (node["layer"], node["cause"]) == ("device-plugin", "device-plugin/operand-fails")
+    assert (node["layer"], node["cause"]) == ("device-plugin", WITHOUT_DRIVER)
     assert SMI in said(node)
     assert f"what waits for it: {PLUGIN}" in said(node)
 

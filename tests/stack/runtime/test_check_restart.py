@@ -355,3 +355,19 @@ def test_an_unknown_program_is_not_proven_to_bring_no_gpus(*, told: bool) -> Non
 def test_which_programs_are_nvidias(name: str, *, expected: bool) -> None:
     """The runtimes of every mode, wrapped or not, and Bottlerocket's; never the hook."""
     assert is_nvidia(name) is expected
+
+
+@pytest.mark.parametrize("spelling", ["binaryName", "Binaryname", "binaryname"])
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_program_that_is_written_in_two_spellings(spelling: str, *, imported: bool) -> None:
+    """Containerd 2 takes the one that sorts last; no other file has replaced the section."""
+    handler = HEALTHY + f'{spelling} = "runc"\n'
+    files = {CONFIG: IMPORTING, DROP_IN: handler} if imported else {CONFIG: handler}
+    other = loaded("runc")
+    machine = Machine(version="2.1.9", files=files, mtimes=dict.fromkeys(files, 1.0), loaded=other)
+    finding = check_handler.no_gpu_handler(machine.node())
+    assert cause(finding) == "runtime/handler-starts-another-program"
+    assert "imported later" not in text_of(finding)
+    assert f'-{spelling} = "runc"' in text_of(finding)
+    older = Machine(version="1.7.24", files={CONFIG: handler}, mtimes=READ, loaded=loaded())
+    assert check_handler.no_gpu_handler(older.node()) is None
