@@ -14,9 +14,9 @@ LONGEST_SHOWN = 240
 """Characters of a decisive line that are shown: three lines of a narrow terminal."""
 
 _BAD = re.compile(
-    r"\b(?:errors?|fail(?:ed|ure|s)?|fatal|cannot|can't|could not|couldn't|unable to|denied"
-    r"|refused|not found|no such|invalid|unsupported|not supported|timed out|killed"
-    r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
+    r"\b(?:(?<!\bno )(?<!\b0 )(?<!\bwithout )errors?|fail(?:ed|ure|s)?|fatal|cannot|can't"
+    r"|could not|couldn't|unable to|denied|refused|not found|no such|invalid|unsupported"
+    r"|not supported|timed out|killed|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
 # What only tells that something above failed, or that it will be tried again. The driver container
@@ -117,7 +117,8 @@ def _is_other(parts: Sequence[str], text: str) -> bool:
 
 
 def _speaks_of_failure(message: Message) -> bool:
-    return not message.level and _BAD.search(message.text) is not None
+    text = message.text
+    return not (message.level or _ASIDE.match(text)) and _BAD.search(text) is not None
 
 
 def unwrapped(text: str) -> tuple[str, ...]:
