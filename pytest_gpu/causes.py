@@ -89,9 +89,7 @@ class GpuFailure(AssertionError):  # noqa: N818 - a verdict, not a mishap
         self.link = ""
 
     def tell(self, filled: Finding, link: str = "") -> None:
-        """Set the full message, with the values that every cause may use.
-
-        ``link`` is a line that names the cause of this failure, if it is another finding.
+        """Set the full message; ``link`` is a line that names a cause that is another finding.
 
         Raises:
             GpuError: there is no such cause, or a placeholder has no value.

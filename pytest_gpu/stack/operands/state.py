@@ -9,7 +9,7 @@ from typing import Any
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.objects import spec_of, status_of
 
-_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Reasons of a container that waits for others, not because of itself."""
 
 
@@ -68,7 +68,7 @@ class Container:
     def failed(self) -> bool:
         """Whether it cannot start, or has ended with an error: now, whatever was before."""
         if self.state == "waiting":
-            return self.reason not in _STARTING
+            return self.reason not in STARTING
         return self.state == "terminated" and self.exit not in {0, None}
 
     @property

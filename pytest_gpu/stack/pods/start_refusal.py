@@ -14,15 +14,14 @@ from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import KubeObject
 from pytest_gpu.stack.kube.events import event_text
 from pytest_gpu.stack.kube.objects import containers_of, path_of, spec_of
-from pytest_gpu.stack.kube.pod_state import container_statuses
 from pytest_gpu.stack.kube.pods import gpu_requests
+from pytest_gpu.stack.operands.state import STARTING, Container, containers_in
 
 NO_SANDBOX = "FailedCreatePodSandBox"
 _GOT_FURTHER = frozenset({"Pulling", "Pulled", "Created", "Started", "BackOff"})
 _NOT_RUN = frozenset(
     {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
 )
-_NOT_YET = frozenset({"", "ContainerCreating", "PodInitializing"})
 _PROGRAM = re.compile(r'exec: "(?P<program>[^"\n]++)": ')
 _OF_IMAGE = re.compile(r"exec format error|no command specified|exec /[^\s:]++: ")
 
@@ -32,7 +31,7 @@ def refused_sandbox(pod: KubeObject, newest_first: Iterable[KubeObject]) -> Evid
 
     ``newest_first`` are the events about the pod. What happened before a sandbox was made is over.
     """
-    if any(_state(status)[0] not in _NOT_YET for status in container_statuses(pod)):
+    if any(map(_begun, containers_in(pod))):
         return None
     for event in newest_first:
         if event.get("reason") in _GOT_FURTHER:
@@ -49,8 +48,7 @@ def refused_gpu_container(pod: KubeObject) -> Evidence | None:
     holds, and a pod without another container, prove nothing about the node.
     """
     asking = {each.get("name") for each in containers_of(spec_of(pod)) if _asks(each)}
-    others = [status for status in container_statuses(pod) if status.get("name") not in asking]
-    if not any(_ran(status) for status in others):
+    if not any(ran(each) for each in containers_in(pod) if each.name not in asking):
         return None
     found = (said for said in refused_containers(pod) if said[0] in asking)
     return next((said for _, said in found if not is_of_image(said.text)), None)
@@ -58,12 +56,11 @@ def refused_gpu_container(pod: KubeObject) -> Evidence | None:
 
 def refused_containers(pod: KubeObject) -> Iterator[tuple[str, Evidence]]:
     """Yield name and words for each container that could not be created or started."""
-    for status in container_statuses(pod):
-        reason, message = _state(status)
-        if reason in _NOT_RUN:
-            name = str(status.get("name") or "")
-            text = " ".join(f"{reason}: {message}".split())
-            yield name, Evidence(source=f"pod {path_of(pod)}, container {name}", text=text)
+    for each in containers_in(pod):
+        if each.reason in _NOT_RUN:
+            text = " ".join(f"{each.reason}: {each.message}".split())
+            source = f"pod {path_of(pod)}, container {each.name}"
+            yield each.name, Evidence(source=source, text=text)
 
 
 def is_of_image(text: str) -> bool:
@@ -80,18 +77,11 @@ def _asks(container: Mapping[str, Any]) -> bool:
     return bool(gpu_requests({"containers": [container]}))
 
 
-def _state(status: Mapping[str, Any]) -> tuple[str, str]:
-    """Return reason and message of a container that waits or has ended, or that it runs."""
-    state = status.get("state") or {}
-    if "running" in state:
-        return "Running", ""
-    told = state.get("waiting") or state.get("terminated") or {}
-    return str(told.get("reason") or ""), str(told.get("message") or "")
+def _begun(container: Container) -> bool:
+    return container.state == "running" or container.reason not in STARTING
 
 
-def _ran(status: Mapping[str, Any]) -> bool:
+def ran(container: Container) -> bool:
     """Say whether a container runs or ran: one that was refused has ended, too."""
-    state = status.get("state") or {}
-    if "running" in state:
-        return True
-    return "terminated" in state and state["terminated"].get("reason") not in _NOT_RUN
+    ended = container.state == "terminated" and container.reason not in _NOT_RUN
+    return container.state == "running" or ended
