@@ -86,15 +86,16 @@ class GpuFailure(AssertionError):  # noqa: N818 - a verdict, not a mishap
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.cause)
         self.finding = finding
+        self.link = ""
 
-    def tell(self, filled: Finding) -> None:
-        """Set the full message, with the values that every cause may use.
+    def tell(self, filled: Finding, link: str = "") -> None:
+        """Set the full message; ``link`` is a line that names a cause that is another finding.
 
         Raises:
             GpuError: there is no such cause, or a placeholder has no value.
         """
-        self.finding = filled
-        self.args = (message(filled),)
+        self.finding, self.link = filled, link
+        self.args = (message(filled, link),)
 
 
 def fail(finding: Finding) -> NoReturn:
@@ -219,9 +220,9 @@ def fix_of(finding: Finding) -> tuple[str, ...]:
     return tuple(step.shown for step in steps_of(finding))
 
 
-def message(finding: Finding) -> str:
-    """Return the message of a failed test: title, decisive lines, fix."""
-    lines = [f"{finding.cause}: {title_of(finding)}"]
+def message(finding: Finding, link: str = "") -> str:
+    """Return the message of a failed test: title, a link to its cause, decisive lines, fix."""
+    lines = [f"{finding.cause}: {title_of(finding)}", *filter(None, [link])]
     for item in finding.evidence:
         lines += evidence_lines(item.source, item.line, item.text)
     lines += ["fix:", *fix_lines(fix_of(finding))]

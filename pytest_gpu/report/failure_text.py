@@ -44,6 +44,8 @@ def _lines(gpu: Mapping[str, Any], place: str | None) -> Iterator[str]:
     finding = gpu["finding"]
     yield _title(finding)
     yield f"cause: {finding['cause']} (layer {gpu['layer']})"
+    if link := gpu.get("caused_by"):
+        yield link
     yield f"node: {gpu['node']}"
     yield "evidence:"
     for item in finding["evidence"]:

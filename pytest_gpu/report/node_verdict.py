@@ -21,11 +21,12 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
     unproven, conforms. The first failed test of the first failing layer names the cause.
     """
     results, not_judged = findings.below(results)
+    first = _first_failed(results)
+    root = None if first is None else root_of(findings.finding_of(first), first, results)
+    results = [_told(result, first, root) for result in _without_effects(results)]
     cells = layer_cells.fold(name, results, run)
     unproven = _unproven(results, cells, run)
     errors = [findings.as_open(result) for result in results if result["state"] == "error"]
-    first = _first_failed(results)
-    root = None if first is None else root_of(findings.finding_of(first), first, results)
     return {
         "name": name,
         "verdict": _verdict(first, errors, unproven),
@@ -33,7 +34,7 @@ def judge(name: str, results: Sequence[Result], run: RunInfo) -> Entry:
         "silent": first is not None and bool(first.get("silent")),
         "not_judged": [*not_judged, *_wholly_unproven(first, unproven, cells)],
         "conforms_up_to": _conforms_up_to(cells),
-        **_seen(first, root, results),
+        **_seen(root, results),
         "unproven": unproven,
         "missing": _missing(results, cells),
         "implied": [
@@ -84,7 +85,7 @@ def _cause(first: Result | None, root: Finding | None) -> Entry:
     return entry
 
 
-def _seen(first: Result | None, root: Finding | None, results: Sequence[Result]) -> Entry:
+def _seen(root: Finding | None, results: Sequence[Result]) -> Entry:
     """Return also_seen, consequences and latent: all findings except the cause itself."""
     cause = root or {"cause": None, "fix": [], "explains": []}
     failed = [
@@ -92,12 +93,7 @@ def _seen(first: Result | None, root: Finding | None, results: Sequence[Result])
         for result in results
         if result["state"] == "failed"
     ]
-    noted = [(result, found) for result in results for found in result["latent"]]
-    latent = [
-        findings.as_seen(result, found)
-        for result, found in noted
-        if not any(_explains(other, found) for _, other in noted)
-    ]
+    latent = [findings.as_seen(result, found) for result in results for found in result["latent"]]
     others = [e for e in findings.distinct(failed) if not findings.same_repair(e, cause)]
     explained = [entry for entry in others if findings.covered(cause, entry["cause"])]
     return {
@@ -105,12 +101,21 @@ def _seen(first: Result | None, root: Finding | None, results: Sequence[Result])
         "consequences": [
             {key: entry[key] for key in ("cause", "title", "layer", "test")} for entry in explained
         ],
-        "latent": findings.distinct(
-            entry
-            for entry in latent
-            if not findings.same_repair(entry, cause) and not _swallowed(entry, first, cause)
-        ),
+        "latent": findings.distinct(latent),
     }
+
+
+def _without_effects(results: Sequence[Result]) -> list[Result]:
+    """Return results without latent findings that another latent one is the cause of."""
+    noted = [found for result in results for found in result["latent"]]
+    return [
+        {**result, "latent": [e for e in result["latent"] if not _is_effect(e, noted)]}
+        for result in results
+    ]
+
+
+def _is_effect(finding: Finding, noted: Sequence[Finding]) -> bool:
+    return any(_explains(other, finding) for other in noted)
 
 
 def _explains(one: Finding, other: Finding) -> bool:
@@ -120,10 +125,21 @@ def _explains(one: Finding, other: Finding) -> bool:
     return one["cause"] != other["cause"] and shared and findings.covered(one, other["cause"])
 
 
-def _swallowed(latent: Entry, first: Result | None, cause: Finding) -> bool:
-    """Say whether a latent finding is only a consequence of the cause: none below it is."""
-    below = first is not None and Layer.parse(latent["layer"]) < findings.layer_of(first)
-    return not below and findings.covered(cause, latent["cause"])
+def _told(result: Result, first: Result | None, root: Finding | None) -> Result:
+    """Return a result without latent findings that are the cause itself or its consequences.
+
+    None in a layer below the failed one is a consequence.
+    """
+    if first is None or root is None:
+        return result
+    below = findings.layer_of(result) < findings.layer_of(first)
+    told = [
+        each
+        for each in result["latent"]
+        if not findings.same_repair(each, root)
+        and (below or not findings.covered(root, each["cause"]))
+    ]
+    return {**result, "latent": told}
 
 
 def _missing(results: Sequence[Result], cells: Mapping[str, Entry]) -> list[str]:

@@ -41,6 +41,14 @@ def root_of(finding: Finding, first: Result, results: Sequence[Result]) -> Findi
     return finding
 
 
+def link_of(finding: Finding, first: Result, results: Sequence[Result]) -> str:
+    """Return a line that names the cause of a failure, empty if that is the finding itself."""
+    root = root_of(finding, first, results)
+    if root["cause"] == finding["cause"]:
+        return ""
+    return f"caused by {root['cause']}: {root['title']}"
+
+
 def same_thing(one: Finding, other: Finding) -> bool:
     """Say whether the evidence of two findings speaks of one and the same thing."""
     return not {*_things(one)}.isdisjoint(_things(other))

@@ -24,6 +24,7 @@ from pytest_gpu.run.missing import Missing
 from pytest_gpu.run.outcome import (
     BLOCKED_KEY,
     NOT_ASKED,
+    Gpu,
     Status,
     attach,
     blank,
@@ -50,6 +51,7 @@ class Ladder:
         self.missing = Missing()
         self.below = Below(session, frozenset())
         self._definition = count()
+        self._latent: dict[str, dict[str, Gpu]] = {}
         self._deselected = 0
 
     def pytest_pycollect_makemodule(
@@ -167,13 +169,15 @@ class Ladder:
             make_visible(call.excinfo.value)
         ours = skip_if_unproven(call) or BLOCKED_KEY in item.stash
         own = self.session.own_causes
-        tell_in_full(call, node, own)
+        tell_in_full(call, rung, node, own, [*self._latent.get(rung.node, {}).values()])
         report = yield
         if ours:
             point_at_test(item, report)
         gpu = judge(item, rung, node, call, report, latent=LATENT.get(), own=own)
         if gpu is not None:
             gpu["missing"] = missing
+            if gpu["latent"]:
+                self._latent.setdefault(rung.node, {})[rung.test] = gpu
             attach(report, gpu)
         return report
 

@@ -14,6 +14,7 @@ from pytest_gpu.causes import Evidence, Finding, GpuFailure
 from pytest_gpu.errors import GpuError, Unproven
 from pytest_gpu.finding_json import as_json
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.report.roots import link_of
 from pytest_gpu.run.items import Rung
 from pytest_gpu.run.placeholders import filled
 from pytest_gpu.text.visible import encodable, visible
@@ -68,16 +69,25 @@ def skip_if_unproven(call: pytest.CallInfo[None]) -> bool:
     return True
 
 
-def tell_in_full(call: pytest.CallInfo[None], node: Node, own: Mapping[str, Cause]) -> None:
+def tell_in_full(
+    call: pytest.CallInfo[None],
+    rung: Rung,
+    node: Node,
+    own: Mapping[str, Cause],
+    before: Sequence[Gpu],
+) -> None:
     """Complete a failure's message with the values that every cause may use.
 
-    In place, like :func:`skip_if_unproven`. If the cause or a value is missing, the
-    message says so, and the test ends as an error.
+    ``before`` are the node's results with latent findings: if one of them is the cause of this
+    failure, as the verdict says, the message names it. In place, like :func:`skip_if_unproven`.
+    If the cause or a value is missing, the message says so, and the test ends as an error.
     """
     failure = call.excinfo.value if call.excinfo is not None else None
     if isinstance(failure, GpuFailure):
         try:
             failure.tell(filled(failure.finding, node, own))
+            told = as_json(failure.finding)
+            failure.tell(failure.finding, link_of(told, blank(rung, "failed"), before))
         except GpuError as error:
             failure.args = (visible(str(error)),)
 
@@ -144,7 +154,8 @@ def _failed(rung: Rung, node: Node, call: pytest.CallInfo[None], report: pytest.
         return blank(rung, "passed")
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, GpuFailure):
-        return blank(rung, "failed") | {"finding": as_json(error.finding)}
+        found = {"finding": as_json(error.finding), "caused_by": error.link}
+        return blank(rung, "failed") | found
     if error is None:
         return as_reported(rung, node, report)
     decides = isinstance(error, AssertionError | pytest.fail.Exception) and report.when == "call"

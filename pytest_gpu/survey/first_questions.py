@@ -16,7 +16,8 @@ from pytest_gpu.stack.gpu.driver import VERSION_FILE
 from pytest_gpu.stack.host import failed_units, loader, mounts, program, systemd_unit
 from pytest_gpu.stack.host.processes import SEARCH_PATH
 from pytest_gpu.stack.kubelet import kubelet
-from pytest_gpu.stack.toolkit import chain, instructions
+from pytest_gpu.stack.toolkit import instructions
+from pytest_gpu.stack.toolkit.host_programs import CLI, HOOK, LIBRARY
 from pytest_gpu.survey.rounds import COMMAND_TIME, FILE_LIMIT, Questions
 
 ARGUMENTS = "/proc/[0-9]*/cmdline"
@@ -121,14 +122,14 @@ _SYSTEM_FOLDERS = tuple(libraries.DIRECTORIES[:3])
 
 _STARTED = tuple(
     path
-    for name in ("nvidia-container-runtime", chain.HOOK, chain.CLI)
+    for name in ("nvidia-container-runtime", HOOK, CLI)
     for folder in ("/usr/bin", instructions.INSTALL_DIR)
     for path in (f"{folder}/{name}", f"{folder}/{name}.real")
     if folder == instructions.INSTALL_DIR or path.endswith(name)
 )
 _TOOLKIT = (
     *_STARTED,
-    *(f"{folder}/{chain.LIBRARY}" for folder in (instructions.INSTALL_DIR, *_SYSTEM_FOLDERS)),
+    *(f"{folder}/{LIBRARY}" for folder in (instructions.INSTALL_DIR, *_SYSTEM_FOLDERS)),
 )
 
 _PROGRAMS = (

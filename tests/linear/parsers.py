@@ -62,7 +62,7 @@ from pytest_gpu.stack.repair import file_owner, json_diff, patch, toml_edit
 from pytest_gpu.stack.runtime import cri_log, template_damage
 from pytest_gpu.stack.sandbox import config_files, lacking, logged, other_driver, sandboxes
 from pytest_gpu.stack.sandbox.sandboxes import SandboxRun
-from pytest_gpu.stack.toolkit import chain, check_aside, check_programs, own_config
+from pytest_gpu.stack.toolkit import check_aside, check_programs, host_programs, own_config
 from tests.support.fake_evidence import FakeCluster, FakeNode, node_object
 
 _NOTHING = FakeCluster(objects={})
@@ -477,7 +477,7 @@ PARSERS: _Table = {
     "boot time": (processes.boot_time, ("btime 1", "btime 1\n")),
     "start time": (lambda text: processes.start_time(text, 1.0), ("1 (a) ", ") 1 ")),
     "PATH of a process": (
-        _in_file("/proc/1/environ", lambda node: chain._environment_path(node, _Process())),
+        _in_file("/proc/1/environ", lambda node: host_programs._environment_path(node, _Process())),
         ("PATH=/a:", "A=1\0"),
     ),
     "configuration of the toolkit": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -221,6 +222,32 @@ def test_failure_is_the_finding(
     assert failure.get("type") == CAUSE
     for source in ("def test_it", "fail(finding", "GpuFailure", "E   "):
         assert source not in message + body
+
+
+EFFECT = """
+def test_it(gpu_node):
+    fail(Finding.of('device-plugin/not-deployed', Evidence(source={file}, line=3, text='odd')))
+"""
+
+
+@pytest.mark.parametrize("file", ["/etc/x.toml", "/etc/other.toml"])
+def test_a_failure_names_the_latent_finding_that_causes_it(
+    pytester: pytest.Pytester,
+    make_cluster: MakeCluster,
+    make_suite: MakeSuite,
+    workers: list[str],
+    file: str,
+) -> None:
+    """As the verdict does; a finding about another file has nothing to do with it."""
+    make_suite(hardware=SUITE["hardware"], device_plugin=EFFECT.format(file=repr(file)))
+    root = run(pytester, make_cluster("gpu-1"), "--gpu-report=report.json", *workers)
+    (node,) = json.loads((pytester.path / "report.json").read_text())["nodes"]
+    same = file == "/etc/x.toml"
+    assert node["cause"] == (CAUSE if same else "device-plugin/not-deployed")
+    body = child(root, "test_device_plugin.test_it[gpu-1]", "failure").text or ""
+    link = f"caused by {CAUSE}: The handler nvidia starts /opt/gone, which is not installed"
+    assert (link in body.splitlines()) is same
+    assert ("caused by" in body) is same
 
 
 def test_failure_in_a_fixture_is_a_failure(

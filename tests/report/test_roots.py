@@ -118,3 +118,17 @@ def test_what_is_proven_below_is_not_swallowed_by_what_fails_above() -> None:
     ]
     entry = node(document(results))
     assert [each["cause"] for each in entry["latent"]] == ["driver/weak"]
+
+
+@pytest.mark.parametrize(("covers", "state"), [("device-plugin/*", "passed"), ("x/*", "latent")])
+def test_a_layer_is_called_latent_only_where_a_finding_is_listed(covers: str, state: str) -> None:
+    """What follows from the cause is left out of both."""
+    failed = finding("runtime/gone", explains=[covers], evidence=[LINE])
+    late = finding("device-plugin/operand-fails", explains=[], evidence=[said("pod a/b")])
+    results = [
+        result("gpu-1", "runtime", "failed", finding=failed),
+        result("gpu-1", "device-plugin", latent=[late]),
+    ]
+    entry = node(document(results, all_layers=True))
+    cell = entry["layers"]["device-plugin"]
+    assert (cell["state"], cell["latent"]) == (state, len(entry["latent"]))

@@ -114,12 +114,14 @@ def change_values(cluster: ClusterEvidence, path: str, value: str | bool) -> Ste
         return (typed("helm", release.upgrade(f"{path}={said}")),)
     if policy is None:
         return ()
-    line = command(
-        "kubectl patch clusterpolicy {name} --type merge -p {change}",
-        name=name_of(policy),
-        change=_nested(path, value),
+    return (typed("cluster", patch_policy(name_of(policy), _nested(path, value))),)
+
+
+def patch_policy(name: str, change: str) -> Command:
+    """Return the command that merges a change, as JSON, into a ClusterPolicy."""
+    return command(
+        "kubectl patch clusterpolicy {name} --type merge -p {change}", name=name, change=change
     )
-    return (typed("cluster", line),)
 
 
 def _said(policy: KubeObject, path: str) -> object:

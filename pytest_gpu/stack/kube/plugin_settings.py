@@ -10,14 +10,16 @@ import json
 from collections.abc import Iterator, Mapping
 
 from pytest_gpu.evidence import ClusterEvidence, KubeObject
+from pytest_gpu.stack.kube.daemonset_change import edit_daemonset, set_variable
 from pytest_gpu.stack.kube.device_plugin import DevicePlugin, Setting, setting
 from pytest_gpu.stack.kube.manifest import env_values
-from pytest_gpu.stack.kube.objects import env_of, name_of, path_of
+from pytest_gpu.stack.kube.objects import env_of, name_of
 from pytest_gpu.stack.kube.operator import (
     PLUGIN_CHART,
     cluster_policy,
     helm_release,
     operator_release,
+    patch_policy,
     policy_section,
 )
 from pytest_gpu.steps import Step, Steps, typed
@@ -69,28 +71,16 @@ def _in_policy(cluster: ClusterEvidence, wanted: Wanted) -> Steps:
         return (Step("words", said), values, typed("helm", upgrade))
     policy = cluster_policy(cluster)
     entries = [{"name": name, "value": value} for name, value in env.items()]
-    line = command(
-        "kubectl patch clusterpolicy {name} --type merge -p {change}",
-        name=name_of(policy) if policy else "cluster-policy",
-        change=json.dumps({"spec": {"devicePlugin": {"env": entries}}}),
-    )
-    return (typed("cluster", line),)
+    change = json.dumps({"spec": {"devicePlugin": {"env": entries}}})
+    name = name_of(policy) if policy else "cluster-policy"
+    return (typed("cluster", patch_policy(name, change)),)
 
 
 def _in_daemonset(plugin: DevicePlugin, daemonset: KubeObject, wanted: Wanted) -> Iterator[Step]:
     """Yield the steps that change the DaemonSet itself; a flag overrides a variable."""
-    namespace, _, name = path_of(daemonset).partition("/")
     for each, value in wanted.items():
         if setting(plugin, "", each.flag):
             yield Step("words", f"Set {each.flag}={value} in the arguments of the container:")
-            line = command(
-                "kubectl edit daemonset {name} -n {namespace}", name=name, namespace=namespace
-            )
+            yield typed("cluster", edit_daemonset(daemonset))
         else:
-            line = command(
-                "kubectl set env daemonset/{name} -n {namespace} {value}",
-                name=name,
-                namespace=namespace,
-                value=f"{each.variable}={value}",
-            )
-        yield typed("cluster", line)
+            yield typed("cluster", set_variable(daemonset, f"{each.variable}={value}"))

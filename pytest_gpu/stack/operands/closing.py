@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pytest_gpu.stack.operands.log_message import ERROR, FATAL, INFO, Message
 
 _BAD = re.compile(
-    r"\b(?:errors?|fail(?:ed|ure|s)?|fatal|cannot|can't|could not|couldn't|unable to|denied"
-    r"|refused|not found|no such|invalid|unsupported|not supported|timed out|killed"
-    r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
+    r"\b(?:(?<!\bno )(?<!\b0 )(?<!\bwithout )errors?|fail(?:ed|ure|s)?|fatal|cannot|can't"
+    r"|could not|couldn't|unable to|denied|refused|not found|no such|invalid|unsupported"
+    r"|not supported|timed out|killed|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
 # What only tells that something above failed, or that it will be tried again. The driver container
@@ -130,4 +130,4 @@ def _is_loud(message: Message) -> bool:
 
 
 def _speaks_of_failure(message: Message) -> bool:
-    return not message.level and _BAD.search(message.text) is not None
+    return not message.level and _is_loud(message) and _BAD.search(message.text) is not None

@@ -26,7 +26,7 @@ from pytest_gpu.stack.host.processes import SEARCH_PATH, processes_of
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.kubelet.rendering import merges, rendering_of
 from pytest_gpu.stack.repair.template_loss import IMPORTS, lost_settings
-from pytest_gpu.stack.toolkit.chain import search_path
+from pytest_gpu.stack.toolkit.host_programs import search_path
 from pytest_gpu.steps import Value
 
 

@@ -22,7 +22,7 @@ from pytest_gpu.stack.operands.check_operands import toolkit_culprit
 from pytest_gpu.stack.repair import config_fix
 from pytest_gpu.stack.toolkit import config_patch
 from pytest_gpu.stack.toolkit.broken_default import of_all_pods
-from pytest_gpu.stack.toolkit.chain import Chain, SearchPath, chain, locate, search_path
+from pytest_gpu.stack.toolkit.host_programs import Chain, SearchPath, chain, locate, search_path
 from pytest_gpu.stack.toolkit.installed import install, installed, owner_of
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.own_config import RUNTIME, ToolkitConfig, own_config

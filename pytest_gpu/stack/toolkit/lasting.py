@@ -10,16 +10,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pytest_gpu.evidence import KubeObject
 from pytest_gpu.gpu_node import Node
+from pytest_gpu.stack.kube.daemonset_change import set_variable
 from pytest_gpu.stack.kube.manifest import env_values
-from pytest_gpu.stack.kube.objects import path_of
 from pytest_gpu.stack.kube.operator import cluster_policy
 from pytest_gpu.stack.toolkit.instructions import toolkit_of
 from pytest_gpu.stack.toolkit.operator_values import apply, entries
 from pytest_gpu.stack.toolkit.own_config import ENVVAR, RUNTIME, VOLUME_MOUNTS
 from pytest_gpu.steps import Step, Steps, typed
-from pytest_gpu.text.shell import Command, command
 
 VARIABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -44,7 +42,7 @@ def lasting(node: Node, path: str, variable: str, value: str) -> Steps:
     said = f"The toolkit's pod writes {path} at each start, so tell the toolkit first"
     now = Step("words", f"When its pod is ready, see whether {path} has it. If it does not:")
     if cluster_policy(node.cluster) is None:
-        line = typed("cluster", _in_daemonset(toolkit.daemonset, f"{variable}={value}"))
+        line = typed("cluster", set_variable(toolkit.daemonset, f"{variable}={value}"))
         return (Step("words", f"{said}:"), line, now)
     said += " (toolkit-values.yaml, with the whole env list, which is replaced):"
     values = env_values("toolkit", {**entries(node), variable: value})
@@ -59,16 +57,6 @@ def writes_containerds(node: Node, path: str) -> bool:
         return False
     own = order.drop_in if toolkit.writes_drop_in else order.config
     return node.evidence.resolve(own) == node.evidence.resolve(path)
-
-
-def _in_daemonset(daemonset: KubeObject, setting: str) -> Command:
-    namespace, _, name = path_of(daemonset).partition("/")
-    return command(
-        "kubectl set env daemonset/{name} -n {namespace} {setting}",
-        name=name,
-        namespace=namespace,
-        setting=setting,
-    )
 
 
 def as_variable(value: Any) -> str:

@@ -12,8 +12,9 @@ from pytest_gpu.stack.distributions.detect import distribution_of
 from pytest_gpu.stack.injection.cgroup_wanted import systemd_for_new
 from pytest_gpu.stack.injection.reached import by_default
 from pytest_gpu.stack.kube import runtimeclass
+from pytest_gpu.stack.kube.daemonset_change import edit_daemonset
 from pytest_gpu.stack.kube.manifest import env_values
-from pytest_gpu.stack.kube.objects import name_of, path_of
+from pytest_gpu.stack.kube.objects import name_of
 from pytest_gpu.stack.kube.operator import cluster_policy, operator_release
 from pytest_gpu.stack.kubelet.containerd import containerd_of
 from pytest_gpu.stack.repair.config_places import holding, is_rendered
@@ -186,11 +187,7 @@ def apply(node: Node) -> Steps:
         )
         return (typed("cluster", edit),)
     if daemonset := toolkit_of(node).daemonset:
-        namespace, _, name = path_of(daemonset).partition("/")
-        edit = command(
-            "kubectl edit daemonset {name} -n {namespace}   # put the env list into its container",
-            name=name,
-            namespace=namespace,
-        )
-        return (typed("cluster", edit),)
+        edit = edit_daemonset(daemonset)
+        told = command("{edit}   # put the env list into its container", edit=edit)
+        return (typed("cluster", told),)
     return (Step("words", "If a GPU operator is to manage the toolkit, install it so."),)

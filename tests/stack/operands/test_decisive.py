@@ -216,6 +216,11 @@ def test_an_echo_counts_only_where_nothing_else_tells_of_a_failure(log: str, num
             "Error: no x",
         ),
         ('could not link\nlevel=info msg="Errors: 0"', 1, "could not link"),
+        # Without levels: the last line is what a program says when it ends.
+        ("Ignoring error getting device memory: Not Supported\nqux", 2, "qux"),
+        ("Compiled with 0 errors\nno errors were found\nqux", 3, "qux"),
+        ("20 errors\nqux", 1, "20 errors"),
+        ("no error code, 1 error\nqux", 1, "no error code, 1 error"),
     ],
 )
 def test_what_a_program_calls_an_error_need_not_be_why_it_ended(

@@ -6,13 +6,11 @@ nothing.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pytest_gpu.causes import Evidence, Finding
 from pytest_gpu.gpu_node import Node
@@ -26,6 +24,7 @@ from pytest_gpu.stack.runtime import check_handler
 from tests.stack.containerd.test_merge import CONFIG
 from tests.stack.gpu.gpu_machine import cause, machine
 from tests.stack.gpu.test_check_driver import unloaded
+from tests.stack.operands.made_up_failures import Failure, failures
 from tests.stack.operands.made_up_operands import (
     READY,
     Object,
@@ -113,59 +112,6 @@ LAYERS: Mapping[str, Layer] = {
 }
 """By role. Nobody misses the last three on a node that works: they are latent."""
 
-# Letters alone: no word of a language, and no number that looks like a stamp.
-WORDS = st.text(alphabet="bcdfghjklmnpqrstvwxz", min_size=3, max_size=9)
-NONSENSE = st.lists(WORDS, min_size=2, max_size=8).map(" ".join)
-STAMP = "0113 08:15:33.104220       1 main.go:42] "
-FORMATS: tuple[Callable[[str, str], str], ...] = (
-    lambda level, text: f"{level[0].upper()}{STAMP}{text}",
-    lambda level, text: f'time="2026-01-13T08:15:33Z" level={level} msg="{text}"',
-    lambda level, text: json.dumps({"level": level, "ts": 1768292133.1, "msg": text}),
-)
-NOISE = st.sampled_from(
-    (
-        ("info", "Starting"),
-        ("warning", "Ignoring error getting device memory: Not Supported"),
-        ("warning", "Retrying to connect: attempt 1 failed"),
-        ("info", "no error was found, all is fine"),
-    )
-)
-STATES: st.SearchStrategy[Object] = st.sampled_from(
-    (
-        {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed"}},
-        {"terminated": {"exitCode": 1, "reason": "Error"}},
-        {"terminated": {"exitCode": 139, "reason": "Error"}},
-    )
-)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How an operand fails: the log of its last run, where the error stands, and its state."""
-
-    log: str
-    line: int
-    text: str
-    state: Object
-    restarts: int
-
-
-@st.composite
-def failures(draw: st.DrawFn) -> Failure:
-    """Return a failure in one of the formats, with noise around the line."""
-    shape = draw(st.sampled_from(FORMATS))
-    before, after = draw(st.lists(NOISE, max_size=4)), draw(st.lists(NOISE, max_size=3))
-    text = draw(NONSENSE)
-    # The first line of all is said once only: said again, it would be a new start.
-    lines = [shape("info", "Version v1.2.3"), *(shape(*each) for each in before)]
-    return Failure(
-        log="\n".join([*lines, shape("error", text), *(shape(*each) for each in after), ""]),
-        line=len(lines) + 1,
-        text=text,
-        state=draw(STATES),
-        restarts=draw(st.integers(min_value=0, max_value=40)),
-    )
-
 
 def made(role: str, status: Object) -> Object:
     """Return a role's pod, whose container has this status."""
@@ -174,17 +120,20 @@ def made(role: str, status: Object) -> Object:
     return pod(main, owner=("DaemonSet", "x"), statuses={"main": status})
 
 
-def node_of(role: str, own: Object, files: Files, *events: Object) -> Node:
-    """Return the node on which the operand is missed, with its pod."""
+def node_of(
+    role: str, pods: Sequence[Object], files: Files, *events: Object, **more: Sequence[Object]
+) -> Node:
+    """Return the node on which the operand is missed, with its pods and further objects."""
     evidence = LAYERS[role].evidence(files)
     objects = {
         "nodes": [node_object(capacity={}, labels={"nvidia.com/gpu.present": "true"})],
-        "pods": [own],
+        "pods": list(pods),
         "events": list(events),
         "daemonsets": [],
         "resourceslices": [],
         "runtimeclasses": [],
         "clusterpolicies": [],
+        **more,
     }
     return Node("gpu-1", FakeCluster(nodes={"gpu-1": evidence}, objects=objects))
 
@@ -194,9 +143,8 @@ def node_of(role: str, own: Object, files: Files, *events: Object) -> Node:
 @given(failure=failures())
 def test_the_layer_fails_and_quotes_exactly_the_line(role: str, failure: Failure) -> None:
     """Source, line number and words are the operand's own, whatever its state and format."""
-    status = {"state": failure.state, "ready": False, "restartCount": failure.restarts}
-    own = made(role, status)
-    node = node_of(role, own, {log_path(own, restarts=failure.restarts): failure.log})
+    own = made(role, failure.status)
+    node = node_of(role, [own], {log_path(own, restarts=failure.restarts): failure.log})
     found = LAYERS[role].judge(node)
     assert cause(found) == LAYERS[role].cause
     assert found is not None
@@ -211,12 +159,12 @@ def test_the_same_words_of_one_that_works_now_mean_nothing(role: str, failure: F
     """In the log of an earlier run, in its last state, in an old event."""
     own = made(role, {**READY, "restartCount": 1, "lastState": {"terminated": {"exitCode": 1}}})
     old = warning(own, "BackOff", failure.text, minutes=45)
-    node = node_of(role, own, {log_path(own): failure.log, log_path(own, restarts=1): ""}, old)
+    node = node_of(role, [own], {log_path(own): failure.log, log_path(own, restarts=1): ""}, old)
     [operand] = operands_of(node)
     assert operand.role == role
     assert fault_of(node, operand) is None
     assert list(latents(node)) == []
-    assert failure.text not in str(LAYERS[role].judge(node))
+    assert failure.words not in str(LAYERS[role].judge(node))
 
 
 def latents(node: Node) -> Iterator[Finding]:

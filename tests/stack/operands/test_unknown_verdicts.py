@@ -22,9 +22,9 @@ from pytest_gpu.stack.operands.operands import Operand, operands_of
 from pytest_gpu.stack.operands.state import containers_in
 from tests.samples.sample_copy import SampleCopy
 from tests.samples.variants_kinds import k3s_agent
+from tests.stack.operands.made_up_failures import Failure, failures
 from tests.stack.operands.made_up_operands import READY, Object
 from tests.stack.operands.test_driver_container import NAME, Cluster, driver_pod
-from tests.stack.operands.test_unknown_failures import Failure, failures
 from tests.support import yaml_text
 from tests.support.judging import judge
 
@@ -137,8 +137,7 @@ OPERATED = pytest.mark.parametrize("family", WITH_OPERATOR, indirect=True)
 
 def failing(family: Family, operand: Operand, failure: Failure) -> tuple[object, ...]:
     """Let an operand fail; return its line as evidence: source, number, text."""
-    status = {"state": failure.state, "ready": False, "restartCount": failure.restarts}
-    name = family.change(operand, failure.log, failure.restarts, **status)
+    name = family.change(operand, failure.log, failure.restarts, **failure.status)
     where = f"log of {operand.name}, container {name}"
     return where, failure.line, failure.text
 

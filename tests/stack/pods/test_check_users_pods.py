@@ -11,7 +11,7 @@ import pytest
 from pytest_gpu.causes import Finding
 from pytest_gpu.gpu_node import Node
 from pytest_gpu.stack.pods import check_users_pods as users
-from tests.stack.kube.kube_machine import plugin_pod, pod, waiting
+from tests.stack.kube.kube_machine import cause, plugin_pod, pod, waiting
 from tests.support.fake_evidence import FakeCluster, node_object
 from tests.support.told import full
 
@@ -48,6 +48,7 @@ def test_a_pod_that_crashes(name: str, namespace: str, code: int, reason: str) -
     """State, exit code and restarts; no word of its log, nor of what it said when it ended."""
     made = pod(name, namespace=namespace, statuses=crashed(code, reason))
     found = users.crashing(node(made, pod("fine")))
+    assert cause(found) == "runtimeclass-pod/users-pods-crash"
     assert lines(found) == [
         (f"pod {namespace}/{name}", "is CrashLoopBackOff"),
         (
@@ -89,6 +90,7 @@ def test_a_pod_that_was_just_refused(reason: str) -> None:
     """The kubelet's words are the evidence."""
     text = f"{reason}: Pod was rejected: Allocate failed"
     found = users.refused(node(refused(reason)))
+    assert cause(found) == "runtimeclass-pod/users-pods-refused"
     assert lines(found) == [("pod default/train", text)]
 
 
@@ -115,6 +117,7 @@ def pending(resource: str, message: str = "0/1 nodes: 1 Insufficient", **spec: A
 def test_a_resource_that_no_node_offers(resource: str) -> None:
     """The pod, the scheduler's words, and what is offered."""
     found = users.not_offered(node(pending(resource)))
+    assert cause(found) == "runtimeclass-pod/resource-not-offered"
     assert lines(found) == [
         ("pod default/wants", f"is Pending, asks for {resource}"),
         ("condition PodScheduled of pod default/wants", "Unschedulable: 0/1 nodes: 1 Insufficient"),
