@@ -236,6 +236,7 @@ HARMLESS: Mapping[str, str] = {
     r"kubernetes/resourceslices\.yaml": "the node's capacity already shows who offers its GPUs",
     r".*/outcomes/sandbox\.yaml": "the suite's pod passed through the same handler: proves more",
     r".*/files/proc/(\d+/)?stat": "only ages: when a daemon was started, in words of findings",
+    r".*/files/proc/modules": "NVML answers, which it does not without the module",
     r".*/files/proc/net/unix": "who listens where is told by the daemons' command lines, too",
     r".*/files/proc/driver/nvidia/version": "NVML tells the driver's version, too",
     r".*/files/sys/bus/pci/devices/.*/(current|max)_link_width": "fewer lanes are noted, no fault",

@@ -9,11 +9,12 @@ from typing import NamedTuple
 from pytest_gpu.stack.operands.log_message import ERROR, FATAL, INFO, Message
 
 _BAD = re.compile(
-    r"\b(?:(?<!\bno )(?<!\b0 )(?<!\bwithout )errors?|fail(?:ed|ure|s)?|fatal|cannot|can't"
-    r"|could not|couldn't|unable to|denied|refused|not found|no such|invalid|unsupported"
-    r"|not supported|timed out|killed|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
+    r"\b(?:errors?|fail(?:ed|ure|s)?|fatal|cannot|can't|could not|couldn't|unable to|denied"
+    r"|refused|not found|no such|invalid|unsupported|not supported|timed out|killed"
+    r"|segmentation fault|\w{0,80}(?:Error|Exception)(?=:|$))\b",
     re.IGNORECASE,
 )
+_NO_ERROR = re.compile(r"\b(?:no|0|without) errors?\b", re.IGNORECASE)
 # What only tells that something above failed, or that it will be tried again. The driver container
 # resolves no kernel version also where it reaches no repository.
 _ECHO = re.compile(
@@ -130,4 +131,6 @@ def _is_loud(message: Message) -> bool:
 
 
 def _speaks_of_failure(message: Message) -> bool:
-    return not message.level and _is_loud(message) and _BAD.search(message.text) is not None
+    if message.level or not _is_loud(message):
+        return False
+    return _BAD.search(_NO_ERROR.sub("", message.text)) is not None

@@ -49,7 +49,7 @@ class SuitePod:
         pod: the Pod object at its end.
         events: the events about the pod, oldest first.
         containers: what each container saw, by its name: gpu and none.
-        ended: the exit codes of the containers that ran, whether they reported or not.
+        ended: the exit code of each container that ran, by name, whether it reported or not.
     """
 
     pod: KubeObject

@@ -52,18 +52,30 @@ def _again(node: Node) -> Iterator[Step]:
     set_up = "The toolkit in the cluster has the settings for this containerd"
     if pod := toolkit_pod(node):
         yield Step("words", f"{set_up}, and acts on them when it starts. Let it start again:")
-        line = "kubectl delete pod {name} -n {namespace}"
-        yield typed("cluster", command(line, name=pod.object_name, namespace=pod.namespace))
+        yield typed(
+            "cluster",
+            command(
+                "kubectl delete pod {name} -n {namespace}",
+                name=pod.object_name,
+                namespace=pod.namespace,
+            ),
+        )
     elif daemonset := toolkit_of(node).daemonset:
         yield Step("words", f"{set_up}, but no pod on this node. See why:")
-        line = "kubectl describe daemonset {name} -n {namespace}"
-        about = {"name": name_of(daemonset), "namespace": namespace_of(daemonset)}
-        yield typed("cluster", command(line, **about))
+        yield typed(
+            "cluster",
+            command(
+                "kubectl describe daemonset {name} -n {namespace}",
+                name=name_of(daemonset),
+                namespace=namespace_of(daemonset),
+            ),
+        )
     elif (policy := cluster_policy(node.cluster)) and _is_managed(node):
         asks = "The ClusterPolicy asks for a toolkit with the settings for this containerd"
         yield Step("words", f"{asks}, but no DaemonSet of it selects this node. See why:")
-        line = "kubectl describe clusterpolicy {name}"
-        yield typed("cluster", command(line, name=name_of(policy)))
+        yield typed(
+            "cluster", command("kubectl describe clusterpolicy {name}", name=name_of(policy))
+        )
 
 
 def _install(node: Node) -> Steps:
@@ -75,8 +87,10 @@ def _install(node: Node) -> Steps:
     if distribution_of(node).finds_runtimes:
         return (Step("words", f"{absent} on the host."),)
     own = f"{'Or let' if managed else 'Let'} the NVIDIA container toolkit of this node do it:"
-    line = "sudo nvidia-ctk runtime configure --runtime=containerd --config={config}"
-    done = command(line, config=containerd_of(node).config_path)
+    done = command(
+        "sudo nvidia-ctk runtime configure --runtime=containerd --config={config}",
+        config=containerd_of(node).config_path,
+    )
     return (Step("words", own if _by_package(node) else f"{absent} and run:"), typed("node", done))
 
 

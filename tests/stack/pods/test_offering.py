@@ -38,7 +38,7 @@ MPS_SAYS = (
 DRA_SAYS = (
     "error creating driver: unable to create base CDI spec file: failed to write spec:"
     " open /var/run/cdi/k8s.gpu.nvidia.com-device_base.yaml: read-only file system",
-    "error creating driver: error enumerating all possible devices: error initializing NVML: 999",
+    "error creating driver: failed to create checkpoint manager: no space left on device",
 )
 
 
