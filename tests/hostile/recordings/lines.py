@@ -99,7 +99,7 @@ SAYS: Mapping[str, str] = {
     "nvml-bdf-hostile": "NVML's output (bdf is not a PCI address) on gpu-1 is not in the",
     "nvml-bdf-number": "NVML's output (bdf is not text) on gpu-1 is not in the evidence",
     "nvml-memory-list": "NVML's total in its answer to memory of GPU 0 on gpu-1 is not in",
-    "nvml-memory-negative": "NVML, memory of GPU 0 (NVIDIA A100-PCIE-40GB, 0000:17:00.0): NVML",
+    "nvml-memory-negative": "NVML, memory of GPU 0 (NVIDIA A100-PCIE-40GB, 0000:17:00.0): 0 by",
     "nvml-memory-text": "NVML's total in its answer to memory of GPU 0 on gpu-1 is not in",
     "nvml-ecc-text": "NVML's output (ecc_uncorrected is not a whole number of at most",
     "nvml-hung-text": "NVML's output (hung is neither true nor false) on gpu-1 is not in",
