@@ -197,3 +197,65 @@ def said_in(cluster: RecordedCluster, folder: Path) -> str:
         str(each["message"]) for one in objects for each in status_of(one).get("conditions") or ()
     )
     return "\n".join((*files, *commands, *events, *conditions))
+
+
+PLANTED = "hunter2x9QZ"
+SAID = f" \x1b[31mpassword\x1b[0m={PLANTED} \x07https://me:{PLANTED}@proxy/"
+"""What a program may print of a secret, in colours."""
+
+
+def everywhere(cluster: Cluster) -> None:
+    """Let each source that is read tell a secret."""
+    plugin_crashes(cluster, said=SAID)
+    service_failed(cluster, said=SAID)
+    daemons.journal(cluster.copy, "containerd", f"{failing.AT} containerd[7]: retrying{SAID}\n")
+    daemons.journal(cluster.copy, "kubelet", f"{failing.AT} kubelet[8]: retrying{SAID}\n")
+    cluster.copy.edit_yaml(cluster.copy.folder / "kubernetes/pods.yaml", _in_pod)
+    cluster.copy.edit_yaml(cluster.copy.folder / "kubernetes/clusterpolicies.yaml", _in_policy)
+
+
+def _in_pod(pods: Object) -> None:
+    [pod] = (each for each in pods["items"] if each["metadata"]["name"] == PLUGIN)
+    pod["metadata"]["annotations"] = {"example.com/token": PLANTED, "example.com/args": SAID}
+    pod["spec"]["containers"][0]["env"] = [
+        {"name": "API_KEY", "value": PLANTED},
+        {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
+        {"name": "EXTRA_ARGS", "value": SAID},
+    ]
+    pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["message"] = SAID
+
+
+def _in_policy(policies: Object) -> None:
+    said = {"type": "Error", "status": "True", "reason": "ReconcileFailed", "message": SAID}
+    policies["items"][0]["status"] = {"conditions": [said]}
+
+
+def test_a_secret_that_components_tell_is_written_nowhere(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    """Not in the spool, the recording, a report or the terminal; the words around it are there."""
+    cluster = Cluster(KUBEADM, tmp_path)
+    everywhere(cluster)
+    trip = travel(pytester, cluster.copy)
+    assert [text[:200] for text in trip.texts() if PLANTED in text] == []
+    with open_recording(trip.kept, "kept") as kept:
+        everything = said_in(kept, trip.kept)
+    assert everything.count("password=<redacted> https://<redacted>@proxy/") >= 6
+    assert trip.node["cause"] == "device-plugin/not-running"
+    quoted = [each["text"] for each in trip.node["evidence"]]
+    assert any("quux bzz password=<redacted> https://<redacted>@proxy/" in text for text in quoted)
+
+
+def test_what_is_quoted_controls_no_terminal(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    """Colours, titles and bells of logs, events and units are gone from the verdict document."""
+    cluster = Cluster(KUBEADM, tmp_path)
+    said = "\x1b[31m! \x1b]0;title\x07\x9b2J\x08done\x1b[0m"
+    plugin_crashes(cluster, said=said)
+    service_failed(cluster, said=said)
+    trip = travel(pytester, cluster.copy)
+    found = [trip.node, *trip.node["latent"]]
+    quoted = [each["text"] for one in found for each in one["evidence"]]
+    assert [text for text in quoted if "done" in text]
+    assert [text for text in quoted if not text.replace("\n", "").isprintable()] == []
+    assert not {"\x1b", "\x07", "\x08", "\x9b"} & set(trip.printed)
+    assert trip.again["nodes"] == trip.live["nodes"]

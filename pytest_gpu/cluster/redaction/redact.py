@@ -28,6 +28,7 @@ __all__ = [
 
 _ARGUMENTS = re.compile(r"/proc/\d++/cmdline")
 _ENVIRONMENT = re.compile(r"/proc/\d++/environ")
+_LOG = re.compile(r"/var/log/.*|/.*\.log")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -175,8 +176,12 @@ def _is_secret(value: Any) -> bool:
 
 
 def _is_binary(path: str, content: bytes) -> bool:
-    """Return whether content is not text: it has a NUL that is not procfs's, and more control."""
-    if b"\0" not in content or _ARGUMENTS.fullmatch(path) or _ENVIRONMENT.fullmatch(path):
+    """Return whether content is not text: it has a NUL that is not procfs's, and more control.
+
+    A log is text, whatever a crash of the machine left in it.
+    """
+    is_text = any(each.fullmatch(path) for each in (_ARGUMENTS, _ENVIRONMENT, _LOG))
+    if b"\0" not in content or is_text:
         return False
     return _CONTROL.search(content) is not None or not content.strip(b"\0")
 
