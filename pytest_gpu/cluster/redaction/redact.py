@@ -28,7 +28,6 @@ __all__ = [
 
 _ARGUMENTS = re.compile(r"/proc/\d++/cmdline")
 _ENVIRONMENT = re.compile(r"/proc/\d++/environ")
-_LOG = re.compile(r"/var/log/.*|/.*\.log")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -180,7 +179,8 @@ def _is_binary(path: str, content: bytes) -> bool:
 
     A log is text, whatever a crash of the machine left in it.
     """
-    is_text = any(each.fullmatch(path) for each in (_ARGUMENTS, _ENVIRONMENT, _LOG))
+    is_log = path.startswith("/var/log/") or path.endswith(".log")
+    is_text = is_log or _ARGUMENTS.fullmatch(path) or _ENVIRONMENT.fullmatch(path)
     if b"\0" not in content or is_text:
         return False
     return _CONTROL.search(content) is not None or not content.strip(b"\0")
