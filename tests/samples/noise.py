@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pytest_gpu.cluster.recording.recorded import open_recording
+from pytest_gpu.evidence import KubeObject
 from pytest_gpu.run.node_face import GpuNode
 from pytest_gpu.stack.host import failed_units
 from pytest_gpu.stack.kube.objects import name_of, namespace_of
 from pytest_gpu.stack.operands.logs import path_of_log
-from pytest_gpu.stack.operands.operands import Operand, operands_of
+from pytest_gpu.stack.operands.operands import operands_of
 from pytest_gpu.stack.operands.state import containers_in
 from tests.samples.sample_copy import SampleCopy
 from tests.samples.variants_daemons import says
@@ -75,10 +76,11 @@ def add(copy: SampleCopy) -> None:
     """Let all operands, journals and events of a healthy cluster say what such ones say."""
     with open_recording(copy.folder, "copy") as cluster:
         operands = operands_of(GpuNode(copy.node.name, cluster))
+        pods = [each.pod for each in operands if each.pod]
         taken = cluster.taken
-    _restarted(copy, [name_of(each.pod) for each in operands])
-    _logs(copy, operands)
-    _events(copy, operands, taken - timedelta(hours=2))
+    _restarted(copy, [name_of(each) for each in pods])
+    _logs(copy, pods)
+    _events(copy, pods, taken - timedelta(hours=2))
     _journals(copy)
 
 
@@ -99,23 +101,23 @@ def _ended_before(told: Object) -> None:
         told |= {"restartCount": 2, "lastState": {"terminated": ended}}
 
 
-def _logs(copy: SampleCopy, operands: Sequence[Operand]) -> None:
-    for operand in operands:
-        for container in containers_in(operand.pod):
+def _logs(copy: SampleCopy, pods: Sequence[KubeObject]) -> None:
+    for pod in pods:
+        for container in containers_in(pod):
             for number, text in ((0, SURVIVED), (1, ENDED), (2, SURVIVED)):
-                path = copy.node / f"files{path_of_log(operand.pod, container, number)}"
+                path = copy.node / f"files{path_of_log(pod, container, number)}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
 
 
-def _events(copy: SampleCopy, operands: Sequence[Operand], when: datetime) -> None:
+def _events(copy: SampleCopy, pods: Sequence[KubeObject], when: datetime) -> None:
     path = copy.folder / "kubernetes/events.yaml"
     known = yaml_text.load(path.read_text())["items"] if path.exists() else []
-    made = [each for operand in operands for each in _warnings(operand.pod, when)]
+    made = [each for pod in pods for each in _warnings(pod, when)]
     path.write_text(yaml_text.dump({"apiVersion": "v1", "kind": "List", "items": [*known, *made]}))
 
 
-def _warnings(pod: Any, when: datetime) -> Iterator[Object]:
+def _warnings(pod: KubeObject, when: datetime) -> Iterator[Object]:
     where = {"name": name_of(pod), "namespace": namespace_of(pod)}
     for number, (reason, message) in enumerate(EVENTS):
         yield {
