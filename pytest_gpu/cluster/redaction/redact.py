@@ -175,8 +175,13 @@ def _is_secret(value: Any) -> bool:
 
 
 def _is_binary(path: str, content: bytes) -> bool:
-    """Return whether content is not text: it has a NUL that is not procfs's, and more control."""
-    if b"\0" not in content or _ARGUMENTS.fullmatch(path) or _ENVIRONMENT.fullmatch(path):
+    """Return whether content is not text: it has a NUL that is not procfs's, and more control.
+
+    A log is text, whatever a crash of the machine left in it.
+    """
+    is_log = path.startswith("/var/log/") or path.endswith(".log")
+    is_text = is_log or _ARGUMENTS.fullmatch(path) or _ENVIRONMENT.fullmatch(path)
+    if b"\0" not in content or is_text:
         return False
     return _CONTROL.search(content) is not None or not content.strip(b"\0")
 

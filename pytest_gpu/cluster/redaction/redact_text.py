@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from pytest_gpu.cluster.redaction.coloured import redact_coloured
 from pytest_gpu.cluster.redaction.command_lines import (
     redact_block_lists,
     redact_command_line,
@@ -44,6 +45,10 @@ def redact_text(text: str) -> str:
     """Return text without secrets; every line keeps its line number."""
     if _PLAIN.fullmatch(text) and not text.startswith(_MESSAGING):
         return text
+    return redact_coloured(_redact(text), _redact)
+
+
+def _redact(text: str) -> str:
     text = _redact_base64(text)
     for _ in range(_ROUNDS):
         before = text

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_gpu.causes import Evidence
 from pytest_gpu.evidence import CommandResult
+from pytest_gpu.text.controls import without_controls
 
 LONGEST = 4_000
 """Characters that are read of one line."""
@@ -59,7 +60,11 @@ class Start:
 
 
 def log_line(evidence: Evidence) -> LogLine | None:
-    """Return who logged what in a line of the journal, ``None`` if the line is none of those."""
+    """Return who logged what in a line of the journal, ``None`` if the line is none of those.
+
+    It is quoted without what controls a terminal.
+    """
+    evidence = replace(evidence, text=without_controls(evidence.text))
     match = _LINE.match(evidence.text[:LONGEST])
     if match is None:
         return None

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_gpu.text.controls import without_controls
+
 LONGEST = 2_000
 """Characters that are kept of one line."""
 
@@ -22,15 +24,6 @@ _CRI = re.compile(
 
 # kubectl logs --timestamps: 2026-01-13T08:15:33.104220781Z text
 _STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
-
-# What controls a terminal (ECMA-48): colours and the like; strings that set a title or a link, with
-# what they set; other sequences; and single control characters.
-_CONTROL = re.compile(
-    r"\x1b\[[0-9;?]{0,32}[ -/]{0,4}[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,128}(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]{1,4}[0-~]|\x1b[0-OQ-WYZc-~]"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +58,12 @@ def _joined(text: str) -> Iterator[LogLine]:
 
 
 def _line(number: int, parts: list[str]) -> LogLine:
-    return LogLine(number, _CONTROL.sub("", "".join(parts)[:LONGEST]).rstrip())
+    return LogLine(number, without_controls("".join(parts)[:LONGEST]).rstrip())
 
 
 def plain(text: str) -> str:
     """Return a text as one line that controls no terminal: for messages of Kubernetes."""
-    return " ".join(_CONTROL.sub(" ", text[:LONGEST]).split())
+    return " ".join(without_controls(text[:LONGEST], " ").split())
 
 
 def _said(line: str) -> tuple[str, bool]:

@@ -205,6 +205,10 @@ LOGS = (
         "log, JSON",
         lambda s: redact_text("\n".join(json.dumps({"a": 1, each.name: each.value}) for each in s)),
     ),
+    _lines("log, coloured", "\x1b[31mERRO\x1b[0m[0001] no login  \x1b[31m{}\x1b[0m={}"),
+    _lines("log, coloured value", "\x1b[31mE\x1b[0m {}=\x1b[1;31m{}\x1b[0m"),
+    _json("log of Docker, coloured", lambda s: {"log": _assigned(s, "\x1b[0m=", "\n\x1b[31m")}),
+    _lines("log, colours quoted by Go", r'level=error msg="\x1b[31m{}\x1b[0m={}"'),
     _lines("log, sudo", "sudo[7]: root : COMMAND=/usr/bin/env {}={}"),
 )
 CODED = (

@@ -51,7 +51,7 @@ UNITS = (
     *("machine a login b password c ", "--from-literal=a=b ", "$6$", "Authorization: ",
       "- --token\n"),
     *("\\n- token: a", "- ", "  - - ", "#password: ", "password: &a ", "password: !a ",
-      "\x85token="),
+      "\x85token=", "\x1b[31m", "\x1b[31mtoken\x1b[0m=a ", "\x1b[0;", "\\u001b[", "\x07\n"),
 )  # fmt: skip
 """What hostile text repeats."""
 

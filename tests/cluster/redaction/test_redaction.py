@@ -367,3 +367,32 @@ def test_values_of_other_types_stay() -> None:
     """NVML's numbers, and what is not there."""
     value = {"uuid": "GPU-1", "memory": {"total": 5}, "mig": None, "ok": True, "token": 5}
     assert redact_value(value) == value
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/var/log/pods/a_b_c/main/0.log", "/var/lib/rancher/rke2/agent/containerd/containerd.log"],
+)
+def test_a_log_is_text_whatever_a_crash_left_in_it(path: str) -> None:
+    """NULs of a block that was never written, and a bell: its lines are redacted all the same."""
+    text = b"\0\0\0\x07failed: password=hunter2\nnext \xff\n"
+    assert redact_file(path, text) == b"\0\0\0\x07failed: password=<redacted>\nnext \xff\n"
+    assert redact_file("/sys/x.log", text) == redact_file("/lib/x.so", text) == text
+
+
+COLOURED = "\x1b[31mERRO\x1b[0m[0001] retrying \x1b[31mcount\x1b[0m=3"
+
+
+def test_only_lines_with_a_secret_lose_their_colours() -> None:
+    """What a program printed stays as it is, and redacting again changes nothing."""
+    told = "\x1b[31mERRO\x1b[0m[0001] no login \x1b[31mpassword\x1b[0m=hunter2"
+    found = redact_text(f"{COLOURED}\n{told}\r\n{COLOURED}")
+    assert found == f"{COLOURED}\nERRO[0001] no login password=<redacted>\r\n{COLOURED}"
+    assert redact_text(found) == found
+
+
+def test_a_colour_hides_no_secret_that_is_glued_to_a_word() -> None:
+    """Both readings are redacted: with the control characters, and without."""
+    assert "hunter2" not in redact_text("x\x07token=hunter2")
+    assert "hunter2" not in redact_text("\x1b[31mERRO\x1b[0mtoken=hunter2")
+    assert "hunter2" not in redact_text("to\x1b[1mken=hunter2")

@@ -104,3 +104,13 @@ def test_a_start_by_hand_ends_the_count() -> None:
     assert restart_counter(lines) == 1
     stopped = NOTIFIES + "Jan 06 10:20:00 n1 systemd[1]: Stopping containerd.service...\n"
     assert restart_counter(journal(printed(stopped), "x")) == 0
+
+
+def test_a_line_is_quoted_without_what_controls_a_terminal() -> None:
+    """Colours, titles and bells of a journal or of the last lines of a status."""
+    said = "Mar 04 10:00:00 gpu-1 prog[7]: \x1b[31mfailed\x1b[0m \x1b]0;title\x07to\x08 start"
+    line = log_line(Evidence(source="journalctl", line=3, text=said))
+    assert line is not None
+    assert line.message == "failed to start"
+    assert line.evidence.text == "Mar 04 10:00:00 gpu-1 prog[7]: failed to start"
+    assert line.evidence.line == 3
