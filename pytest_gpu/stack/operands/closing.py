@@ -1,4 +1,4 @@
-"""The errors that a program ends with, apart from those after which it went on."""
+"""The errors that a program ends with; errors after which it went on working are left out."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def unfinished(node: Node, operand: Operand) -> Fault | None:
 
 
 def _since(node: Node, operand: Operand) -> str:
-    """Return since when the container runs at which a pod stands, empty if that is not known."""
+    """Return how long ago the container started that keeps a pod from being ready, if known."""
     at = stands_at(operand)
     begun = time_of(at.since) if at else None
     if at is None or begun is None:

@@ -67,7 +67,7 @@ def _pods(users: list[UsersPod]) -> dict[str, str]:
 
 @check("pods/users-pods-do-not-end", visit=False)
 def not_ending(node: Node) -> Finding | None:
-    """Find deleted pods of users with a GPU whose containers run on, by a kubelet that reports."""
+    """Find users' deleted GPU pods whose containers still run, on a node that is Ready."""
     if not readiness(object_of(node)).ready:
         return None
     found = [each for each in known(lambda: users_pods_of(node)) or () if _is_overdue(node, each)]
@@ -81,13 +81,13 @@ def not_ending(node: Node) -> Finding | None:
 
 
 def _is_overdue(node: Node, user: UsersPod) -> bool:
-    """Say whether a pod still holds a GPU: the kubelet gives it free once nothing runs."""
+    """Say whether a pod that should have ended still runs, and so holds its GPU."""
     runs = any(each.state == "running" for each in user.with_gpu)
     return runs and (_late_by(node, user) or LATE) > LATE
 
 
 def _late_by(node: Node, user: UsersPod) -> timedelta | None:
-    """Return the time since a pod should have ended; its grace period is in that time stamp."""
+    """Return the time since a deleted pod should have ended, its grace period included."""
     until = time_of(metadata(user.pod).get("deletionTimestamp"))
     return node.cluster.taken - until if until else None
 

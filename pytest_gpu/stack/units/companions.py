@@ -87,7 +87,7 @@ COMPANIONS = (
         "What it does for the GPUs is not done until it runs.",
     ),
 )
-"""What is known of such services, the surest first. Laptops' power management has no place here."""
+"""Services that belong to GPUs, the most specific first; not the power management of laptops."""
 
 _OF_MODULES = re.compile(r"dkms|kmod|module")
 """Units that serve other hardware, too: name or words tell whether it is about NVIDIA's."""
@@ -126,7 +126,7 @@ def logged(node: Node, unit: FailedUnit) -> Sequence[LogLine]:
 
 
 def _is_of_others(unit: FailedUnit, log: Sequence[LogLine]) -> bool:
-    """Say whether a failed unit tells nothing of the GPUs of this node."""
+    """Say whether a failed unit is about other hardware, or is not needed on this node."""
     words = " ".join(line.message for line in log)
     if _NOT_NEEDED.search(words):
         return True
