@@ -33,8 +33,8 @@ HARMLESS = frozenset(
 LEFT = {"pods: a deadline of 5000 digits": "bad-1: sandbox a could not be removed"}
 """What leaves the verdict alone, but the run says that something of it is left."""
 
-LIES = frozenset({"listings with names that lead out"})
-"""What says that there is nothing: a node may lie about itself."""
+DEFINITE = frozenset({"listings with names that lead out", "run: escapes"})
+"""What says that there is nothing, or refuses even a control sandbox: definite, in any words."""
 
 OVER_SSH = (
     *("garbage before the answers", "errors before the answers", "half an answer"),
@@ -55,7 +55,7 @@ def by_pod() -> Iterator[Input]:
 
 def _input(title: str, name: str, start: Start) -> Input:
     left = LEFT.get(name, "")
-    judged = BOTH if left or name in HARMLESS else FAILS if name in LIES else ONE_BAD_NODE
+    judged = BOTH if left or name in HARMLESS else FAILS if name in DEFINITE else ONE_BAD_NODE
     green = judged is BOTH
     says = left or ("2 conform" if green else "1 fails" if judged is FAILS else "1 unproven")
     return Input(
