@@ -7,6 +7,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,8 @@ def test_the_command_fails_if_any_input_does(
     """Exit 1, and its output is kept where one asks for it."""
     each = hostile("--version", exit=code)
     monkeypatch.setattr(command, "ALL", (Input(**{**vars(each), "says": "pytest 9"}),))
+    # A child counts the memory of the process that it was forked from.
+    monkeypatch.setattr(command, "try_input", partial(try_input, limits=roomy()))
     arguments = ("-k", "texts/made", "--jobs", "1", "--keep", str(tmp_path))
     assert command.main(arguments) == code
     printed = capfd.readouterr().out
