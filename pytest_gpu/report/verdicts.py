@@ -46,22 +46,31 @@ def build(  # noqa: PLR0913 - each argument is a source of its own
         for entry in _judged(results, nodes, run)
     ]
     labels = facts.node_labels(cluster)
-    blamed = {node["name"]: _blamed(node) for node in judged}
-    causes = [
-        _with_pods(cause, cluster, waiting, {blamed[name] for name in cause["nodes"]})
-        for cause in grouping.causes(judged, labels)
-    ]
     document: dict[str, Any] = {
         "version": VERSION,
         "run": facts.run_facts(run, cluster),
         "cluster": facts.cluster_facts(cluster, versions),
         "nodes": judged,
-        "causes": causes,
+        "causes": _causes(judged, labels, cluster, waiting),
         "latent": grouping.latent(judged, labels),
     }
     document["summary"] = _summary(document)
     document["run"]["exit_code"] = exit_code(document, run.allow_unproven)
     return document
+
+
+def _causes(
+    judged: Sequence[dict[str, Any]],
+    labels: Mapping[str, Mapping[str, str]],
+    cluster: ClusterEvidence,
+    waiting: WaitingPods,
+) -> list[dict[str, Any]]:
+    """Return the causes, each with the pods that wait on its nodes."""
+    blamed = {node["name"]: _blamed(node) for node in judged}
+    return [
+        _with_pods(cause, cluster, waiting, {blamed[name] for name in cause["nodes"]})
+        for cause in grouping.causes(judged, labels)
+    ]
 
 
 def exit_code(document: Mapping[str, Any], allow_unproven: bool) -> int:
